@@ -1,0 +1,38 @@
+"""What can go wrong, as one tree.
+
+    IcstreamError
+    ├── ConfigError        the caller's mistake; also a ValueError. Exit code 2
+    │   └── CheckpointError    a weights file that cannot be used as asked
+    ├── SourceError        the input is gone, or cannot be opened
+    └── StageError         this frame only; it is counted and the stream goes on
+
+Anything else that is raised is a fault of icstream itself and ends the process.
+"""
+
+
+class IcstreamError(Exception):
+    """Base of every error that icstream raises on purpose; its text is one line for the user."""
+
+
+class ConfigError(IcstreamError, ValueError):
+    """A setting, option or argument that cannot be used: names it, what was got, what is allowed."""
+
+
+class CheckpointError(ConfigError):
+    """A weights file that is damaged, of another kind, or does not fit the network."""
+
+
+class SourceError(IcstreamError):
+    """An input that cannot be opened, or that went away while it was read."""
+
+
+class StageError(IcstreamError):
+    """One frame that a stage could not process.
+
+    Attributes:
+        reason: a few fixed words under which the frame is counted as failed.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason

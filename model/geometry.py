@@ -1,0 +1,121 @@
+"""How a picture is fitted to the network's input, and how the way back is found.
+
+ICNet's branches meet exactly where a side is 32k+1 pixels long: the score map then has 4k+1
+nodes, and node i lies on pixel 8i (align-corners bilinear, the authors' `Interp` layer).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model.errors import ConfigError
+
+FitMode = Literal["native", "stretch", "letterbox"]
+
+MIN_SIDE = 64
+"""Smallest side, in pixels, that the network takes."""
+STEP = 8
+"""Input pixels from one score node to the next."""
+
+
+def network_side(side: int) -> int:
+    """Gives the smallest 32k+1 that is not below `side`."""
+    return -(-(side - 1) // 32) * 32 + 1
+
+
+def network_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Gives (height, width), each raised to the next 32k+1."""
+    return network_side(size[0]), network_side(size[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis:
+    """Where the pixels of one side of a picture lie among the score nodes of that side."""
+
+    nodes: NDArray[np.int32]
+    """(L,) for each pixel the node before it; at most number of nodes - 2."""
+    fractions: NDArray[np.float32]
+    """(L,) how far the pixel is from that node towards the next, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """The way of one picture size through the network's input, and back.
+
+    The picture is resized to `inner`, which fills the input from its top left corner; the rest of
+    the input, up to `outer`, is the mean colour.
+    """
+
+    source: tuple[int, int]
+    """(H, W) of the picture."""
+    inner: tuple[int, int]
+    """(height, width) that the picture takes up in the input; equals `source` when native."""
+    outer: tuple[int, int]
+    """(height, width) of the input, both 32k+1."""
+
+    @property
+    def resized(self) -> bool:
+        """True if the picture is scaled on its way in."""
+        return self.inner != self.source
+
+    def axes(self) -> tuple[Axis, Axis]:
+        """Gives the rows and the columns of the picture among the score nodes.
+
+        Pixel centres are kept: pixel y of the picture lies at (y + 0.5) * inner / source - 0.5 of
+        the input, which is y itself when native.
+        """
+        rows, columns = (
+            _axis(source, inner, outer)
+            for source, inner, outer in zip(self.source, self.inner, self.outer, strict=True)
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The rule by which pictures of any size become network inputs."""
+
+    mode: FitMode = "native"
+    """native: pad to the next 32k+1; stretch: resize to `size`; letterbox: resize within `size`."""
+    size: tuple[int, int] | None = None
+    """(height, width) for stretch and letterbox, before it is raised to 32k+1."""
+
+    def __post_init__(self) -> None:
+        if self.mode == "native" and self.size is not None:
+            raise ConfigError("fit native takes no size; use fit stretch or letterbox")
+        if self.mode != "native" and self.size is None:
+            raise ConfigError(f"fit {self.mode} needs a size, for example 512x1024")
+        if self.size is not None and min(self.size) < MIN_SIDE:
+            raise ConfigError(
+                f"fit size {self.size[0]}x{self.size[1]}: both sides must be {MIN_SIDE} or more"
+            )
+
+    def geometry(self, source: tuple[int, int]) -> Geometry:
+        """Gives the geometry of pictures of `source` = (height, width).
+
+        Pictures smaller than 64 pixels on a side are padded up to that.
+        """
+        if self.size is None:
+            inner, target = source, source
+        elif self.mode == "stretch":
+            inner, target = self.size, self.size
+        else:
+            scale = min(self.size[0] / source[0], self.size[1] / source[1])
+            inner = (
+                min(self.size[0], max(1, round(source[0] * scale))),
+                min(self.size[1], max(1, round(source[1] * scale))),
+            )
+            target = self.size
+        outer = network_size((max(target[0], MIN_SIDE), max(target[1], MIN_SIDE)))
+        return Geometry(source, inner, outer)
+
+
+def _axis(source: int, inner: int, outer: int) -> Axis:
+    pixels = np.arange(source, dtype=np.float64)
+    if inner != source:
+        pixels = np.clip((pixels + 0.5) * (inner / source) - 0.5, 0, inner - 1)
+    position = pixels / STEP
+    nodes = np.minimum(position.astype(np.int32), (outer - 1) // STEP - 1)
+    return Axis(nodes.astype(np.int32), (position - nodes).astype(np.float32))

@@ -1,0 +1,1 @@
+"""What joins the stages: configuration, the run, the command line."""

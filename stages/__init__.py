@@ -1,0 +1,17 @@
+"""What is done to frames: decode, preprocess, segment, encode; and the formats they read and write."""
+
+from icstream.stages.books import Books
+from icstream.stages.items import ClassIds, End, FormatChange, Frame, FrameMeta, Gap, Item
+from icstream.stages.stage import Stage
+
+__all__ = [
+    "Books",
+    "ClassIds",
+    "End",
+    "FormatChange",
+    "Frame",
+    "FrameMeta",
+    "Gap",
+    "Item",
+    "Stage",
+]

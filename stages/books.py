@@ -1,0 +1,54 @@
+"""The accounting of one stream: every packet and every frame ends up under exactly one heading.
+
+Each counter is raised where its event happens and none is computed from another, so that
+`faults()` compares independent counts.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Books:
+    """Counters of one stream."""
+
+    packets: int = 0
+    """Compressed pictures read from the source (for images: files)."""
+    decoded: int = 0
+    """Frames handed on by the decoder."""
+    undecodable: Counter[str] = field(default_factory=Counter)
+    """Packets that should have given a picture and gave none, by reason."""
+    without_picture: Counter[str] = field(default_factory=Counter)
+    """Packets that rightly give no picture of their own (second fields, hidden frames)."""
+    missing: int = 0
+    """Pictures that the file's own index promises beyond the packets that could be read."""
+    encoded: int = 0
+    """Frames written by all sinks."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Frames left out on purpose, by reason."""
+    failed: Counter[str] = field(default_factory=Counter)
+    """Frames that a stage could not process, by reason."""
+    in_flight: int = 0
+    """Frames between decoder and sinks right now: raised and lowered as they pass."""
+
+    def faults(self) -> list[str]:
+        """Gives a sentence for each equation that does not hold; none when the books close."""
+        undecodable, hidden = self.undecodable.total(), self.without_picture.total()
+        dropped, failed = self.dropped.total(), self.failed.total()
+        found = []
+        if self.packets != self.decoded + undecodable + hidden:
+            found.append(
+                f"packets {self.packets} != decoded {self.decoded} + undecodable {undecodable}"
+                f" + without picture {hidden}"
+            )
+        if self.decoded != self.encoded + dropped + failed + self.in_flight:
+            found.append(
+                f"decoded {self.decoded} != encoded {self.encoded} + dropped {dropped}"
+                f" + failed {failed} + in flight {self.in_flight}"
+            )
+        return found
+
+    @property
+    def complete(self) -> bool:
+        """True if every picture that the source holds was decoded and none failed."""
+        return not (self.undecodable or self.failed or self.missing)

@@ -1,0 +1,97 @@
+"""What travels through a stream: frames, and the events between them.
+
+A stream is a sequence of `Frame`, `Gap` and `FormatChange`, closed by one `End`. All are frozen;
+arrays inside them are shared, not copied, and whoever receives one must not write into it.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import Scores
+
+Size: TypeAlias = tuple[int, int]
+"""(height, width) in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMeta:
+    """Which frame of which stream, and when."""
+
+    stream: str
+    """Name of the stream, unique within a run."""
+    index: int
+    """Position among the decoded frames of the stream, in presentation order, from 0."""
+    pts: int | None
+    """Presentation time in units of `time_base`; None where the source has no usable clock."""
+    time_base: Fraction
+    """Seconds per unit of `pts`; where `pts` is None, seconds per frame (nominal)."""
+    size: Size
+    """Height and width as displayed: cropped and rotated."""
+    name: str | None = None
+    """Stem of the image file that the frame came from; None in a video."""
+
+    @property
+    def time(self) -> Fraction | None:
+        """The exact instant in seconds, `pts * time_base`; None without a clock."""
+        return None if self.pts is None else self.pts * self.time_base
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassIds:
+    """The finished mask of a frame."""
+
+    ids: NDArray[np.uint8]
+    """(H, W) class ids, of the frame's displayed size."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of a stream on its way from decoder to mask."""
+
+    meta: FrameMeta
+    picture: NDArray[np.uint8] | None = None
+    """(H, W, 3) RGB at the displayed size; None where nobody downstream wants it."""
+    prepared: NDArray[np.uint8] | None = None
+    """(h, w, 3) RGB at the network's input size; set by preprocess, dropped by segment."""
+    result: ClassIds | Scores | None = None
+
+    def __repr__(self) -> str:
+        picture = "no picture" if self.picture is None else f"picture {self.picture.shape}"
+        return f"Frame({self.meta}, {picture}, result={type(self.result).__name__})"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A picture that should have stood here and does not."""
+
+    stream: str
+    index: int
+    """Index of the decoded frame that follows it."""
+    pts: int | None
+    """When it should have been shown, in the stream's time base; None where unknown."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FormatChange:
+    """From the next frame on, something differs that a sink must begin a new part for."""
+
+    stream: str
+    index: int
+    """Index of the first frame of the new format."""
+    reason: str
+    """For people: "size 960x540 -> 1280x720", "time runs backwards", ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last item of every stream."""
+
+    stream: str
+
+
+Item: TypeAlias = Frame | Gap | FormatChange | End

@@ -1,0 +1,1 @@
+"""Synthetic streets: rendered scenes with exact class masks."""
