@@ -15,7 +15,7 @@ class IcstreamError(Exception):
 
 
 class ConfigError(IcstreamError, ValueError):
-    """A setting, option or argument that cannot be used: names it, what was got, what is allowed."""
+    """A setting or argument that cannot be used: names it, what was got, what is allowed."""
 
 
 class CheckpointError(ConfigError):

@@ -76,7 +76,7 @@ def class_ids(values_Khw: NDArray[np.float32], rows: Axis, columns: Axis) -> NDA
     return ids
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _fill(
     values: NDArray[np.float32],
     row_starts: NDArray[np.int64],

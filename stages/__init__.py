@@ -1,4 +1,4 @@
-"""What is done to frames: decode, preprocess, segment, encode; and the formats they read and write."""
+"""What is done to frames: decode, preprocess, segment, encode; and what travels."""
 
 from icstream.stages.books import Books
 from icstream.stages.items import ClassIds, End, FormatChange, Frame, FrameMeta, Gap, Item
