@@ -1,0 +1,201 @@
+"""Checkpoints: one safetensors file that says in its header all that is needed to use it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from icstream.model.errors import CheckpointError, ConfigError
+from icstream.model.icnet import ICNet, ICNetConfig, initialise
+from icstream.model.labels import CITYSCAPES, LabelSet
+
+FORMAT_VERSION = 1
+_HEADER_KEY = "icstream"
+_MAX_NAMED = 5
+"""So many tensor names are spelled out in an error before it says "and N more"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How pixels become the network's input: `(value - mean) / std`, channels in `order`."""
+
+    mean_rgb: tuple[float, float, float] = (123.68, 116.779, 103.939)
+    std_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    order: Literal["rgb", "bgr"] = "bgr"
+
+    def __post_init__(self) -> None:
+        if len(self.mean_rgb) != 3 or len(self.std_rgb) != 3:
+            raise ConfigError("preprocessing: mean_rgb and std_rgb need three values each")
+        if not all(0 <= value <= 255 for value in self.mean_rgb) or min(self.std_rgb) <= 0:
+            raise ConfigError(
+                f"preprocessing: got mean_rgb {self.mean_rgb} and std_rgb {self.std_rgb},"
+                " allowed are means 0..255 and positive deviations"
+            )
+        if self.order not in get_args(Literal["rgb", "bgr"]):
+            raise ConfigError(f"preprocessing: order is rgb or bgr, got {self.order!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How close a lower precision was measured to come to fp32 on the same frames."""
+
+    pixels: float
+    """Share of pixels with the same class, 0 to 1."""
+    miou_points: float
+    """mIoU against the labels minus that of fp32, in percentage points; negative is worse."""
+    measured_on: str
+    """The frames, runtime and processor, for people."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """Weights, and what must be known to use them."""
+
+    config: ICNetConfig
+    labels: LabelSet
+    tensors: Mapping[str, Tensor]
+    """State of `ICNet`, in any float type, without batch norm's step counters."""
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """How it was trained, as plain JSON values."""
+    agreement: Mapping[str, Agreement] = field(default_factory=dict)
+    """By precision ("bf16", ...)."""
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != self.config.num_classes:
+            raise CheckpointError(
+                f"the network has {self.config.num_classes} classes, its label set"
+                f" {len(self.labels)}"
+            )
+
+    @classmethod
+    def of(cls, model: ICNet, labels: LabelSet, *, training: Mapping[str, Any]) -> Self:
+        """Takes the weights of `model` as they are now; they are copied."""
+        tensors = {
+            name: tensor.detach().cpu().clone()
+            for name, tensor in model.state_dict().items()
+            if _is_weight(name)
+        }
+        return cls(model.config, labels, tensors, training=training)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads and checks a checkpoint file.
+
+        Raises:
+            CheckpointError: not a safetensors file, not one of ours, or tensors that do not fit
+                the network that the header describes; the text names what is wrong.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = (file.metadata() or {}).get(_HEADER_KEY)
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{path}: no such file") from error
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
+        if header is None:
+            raise CheckpointError(
+                f"{path}: no icstream header in it; foreign weights must be converted first"
+            )
+        checkpoint = cls._from_header(path, header, tensors)
+        problems = checkpoint.problems()
+        if problems:
+            raise CheckpointError(f"{path}: {'; '.join(problems)}")
+        return checkpoint
+
+    @classmethod
+    def _from_header(cls, path: Path, header: str, tensors: dict[str, Tensor]) -> Self:
+        try:
+            values = json.loads(header)
+            version = values["version"]
+            if version != FORMAT_VERSION:
+                raise CheckpointError(
+                    f"{path}: written in format {version}, this icstream reads {FORMAT_VERSION}"
+                )
+            preprocessing = values["preprocessing"]
+            return cls(
+                config=ICNetConfig(**values["network"]),
+                labels=LabelSet.from_values(values["classes"]),
+                tensors=tensors,
+                preprocessing=Preprocessing(
+                    tuple(preprocessing["mean_rgb"]),
+                    tuple(preprocessing["std_rgb"]),
+                    preprocessing["order"],
+                ),
+                training=values["training"],
+                agreement={k: Agreement(**v) for k, v in values["agreement"].items()},
+            )
+        except CheckpointError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise CheckpointError(f"{path}: damaged header: {error!r}") from error
+
+    def save(self, path: Path) -> None:
+        """Writes the file; a reader sees the old one or the new one, never half of it."""
+        header = {
+            "version": FORMAT_VERSION,
+            "network": asdict(self.config),
+            "classes": list(zip(self.labels.names, self.labels.colours, strict=True)),
+            "preprocessing": asdict(self.preprocessing),
+            "training": dict(self.training),
+            "agreement": {name: asdict(value) for name, value in self.agreement.items()},
+        }
+        partial = path.with_name(f"{path.name}.partial")
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
+        save_file(tensors, partial, metadata={_HEADER_KEY: json.dumps(header)})
+        partial.replace(path)
+
+    def problems(self) -> list[str]:
+        """Compares the tensors with what the network needs; gives a clause for each fault."""
+        with torch.device("meta"):
+            needed = {
+                name: tuple(tensor.shape)
+                for name, tensor in ICNet(self.config).state_dict().items()
+                if _is_weight(name)
+            }
+        got = {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+        wrong = [
+            f"{name} is {_shape(got[name])} where the network has {_shape(needed[name])}"
+            for name in needed
+            if name in got and got[name] != needed[name]
+        ]
+        clauses = (
+            ("missing", [name for name in needed if name not in got]),
+            ("unknown", [name for name in got if name not in needed]),
+            ("of another shape:", wrong),
+        )
+        return [_clause(title, names) for title, names in clauses if names]
+
+    def build(self) -> ICNet:
+        """Gives the network with these weights, in float32 and evaluation mode."""
+        model = ICNet(self.config)
+        # The step counters that Checkpoint leaves out are the only names that may be absent.
+        model.load_state_dict({k: v.float() for k, v in self.tensors.items()}, strict=False)
+        return model.eval()
+
+
+def random_checkpoint(seed: int = 0) -> Checkpoint:
+    """Gives untrained weights of the released network's shape: paper variant, Cityscapes."""
+    model = ICNet(ICNetConfig(num_classes=len(CITYSCAPES)))
+    initialise(model, seed=seed)
+    return Checkpoint.of(model, CITYSCAPES, training={"seed": seed, "steps": 0})
+
+
+def _is_weight(name: str) -> bool:
+    return not name.endswith("num_batches_tracked")
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "a scalar"
+
+
+def _clause(title: str, names: list[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return f"{title} {', '.join(names[:_MAX_NAMED])}{more}"
