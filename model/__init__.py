@@ -1,6 +1,12 @@
-"""The network and what belongs to it: label sets, geometry, checkpoints, runtimes."""
+"""The network and what belongs to it: label sets, geometry, checkpoints, runtimes.
 
-from icstream.model.checkpoint import Agreement, Checkpoint, Preprocessing, random_checkpoint
+What needs PyTorch is imported on first use, so that processes that only move frames (and
+`icstream --help`) start without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from icstream.model.errors import (
     CheckpointError,
     ConfigError,
@@ -9,9 +15,15 @@ from icstream.model.errors import (
     StageError,
 )
 from icstream.model.geometry import Axis, Fit, Geometry
-from icstream.model.icnet import ICNet, ICNetConfig
 from icstream.model.labels import CAMVID, CITYSCAPES, LabelSet
+from icstream.model.prepare import prepare
 from icstream.model.scores import Scores
+
+if TYPE_CHECKING:
+    from icstream.model.checkpoint import Agreement, Checkpoint, Preprocessing, random_checkpoint
+    from icstream.model.icnet import ICNet, ICNetConfig
+    from icstream.model.segmenter import Segmenter
+    from icstream.model.zoo import load_weights, weight_names
 
 __all__ = [
     "CAMVID",
@@ -29,7 +41,29 @@ __all__ = [
     "LabelSet",
     "Preprocessing",
     "Scores",
+    "Segmenter",
     "SourceError",
     "StageError",
+    "load_weights",
+    "prepare",
     "random_checkpoint",
+    "weight_names",
 ]
+
+_WITH_TORCH = {
+    "Agreement": "checkpoint",
+    "Checkpoint": "checkpoint",
+    "ICNet": "icnet",
+    "ICNetConfig": "icnet",
+    "Preprocessing": "checkpoint",
+    "Segmenter": "segmenter",
+    "load_weights": "zoo",
+    "random_checkpoint": "checkpoint",
+    "weight_names": "zoo",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)

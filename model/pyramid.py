@@ -6,7 +6,9 @@ the same in training and evaluation, has a deterministic gradient, and exports a
 
 from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 BINS = (6, 3, 2, 1)
@@ -32,43 +34,52 @@ def pooling_windows(size: tuple[int, int], bins: int, axis: int) -> list[tuple[i
 
 
 def pyramid_pooling(x_NCHW: Tensor) -> Tensor:
-    """Gives the map plus its four poolings, each bilinearly resized back (align corners)."""
-    total_NCHW = x_NCHW
-    for bins in BINS:
-        average_rows, average_columns, zoom_rows, zoom_columns = (
-            matrix.to(x_NCHW) for matrix in _matrices(tuple(x_NCHW.shape[-2:]), bins)
-        )
-        pooled_NCHW = average_rows @ (x_NCHW @ average_columns.T)
-        total_NCHW = total_NCHW + zoom_rows @ pooled_NCHW @ zoom_columns.T
-    return total_NCHW
+    """Gives the map plus its four poolings, each bilinearly resized back (align corners).
+
+    The windows of all bins lie side by side in one matrix per axis; of the crossed windows that
+    come out, `same` keeps those whose rows and columns belong to the same bins.
+    """
+    average_rows, average_columns, same, zoom_rows, zoom_columns = (
+        torch.from_numpy(matrix).to(x_NCHW)
+        for matrix in _matrices(int(x_NCHW.shape[-2]), int(x_NCHW.shape[-1]))
+    )
+    pooled_NCPP = average_rows @ (x_NCHW @ average_columns.T) * same
+    return x_NCHW + zoom_rows @ pooled_NCPP @ zoom_columns.T
 
 
+# Numpy and not torch: what is computed here must be a constant when the network is traced.
 @lru_cache(maxsize=64)
-def _matrices(size: tuple[int, int], bins: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    rows, columns = (pooling_windows(size, bins, axis) for axis in (0, 1))
+def _matrices(height: int, width: int) -> tuple[NDArray[np.float32], ...]:
+    rows, columns = (
+        [pooling_windows((height, width), bins, axis) for bins in BINS] for axis in (0, 1)
+    )
+    row_bins, column_bins = (
+        np.repeat(BINS, [len(windows) for windows in axis]) for axis in (rows, columns)
+    )
     return (
-        _averaging(rows, size[0]),
-        _averaging(columns, size[1]),
-        _zooming(len(rows), size[0]),
-        _zooming(len(columns), size[1]),
+        np.concatenate([_averaging(windows, height) for windows in rows]),
+        np.concatenate([_averaging(windows, width) for windows in columns]),
+        (row_bins[:, None] == column_bins[None, :]).astype(np.float32),
+        np.concatenate([_zooming(len(windows), height) for windows in rows], axis=1),
+        np.concatenate([_zooming(len(windows), width) for windows in columns], axis=1),
     )
 
 
-def _averaging(windows: list[tuple[int, int]], side: int) -> Tensor:
+def _averaging(windows: list[tuple[int, int]], side: int) -> NDArray[np.float32]:
     """Gives (bins, side); row i averages window i."""
-    matrix = torch.zeros(len(windows), side, dtype=torch.float64, device="cpu")
+    matrix = np.zeros((len(windows), side))
     for i, (start, stop) in enumerate(windows):
         matrix[i, start:stop] = 1 / (stop - start)
-    return matrix.float()
+    return matrix.astype(np.float32)
 
 
-def _zooming(bins: int, side: int) -> Tensor:
+def _zooming(bins: int, side: int) -> NDArray[np.float32]:
     """Gives (side, bins); row y holds the bilinear weights of output row y."""
-    matrix = torch.zeros(side, bins, dtype=torch.float64, device="cpu")
+    matrix = np.zeros((side, bins))
     for y in range(side):
         position = y * (bins - 1) / (side - 1) if side > 1 else 0.0
         low = min(int(position), max(bins - 2, 0))
         matrix[y, low] += 1 - (position - low)
         if bins > 1:
             matrix[y, low + 1] += position - low
-    return matrix.float()
+    return matrix.astype(np.float32)

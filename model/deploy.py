@@ -1,0 +1,50 @@
+"""The network as it is run: uint8 RGB in, logits at 1/8 of the input out.
+
+Exact rewrites of the plain graph, to be undone by nothing later: batch norm is folded into the
+convolutions, so are the channel order and the deviation of the preprocessing, the auxiliary heads
+are left out, and the 1x1 classifier comes before the upsampling, with which it commutes. x2 and
+then x4 are one x8 (align corners), which `Scores.class_ids` does only where it must.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from icstream.model.checkpoint import Checkpoint
+from icstream.model.icnet import ConvNorm
+
+
+class DeployGraph(nn.Module):
+    """Takes (N, H, W, 3) uint8 RGB with sides of 32k+1, gives (N, K, h, w) float scores."""
+
+    mean_3: Tensor
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.icnet = checkpoint.build()
+        for module in self.icnet.modules():
+            if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
+                module.conv = fuse_conv_bn_eval(module.conv, module.norm)
+                module.norm = nn.Identity()
+        preprocessing = checkpoint.preprocessing
+        for first in (self.icnet.conv1_1.conv, self.icnet.conv1_sub1.conv):
+            weight_OIhw = first.weight.detach()
+            if preprocessing.order == "bgr":
+                weight_OIhw = weight_OIhw.flip(1)
+            std_3 = torch.tensor(preprocessing.std_rgb)
+            first.weight = nn.Parameter(weight_OIhw / std_3[:, None, None])
+        self.register_buffer("mean_3", torch.tensor(preprocessing.mean_rgb))
+        self.eval().requires_grad_(False)
+
+    def cast(self, dtype: torch.dtype) -> "DeployGraph":
+        """Converts the weights in place; the mean stays float32."""
+        self.icnet.to(dtype)
+        return self
+
+    def forward(self, rgb_NHW3: Tensor) -> Tensor:
+        """Gives the logits at every 8th pixel, in the weights' float type."""
+        # In float32 also where the weights are half: bf16 would move the mean by 0.2.
+        x_NHW3 = (rgb_NHW3.float() - self.mean_3).to(self.icnet.classifier.weight.dtype)
+        features = self.icnet.features(x_NHW3.permute(0, 3, 1, 2))
+        scores_NKhw: Tensor = self.icnet.classifier(features.fused12_NCHW)
+        return scores_NKhw

@@ -1,0 +1,31 @@
+"""From a picture to the network's input."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model.geometry import Geometry
+from icstream.model.labels import Colour
+
+
+def prepare(
+    picture_HW3: NDArray[np.uint8], geometry: Geometry, mean_colour: Colour
+) -> NDArray[np.uint8]:
+    """Gives the (h, w, 3) input of `geometry.outer`: the picture top left, the rest mean colour.
+
+    Args:
+        picture_HW3: RGB of `geometry.source` size; it is copied.
+        geometry: as `Fit.geometry` gives it.
+        mean_colour: the model's mean, which becomes almost zero behind the network's input.
+    """
+    height, width = geometry.inner
+    if geometry.resized:
+        shrinks = height * width < picture_HW3.shape[0] * picture_HW3.shape[1]
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        resized = cv2.resize(picture_HW3, (width, height), interpolation=method)
+        picture_HW3 = np.asarray(resized, np.uint8)
+    prepared = np.empty((*geometry.outer, 3), np.uint8)
+    prepared[:height, :width] = picture_HW3
+    prepared[height:] = mean_colour
+    prepared[:height, width:] = mean_colour
+    return prepared

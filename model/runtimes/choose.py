@@ -1,0 +1,138 @@
+"""Which engine, device and precision a run uses."""
+
+import importlib.util
+import logging
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, get_args
+
+from icstream.model.checkpoint import Agreement, Checkpoint
+from icstream.model.errors import ConfigError
+from icstream.model.runtimes.protocol import Runtime
+
+log = logging.getLogger(__name__)
+
+RuntimeName = Literal["auto", "torch", "openvino"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+MIN_PIXELS = 0.99
+"""`auto` takes a lower precision only if this share of pixels was measured to agree with fp32,"""
+MAX_MIOU_POINTS = 0.5
+"""and the mIoU to differ by no more than this many percentage points."""
+
+_PRECISIONS = {("openvino", "cpu"): ("bf16", "fp32"), ("torch", "cpu"): ("bf16", "fp32")}
+_CUDA_PRECISIONS = ("fp16", "bf16", "fp32")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What runs the network; nothing in it is "auto"."""
+
+    runtime: str
+    device: str
+    precision: str
+    threads: int
+
+
+def choose(
+    checkpoint: Checkpoint,
+    *,
+    runtime: RuntimeName = "auto",
+    device: str = "auto",
+    precision: Precision = "auto",
+    threads: int = 2,
+) -> Choice:
+    """Resolves "auto" for this machine and this checkpoint.
+
+    Raises:
+        ConfigError: something that this machine, or that combination, cannot do.
+    """
+    if threads < 1:
+        raise ConfigError(f"threads: got {threads}, at least 1 is needed")
+    device = _device(device)
+    engine = _engine(runtime, device)
+    known = _PRECISIONS.get((engine, device), _CUDA_PRECISIONS)
+    if precision == "auto":
+        chosen = next(p for p in known if p == "fp32" or _trusted(checkpoint, p, device))
+    elif precision not in known:
+        raise ConfigError(f"precision {precision}: {engine} on {device} offers {', '.join(known)}")
+    elif precision == "bf16" and engine == "openvino" and not cpu_does_bf16():
+        raise ConfigError("precision bf16: this processor has no bf16 instructions; use fp32")
+    else:
+        chosen = precision
+    return Choice(engine, device, chosen, threads)
+
+
+def open_runtime(checkpoint: Checkpoint, choice: Choice) -> Runtime:
+    """Gives the engine of `choice`, loaded with the weights."""
+    log.info(
+        "%s on %s in %s, threads: %d",
+        choice.runtime,
+        choice.device,
+        choice.precision,
+        choice.threads,
+    )
+    if choice.runtime == "openvino":
+        from icstream.model.runtimes.openvino import OpenVinoRuntime
+
+        return OpenVinoRuntime(checkpoint, precision=choice.precision, threads=choice.threads)
+    from icstream.model.runtimes.torch import TorchRuntime
+
+    return TorchRuntime(
+        checkpoint, device=choice.device, precision=choice.precision, threads=choice.threads
+    )
+
+
+@lru_cache(maxsize=1)
+def cpu_does_bf16() -> bool:
+    """True if OpenVINO finds bf16 instructions in this processor."""
+    if not _has_openvino():
+        return False
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _device(name: str) -> str:
+    if name == "cpu":
+        return name
+    if not re.fullmatch(r"auto|cuda(:\d+)?", name):
+        raise ConfigError(f"device: got {name!r}, allowed are auto, cpu, cuda and cuda:N")
+    import torch
+
+    count = torch.cuda.device_count()
+    if name == "auto":
+        return "cuda:0" if count else "cpu"
+    if not count:
+        raise ConfigError(f"device {name}: PyTorch finds no CUDA device here; use --device cpu")
+    index = int(name.partition(":")[2] or 0)
+    if index >= count:
+        raise ConfigError(f"device {name}: there are {count} CUDA devices, numbered from 0")
+    return f"cuda:{index}"
+
+
+def _engine(name: str, device: str) -> str:
+    if name not in get_args(RuntimeName):
+        raise ConfigError(f"runtime: got {name!r}, allowed are {', '.join(get_args(RuntimeName))}")
+    if name == "auto":
+        return "openvino" if device == "cpu" and _has_openvino() else "torch"
+    if name == "openvino" and device != "cpu":
+        raise ConfigError(f"runtime openvino runs on the CPU, not on {device}; use runtime torch")
+    if name == "openvino" and not _has_openvino():
+        raise ConfigError("runtime openvino: the package is not installed; pip install openvino")
+    return name
+
+
+def _trusted(checkpoint: Checkpoint, precision: str, device: str) -> bool:
+    measured: Agreement | None = checkpoint.agreement.get(precision)
+    return (
+        measured is not None
+        and measured.pixels >= MIN_PIXELS
+        and abs(measured.miou_points) <= MAX_MIOU_POINTS
+        and (device != "cpu" or cpu_does_bf16())
+    )
+
+
+def _has_openvino() -> bool:
+    return importlib.util.find_spec("openvino") is not None

@@ -1,0 +1,39 @@
+"""Weights by name: what ships with the package, and untrained ones."""
+
+import difflib
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from icstream.model.checkpoint import Checkpoint, random_checkpoint
+from icstream.model.errors import CheckpointError
+
+RANDOM = "random"
+
+
+def weight_names() -> list[str]:
+    """Gives the names that `load_weights` knows besides file paths."""
+    shipped = files("icstream.model") / "weights"
+    names = [Path(entry.name).stem for entry in shipped.iterdir()] if shipped.is_dir() else []
+    return [*sorted(names), RANDOM]
+
+
+def load_weights(name_or_path: str) -> Checkpoint:
+    """Gives the checkpoint of that name, or the one in that file.
+
+    Raises:
+        CheckpointError: neither a name nor a usable file; the text says which names there are.
+    """
+    if name_or_path == RANDOM:
+        return random_checkpoint()
+    if name_or_path in weight_names():
+        with as_file(files("icstream.model") / "weights" / f"{name_or_path}.safetensors") as path:
+            return Checkpoint.load(path)
+    path = Path(name_or_path)
+    if not path.is_file():
+        near = difflib.get_close_matches(name_or_path, weight_names(), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise CheckpointError(
+            f"weights {name_or_path}: no such file, and no weights of that name"
+            f" (known: {', '.join(weight_names())}){hint}"
+        )
+    return Checkpoint.load(path)
