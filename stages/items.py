@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from icstream.model import Scores
+from icstream.model import Geometry, Scores
 
 Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels."""
@@ -41,6 +41,16 @@ class FrameMeta:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A picture as the network wants it."""
+
+    rgb_hw3: NDArray[np.uint8]
+    """(h, w, 3) RGB, both sides 32k+1."""
+    geometry: Geometry
+    """How the picture lies in it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ClassIds:
     """The finished mask of a frame."""
 
@@ -55,8 +65,8 @@ class Frame:
     meta: FrameMeta
     picture: NDArray[np.uint8] | None = None
     """(H, W, 3) RGB at the displayed size; None where nobody downstream wants it."""
-    prepared: NDArray[np.uint8] | None = None
-    """(h, w, 3) RGB at the network's input size; set by preprocess, dropped by segment."""
+    prepared: Prepared | None = None
+    """The network's input; set by preprocess, dropped by segment."""
     result: ClassIds | Scores | None = None
 
     def __repr__(self) -> str:

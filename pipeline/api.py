@@ -1,0 +1,97 @@
+"""The pipeline as one Python call."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import ConfigError, Fit, Segmenter, load_weights
+from icstream.model.runtimes import Precision, RuntimeName
+from icstream.pipeline.chain import Chain
+from icstream.pipeline.run import build_stages
+from icstream.stages import Books, ClassIds, Frame
+from icstream.stages.decode import open_source
+from icstream.stages.sources import find_sources
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmented:
+    """One frame with its mask."""
+
+    index: int
+    """Position in the recording, from 0."""
+    pts: int | None
+    """Presentation time in units of `time_base`; None where the source has no clock."""
+    time_base: Fraction
+    """Seconds per unit of `pts`."""
+    picture: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    class_ids: NDArray[np.uint8]
+    """(H, W), of the picture's size."""
+
+    @property
+    def time(self) -> Fraction | None:
+        """The exact instant in seconds; None where the source has no clock."""
+        return None if self.pts is None else self.pts * self.time_base
+
+
+def segment(
+    source: str,
+    *,
+    weights: str | Segmenter,
+    runtime: RuntimeName = "auto",
+    device: str = "auto",
+    precision: Precision = "auto",
+    threads: int = 2,
+    fit: Fit | None = None,
+    books: Books | None = None,
+) -> Iterator[Segmented]:
+    """Gives every frame of a source with its mask, in presentation order.
+
+    Masks are those of `icstream run` with the same settings. Leaving the loop, by whatever way,
+    closes the source.
+
+    Args:
+        source: a video file, an image, a directory or a glob of images.
+        weights: a checkpoint file, a name, "random", or a `Segmenter` to be used again; the
+            settings of inference after it are for the other cases and are ignored then.
+        runtime: see `Segmenter`.
+        device: see `Segmenter`.
+        precision: see `Segmenter`.
+        threads: see `Segmenter`.
+        fit: see `Segmenter`.
+        books: filled while it runs; tells afterwards what was lost and why.
+
+    Raises:
+        ConfigError: the source is more than one stream, or a setting cannot be used.
+        SourceError: the source cannot be opened.
+    """
+    specs = find_sources([source])
+    if len(specs) != 1:
+        raise ConfigError(f"{source}: {len(specs)} streams; call segment() for each of them")
+    if isinstance(weights, str):
+        segmenter = Segmenter(
+            load_weights(weights),
+            runtime=runtime,
+            device=device,
+            precision=precision,
+            threads=threads,
+            fit=fit,
+        )
+    else:
+        segmenter = weights
+    books = Books() if books is None else books
+    stages, _ = build_stages(segmenter, [], books, keep_picture=True)
+    with (
+        open_source(specs[0], books=books) as opened,
+        closing(Chain(stages, books=books).run(opened)) as items,
+    ):
+        for item in items:
+            if not isinstance(item, Frame):
+                continue
+            assert item.picture is not None and isinstance(item.result, ClassIds)
+            meta = item.meta
+            yield Segmented(meta.index, meta.pts, meta.time_base, item.picture, item.result.ids)

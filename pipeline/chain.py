@@ -1,0 +1,70 @@
+"""The stages of one stream, joined in one process."""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+
+from icstream.model import StageError
+from icstream.pipeline.latency import Latency
+from icstream.stages import Books, Frame, Gap, Item, Stage
+
+log = logging.getLogger(__name__)
+
+
+class Chain:
+    """Pulls the items of a source through stages, keeping the books and the times.
+
+    Attributes:
+        latency: service time of each stage per frame, by stage name; of the source as "decode".
+    """
+
+    def __init__(
+        self,
+        stages: dict[str, Stage],
+        *,
+        books: Books,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._stages = stages
+        self._books = books
+        self._should_stop = should_stop
+        self.latency: defaultdict[str, Latency] = defaultdict(Latency)
+
+    def run(self, source: Iterable[Item]) -> Iterator[Item]:
+        """Gives what the last stage gives; ends early, in order, once `should_stop()` is true."""
+        items = self._read(source)
+        for name, stage in self._stages.items():
+            items = self._through(name, stage, items)
+        return items
+
+    def _read(self, source: Iterable[Item]) -> Iterator[Item]:
+        iterator = iter(source)
+        while not self._should_stop():
+            start = time.perf_counter()
+            item = next(iterator, None)
+            if item is None:
+                return
+            if isinstance(item, Frame):
+                self.latency["decode"].add(time.perf_counter() - start)
+            yield item
+
+    def _through(self, name: str, stage: Stage, items: Iterable[Item]) -> Iterator[Item]:
+        for item in items:
+            start = time.perf_counter()
+            try:
+                done = list(stage.process(item))
+            except StageError as error:
+                if not isinstance(item, Frame):
+                    raise
+                done = [self._failed(item, error)]
+            if isinstance(item, Frame):
+                self.latency[name].add(time.perf_counter() - start)
+            yield from done
+        yield from stage.flush()
+
+    def _failed(self, frame: Frame, error: StageError) -> Gap:
+        log.warning("%s: frame %d failed: %s", frame.meta.stream, frame.meta.index, error)
+        self._books.failed[error.reason] += 1
+        self._books.in_flight -= 1
+        return Gap(frame.meta.stream, frame.meta.index, frame.meta.pts, error.reason)

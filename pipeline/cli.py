@@ -1,0 +1,240 @@
+"""The command line: parses, calls, and turns expected errors into one line and an exit code."""
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from icstream.model.errors import IcstreamError
+
+# Commands import what they need when they run, so that --help need not wait for PyTorch.
+
+log = logging.getLogger(__name__)
+
+app = typer.Typer(
+    help="Segment recordings: every pixel of every frame gets its class, at its exact time.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Runs the command line; the process exits with the codes that the README lists."""
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        _complain(error.format_message())
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except IcstreamError as error:
+        _complain(str(error))
+        code = 2
+    except OSError as error:
+        _complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        code = 1
+    sys.exit(code or 0)
+
+
+def _complain(text: str) -> None:
+    print(f"icstream: {' '.join(text.split())}", file=sys.stderr)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"icstream {version('icstream')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Segment recordings: every pixel of every frame gets its class, at its exact time."""
+
+
+@app.command()
+def run(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Video files, image folders, globs.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
+    config: Annotated[Path | None, typer.Option("-c", "--config", help="YAML settings.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, as section.key=value.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Checkpoint file, shipped name, or random.")
+    ] = None,
+    sinks: Annotated[
+        list[str] | None, typer.Option("--sink", help="masks, overlay or png; repeatable.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda:N.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="auto, openvino or torch.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of inference.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run's results.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the report here too; - for stdout.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say only what went wrong.")] = False,
+) -> int:
+    """Segment recordings and write masks, overlays and a report into a folder."""
+    _log_to_stderr(quiet)
+    from icstream.pipeline import report as reports
+    from icstream.pipeline.config import load_config
+    from icstream.pipeline.output import REPORT
+    from icstream.pipeline.progress import open_progress
+    from icstream.pipeline.run import run as run_all
+
+    settings = load_config(
+        config,
+        assignments or (),
+        {
+            "model.weights": weights,
+            "model.device": device,
+            "model.runtime": runtime,
+            "model.precision": precision,
+            "model.threads": threads,
+            "output.sinks": sinks,
+            "output.overwrite": overwrite or None,
+        },
+    )
+    stop = _StopSignals()
+    with open_progress(quiet=quiet) as progress:
+        result = run_all(settings, sources, out, progress=progress, should_stop=stop.received)
+    code = stop.exit_code() or result.exit_code
+    values = reports.report(result, exit_code=code)
+    reports.write_json(values, out / REPORT)
+    _hand_on(values, json_file)
+    for line in reports.summary(result):
+        if not quiet:
+            print(line, file=sys.stderr)
+    if not quiet:
+        print(f"results in {out}", file=sys.stderr)
+    return code
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")] = Path(
+        "demo"
+    ),
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier demo.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here; - for stdout.")
+    ] = None,
+) -> int:
+    """Run everything on a street clip that it renders itself, and compare with the truth."""
+    _log_to_stderr(quiet=False)
+    from icstream.pipeline.demo import run_demo
+    from icstream.pipeline.progress import open_progress
+
+    stop = _StopSignals()
+    with open_progress(quiet=False) as progress:
+        figures = run_demo(out, overwrite=overwrite, progress=progress, should_stop=stop.received)
+    if stop.exit_code():
+        return stop.exit_code()
+    for line in figures.lines():
+        print(line, file=sys.stderr)
+    _hand_on(figures.values(), json_file)
+    return figures.exit_code
+
+
+@app.command()
+def doctor(
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the findings here; - for stdout.")
+    ] = None,
+) -> int:
+    """Check that this machine has what icstream needs, and say what it has."""
+    from icstream.pipeline.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        print(finding.line(), file=sys.stderr)
+    _hand_on({finding.name: finding.values() for finding in findings}, json_file)
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+config_app = typer.Typer(help="About settings.", rich_markup_mode=None, no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+
+@config_app.callback()
+def _config() -> None:
+    """About settings."""
+
+
+@config_app.command()
+def schema() -> None:
+    """Print the JSON schema of the settings."""
+    from icstream.pipeline.config import RunConfig
+
+    print(json.dumps(RunConfig.model_json_schema(), indent=2))
+
+
+class _StopSignals:
+    """Remembers SIGINT and SIGTERM, so that a run can end in order; a second one kills."""
+
+    def __init__(self) -> None:
+        self._signal: int | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._remember)
+
+    def _remember(self, number: int, _frame: object) -> None:
+        self._signal = number
+        signal.signal(number, signal.SIG_DFL)
+        log.warning("%s: finishing what is under way", signal.Signals(number).name)
+
+    def received(self) -> bool:
+        return self._signal is not None
+
+    def exit_code(self) -> int:
+        return 0 if self._signal is None else 128 + self._signal
+
+
+def _hand_on(values: dict[str, Any], file: Path | None) -> None:
+    if file is None:
+        return
+    if str(file) == "-":
+        print(json.dumps(values, indent=2))
+        return
+    from icstream.pipeline.report import write_json
+
+    write_json(values, file)
+
+
+def _log_to_stderr(quiet: bool) -> None:
+    level = logging.WARNING if quiet else logging.INFO
+    handler: Callable[..., logging.Handler] = logging.StreamHandler
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.logging import RichHandler
+
+        logging.basicConfig(
+            level=logging.WARNING,
+            format="%(message)s",
+            handlers=[RichHandler(console=Console(stderr=True), show_path=False)],
+        )
+    else:
+        logging.basicConfig(
+            level=logging.WARNING,
+            format="%(asctime)s %(levelname)s %(message)s",
+            handlers=[handler()],
+        )
+    logging.getLogger("icstream").setLevel(level)

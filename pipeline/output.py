@@ -1,0 +1,45 @@
+"""The folder that a run writes into."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from icstream.model import ConfigError
+
+REPORT = "report.json"
+
+
+def prepare_output(folder: Path, streams: Iterable[str], *, overwrite: bool) -> None:
+    """Makes the folder ready; with `overwrite`, removes what an earlier run of these streams wrote.
+
+    Raises:
+        ConfigError: it cannot be written, or is in use and `overwrite` was not given.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"output {folder}: is a file, a folder is needed")
+    used = folder.is_dir() and any(folder.iterdir())
+    if used and not overwrite:
+        raise ConfigError(
+            f"output {folder}: not empty; choose another folder, or --overwrite to replace"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+        if used:
+            (folder / REPORT).unlink(missing_ok=True)
+            for name in streams:
+                if (folder / name).is_dir():
+                    _remove_results(folder / name)
+    except OSError as error:
+        raise ConfigError(f"output {folder}: cannot be written ({error.strerror})") from error
+
+
+def _remove_results(folder: Path) -> None:
+    """Removes what sinks write and nothing else, in case the folder holds a user's own files."""
+    for pattern in ("masks.mp4", "masks.*.mp4", "overlay.mp4", "overlay.*.mp4"):
+        for path in folder.glob(pattern):
+            path.unlink()
+    if (folder / "masks").is_dir():
+        shutil.rmtree(folder / "masks")

@@ -1,0 +1,150 @@
+"""The report of a run: `report.json`, and the lines that a person reads at the end."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from icstream.pipeline.latency import Latency
+from icstream.pipeline.run import RunResult, StreamResult
+from icstream.stages import Gap
+from icstream.stages.sinks import Part
+
+_PACKAGES = ("av", "numba", "numpy", "opencv-python-headless", "openvino", "torch")
+
+
+def report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
+    """Gives the report as plain JSON values."""
+    choice = result.segmenter.choice
+    return {
+        "version": version("icstream"),
+        "exit_code": exit_code,
+        "streams": {stream.spec.name: _stream(stream) for stream in result.streams},
+        "chosen": {
+            "device": choice.device,
+            "runtime": choice.runtime,
+            "precision": choice.precision,
+            "replicas": 1,
+            "threads": choice.threads,
+        },
+        "restarts": 0,
+        "latency_ms": _latency(stream.latency for stream in result.streams),
+        "config": result.config.model_dump(mode="json"),
+        "hashes": {"weights": result.segmenter.weights_hash, "config": _config_hash(result)},
+        "host": {
+            "platform": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "packages": {name: version(name) for name in _PACKAGES},
+        },
+    }
+
+
+def write_json(values: Mapping[str, Any], path: Path) -> None:
+    """Writes the file; a reader sees the old one or the new one, never half of it."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def summary(result: RunResult) -> list[str]:
+    """Gives the lines for a person: the books of each stream, and what is not there."""
+    lines = []
+    for stream in result.streams:
+        lines.append(f"{stream.spec.name}: {_totals(stream)}")
+        lines += [f"{stream.spec.name}: {sentence}" for sentence in losses(stream)]
+    return lines
+
+
+def losses(stream: StreamResult) -> list[str]:
+    """Gives a sentence for each way in which pictures of the stream were lost."""
+    books = stream.books
+    found = [f"the books do not close: {fault}" for fault in books.faults()]
+    if stream.error:
+        found.append(stream.error)
+    if books.missing:
+        promised = books.packets + books.missing
+        found.append(
+            f"{books.missing} of the {promised} pictures in the file's own index are missing;"
+            " it was probably cut off"
+        )
+    found += [f"{n} undecodable: {reason}" for reason, n in books.undecodable.items()]
+    found += [f"{n} failed: {reason}" for reason, n in books.failed.items()]
+    return found
+
+
+def _totals(stream: StreamResult) -> str:
+    books = stream.books
+    parts = [f"{books.decoded} decoded", f"{books.encoded} encoded"]
+    parts += [f"{n} dropped ({reason})" for reason, n in books.dropped.items()]
+    if not books.faults():
+        parts.append("books closed")
+    if stream.seconds and books.encoded:
+        parts.append(f"{books.encoded / stream.seconds:.1f} frames/s")
+    return ", ".join(parts)
+
+
+def _stream(stream: StreamResult) -> dict[str, Any]:
+    books, info = stream.books, stream.info
+    return {
+        "source": [str(path) for path in stream.spec.paths[:1]][0],
+        "packets": books.packets,
+        "undecodable": dict(books.undecodable),
+        "without_picture": dict(books.without_picture),
+        "decoded": books.decoded,
+        "encoded": books.encoded,
+        "dropped": dict(books.dropped),
+        "failed": dict(books.failed),
+        "in_flight": books.in_flight,
+        "missing": books.missing,
+        "time_base": str(info.time_base) if info else None,
+        "clock": info.clock if info else None,
+        "parts": {name: [_part(part) for part in parts] for name, parts in stream.parts.items()},
+        "gaps": [_gap(gap) for gap in stream.gaps],
+        "seconds": round(stream.seconds, 3),
+        "closed": not books.faults(),
+        "error": stream.error,
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "file": part.path,
+        "first_index": part.first_index,
+        "frames": part.num_frames,
+        "size": list(part.size),
+        "clock": part.clock,
+        "time_base": str(part.time_base),
+    }
+
+
+def _gap(gap: Gap) -> dict[str, Any]:
+    return {"index": gap.index, "pts": gap.pts, "reason": gap.reason}
+
+
+def _latency(streams: Iterable[Mapping[str, Latency]]) -> dict[str, dict[str, float]]:
+    total: dict[str, Latency] = {}
+    for stream in streams:
+        for stage, latency in stream.items():
+            total.setdefault(stage, Latency()).merge(latency)
+    return {stage: latency.summary() for stage, latency in total.items()}
+
+
+def _config_hash(result: RunResult) -> str:
+    text = json.dumps(result.config.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _processor() -> str:
+    """Gives the processor's name as Linux tells it; elsewhere what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())

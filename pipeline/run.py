@@ -1,0 +1,195 @@
+"""A run: every source from its decoder to its sinks, and the books at the end."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from icstream.model import ConfigError, LabelSet, Segmenter, SourceError, load_weights
+from icstream.model.zoo import RANDOM, weight_names
+from icstream.pipeline.chain import Chain
+from icstream.pipeline.config import RunConfig
+from icstream.pipeline.latency import Latency
+from icstream.pipeline.output import prepare_output
+from icstream.stages import Books, Frame, Gap, Stage
+from icstream.stages.decode import Source, SourceInfo, open_source
+from icstream.stages.encode import Encode
+from icstream.stages.preprocess import Preprocess
+from icstream.stages.segment import Segment
+from icstream.stages.sinks import Part, Sink, open_sink
+from icstream.stages.sources import SourceSpec, find_sources
+
+log = logging.getLogger(__name__)
+
+DEFAULT_SINKS = {"video": ["masks", "overlay"], "images": ["png"]}
+
+
+class Progress(Protocol):
+    """Is told how far a run has come."""
+
+    def begin(self, stream: str, num_frames: int | None) -> None:
+        """A stream begins; the number of frames is what its index promises."""
+        ...
+
+    def advance(self, stream: str) -> None:
+        """One more frame is finished."""
+        ...
+
+
+@dataclass(slots=True)
+class StreamResult:
+    """What became of one stream."""
+
+    spec: SourceSpec
+    books: Books = field(default_factory=Books)
+    info: SourceInfo | None = None
+    """None where the source could not be opened."""
+    parts: dict[str, list[Part]] = field(default_factory=dict)
+    """Files written, by sink."""
+    gaps: list[Gap] = field(default_factory=list)
+    """Pictures that are not there; the first thousand."""
+    latency: dict[str, Latency] = field(default_factory=dict)
+    error: str | None = None
+    """Why it ended before its end."""
+    seconds: float = 0.0
+    """Wall time from opening to closing."""
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What became of a run."""
+
+    config: RunConfig
+    segmenter: Segmenter
+    streams: list[StreamResult]
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 failed or the books do not close, 2 nothing opened, 3 done with losses."""
+        if all(stream.info is None for stream in self.streams):
+            return 2
+        if any(stream.books.faults() for stream in self.streams):
+            return 1
+        if any(stream.error or not stream.books.complete for stream in self.streams):
+            return 3
+        return 0
+
+
+_MAX_GAPS = 1000
+
+
+def open_segmenter(config: RunConfig) -> Segmenter:
+    """Gives the segmenter that the configuration asks for.
+
+    Raises:
+        ConfigError: no weights named, or something that is not to be had.
+    """
+    if config.model.weights is None:
+        shipped = [name for name in weight_names() if name != RANDOM]
+        raise ConfigError(
+            "no weights given: name a checkpoint file with --weights FILE, or try the machinery"
+            f" with --weights {RANDOM} (untrained; its masks mean nothing)"
+            + (f"; shipped for demonstration: {', '.join(shipped)}" if shipped else "")
+        )
+    return Segmenter(
+        load_weights(config.model.weights),
+        runtime=config.model.runtime,
+        device=config.model.device,
+        precision=config.model.precision,
+        threads=config.model.threads,
+        fit=config.fit.fit(),
+    )
+
+
+def build_stages(
+    segmenter: Segmenter, sinks: Sequence[Sink], books: Books, *, keep_picture: bool
+) -> tuple[dict[str, Stage], Encode]:
+    """Gives the stages of one stream in order, by name, and the last of them as itself."""
+    wanted = keep_picture or any(sink.wants_picture for sink in sinks)
+    encode = Encode(sinks, books=books, keep_picture=keep_picture)
+    stages: dict[str, Stage] = {
+        "preprocess": Preprocess(
+            fit=segmenter.fit, mean_colour=segmenter.mean_colour, keep_picture=wanted
+        ),
+        "segment": Segment(segmenter),
+        "encode": encode,
+    }
+    return stages, encode
+
+
+def run(
+    config: RunConfig,
+    arguments: Sequence[str],
+    folder: Path,
+    *,
+    progress: Progress,
+    should_stop: Callable[[], bool],
+) -> RunResult:
+    """Segments every source that the arguments name and writes the results into `folder`.
+
+    Raises:
+        ConfigError: something is wrong with the settings, the sources or the folder; nothing was
+            written then.
+        OSError: the folder cannot be written any more.
+    """
+    specs = find_sources(arguments)
+    for name in config.output.sinks or ():
+        _check_sink(name)
+    segmenter = open_segmenter(config)
+    prepare_output(folder, [spec.name for spec in specs], overwrite=config.output.overwrite)
+    result = RunResult(config, segmenter, [StreamResult(spec) for spec in specs])
+    for stream in result.streams:
+        if should_stop():
+            break
+        _run_stream(stream, config, segmenter, folder, progress, should_stop)
+    result.interrupted = should_stop()
+    return result
+
+
+def _run_stream(
+    stream: StreamResult,
+    config: RunConfig,
+    segmenter: Segmenter,
+    folder: Path,
+    progress: Progress,
+    should_stop: Callable[[], bool],
+) -> None:
+    start = time.perf_counter()
+    try:
+        with open_source(stream.spec, books=stream.books, threads=config.decode.threads) as source:
+            stream.info = source.info
+            segmenter.warm_up(source.info.size)
+            progress.begin(stream.spec.name, source.info.num_frames)
+            _drive(stream, source, config, segmenter, folder, progress, should_stop)
+    except SourceError as error:
+        log.error("%s", error)
+        stream.error = str(error)
+    stream.seconds = time.perf_counter() - start
+
+
+def _drive(
+    stream: StreamResult,
+    source: Source,
+    config: RunConfig,
+    segmenter: Segmenter,
+    folder: Path,
+    progress: Progress,
+    should_stop: Callable[[], bool],
+) -> None:
+    names = config.output.sinks or DEFAULT_SINKS[stream.spec.kind]
+    sinks = {name: _open_sink(name, folder / stream.spec.name, segmenter.labels) for name in names}
+    stages, encode = build_stages(segmenter, list(sinks.values()), stream.books, keep_picture=False)
+    chain = Chain(stages, books=stream.books, should_stop=should_stop)
+    try:
+        for item in chain.run(source):
+            if isinstance(item, Frame):
+                progress.advance(stream.spec.name)
+            elif isinstance(item, Gap) and len(stream.gaps) < _MAX_GAPS:
+                stream.gaps.append(item)
+    finally:
+        encode.close()
+        stream.parts = {name: list(sink.parts) for name, sink in sinks.items()}
+        stream.latency = dict(chain.latency)

@@ -1,0 +1,58 @@
+"""A sheet of pictures and masks, for people to judge at a glance."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import LabelSet
+
+_MARGIN = 8
+_TEXT_HEIGHT = 24
+_INK = (30, 30, 30)
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[NDArray[np.uint8]]], *, titles: Sequence[str], labels: LabelSet
+) -> NDArray[np.uint8]:
+    """Gives one RGB picture: a column under each title, and the legend of the classes below.
+
+    Args:
+        rows: for each row as many pictures as there are titles: (H, W, 3) RGB, or (H, W) class
+            ids, which are shown in their colours. All have the same height and width.
+        titles: one for each column.
+        labels: names and colours of the classes.
+    """
+    palette = labels.palette()
+    height, width = rows[0][0].shape[:2]
+    sheet_width = _MARGIN + len(titles) * (width + _MARGIN)
+    top = _TEXT_HEIGHT + _MARGIN
+    columns = max(1, sheet_width // 150)
+    legend_rows = -(-len(labels) // columns)
+    sheet_height = top + len(rows) * (height + _MARGIN) + legend_rows * _TEXT_HEIGHT + _MARGIN
+    sheet = np.full((sheet_height, sheet_width, 3), 255, np.uint8)
+    for column, title in enumerate(titles):
+        _write(sheet, title, _MARGIN + column * (width + _MARGIN), _TEXT_HEIGHT - 4)
+    for row, pictures in enumerate(rows):
+        y = top + row * (height + _MARGIN)
+        for column, picture in enumerate(pictures):
+            x = _MARGIN + column * (width + _MARGIN)
+            sheet[y : y + height, x : x + width] = (
+                palette[picture] if picture.ndim == 2 else picture
+            )
+    y = top + len(rows) * (height + _MARGIN)
+    _draw_legend(sheet, labels, y, columns)
+    return sheet
+
+
+def _draw_legend(sheet: NDArray[np.uint8], labels: LabelSet, top: int, columns: int) -> None:
+    step = (sheet.shape[1] - _MARGIN) // columns
+    for i, (name, colour) in enumerate(zip(labels.names, labels.colours, strict=True)):
+        x, y = _MARGIN + i % columns * step, top + i // columns * _TEXT_HEIGHT
+        cv2.rectangle(sheet, (x, y + 4), (x + 18, y + 18), colour, cv2.FILLED)
+        _write(sheet, name, x + 24, y + 17)
+
+
+def _write(sheet: NDArray[np.uint8], text: str, x: int, y: int) -> None:
+    cv2.putText(sheet, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK, 1, cv2.LINE_AA)

@@ -1,0 +1,30 @@
+"""The segment stage: runs the network."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from icstream.model import Scores, Segmenter, StageError
+from icstream.stages.items import Frame, Item
+
+
+class Segment:
+    """Gives each prepared frame its scores; upsampling and argmax are left to the encode stage."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+
+    def process(self, item: Item) -> Iterator[Item]:
+        """See `Stage.process`."""
+        if not isinstance(item, Frame):
+            yield item
+            return
+        if item.prepared is None:
+            raise StageError("not prepared", f"frame {item.meta.index} skipped preprocessing")
+        shared = self._segmenter.scores(item.prepared.rgb_hw3, item.prepared.geometry)
+        # The runtime writes over its output at the next call, and frames may wait behind this.
+        scores = Scores(shared.values_Khw.copy(), shared.geometry)
+        yield replace(item, prepared=None, result=scores)
+
+    def flush(self) -> Iterable[Item]:
+        """See `Stage.flush`; nothing is held back."""
+        return ()
