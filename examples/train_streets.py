@@ -79,9 +79,10 @@ def evaluate(model: ICNet, preprocessing: Preprocessing) -> Confusion:
     return confusion
 
 
-def train(file: Path, *, minutes: float, width: float, max_steps: int) -> None:
+def train(file: Path, *, minutes: float, width: float, max_steps: int, threads: int) -> None:
     """Trains until the time is up or the steps are done, then writes the checkpoint."""
     torch.manual_seed(0)
+    torch.set_num_threads(threads)
     model = ICNet(ICNetConfig(num_classes=len(CAMVID), width=width))
     initialise(model, seed=0)
     model.train().to(memory_format=torch.channels_last)
@@ -123,12 +124,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--width", type=float, default=0.125)
     parser.add_argument("--max-steps", type=int, default=100_000)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     train(
         options.file,
         minutes=options.minutes,
         width=options.width,
         max_steps=options.max_steps,
+        threads=options.threads,
     )
 
 

@@ -1,1 +1,6 @@
-"""Synthetic streets: rendered scenes with exact class masks."""
+"""Synthetic streets: rendered scenes with exact class masks, as frames or as a recording."""
+
+from icstream.stages.streets.clip import TIME_BASE, write_clip
+from icstream.stages.streets.street import Street
+
+__all__ = ["TIME_BASE", "Street", "write_clip"]

@@ -1,0 +1,150 @@
+"""A pinhole camera, and the two pictures it fills: colours and class ids.
+
+World axes in metres: x to the right of the road's middle, y up from the road, z along the road
+from the camera. Every shape is painted into both pictures by the same call with the same corners
+and without anti-aliasing, so the mask is exact.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model.labels import Colour
+
+NEAR = 1.2
+"""Nothing nearer than this many metres is drawn."""
+FAR = 130.0
+"""Nothing farther than this is drawn; haze has swallowed it by then."""
+_SUBPIXEL_BITS = 4
+
+Points = NDArray[np.float64]
+
+
+class Canvas:
+    """Picture and mask of one instant, painted from far to near."""
+
+    def __init__(self, size: tuple[int, int], *, eye: Points, horizon: float, haze: Points) -> None:
+        """Begins empty.
+
+        Args:
+            size: (height, width) in pixels.
+            eye: (2,) x and y of the camera in metres.
+            horizon: row of the horizon, as a share of the height.
+            haze: (4,) colour of the haze, and the distance in metres at which it takes half.
+        """
+        self.height, self.width = size
+        self.rgb = np.zeros((*size, 3), np.uint8)
+        self.ids = np.zeros(size, np.uint8)
+        self.focal = 0.9 * self.width
+        self.centre = self.width / 2, horizon * self.height
+        self.eye = eye
+        self._haze = haze
+
+    def project(self, points: Points) -> Points:
+        """Gives (..., 2) pixel positions (column, row) of (..., 3) points in front of the camera."""
+        scale = self.focal / np.maximum(points[..., 2], NEAR)
+        column = self.centre[0] + (points[..., 0] - self.eye[0]) * scale
+        row = self.centre[1] - (points[..., 1] - self.eye[1]) * scale
+        return np.stack([column, row], axis=-1)
+
+    def pixels(self, metres: float, z: float) -> float:
+        """Gives how many pixels a length takes up at that distance."""
+        return metres * self.focal / max(z, NEAR)
+
+    def hazed(self, colour: Sequence[float], z: float) -> Colour:
+        """Gives the colour as it looks through that many metres of air."""
+        share = 1 - 0.5 ** (max(z, 0) / self._haze[3])
+        mixed = np.asarray(colour) * (1 - share) + self._haze[:3] * share
+        red, green, blue = np.clip(mixed, 0, 255).astype(int).tolist()
+        return red, green, blue
+
+    def polygons(
+        self, corners: Points, colour: Sequence[float], z: float, class_id: int | None
+    ) -> None:
+        """Paints (n, corners, 3) flat polygons in one colour; None leaves the mask as it is."""
+        positions = np.clip(self.project(corners), -1e4, 1e4) * (1 << _SUBPIXEL_BITS)
+        shapes = list(np.rint(positions).astype(np.int32))
+        cv2.fillPoly(self.rgb, shapes, self.hazed(colour, z), shift=_SUBPIXEL_BITS)
+        if class_id is not None:
+            cv2.fillPoly(self.ids, shapes, (class_id,), shift=_SUBPIXEL_BITS)
+
+    def polygon(
+        self, corners: Sequence[Sequence[float]], colour: Sequence[float], class_id: int | None
+    ) -> None:
+        """Paints one polygon of (x, y, z) corners, hazed by its nearest one."""
+        points = np.asarray(corners, np.float64)
+        self.polygons(points[None], colour, float(points[:, 2].min()), class_id)
+
+    def upright(
+        self,
+        left: float,
+        right: float,
+        bottom: float,
+        top: float,
+        z: float,
+        colour: Sequence[float],
+        class_id: int | None,
+    ) -> None:
+        """Paints a rectangle that faces the camera."""
+        corners = [(left, bottom, z), (right, bottom, z), (right, top, z), (left, top, z)]
+        self.polygon(corners, colour, class_id)
+
+    def ellipses(
+        self,
+        centres: Points,
+        radii: Points,
+        colours: Points,
+        class_id: int | None,
+        *,
+        thickness: float = 0.0,
+    ) -> None:
+        """Paints (n, 3) centres with (n, 2) radii in metres, facing the camera; 0 is filled."""
+        positions = self.project(centres)
+        for position, radius, colour, centre in zip(
+            positions, radii, colours, centres, strict=True
+        ):
+            z = float(centre[2])
+            axes = (
+                max(1, round(self.pixels(float(radius[0]), z))),
+                max(1, round(self.pixels(float(radius[1]), z))),
+            )
+            where = int(np.clip(position[0], -9e3, 9e3)), int(np.clip(position[1], -9e3, 9e3))
+            line = max(1, round(self.pixels(thickness, z))) if thickness else cv2.FILLED
+            cv2.ellipse(self.rgb, where, axes, 0, 0, 360, self.hazed(colour, z), line)
+            if class_id is not None:
+                cv2.ellipse(self.ids, where, axes, 0, 0, 360, (class_id,), line)
+
+    def box(
+        self,
+        x: tuple[float, float],
+        y: tuple[float, float],
+        z: tuple[float, float],
+        colour: Sequence[float],
+        class_id: int,
+        *,
+        taper: float = 0.0,
+    ) -> None:
+        """Paints the faces of a box that the camera sees; `taper` draws its top in, in metres."""
+        (left, right), (bottom, top), (near, far) = x, y, z
+        near = max(near, NEAR)
+        if far <= near:
+            return
+        shade = np.asarray(colour, np.float64)
+        t = taper
+        if self.eye[1] > top:
+            roof = [(left + t, top, near + t), (right - t, top, near + t)]
+            roof += [(right - t, top, far - t), (left + t, top, far - t)]
+            self.polygon(roof, shade * 1.12, class_id)
+        for edge, inner, outside in (
+            (left, t, self.eye[0] < left),
+            (right, -t, self.eye[0] > right),
+        ):
+            if outside:
+                side = [(edge, bottom, near), (edge, bottom, far)]
+                side += [(edge + inner, top, far - t), (edge + inner, top, near + t)]
+                self.polygon(side, shade * 0.72, class_id)
+        front = [(left, bottom, near), (right, bottom, near)]
+        front += [(right - t, top, near + t), (left + t, top, near + t)]
+        self.polygon(front, shade * 0.9, class_id)
