@@ -35,7 +35,9 @@ class Confusion:
         """Gives (K,) intersection over union; NaN for classes neither true nor predicted."""
         hits = np.diag(self.counts).astype(np.float64)
         union = self.counts.sum(0) + self.counts.sum(1) - hits
-        return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
+        iou = np.full(len(hits), np.nan)
+        np.divide(hits, union, out=iou, where=union > 0)
+        return iou
 
     def miou(self) -> float:
         """Gives the mean IoU over the classes that occur; NaN if none does."""

@@ -6,6 +6,7 @@ and without anti-aliasing, so the mask is exact.
 """
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -19,7 +20,8 @@ FAR = 130.0
 """Nothing farther than this is drawn; haze has swallowed it by then."""
 _SUBPIXEL_BITS = 4
 
-Points = NDArray[np.float64]
+Points: TypeAlias = NDArray[np.float64]
+Shade: TypeAlias = Sequence[float] | NDArray[np.float64]
 
 
 class Canvas:
@@ -43,7 +45,7 @@ class Canvas:
         self._haze = haze
 
     def project(self, points: Points) -> Points:
-        """Gives (..., 2) pixel positions (column, row) of (..., 3) points in front of the camera."""
+        """Gives (..., 2) positions (column, row) in pixels of (..., 3) points before the camera."""
         scale = self.focal / np.maximum(points[..., 2], NEAR)
         column = self.centre[0] + (points[..., 0] - self.eye[0]) * scale
         row = self.centre[1] - (points[..., 1] - self.eye[1]) * scale
@@ -53,16 +55,14 @@ class Canvas:
         """Gives how many pixels a length takes up at that distance."""
         return metres * self.focal / max(z, NEAR)
 
-    def hazed(self, colour: Sequence[float], z: float) -> Colour:
+    def hazed(self, colour: Shade, z: float) -> Colour:
         """Gives the colour as it looks through that many metres of air."""
         share = 1 - 0.5 ** (max(z, 0) / self._haze[3])
         mixed = np.asarray(colour) * (1 - share) + self._haze[:3] * share
         red, green, blue = np.clip(mixed, 0, 255).astype(int).tolist()
         return red, green, blue
 
-    def polygons(
-        self, corners: Points, colour: Sequence[float], z: float, class_id: int | None
-    ) -> None:
+    def polygons(self, corners: Points, colour: Shade, z: float, class_id: int | None) -> None:
         """Paints (n, corners, 3) flat polygons in one colour; None leaves the mask as it is."""
         positions = np.clip(self.project(corners), -1e4, 1e4) * (1 << _SUBPIXEL_BITS)
         shapes = list(np.rint(positions).astype(np.int32))
@@ -71,7 +71,7 @@ class Canvas:
             cv2.fillPoly(self.ids, shapes, (class_id,), shift=_SUBPIXEL_BITS)
 
     def polygon(
-        self, corners: Sequence[Sequence[float]], colour: Sequence[float], class_id: int | None
+        self, corners: Sequence[Sequence[float]], colour: Shade, class_id: int | None
     ) -> None:
         """Paints one polygon of (x, y, z) corners, hazed by its nearest one."""
         points = np.asarray(corners, np.float64)
@@ -84,7 +84,7 @@ class Canvas:
         bottom: float,
         top: float,
         z: float,
-        colour: Sequence[float],
+        colour: Shade,
         class_id: int | None,
     ) -> None:
         """Paints a rectangle that faces the camera."""
@@ -121,7 +121,7 @@ class Canvas:
         x: tuple[float, float],
         y: tuple[float, float],
         z: tuple[float, float],
-        colour: Sequence[float],
+        colour: Shade,
         class_id: int,
         *,
         taper: float = 0.0,

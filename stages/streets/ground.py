@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -57,7 +58,7 @@ def noise_tile() -> NDArray[np.float32]:
         large = cv2.resize(wrapped, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         margin = 2 * scale
         total += weight * large[margin : margin + _TILE, margin : margin + _TILE]
-    return (total - total.mean()) / total.std()
+    return np.asarray((total - total.mean()) / total.std(), np.float32)
 
 
 def paint_sky(canvas: Canvas, light: Light, drift: float) -> None:
@@ -124,8 +125,8 @@ def shade_ground(canvas: Canvas, light: Light, road: tuple[float, float]) -> Non
     mask = np.zeros(canvas.ids.shape, np.uint8)
     shape = np.clip(canvas.project(corners), -1e4, 1e4).astype(np.int32)
     cv2.fillConvexPoly(mask, shape, 255)
-    mask = cv2.GaussianBlur(mask, (0, 0), canvas.width / 240)
-    factor = 1 - (0.38 * abs(light.sun) / 255) * mask.astype(np.float32)
+    soft = cv2.GaussianBlur(mask, (0, 0), canvas.width / 240)
+    factor = 1 - (0.38 * abs(light.sun) / 255) * soft.astype(np.float32)
     top = max(0, int(canvas.centre[1]))
     lit = canvas.rgb[top:] * factor[top:, :, None]
     canvas.rgb[top:] = lit.astype(np.uint8)
@@ -146,8 +147,8 @@ def develop(
 def _strip(canvas: Canvas, left: float, right: float, colour: object, class_id: int | None) -> None:
     """Paints a strip of ground along the road, in pieces so that haze grows with distance."""
     shade = np.asarray(colour, np.float64)
-    edges = (NEAR, 4, 8, 14, 22, 34, 52, 80, FAR, 900)
-    for near, far in zip(edges, edges[1:], strict=False):
+    edges = (NEAR, 4.0, 8, 14, 22, 34, 52, 80, FAR, 900)
+    for near, far in pairwise(edges):
         corners = [(left, 0, near), (right, 0, near), (right, 0, far), (left, 0, far)]
         canvas.polygon(corners, shade, class_id)
 
