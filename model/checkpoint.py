@@ -1,5 +1,6 @@
 """Checkpoints: one safetensors file that says in its header all that is needed to use it."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -136,6 +137,15 @@ class Checkpoint:
             raise
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise CheckpointError(f"{path}: damaged header: {error!r}") from error
+
+    def digest(self) -> str:
+        """Gives the SHA-256 of all that decides the masks, in hexadecimal."""
+        settings = [asdict(self.config), asdict(self.preprocessing), self.labels.names]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        for name in sorted(self.tensors):
+            digest.update(name.encode())
+            digest.update(self.tensors[name].float().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def save(self, path: Path) -> None:
         """Writes the file; a reader sees the old one or the new one, never half of it."""

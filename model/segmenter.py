@@ -22,6 +22,7 @@ class Segmenter:
         choice: the runtime, device, precision and threads in use.
         fit: how pictures become inputs.
         mean_colour: what fills the input beside the picture.
+        digest: SHA-256 of the weights and what belongs to them.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Segmenter:
             checkpoint, runtime=runtime, device=device, precision=precision, threads=threads
         )
         self.mean_colour = mean_colour(checkpoint)
+        self.digest = checkpoint.digest()
         self._runtime = open_runtime(checkpoint, self.choice)
         self._geometry = lru_cache(maxsize=16)(self.fit.geometry)
 

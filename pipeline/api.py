@@ -92,6 +92,7 @@ def segment(
         for item in items:
             if not isinstance(item, Frame):
                 continue
-            assert item.picture is not None and isinstance(item.result, ClassIds)
+            assert item.picture is not None
+            assert isinstance(item.result, ClassIds)
             meta = item.meta
             yield Segmented(meta.index, meta.pts, meta.time_base, item.picture, item.result.ids)

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from icstream.model import StageError
 from icstream.pipeline.latency import Latency
@@ -31,18 +31,25 @@ class Chain:
         self._should_stop = should_stop
         self.latency: defaultdict[str, Latency] = defaultdict(Latency)
 
-    def run(self, source: Iterable[Item]) -> Iterator[Item]:
-        """Gives what the last stage gives; ends early, in order, once `should_stop()` is true."""
-        items = self._read(source)
-        for name, stage in self._stages.items():
-            items = self._through(name, stage, items)
-        return items
+    def run(self, source: Iterable[Item]) -> Generator[Item]:
+        """Gives what the last stage gives; ends early, in order, once `should_stop()` is true.
 
-    def _read(self, source: Iterable[Item]) -> Iterator[Item]:
-        iterator = iter(source)
+        Closing the generator closes the source's iterator too.
+        """
+        items = iter(source)
+        try:
+            joined = self._read(items)
+            for name, stage in self._stages.items():
+                joined = self._through(name, stage, joined)
+            yield from joined
+        finally:
+            if isinstance(items, Generator):
+                items.close()
+
+    def _read(self, items: Iterator[Item]) -> Iterator[Item]:
         while not self._should_stop():
             start = time.perf_counter()
-            item = next(iterator, None)
+            item = next(items, None)
             if item is None:
                 return
             if isinstance(item, Frame):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def run_demo(
     prepare_output(folder, [Path(_CLIP).stem], overwrite=overwrite)
     street = Street(_SEED, size=_SIZE)
     clip = folder / _CLIP
-    written = write_clip(clip, street, num_frames=_NUM_FRAMES)
+    write_clip(clip, street, num_frames=_NUM_FRAMES)
     config = load_config(None, (), {"model.weights": "streets", "output.overwrite": True})
     result = run(config, [str(clip)], folder, progress=progress, should_stop=should_stop)
     reports.write_json(reports.report(result, exit_code=result.exit_code), folder / REPORT)
@@ -97,13 +98,17 @@ def _compare(
     with av.open(clip) as clip_file, av.open(masks) as masks_file:
         pairs = zip(clip_file.decode(video=0), masks_file.decode(video=0), strict=True)
         for index, (frame, mask) in enumerate(pairs):
-            assert frame.pts is not None and frame.time_base is not None
-            assert mask.pts is not None and mask.time_base is not None
-            instant = frame.pts * frame.time_base
-            exact_times = exact_times and instant == mask.pts * mask.time_base
+            instant = _instant(frame)
+            exact_times = exact_times and instant == _instant(mask)
             picture, truth = street.render(float(instant))
             ids = np.asarray(mask.to_ndarray(format="gray"), np.uint8)
             confusion.add(ids, truth)
             if index % step == step // 2 and len(rows) < _NUM_SHEET_ROWS:
                 rows.append([picture, ids, truth])
     return confusion, exact_times, rows
+
+
+def _instant(frame: av.VideoFrame) -> Fraction:
+    assert frame.pts is not None
+    assert frame.time_base is not None
+    return frame.pts * frame.time_base

@@ -34,7 +34,7 @@ def report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
         "restarts": 0,
         "latency_ms": _latency(stream.latency for stream in result.streams),
         "config": result.config.model_dump(mode="json"),
-        "hashes": {"weights": result.segmenter.weights_hash, "config": _config_hash(result)},
+        "hashes": {"weights": result.segmenter.digest, "config": _config_hash(result)},
         "host": {
             "platform": platform.platform(),
             "processor": _processor(),
@@ -92,7 +92,7 @@ def _totals(stream: StreamResult) -> str:
 def _stream(stream: StreamResult) -> dict[str, Any]:
     books, info = stream.books, stream.info
     return {
-        "source": [str(path) for path in stream.spec.paths[:1]][0],
+        "source": stream.spec.given,
         "packets": books.packets,
         "undecodable": dict(books.undecodable),
         "without_picture": dict(books.without_picture),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from icstream.model import ConfigError, LabelSet, Segmenter, SourceError, load_weights
+from icstream.model import ConfigError, Segmenter, SourceError, load_weights
 from icstream.model.zoo import RANDOM, weight_names
 from icstream.pipeline.chain import Chain
 from icstream.pipeline.config import RunConfig
@@ -18,7 +18,7 @@ from icstream.stages.decode import Source, SourceInfo, open_source
 from icstream.stages.encode import Encode
 from icstream.stages.preprocess import Preprocess
 from icstream.stages.segment import Segment
-from icstream.stages.sinks import Part, Sink, open_sink
+from icstream.stages.sinks import Part, Sink, check_sink, open_sink
 from icstream.stages.sources import SourceSpec, find_sources
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ def run(
     """
     specs = find_sources(arguments)
     for name in config.output.sinks or ():
-        _check_sink(name)
+        check_sink(name)
     segmenter = open_segmenter(config)
     prepare_output(folder, [spec.name for spec in specs], overwrite=config.output.overwrite)
     result = RunResult(config, segmenter, [StreamResult(spec) for spec in specs])
@@ -180,7 +180,10 @@ def _drive(
     should_stop: Callable[[], bool],
 ) -> None:
     names = config.output.sinks or DEFAULT_SINKS[stream.spec.kind]
-    sinks = {name: _open_sink(name, folder / stream.spec.name, segmenter.labels) for name in names}
+    sinks = {
+        name: open_sink(name, folder=folder / stream.spec.name, labels=segmenter.labels)
+        for name in names
+    }
     stages, encode = build_stages(segmenter, list(sinks.values()), stream.books, keep_picture=False)
     chain = Chain(stages, books=stream.books, should_stop=should_stop)
     try:

@@ -1,0 +1,64 @@
+"""The encode stage: finishes the masks and hands them to the sinks."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from icstream.model import Scores, StageError
+from icstream.stages.books import Books
+from icstream.stages.items import ClassIds, FormatChange, Frame, FrameMeta, Item
+from icstream.stages.sinks import Sink
+
+
+class Encode:
+    """Upsamples scores to class ids, writes each frame to every sink, and counts it."""
+
+    def __init__(self, sinks: Sequence[Sink], *, books: Books, keep_picture: bool) -> None:
+        self._sinks = sinks
+        self._books = books
+        self._keep_picture = keep_picture
+        self._last: FrameMeta | None = None
+
+    def process(self, item: Item) -> Iterator[Item]:
+        """See `Stage.process`; frames come out with `ClassIds`."""
+        if isinstance(item, FormatChange):
+            self._begin_part()
+        if not isinstance(item, Frame):
+            yield item
+            return
+        if isinstance(item.result, Scores):
+            item = replace(item, result=ClassIds(item.result.class_ids()))
+        if item.result is None:
+            raise StageError("no result", f"frame {item.meta.index} was not segmented")
+        if self._last is not None and not _continues(self._last, item.meta):
+            self._begin_part()
+        for sink in self._sinks:
+            sink.write(item)
+        self._last = item.meta
+        self._books.encoded += 1
+        self._books.in_flight -= 1
+        yield item if self._keep_picture else replace(item, picture=None)
+
+    def flush(self) -> Iterable[Item]:
+        """See `Stage.flush`; nothing is held back."""
+        return ()
+
+    def close(self) -> None:
+        """Closes every sink, also if one of them fails."""
+        with ExitStack() as stack:
+            for sink in self._sinks:
+                stack.callback(sink.close)
+
+    def _begin_part(self) -> None:
+        for sink in self._sinks:
+            sink.begin_part()
+        self._last = None
+
+
+def _continues(last: FrameMeta, meta: FrameMeta) -> bool:
+    """True if the frame can follow the other in one file."""
+    if (last.size, last.time_base) != (meta.size, meta.time_base):
+        return False
+    if last.pts is None or meta.pts is None:
+        return last.pts is meta.pts
+    return meta.pts > last.pts

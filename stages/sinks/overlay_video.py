@@ -1,0 +1,86 @@
+"""overlay.mp4: the mask over the picture, for people."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from numpy.typing import NDArray
+
+from icstream.model import LabelSet
+from icstream.stages.items import ClassIds, Frame
+from icstream.stages.sinks.sink import Part
+from icstream.stages.sinks.video_sink import PartWriter
+
+OPACITY = 0.5
+_OPTIONS = {"preset": "veryfast", "crf": "20", "bf": "0", "g": "25"}
+
+
+class OverlayVideo:
+    """The classes' colours blended over the picture, H.264 in MP4, BT.709."""
+
+    wants_picture = True
+
+    def __init__(self, folder: Path, labels: LabelSet) -> None:
+        self._writer = PartWriter(
+            folder, "overlay", codec="libx264", pix_fmt="yuv420p", options=_OPTIONS
+        )
+        self._blend = Blend(labels)
+        self._reformatter = VideoReformatter()
+
+    @property
+    def parts(self) -> list[Part]:
+        """See `Sink.parts`."""
+        return self._writer.parts
+
+    def begin_part(self) -> None:
+        """See `Sink.begin_part`."""
+        self._writer.close()
+
+    def write(self, frame: Frame) -> None:
+        """See `Sink.write`."""
+        assert isinstance(frame.result, ClassIds)
+        assert frame.picture is not None
+        blended = self._blend(frame.picture, frame.result.ids)
+        height, width = frame.meta.size
+        if height % 2 or width % 2:  # 4:2:0 chroma needs even sides
+            blended = np.asarray(
+                cv2.copyMakeBorder(
+                    blended, 0, height % 2, 0, width % 2, borderType=cv2.BORDER_REPLICATE
+                ),
+                np.uint8,
+            )
+        converted = self._reformatter.reformat(
+            VideoFrame.from_ndarray(blended, format="rgb24"),
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+        converted.colorspace, converted.color_range = Colorspace.ITU709, ColorRange.MPEG
+        self._writer.write(frame.meta, converted)
+
+    def close(self) -> None:
+        """See `Sink.close`."""
+        self._writer.close()
+
+
+class Blend:
+    """Mixes a mask's colours into pictures; ids that have no class leave the picture as it is."""
+
+    def __init__(self, labels: LabelSet, *, opacity: float = OPACITY) -> None:
+        self._colours = labels.palette()
+        self._num_classes = len(labels)
+        self._opacity = opacity
+
+    def __call__(
+        self, picture: NDArray[np.uint8], ids: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """Gives a new (H, W, 3) RGB picture from one and its (H, W) mask."""
+        coloured = cv2.applyColorMap(ids, self._colours[:, None, :])
+        blended = cv2.addWeighted(picture, 1 - self._opacity, coloured, self._opacity, 0)
+        if int(ids.max()) >= self._num_classes:
+            without = ids >= self._num_classes
+            blended[without] = picture[without]
+        return np.asarray(blended, np.uint8)

@@ -1,0 +1,69 @@
+"""masks/NAME.png: an indexed PNG per frame."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from icstream.model import LabelSet
+from icstream.stages.items import ClassIds, Frame, FrameMeta
+from icstream.stages.sinks.sink import Part
+
+_COMPRESSION = 1
+"""zlib's fastest; higher levels take twice the time for a tenth of the size."""
+
+
+class PngMasks:
+    """Class ids as palette indices, in the label set's colours."""
+
+    wants_picture = False
+
+    def __init__(self, folder: Path, labels: LabelSet) -> None:
+        self._folder = folder / "masks"
+        self._palette = labels.palette().tobytes()
+        self._taken: set[str] = set()
+        self._parts: list[Part] = []
+        self._begin = True
+
+    @property
+    def parts(self) -> list[Part]:
+        """See `Sink.parts`."""
+        return list(self._parts)
+
+    def begin_part(self) -> None:
+        """See `Sink.begin_part`; files of all parts stand side by side."""
+        self._begin = True
+
+    def write(self, frame: Frame) -> None:
+        """See `Sink.write`; a file is there wholly or not at all."""
+        assert isinstance(frame.result, ClassIds)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{self._name(frame.meta)}.png"
+        partial = path.with_suffix(".png.partial")
+        image = Image.fromarray(frame.result.ids)
+        image.putpalette(self._palette)
+        image.save(partial, format="PNG", compress_level=_COMPRESSION)
+        partial.replace(path)
+        self._count(frame.meta)
+
+    def close(self) -> None:
+        """See `Sink.close`; nothing is open between frames."""
+
+    def _name(self, meta: FrameMeta) -> str:
+        if meta.name is None:
+            return f"{meta.index:06}"
+        # a.jpg and a.png in one folder are two images.
+        name, count = meta.name, 1
+        while name in self._taken:
+            count += 1
+            name = f"{meta.name}-{count}"
+        self._taken.add(name)
+        return name
+
+    def _count(self, meta: FrameMeta) -> None:
+        if self._begin:
+            self._parts.append(Part.beginning("masks", meta, num_frames=1))
+            self._begin = False
+        else:
+            last = self._parts[-1]
+            self._parts[-1] = replace(last, num_frames=last.num_frames + 1)

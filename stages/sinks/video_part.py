@@ -1,0 +1,93 @@
+"""One fragmented MP4 file in which every frame stands at its exact time."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from icstream.stages.items import FrameMeta
+from icstream.stages.sinks.sink import Part
+
+# One fragment per key frame, nothing to be mended at the end: what is on disk can be played.
+# frag_discont keeps starts other than zero; the muxer would shift them.
+_MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof+delay_moov+frag_discont+skip_trailer"
+
+
+class VideoPart:
+    """A video file, opened with its first frame."""
+
+    def __init__(
+        self,
+        path: Path,
+        first: FrameMeta,
+        *,
+        codec: str,
+        pix_fmt: str,
+        encoded_size: tuple[int, int],
+        options: dict[str, str],
+    ) -> None:
+        """Creates the file.
+
+        Args:
+            path: of the file.
+            first: of the first frame; it fixes time base and clock of the part.
+            codec: FFmpeg's name of the encoder.
+            pix_fmt: FFmpeg's name of the pixel format.
+            encoded_size: (height, width) of the pictures to come.
+            options: of the encoder.
+
+        Raises:
+            OSError: the file cannot be created.
+        """
+        self._path = path
+        self._first = first
+        self._num_frames = 0
+        # MP4 counts in whole fractions of a second: 1001/30000 s becomes 1001 units of 1/30000 s.
+        self._unit = Fraction(1, first.time_base.denominator)
+        self._container = av.open(
+            path,
+            "w",
+            format="mp4",
+            options={
+                "movflags": _MOVFLAGS,
+                "video_track_timescale": str(self._unit.denominator),
+                "fflags": "+bitexact+flush_packets",
+            },
+        )
+        stream = self._container.add_stream(codec, options=options)
+        assert isinstance(stream, VideoStream)
+        self._stream = stream
+        self._stream.height, self._stream.width = encoded_size
+        self._stream.pix_fmt = pix_fmt
+        self._stream.time_base = self._stream.codec_context.time_base = self._unit
+        self._stream.codec_context.thread_count = 1
+
+    @property
+    def codec_context(self) -> av.VideoCodecContext:
+        """Gives the encoder, for colour tags."""
+        return self._stream.codec_context
+
+    def part(self) -> Part:
+        """Gives the entry for the report."""
+        return Part.beginning(self._path.name, self._first, num_frames=self._num_frames)
+
+    def write(self, meta: FrameMeta, picture: VideoFrame) -> None:
+        """Encodes a picture at the frame's time.
+
+        Raises:
+            OSError: the disk is full, or gone.
+        """
+        count = meta.index if meta.pts is None else meta.pts
+        picture.pts = count * meta.time_base.numerator
+        picture.time_base = self._unit
+        self._container.mux(self._stream.encode(picture))
+        self._num_frames += 1
+
+    def close(self) -> None:
+        """Writes what the encoder still holds and closes the file."""
+        try:
+            self._container.mux(self._stream.encode())
+        finally:
+            self._container.close()

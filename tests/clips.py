@@ -1,0 +1,100 @@
+"""Makes small real recordings for the tests."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.video.reformatter import ColorRange, Colorspace
+from numpy.typing import NDArray
+
+
+def moving_picture(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Gives picture `index` of an endless pan over soft coloured noise."""
+    height, width = size
+    random = np.random.default_rng(5)
+    scene = random.integers(0, 256, (height + 64, width + 64, 3), dtype=np.uint8)
+    scene = np.asarray(cv2.GaussianBlur(scene, (0, 0), 4), np.uint8)
+    scene = np.asarray(cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX), np.uint8)
+    y, x = index % 64, (2 * index) % 64
+    return np.ascontiguousarray(scene[y : y + height, x : x + width])
+
+
+def make_clip(
+    path: Path,
+    *,
+    pts: Sequence[int] = tuple(range(12)),
+    time_base: Fraction = Fraction(1, 25),
+    size: tuple[int, int] = (64, 96),
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    gop: int = 6,
+    container: str | None = None,
+    pictures: Sequence[NDArray[np.uint8]] | None = None,
+    colour: tuple[Colorspace, ColorRange] | None = None,
+) -> Path:
+    """Writes a clip whose frames stand at exactly these times.
+
+    MP4 and MOV are written with `use_editlist=0` where the start is not 0, as cameras do.
+    """
+    format_options = {}
+    if path.suffix in (".mp4", ".mov"):
+        format_options["video_track_timescale"] = str(time_base.denominator)
+        if pts[0] != 0:
+            format_options["movflags"] = (
+                "frag_keyframe+empty_moov+default_base_moof+delay_moov+frag_discont"
+            )
+    rate = 1 / time_base if time_base > Fraction(1, 200) else Fraction(25)
+    with av.open(path, "w", format=container, options=format_options) as file:
+        stream = file.add_stream(codec, rate=rate, options=options or {})
+        stream.height, stream.width = size
+        stream.pix_fmt = pix_fmt
+        stream.gop_size = gop
+        stream.time_base = stream.codec_context.time_base = time_base
+        if colour:
+            stream.codec_context.colorspace, stream.codec_context.color_range = colour
+        for index, time in enumerate(pts):
+            picture = pictures[index] if pictures else moving_picture(index, size)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if colour:
+                frame = frame.reformat(
+                    format=pix_fmt, dst_colorspace=colour[0], dst_color_range=colour[1]
+                )
+            else:
+                frame = frame.reformat(format=pix_fmt)
+            frame.pts, frame.time_base = time, time_base
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return path
+
+
+def packet_places(path: Path) -> list[tuple[int, int]]:
+    """Gives (position in the file, size) of each video packet, in file order."""
+    with av.open(path) as file:
+        return [(p.pos or 0, p.size) for p in file.demux(video=0) if p.size]
+
+
+def damage_packet(path: Path, number: int) -> None:
+    """Overwrites the middle third of a packet with noise."""
+    position, size = packet_places(path)[number]
+    content = bytearray(path.read_bytes())
+    noise = np.random.default_rng(1).integers(0, 256, size // 3, dtype=np.uint8).tobytes()
+    content[position + size // 3 : position + size // 3 + len(noise)] = noise
+    path.write_bytes(content)
+
+
+def require_program(name: str) -> str:
+    """Gives the path of a program; without it the test is skipped, or fails under REQUIRE_ALL."""
+    path = shutil.which(name)
+    if path is None:
+        reason = f"the program {name} is not installed (Debian's package ffmpeg has it)"
+        if os.environ.get("REQUIRE_ALL"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path

@@ -1,0 +1,27 @@
+"""Rules and fixtures that all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips tests marked gpu where there is no CUDA device, unless REQUIRE_CUDA asks for one."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked or os.environ.get("REQUIRE_CUDA"):
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Gives the folder of real recordings and reference data."""
+    folder = os.environ.get("ICSTREAM_DATA")
+    if not folder:
+        pytest.skip("ICSTREAM_DATA is not set: no real recordings to test with")
+    return Path(folder)
