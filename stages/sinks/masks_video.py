@@ -9,7 +9,7 @@ from icstream.stages.sinks.sink import Part
 from icstream.stages.sinks.video_sink import PartWriter
 
 # Each picture stands alone (g=1), so that any cut of the file can be played from any frame.
-_OPTIONS = {"g": "1", "level": "3", "slices": "4"}
+_OPTIONS = {"g": "1", "level": "3"}
 
 
 class MasksVideo:

@@ -1,0 +1,149 @@
+"""The encode stage, the chain of stages, and the books they keep."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from icstream.model import Fit, Scores, StageError
+from icstream.pipeline.chain import Chain
+from icstream.stages import Books, ClassIds, End, FormatChange, Frame, FrameMeta, Gap, Item
+from icstream.stages.encode import Encode
+from icstream.stages.preprocess import Preprocess
+from icstream.stages.sinks import MasksVideo, PngMasks, Sink
+
+
+def frame(index: int, pts: int | None = None, *, size: tuple[int, int] = (64, 96)) -> Frame:
+    meta = FrameMeta("s", index, pts, Fraction(1, 25), size)
+    return Frame(
+        meta, np.full((*size, 3), index, np.uint8), None, ClassIds(np.zeros(size, np.uint8))
+    )
+
+
+def encode(items: Iterable[Item], *sinks: Sink) -> tuple[list[Item], Books]:
+    books = Books(in_flight=sum(isinstance(item, Frame) for item in items))
+    stage = Encode(sinks, books=books, keep_picture=False)
+    done = [out for item in items for out in stage.process(item)]
+    stage.close()
+    return done, books
+
+
+def test_scores_become_ids_and_frames_are_counted() -> None:
+    geometry = Fit().geometry((65, 97))
+    values = np.zeros((3, 13, 13), np.float32)
+    values[2] = 1
+    scored = replace(frame(0, 0, size=(65, 97)), result=Scores(values, geometry))
+    (done,), books = encode([scored])
+    assert isinstance(done, Frame)
+    assert isinstance(done.result, ClassIds)
+    assert (done.result.ids == 2).all()
+    assert done.result.ids.shape == (65, 97)
+    assert done.picture is None
+    assert (books.encoded, books.in_flight) == (1, 0)
+
+
+def test_other_items_pass_in_order() -> None:
+    items: list[Item] = [frame(0, 0), Gap("s", 1, 1, "lost"), FormatChange("s", 1, "x"), End("s")]
+    done, _ = encode(items)
+    assert [type(item) for item in done] == [Frame, Gap, FormatChange, End]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [frame(1, 1, size=(32, 32)), frame(1, 0), frame(1, None)],
+    ids=["another size", "time does not increase", "no more times"],
+)
+def test_what_cannot_stand_in_one_file_begins_another(tmp_path: Path, second: Frame) -> None:
+    sink = MasksVideo(tmp_path)
+    encode([frame(0, 0), second], sink)
+    assert [part.path for part in sink.parts] == ["masks.mp4", "masks.0001.mp4"]
+
+
+def test_an_announced_change_begins_one_part_and_not_two(tmp_path: Path) -> None:
+    sink = MasksVideo(tmp_path)
+    encode([frame(0, 0), FormatChange("s", 1, "size"), frame(1, 1, size=(32, 32))], sink)
+    assert len(sink.parts) == 2
+
+
+def test_a_frame_without_result_is_a_stage_error() -> None:
+    with pytest.raises(StageError, match="no result"):
+        encode([replace(frame(0, 0), result=None)])
+
+
+class Broken(PngMasks):
+    def __init__(self) -> None:
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+        raise OSError("disk full")
+
+
+def test_every_sink_is_closed_when_one_fails() -> None:
+    sinks = Broken(), Broken()
+    with pytest.raises(OSError, match="disk full"):
+        Encode(sinks, books=Books(), keep_picture=False).close()
+    assert all(sink.closed for sink in sinks)
+
+
+class FailsOnOdd:
+    def process(self, item: Item) -> Iterator[Item]:
+        if isinstance(item, Frame) and item.meta.index % 2:
+            raise StageError("odd", "made to fail")
+        yield item
+
+    def flush(self) -> Iterable[Item]:
+        return ()
+
+
+def read(books: Books, count: int) -> Iterator[Item]:
+    for index in range(count):
+        books.packets += 1
+        books.decoded += 1
+        books.in_flight += 1
+        yield frame(index, index)
+    yield End("s")
+
+
+def test_a_frame_that_fails_is_counted_and_the_rest_goes_on() -> None:
+    books = Books()
+    encoder = Encode([], books=books, keep_picture=True)
+    chain = Chain({"odd": FailsOnOdd(), "encode": encoder}, books=books)
+    done = list(chain.run(read(books, 6)))
+    assert [type(item) for item in done] == [Frame, Gap] * 3 + [End]
+    assert books.failed == {"odd": 3}
+    assert books.faults() == []
+    assert not books.complete
+    assert chain.latency["encode"].summary()
+
+
+def test_stopping_ends_the_chain_in_order() -> None:
+    books = Books()
+    encoder = Encode([], books=books, keep_picture=True)
+    chain = Chain({"encode": encoder}, books=books, should_stop=lambda: books.decoded >= 3)
+    assert len(list(chain.run(read(books, 100)))) == 3
+    assert books.faults() == []
+
+
+def test_books_that_do_not_close_are_told() -> None:
+    faults = Books(packets=3, decoded=2, encoded=1).faults()
+    assert len(faults) == 2
+    assert "packets 3 != decoded 2" in faults[0]
+
+
+def test_preprocessing_needs_a_picture_and_pads_with_the_mean() -> None:
+    stage = Preprocess(fit=Fit(), mean_colour=(124, 117, 104), keep_picture=False)
+    (done,) = stage.process(frame(7, 7, size=(70, 100)))
+    assert isinstance(done, Frame)
+    assert done.prepared is not None
+    rgb = done.prepared.rgb_hw3
+    assert rgb.shape == (97, 129, 3)
+    assert (rgb[:70, :100] == 7).all()
+    assert (rgb[70:] == (124, 117, 104)).all()
+    assert (rgb[:, 100:] == (124, 117, 104)).all()
+    assert done.picture is None
+    with pytest.raises(StageError, match="no picture"):
+        list(stage.process(replace(frame(0, 0), picture=None)))
