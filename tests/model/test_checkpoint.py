@@ -1,0 +1,151 @@
+"""Checkpoints: what is written comes back, and what is wrong is named."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from icstream.model import (
+    CAMVID,
+    Agreement,
+    Checkpoint,
+    CheckpointError,
+    ICNet,
+    ICNetConfig,
+    LabelSet,
+    Preprocessing,
+    load_weights,
+    random_checkpoint,
+    weight_names,
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    torch.manual_seed(0)
+    model = ICNet(ICNetConfig(num_classes=11, width=0.0625, variant="supervisely"))
+    made = Checkpoint.of(model, CAMVID, training={"steps": 7})
+    agreement = {"bf16": Agreement(0.998, -0.1, "ten frames")}
+    return replace(made, preprocessing=Preprocessing(order="rgb"), agreement=agreement)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_all_of_it_comes_back(checkpoint: Checkpoint, tmp_path: Path, dtype: torch.dtype) -> None:
+    stored = replace(checkpoint, tensors={k: v.to(dtype) for k, v in checkpoint.tensors.items()})
+    stored.save(tmp_path / "w.safetensors")
+    loaded = Checkpoint.load(tmp_path / "w.safetensors")
+    assert loaded.config == checkpoint.config
+    assert loaded.labels == CAMVID
+    assert loaded.preprocessing == checkpoint.preprocessing
+    assert loaded.agreement == checkpoint.agreement
+    assert loaded.training == {"steps": 7}
+    assert loaded.digest() == stored.digest()
+    assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
+    model = loaded.build()
+    assert not model.training
+    weight = checkpoint.tensors["conv1_1.conv.weight"].to(dtype).float()
+    assert torch.equal(model.conv1_1.conv.weight, weight)
+
+
+def test_the_digest_tells_weights_apart(checkpoint: Checkpoint) -> None:
+    name = "classifier.bias"
+    other = replace(checkpoint, tensors={**checkpoint.tensors, name: checkpoint.tensors[name] + 1})
+    assert other.digest() != checkpoint.digest()
+
+
+def without(name: str) -> Callable[[dict[str, Tensor]], object]:
+    return lambda tensors: tensors.pop(name)
+
+
+def changed(name: str, shape: tuple[int, ...]) -> Callable[[dict[str, Tensor]], object]:
+    return lambda tensors: tensors.update({name: torch.zeros(shape)})
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (without("classifier.bias"), "missing classifier.bias"),
+        (changed("extra.weight", (2,)), "unknown extra.weight"),
+        (changed("classifier.bias", (12,)), "classifier.bias is 12 where the network has 11"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named(
+    checkpoint: Checkpoint,
+    tmp_path: Path,
+    edit: Callable[[dict[str, Tensor]], object],
+    words: str,
+) -> None:
+    tensors = dict(checkpoint.tensors)
+    edit(tensors)
+    path = tmp_path / "w.safetensors"
+    replace(checkpoint, tensors=tensors).save(path)
+    with pytest.raises(CheckpointError, match=words) as caught:
+        Checkpoint.load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_many_faults_are_shortened(checkpoint: Checkpoint) -> None:
+    (problem,) = replace(checkpoint, tensors={}).problems()
+    assert problem.startswith("missing ")
+    assert "more" in problem
+    assert len(problem) < 300
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (None, "no icstream header"),
+        ("{", "damaged header"),
+        (json.dumps({"version": 99}), "written in format 99"),
+        (json.dumps({"version": 1}), "damaged header"),
+        (json.dumps({"version": 1, "preprocessing": {}}), "damaged header"),
+        ("[]", "damaged header"),
+    ],
+)
+def test_other_headers_are_refused(tmp_path: Path, header: str | None, words: str) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata=header and {"icstream": header})  # type: ignore[arg-type]
+    with pytest.raises(CheckpointError, match=words):
+        Checkpoint.load(path)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.pt").write_bytes(b"\x80\x02}q\x00." * 40)
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        Checkpoint.load(tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match="no such file"):
+        Checkpoint.load(tmp_path / "none")
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        Checkpoint.load(tmp_path)
+
+
+def test_a_label_set_of_another_size_is_refused(checkpoint: Checkpoint) -> None:
+    two = LabelSet.from_values([("a", (0, 0, 0)), ("b", (1, 1, 1))])
+    with pytest.raises(CheckpointError, match="11 classes, its label set 2"):
+        replace(checkpoint, labels=two)
+
+
+def test_random_weights_are_the_same_every_time() -> None:
+    first, second = random_checkpoint(), load_weights("random")
+    assert first.digest() == second.digest()
+    assert (first.config.variant, first.config.num_classes) == ("paper", 19)
+
+
+def test_names_that_are_unknown_come_with_the_known_ones() -> None:
+    with pytest.raises(CheckpointError, match=r"known: .*random.*did you mean random"):
+        load_weights("randon")
+
+
+def test_every_shipped_name_loads_and_is_small() -> None:
+    for name in weight_names():
+        assert load_weights(name).problems() == []
+
+
+def test_files_hold_no_step_counters(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "w.safetensors")
+    assert not [k for k in load_file(tmp_path / "w.safetensors") if "num_batches" in k]

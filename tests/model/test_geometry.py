@@ -1,0 +1,60 @@
+"""Fitting pictures to the network, against brute-force definitions."""
+
+import numpy as np
+import pytest
+
+from icstream.model import ConfigError, Fit
+from icstream.model.geometry import network_side
+
+
+@pytest.mark.parametrize("side", [1, 2, 32, 33, 34, 64, 65, 96, 97, 98, 540, 960, 1024, 1025, 2048])
+def test_the_network_side_is_the_next_32k_plus_1(side: int) -> None:
+    assert network_side(side) == next(n for n in range(side, side + 33) if n % 32 == 1)
+
+
+def test_native_keeps_every_pixel_in_its_place() -> None:
+    geometry = Fit().geometry((540, 960))
+    assert (geometry.inner, geometry.outer, geometry.resized) == ((540, 960), (545, 961), False)
+    rows, columns = geometry.axes()
+    for axis, length in ((rows, 540), (columns, 960)):
+        position = axis.nodes + axis.fractions.astype(float)
+        assert (position == np.arange(length) / 8).all()
+
+
+def test_native_at_a_network_size_ends_on_the_last_node() -> None:
+    rows, _ = Fit().geometry((65, 97)).axes()
+    assert (rows.nodes[-1], rows.fractions[-1]) == (7, 1.0)
+
+
+@pytest.mark.parametrize("mode", ["stretch", "letterbox"])
+@pytest.mark.parametrize("source", [(540, 960), (100, 1000), (37, 64), (1200, 700)])
+def test_resizing_maps_pixel_centres(mode: str, source: tuple[int, int]) -> None:
+    geometry = Fit(mode, (256, 512)).geometry(source)  # type: ignore[arg-type]
+    assert geometry.outer == (257, 513)
+    if mode == "stretch":
+        assert geometry.inner == (256, 512)
+    else:
+        assert geometry.inner[0] == 256 or geometry.inner[1] == 512
+        scales = np.array(geometry.inner) / source
+        assert abs(scales[0] - scales[1]) < 0.02 * scales.max() + 1 / min(source)
+    for axis, length, inner in zip(geometry.axes(), source, geometry.inner, strict=True):
+        position = 8 * (axis.nodes + axis.fractions.astype(float))
+        centres = (np.arange(length) + 0.5) * inner / length - 0.5
+        assert np.abs(position - np.clip(centres, 0, inner - 1)).max() < 1e-4
+
+
+def test_pictures_smaller_than_the_network_takes_are_padded() -> None:
+    assert Fit().geometry((1, 20)).outer == (65, 65)
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "words"),
+    [
+        ("native", (512, 512), "takes no size"),
+        ("stretch", None, "needs a size"),
+        ("letterbox", (32, 512), "64 or more"),
+    ],
+)
+def test_bad_fits_say_what_is_wrong(mode: str, size: tuple[int, int] | None, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Fit(mode, size)  # type: ignore[arg-type]
