@@ -10,7 +10,8 @@ from av.video.reformatter import ColorRange, Colorspace
 from icstream.stages.streets.street import Street
 
 TIME_BASE = Fraction(1, 90_000)
-_FIRST_PTS = 12_345
+_FIRST_PTS = 12_600
+"""140 ms: an ordinary MP4 keeps its start in whole milliseconds only."""
 _FRAME_TICKS = (2_700, 4_500)
 """Shortest and longest time from frame to frame: 33 to 20 frames per second."""
 

@@ -1,0 +1,170 @@
+"""The engines: they agree, they are deterministic, and they refuse what they cannot do."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from icstream.model import Agreement, Checkpoint, ConfigError, Fit, Segmenter, load_weights
+from icstream.model.runtimes import choose, cpu_does_bf16
+from icstream.stages.streets import Street
+
+Picture = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    return load_weights("streets")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Picture]:
+    return [Street(30_000 + i, size=(360, 480)).render(3.0 * i)[0] for i in range(6)]
+
+
+def masks(
+    checkpoint: Checkpoint, pictures: list[Picture], runtime: str, precision: str, threads: int = 2
+) -> list[Picture]:
+    segmenter = Segmenter(
+        checkpoint,
+        runtime=runtime,  # type: ignore[arg-type]
+        device="cpu",
+        precision=precision,  # type: ignore[arg-type]
+        threads=threads,
+    )
+    return [segmenter(picture) for picture in pictures]
+
+
+def agreement(first: list[Picture], second: list[Picture]) -> float:
+    return float(np.mean([(a == b).mean() for a, b in zip(first, second, strict=True)]))
+
+
+@pytest.fixture(scope="module")
+def reference(checkpoint: Checkpoint, pictures: list[Picture]) -> list[Picture]:
+    return masks(checkpoint, pictures, "torch", "fp32")
+
+
+def test_the_reference_tells_many_classes_apart(reference: list[Picture]) -> None:
+    assert len(np.unique(reference)) >= 8
+
+
+def test_both_engines_agree_in_fp32(
+    checkpoint: Checkpoint, pictures: list[Picture], reference: list[Picture]
+) -> None:
+    assert agreement(masks(checkpoint, pictures, "openvino", "fp32"), reference) >= 0.9999
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_bf16_stays_close(
+    checkpoint: Checkpoint, pictures: list[Picture], reference: list[Picture], runtime: str
+) -> None:
+    if runtime == "openvino" and not cpu_does_bf16():
+        pytest.skip("this processor has no bf16 instructions")
+    got = masks(checkpoint, pictures, runtime, "bf16")
+    assert 0.98 <= agreement(got, reference) < 1, "bf16 was not used"
+
+
+def test_the_plain_graph_gives_the_same_ids(
+    checkpoint: Checkpoint, pictures: list[Picture], reference: list[Picture]
+) -> None:
+    mean = torch.tensor(checkpoint.preprocessing.mean_rgb)
+    with torch.inference_mode():
+        x = torch.from_numpy(np.stack(pictures)).float() - mean
+        logits = checkpoint.build()(x.flip(-1).permute(0, 3, 1, 2))
+    plain = list(logits.argmax(1).to(torch.uint8).numpy())
+    assert agreement(plain, reference) >= 0.9999
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_masks_do_not_depend_on_what_came_before(
+    checkpoint: Checkpoint, pictures: list[Picture], runtime: str
+) -> None:
+    wide, tall = pictures[0], np.ascontiguousarray(pictures[1][:, :200])
+    alone = [masks(checkpoint, [picture], runtime, "fp32")[0] for picture in (wide, tall)]
+    mixed = masks(checkpoint, [wide, tall, wide, tall], runtime, "fp32")
+    for got, wanted in zip(mixed, alone * 2, strict=True):
+        assert (got == wanted).all()
+
+
+@pytest.mark.parametrize("fit", [Fit("stretch", (256, 320)), Fit("letterbox", (256, 256))])
+def test_other_fits_give_masks_of_the_pictures_size(
+    checkpoint: Checkpoint, pictures: list[Picture], reference: list[Picture], fit: Fit
+) -> None:
+    segmenter = Segmenter(checkpoint, device="cpu", fit=fit)
+    got = [segmenter(picture) for picture in pictures]
+    assert got[0].shape == (360, 480)
+    assert agreement(got, reference) > 0.75
+
+
+def test_views_and_any_size_work(checkpoint: Checkpoint, pictures: list[Picture]) -> None:
+    segmenter = Segmenter(checkpoint, runtime="openvino", device="cpu")
+    turned = pictures[0][::-1, ::-1]
+    assert (segmenter(turned) == segmenter(np.ascontiguousarray(turned))).all()
+    assert segmenter(np.zeros((1, 3, 3), np.uint8)).shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 4), np.uint8), np.zeros((64, 64, 3))],
+)
+def test_what_is_no_rgb_picture_is_refused(checkpoint: Checkpoint, picture: Picture) -> None:
+    with pytest.raises(ConfigError, match=r"\(H, W, 3\) uint8"):
+        Segmenter(checkpoint, device="cpu")(picture)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"runtime": "trt"}, "runtime: got 'trt'"),
+        ({"device": "gpu"}, "device: got 'gpu', allowed are auto, cpu, cuda and cuda:N"),
+        ({"device": "cpu", "precision": "fp16"}, "precision fp16: openvino on cpu offers bf16"),
+        ({"threads": 0}, "threads: got 0"),
+    ],
+)
+def test_impossible_choices_say_what_is_allowed(
+    checkpoint: Checkpoint, settings: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        choose(checkpoint, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_is_refused_where_there_is_none(checkpoint: Checkpoint) -> None:
+    with pytest.raises(ConfigError, match="no CUDA device here; use --device cpu"):
+        choose(checkpoint, device="cuda:0")
+
+
+def test_auto_takes_a_lower_precision_only_on_measured_agreement(checkpoint: Checkpoint) -> None:
+    def chosen(*measured: Agreement) -> str:
+        stated = {"bf16": measured[0]} if measured else {}
+        return choose(replace(checkpoint, agreement=stated), device="cpu").precision
+
+    assert chosen() == "fp32"
+    assert chosen(Agreement(0.98, 0.0, "")) == "fp32"
+    assert chosen(Agreement(0.999, -0.6, "")) == "fp32"
+    assert chosen(Agreement(0.999, 0.1, "")) == ("bf16" if cpu_does_bf16() else "fp32")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("precision", "share"), [("fp32", 0.9999), ("fp16", 0.995), ("bf16", 0.98)]
+)
+def test_cuda_agrees_with_the_cpu(
+    checkpoint: Checkpoint,
+    pictures: list[Picture],
+    reference: list[Picture],
+    precision: str,
+    share: float,
+) -> None:
+    segmenter = Segmenter(checkpoint, device="cuda:0", precision=precision)  # type: ignore[arg-type]
+    assert agreement([segmenter(picture) for picture in pictures], reference) >= share
