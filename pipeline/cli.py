@@ -4,13 +4,12 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from icstream.model.errors import IcstreamError
 
@@ -31,10 +30,10 @@ def main() -> None:
     """Runs the command line; the process exits with the codes that the README lists."""
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
+    except TyperException as error:
         _complain(error.format_message())
         code = 2
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         code = 130
     except IcstreamError as error:
         _complain(str(error))
@@ -46,6 +45,9 @@ def main() -> None:
 
 
 def _complain(text: str) -> None:
+    if text.startswith("Usage:"):  # nothing was asked for, and help is the answer
+        print(text, file=sys.stderr)
+        return
     print(f"icstream: {' '.join(text.split())}", file=sys.stderr)
 
 
@@ -70,26 +72,40 @@ def _common(
 @app.command()
 def run(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE...", help="Video files, image folders, globs.")
+        list[str], typer.Argument(metavar="SOURCE", help="Video files, image folders, globs.")
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
-    config: Annotated[Path | None, typer.Option("-c", "--config", help="YAML settings.")] = None,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for the results.")
+    ],
+    config: Annotated[
+        Path | None, typer.Option("-c", "--config", metavar="FILE", help="Settings in YAML.")
+    ] = None,
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting, as section.key=value.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, as section.key=value."),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Checkpoint file, shipped name, or random.")
+        str | None,
+        typer.Option(metavar="FILE|NAME", help="Checkpoint, a shipped name, or random."),
     ] = None,
     sinks: Annotated[
-        list[str] | None, typer.Option("--sink", help="masks, overlay or png; repeatable.")
+        list[str] | None,
+        typer.Option("--sink", metavar="NAME", help="masks, overlay or png; repeatable."),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda:N.")] = None,
-    runtime: Annotated[str | None, typer.Option(help="auto, openvino or torch.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of inference.")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run's results.")] = False,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu or cuda:N.")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(metavar="NAME", help="auto, openvino or torch.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="Threads of inference.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier run's results.")
+    ] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the report here too; - for stdout.")
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the report here too; - for stdout."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say only what went wrong.")] = False,
 ) -> int:
@@ -131,12 +147,15 @@ def run(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")] = Path(
-        "demo"
-    ),
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier demo.")] = False,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for the results.")
+    ] = Path("demo"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier demo.")
+    ] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here; - for stdout.")
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the figures here; - for stdout."),
     ] = None,
 ) -> int:
     """Run everything on a street clip that it renders itself, and compare with the truth."""
@@ -158,7 +177,8 @@ def demo(
 @app.command()
 def doctor(
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the findings here; - for stdout.")
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the findings here; - for stdout."),
     ] = None,
 ) -> int:
     """Check that this machine has what icstream needs, and say what it has."""
@@ -220,21 +240,13 @@ def _hand_on(values: dict[str, Any], file: Path | None) -> None:
 
 
 def _log_to_stderr(quiet: bool) -> None:
-    level = logging.WARNING if quiet else logging.INFO
-    handler: Callable[..., logging.Handler] = logging.StreamHandler
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.logging import RichHandler
 
-        logging.basicConfig(
-            level=logging.WARNING,
-            format="%(message)s",
-            handlers=[RichHandler(console=Console(stderr=True), show_path=False)],
-        )
+        form = "%(message)s"
+        handler: logging.Handler = RichHandler(console=Console(stderr=True), show_path=False)
     else:
-        logging.basicConfig(
-            level=logging.WARNING,
-            format="%(asctime)s %(levelname)s %(message)s",
-            handlers=[handler()],
-        )
-    logging.getLogger("icstream").setLevel(level)
+        form, handler = "%(asctime)s %(levelname)s %(message)s", logging.StreamHandler()
+    logging.basicConfig(level=logging.WARNING, format=form, handlers=[handler])
+    logging.getLogger("icstream").setLevel(logging.WARNING if quiet else logging.INFO)

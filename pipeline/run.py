@@ -12,7 +12,7 @@ from icstream.model.zoo import RANDOM, weight_names
 from icstream.pipeline.chain import Chain
 from icstream.pipeline.config import RunConfig
 from icstream.pipeline.latency import Latency
-from icstream.pipeline.output import prepare_output
+from icstream.pipeline.output import check_output, prepare_output
 from icstream.stages import Books, Frame, Gap, Stage
 from icstream.stages.decode import Source, SourceInfo, open_source
 from icstream.stages.encode import Encode
@@ -138,6 +138,7 @@ def run(
     specs = find_sources(arguments)
     for name in config.output.sinks or ():
         check_sink(name)
+    check_output(folder, overwrite=config.output.overwrite)
     segmenter = open_segmenter(config)
     prepare_output(folder, [spec.name for spec in specs], overwrite=config.output.overwrite)
     result = RunResult(config, segmenter, [StreamResult(spec) for spec in specs])

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -14,15 +15,21 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 
+@lru_cache(maxsize=4)
+def scene(height: int, width: int) -> NDArray[np.uint8]:
+    """Gives soft coloured noise."""
+    noise = np.random.default_rng(5).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    soft = cv2.GaussianBlur(noise, (0, 0), 4)
+    low, high = int(soft.min()), int(soft.max())
+    return np.asarray((soft.astype(np.float32) - low) * (255 / (high - low)), np.uint8)
+
+
 def moving_picture(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Gives picture `index` of an endless pan over soft coloured noise."""
+    """Gives picture `index` of an endless pan over a scene."""
     height, width = size
-    random = np.random.default_rng(5)
-    scene = random.integers(0, 256, (height + 64, width + 64, 3), dtype=np.uint8)
-    scene = np.asarray(cv2.GaussianBlur(scene, (0, 0), 4), np.uint8)
-    scene = np.asarray(cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX), np.uint8)
     y, x = index % 64, (2 * index) % 64
-    return np.ascontiguousarray(scene[y : y + height, x : x + width])
+    whole = scene(height + 64, width + 64)
+    return np.ascontiguousarray(whole[y : y + height, x : x + width])
 
 
 def make_clip(

@@ -74,9 +74,7 @@ class Blend:
         self._num_classes = len(labels)
         self._opacity = opacity
 
-    def __call__(
-        self, picture: NDArray[np.uint8], ids: NDArray[np.uint8]
-    ) -> NDArray[np.uint8]:
+    def __call__(self, picture: NDArray[np.uint8], ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Gives a new (H, W, 3) RGB picture from one and its (H, W) mask."""
         coloured = cv2.applyColorMap(ids, self._colours[:, None, :])
         blended = cv2.addWeighted(picture, 1 - self._opacity, coloured, self._opacity, 0)

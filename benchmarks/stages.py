@@ -1,0 +1,76 @@
+"""Time each stage alone over a recording, one thread each, in milliseconds of processor per frame.
+
+python benchmarks/stages.py drive.mp4 --weights streets
+"""
+
+import argparse
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import cv2
+
+from icstream.model import Scores, Segmenter, load_weights
+from icstream.stages import Books, ClassIds, Frame
+from icstream.stages.decode import open_source
+from icstream.stages.preprocess import Preprocess
+from icstream.stages.segment import Segment
+from icstream.stages.sinks import SINKS, open_sink
+from icstream.stages.sources import find_sources
+
+
+def measure(source: str, weights: str) -> dict[str, float]:
+    """Gives the processor time of each stage and sink in milliseconds per frame."""
+    spent: defaultdict[str, float] = defaultdict(float)
+    segmenter = Segmenter(load_weights(weights), device="cpu", threads=1)
+    preprocess = Preprocess(fit=segmenter.fit, mean_colour=segmenter.mean_colour, keep_picture=True)
+    segment = Segment(segmenter)
+    (spec,) = find_sources([source])
+    count = 0
+    with tempfile.TemporaryDirectory() as folder, open_source(spec, books=Books()) as opened:
+        sinks = {n: open_sink(n, folder=Path(folder), labels=segmenter.labels) for n in SINKS}
+        segmenter.warm_up(opened.info.size)
+        clock = time.process_time()
+
+        def lap(stage: str) -> None:
+            nonlocal clock
+            now = time.process_time()
+            spent[stage] += now - clock
+            clock = now
+
+        for item in opened:
+            if not isinstance(item, Frame):
+                continue
+            lap("decode")
+            (prepared,) = preprocess.process(item)
+            lap("preprocess")
+            (scored,) = segment.process(prepared)
+            lap("segment")
+            assert isinstance(scored, Frame)
+            assert isinstance(scored.result, Scores)
+            ids = scored.result.class_ids()
+            lap("upsample")
+            done = Frame(item.meta, item.picture, None, ClassIds(ids))
+            for name, sink in sinks.items():
+                sink.write(done)
+                lap(f"sink {name}")
+            count += 1
+        for sink in sinks.values():
+            sink.close()
+    return {stage: 1e3 * seconds / count for stage, seconds in spent.items()}
+
+
+def main() -> None:
+    """Parses the command line, measures and prints."""
+    parser = argparse.ArgumentParser(description="Time each stage alone.")
+    parser.add_argument("source")
+    parser.add_argument("--weights", default="streets")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    for stage, milliseconds in measure(options.source, options.weights).items():
+        print(f"{stage:14} {milliseconds:7.2f} core-ms per frame")
+
+
+if __name__ == "__main__":
+    main()

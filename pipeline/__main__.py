@@ -1,0 +1,5 @@
+"""`python -m icstream.pipeline` is the command `icstream`."""
+
+from icstream.pipeline.cli import main
+
+main()
