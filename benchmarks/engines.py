@@ -46,7 +46,7 @@ def engines(checkpoint: Checkpoint, threads: int) -> dict[str, Engine]:
         for precision in half:
             found[f"{runtime} {precision}"] = Segmenter(
                 checkpoint,
-                runtime=runtime,  # type: ignore[arg-type]
+                runtime=runtime,
                 device="cpu",
                 precision=precision,  # type: ignore[arg-type]
                 threads=threads,

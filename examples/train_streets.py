@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,9 @@ def train(file: Path, *, minutes: float, width: float, max_steps: int, threads: 
     confusion = evaluate(model, preprocessing)
     print(f"mIoU {confusion.miou():.4f}, pixel accuracy {confusion.pixel_accuracy():.4f}")
     training = {"data": "rendered streets", "steps": step, "size": list(SIZE), "seed": 0}
-    Checkpoint.of(model, CAMVID, training=training).save(file)
+    checkpoint = Checkpoint.of(model, CAMVID, training=training)
+    half = {name: tensor.half() for name, tensor in checkpoint.tensors.items()}
+    replace(checkpoint, tensors=half).save(file)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class Segmented:
 
 
 def segment(
-    source: str,
+    source: str | Path,
     *,
     weights: str | Segmenter,
     runtime: RuntimeName = "auto",
@@ -69,7 +70,7 @@ def segment(
         ConfigError: the source is more than one stream, or a setting cannot be used.
         SourceError: the source cannot be opened.
     """
-    specs = find_sources([source])
+    specs = find_sources([str(source)])
     if len(specs) != 1:
         raise ConfigError(f"{source}: {len(specs)} streams; call segment() for each of them")
     if isinstance(weights, str):

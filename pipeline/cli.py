@@ -78,7 +78,8 @@ def run(
         Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for the results.")
     ],
     config: Annotated[
-        Path | None, typer.Option("-c", "--config", metavar="FILE", help="Settings in YAML.")
+        str | None,
+        typer.Option("-c", "--config", metavar="FILE|NAME", help="YAML settings, or ready-made."),
     ] = None,
     assignments: Annotated[
         list[str] | None,

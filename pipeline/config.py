@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -81,13 +82,22 @@ class RunConfig(_Settings):
     """Writing."""
 
 
+def preset_names() -> list[str]:
+    """Gives the names of the ready-made configurations."""
+    return sorted(
+        Path(entry.name).stem
+        for entry in files("icstream.configs").iterdir()
+        if entry.name.endswith(".yaml")
+    )
+
+
 def load_config(
-    file: Path | None, assignments: Iterable[str], options: Mapping[str, Any]
+    file: str | None, assignments: Iterable[str], options: Mapping[str, Any]
 ) -> RunConfig:
     """Builds the configuration; later sources win.
 
     Args:
-        file: YAML, or None.
+        file: a YAML file, the name of a ready-made configuration, or None.
         assignments: "section.key=value" texts, values read as YAML.
         options: dotted keys of command-line options; those that are None were not given.
 
@@ -116,11 +126,16 @@ def load_config(
     return config
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def _read_yaml(file: str) -> dict[str, Any]:
+    ready_made = files("icstream.configs") / f"{file}.yaml"
+    text = ready_made if file in preset_names() else Path(file)
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = yaml.safe_load(text.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read ({error.strerror})") from error
+        names = ", ".join(preset_names())
+        raise ConfigError(
+            f"{file}: cannot be read ({error.strerror}); ready-made are {names}"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         place = getattr(error, "problem_mark", None)
         where = f", line {place.line + 1}" if place else ""

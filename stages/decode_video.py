@@ -29,7 +29,7 @@ MAX_PIXELS = 64 * 2**20
 
 _PATIENCE = 128
 """A packet whose picture has not come after so many others will not give one."""
-_PROBE_PACKETS = 300
+_PROBE_PACKETS = 64
 """Packets looked at to see whether a file has times."""
 _HIDING_CODECS = frozenset({"vp8", "vp9", "av1"})
 """Codecs with frames that are only there for others to refer to."""

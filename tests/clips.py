@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 
@@ -60,6 +61,7 @@ def make_clip(
     rate = 1 / time_base if time_base > Fraction(1, 200) else Fraction(25)
     with av.open(path, "w", format=container, options=format_options) as file:
         stream = file.add_stream(codec, rate=rate, options=options or {})
+        assert isinstance(stream, VideoStream)
         stream.height, stream.width = size
         stream.pix_fmt = pix_fmt
         stream.gop_size = gop
@@ -79,6 +81,13 @@ def make_clip(
             file.mux(stream.encode(frame))
         file.mux(stream.encode())
     return path
+
+
+def instant(frame: av.VideoFrame) -> Fraction:
+    """Gives the exact time at which a decoded frame is shown, in seconds."""
+    assert frame.pts is not None
+    assert frame.time_base is not None
+    return Fraction(frame.pts * frame.time_base)
 
 
 def packet_places(path: Path) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clips import damage_packet, make_clip, moving_picture, packet_places
+from clips import damage_packet, instant, make_clip, moving_picture, packet_places
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -33,7 +33,7 @@ def icstream(*arguments: object) -> subprocess.CompletedProcess[str]:
 def read_masks(path: Path) -> tuple[list[Fraction], list[NDArray[np.uint8]]]:
     with av.open(path) as file:
         frames = list(file.decode(video=0))
-        times = [f.pts * f.time_base for f in frames]  # type: ignore[operator]
+        times = [instant(f) for f in frames]
         return times, [np.asarray(f.to_ndarray(format="gray"), np.uint8) for f in frames]
 
 
@@ -294,11 +294,11 @@ def test_the_real_recording_keeps_every_frame_and_time(data_dir: Path, tmp_path:
     done = icstream("run", source, *STREETS, "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     with av.open(source) as file:
-        wanted = [f.pts * f.time_base for f in file.decode(video=0)]  # type: ignore[operator]
+        wanted = [instant(f) for f in file.decode(video=0)]
     for name in ("masks", "overlay"):
         with av.open(tmp_path / "out" / "dashcam_960x540" / f"{name}.mp4") as file:
             shown = list(file.decode(video=0))
-        assert [f.pts * f.time_base for f in shown] == wanted  # type: ignore[operator]
+        assert [instant(f) for f in shown] == wanted
         assert (shown[0].height, shown[0].width) == (540, 960)
     assert len(wanted) == 221
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from icstream.model import ConfigError
-from icstream.pipeline.config import RunConfig, load_config
+from icstream.pipeline.config import RunConfig, load_config, preset_names
 
 
 def test_options_win_over_set_over_yaml_over_defaults(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("model: {threads: 3, precision: fp32, device: cpu}\nfit: {mode: native}\n")
     config = load_config(
-        file,
+        str(file),
         ["model.precision=bf16", "model.threads=4"],
         {"model.threads": 5, "model.weights": None},
     )
@@ -24,7 +24,7 @@ def test_options_win_over_set_over_yaml_over_defaults(tmp_path: Path) -> None:
 def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "empty.yaml"
     file.write_text("# nothing\n")
-    assert load_config(file, (), {}) == RunConfig()
+    assert load_config(str(file), (), {}) == RunConfig()
 
 
 def test_a_size_is_written_height_x_width() -> None:
@@ -36,7 +36,7 @@ def test_all_faults_are_named_at_once_with_the_nearest_known_key(tmp_path: Path)
     file = tmp_path / "bad.yaml"
     file.write_text("model: {thread: 2, precision: fp8}\ndecode: {threads: 0}\n")
     with pytest.raises(ConfigError) as caught:
-        load_config(file, (), {})
+        load_config(str(file), (), {})
     text = str(caught.value)
     assert "model.thread: no such setting; did you mean model.threads?" in text
     assert "model.precision" in text
@@ -69,9 +69,15 @@ def test_a_bad_file_says_what_is_wrong(tmp_path: Path, content: str, words: str)
     file = tmp_path / "bad.yaml"
     file.write_text(content)
     with pytest.raises(ConfigError, match=words):
-        load_config(file, (), {})
+        load_config(str(file), (), {})
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read"):
-        load_config(tmp_path / "none.yaml", (), {})
+        load_config(str(tmp_path / "none.yaml"), (), {})
+
+
+def test_every_ready_made_configuration_is_valid() -> None:
+    assert "dashcam" in preset_names()
+    for name in preset_names():
+        assert load_config(name, (), {}).output.sinks

@@ -30,7 +30,7 @@ def formula(y: int, u: int, v: int, *, tag: int, full: bool, bits: int) -> NDArr
     r = luma + 2 * (1 - red) * cr
     b = luma + 2 * (1 - blue) * cb
     g = (luma - red * r - blue * b) / (1 - red - blue)
-    return np.clip(np.array([r, g, b]) * 255, 0, 255)
+    return np.asarray(np.clip(np.array([r, g, b]) * 255, 0, 255), np.float64)
 
 
 def patch(y: int, u: int, v: int, *, pix_fmt: str, tag: int, full: bool) -> av.VideoFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import damage_packet, make_clip, moving_picture, packet_places, require_program
+from clips import damage_packet, instant, make_clip, moving_picture, packet_places, require_program
 
 from icstream.model import SourceError
 from icstream.stages import Books, End, FormatChange, Frame, Gap, Item
@@ -29,7 +29,7 @@ def decode(path: Path, *, threads: int = 1) -> tuple[list[Frame], list[Item], Bo
     books.encoded += len(frames)
     assert books.faults() == []
     assert [frame.meta.index for frame in frames] == list(range(len(frames)))
-    others = [item for item in items[:-1] if not isinstance(item, Frame)]
+    others: list[Item] = [item for item in items[:-1] if not isinstance(item, Frame)]
     return frames, others, books, info
 
 
@@ -63,7 +63,7 @@ def test_times_are_those_written(
         (p - pts[0]) * time_base for p in pts
     ]
     with av.open(path) as file:
-        shown = [frame.pts * frame.time_base for frame in file.decode(video=0)]  # type: ignore[operator]
+        shown = [instant(frame) for frame in file.decode(video=0)]
     assert times == shown
     assert (others, books.missing, info.clock) == ([], 0, "pts")
 
@@ -213,7 +213,18 @@ def test_a_recording_cut_off_gives_what_decodes(tmp_path: Path) -> None:
     # The index at the front, as cameras that stream write it.
     ffmpeg = require_program("ffmpeg")
     front = tmp_path / "front.mp4"
-    command = [ffmpeg, "-v", "error", "-i", path, "-c", "copy", "-movflags", "faststart", front]
+    command = [
+        ffmpeg,
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        "-c",
+        "copy",
+        "-movflags",
+        "faststart",
+        str(front),
+    ]
     subprocess.run(command, check=True, timeout=60)
     position, size = packet_places(front)[25]
     front.write_bytes(front.read_bytes()[: position + size // 2])

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import moving_picture
+from clips import instant, moving_picture
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -52,7 +52,7 @@ def write(sink: Sink, frames: list[Frame]) -> None:
 def read(path: Path) -> tuple[list[Fraction], list[int], list[NDArray[np.uint8]]]:
     with av.open(path) as file:
         shown = list(file.decode(video=0))
-        times = [f.pts * f.time_base for f in shown]  # type: ignore[operator]
+        times = [instant(f) for f in shown]
         gray = [np.asarray(f.to_ndarray(format="gray"), np.uint8) for f in shown]
         return times, [f.pts or 0 for f in shown], gray
 
