@@ -64,7 +64,6 @@ class RunResult:
     config: RunConfig
     segmenter: Segmenter
     streams: list[StreamResult]
-    interrupted: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -142,58 +141,57 @@ def run(
     segmenter = open_segmenter(config)
     prepare_output(folder, [spec.name for spec in specs], overwrite=config.output.overwrite)
     result = RunResult(config, segmenter, [StreamResult(spec) for spec in specs])
+    runner = _Runner(config, segmenter, folder, progress, should_stop)
     for stream in result.streams:
         if should_stop():
             break
-        _run_stream(stream, config, segmenter, folder, progress, should_stop)
-    result.interrupted = should_stop()
+        runner.run(stream)
     return result
 
 
-def _run_stream(
-    stream: StreamResult,
-    config: RunConfig,
-    segmenter: Segmenter,
-    folder: Path,
-    progress: Progress,
-    should_stop: Callable[[], bool],
-) -> None:
-    start = time.perf_counter()
-    try:
-        with open_source(stream.spec, books=stream.books, threads=config.decode.threads) as source:
-            stream.info = source.info
-            segmenter.warm_up(source.info.size)
-            progress.begin(stream.spec.name, source.info.num_frames)
-            _drive(stream, source, config, segmenter, folder, progress, should_stop)
-    except SourceError as error:
-        log.error("%s", error)
-        stream.error = str(error)
-    stream.seconds = time.perf_counter() - start
+@dataclass(frozen=True, slots=True)
+class _Runner:
+    """What all streams of a run have in common."""
 
+    config: RunConfig
+    segmenter: Segmenter
+    folder: Path
+    progress: Progress
+    should_stop: Callable[[], bool]
 
-def _drive(
-    stream: StreamResult,
-    source: Source,
-    config: RunConfig,
-    segmenter: Segmenter,
-    folder: Path,
-    progress: Progress,
-    should_stop: Callable[[], bool],
-) -> None:
-    names = config.output.sinks or DEFAULT_SINKS[stream.spec.kind]
-    sinks = {
-        name: open_sink(name, folder=folder / stream.spec.name, labels=segmenter.labels)
-        for name in names
-    }
-    stages, encode = build_stages(segmenter, list(sinks.values()), stream.books, keep_picture=False)
-    chain = Chain(stages, books=stream.books, should_stop=should_stop)
-    try:
-        for item in chain.run(source):
-            if isinstance(item, Frame):
-                progress.advance(stream.spec.name)
-            elif isinstance(item, Gap) and len(stream.gaps) < _MAX_GAPS:
-                stream.gaps.append(item)
-    finally:
-        encode.close()
-        stream.parts = {name: list(sink.parts) for name, sink in sinks.items()}
-        stream.latency = dict(chain.latency)
+    def run(self, stream: StreamResult) -> None:
+        """Opens the source and takes the stream to its end."""
+        start = time.perf_counter()
+        threads = self.config.decode.threads
+        try:
+            with open_source(stream.spec, books=stream.books, threads=threads) as source:
+                stream.info = source.info
+                self.segmenter.warm_up(source.info.size)
+                self.progress.begin(stream.spec.name, source.info.num_frames)
+                self._drive(stream, source)
+        except SourceError as error:
+            log.error("%s", error)
+            stream.error = str(error)
+        stream.seconds = time.perf_counter() - start
+
+    def _drive(self, stream: StreamResult, source: Source) -> None:
+        name = stream.spec.name
+        labels = self.segmenter.labels
+        sinks = {
+            sink: open_sink(sink, folder=self.folder / name, labels=labels)
+            for sink in self.config.output.sinks or DEFAULT_SINKS[stream.spec.kind]
+        }
+        stages, encode = build_stages(
+            self.segmenter, list(sinks.values()), stream.books, keep_picture=False
+        )
+        chain = Chain(stages, books=stream.books, should_stop=self.should_stop)
+        try:
+            for item in chain.run(source):
+                if isinstance(item, Frame):
+                    self.progress.advance(name)
+                elif isinstance(item, Gap) and len(stream.gaps) < _MAX_GAPS:
+                    stream.gaps.append(item)
+        finally:
+            encode.close()
+            stream.parts = {sink: opened.parts for sink, opened in sinks.items()}
+            stream.latency = dict(chain.latency)

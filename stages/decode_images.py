@@ -1,7 +1,6 @@
 """Image files as a stream."""
 
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Self
 
 import cv2
@@ -38,12 +37,7 @@ class ImageSource:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
 
     def __iter__(self) -> Iterator[Item]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 
 import av
@@ -57,6 +56,7 @@ class VideoSource:
         """
         self._spec = spec
         self._books = books
+        self._threads = threads
         self._path = spec.paths[0]
         self._container = _open(spec)
         try:
@@ -79,12 +79,7 @@ class VideoSource:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._container.close()
 
     def __iter__(self) -> Iterator[Item]:
@@ -130,10 +125,9 @@ class VideoSource:
         try:
             frames = self._stream.codec_context.decode(packet)
         except FFmpegError:
-            if packet is None:
-                return
-            number = self._books.packets
-            if self._pending.pop(number, None) is not None:
+            # With several threads the fault may be an earlier packet's: it shows by its silence.
+            if packet is not None and self._threads == 1:
+                del self._pending[self._books.packets]
                 yield self._lose(packet.pts, "damaged packet")
             return
         for frame in frames:
@@ -180,7 +174,7 @@ class VideoSource:
         shown = pts if self.info.clock == "pts" else None
         return Gap(self._spec.name, self._books.decoded, shown, reason)
 
-    def _give_up(self, sent: "_Sent") -> Iterator[Item]:
+    def _give_up(self, sent: _Sent) -> Iterator[Item]:
         """Says why a packet gave no picture of its own."""
         hidden = None
         if sent.is_discard:

@@ -5,35 +5,21 @@ from pathlib import Path
 from av.video.frame import VideoFrame
 
 from icstream.stages.items import ClassIds, Frame
-from icstream.stages.sinks.sink import Part
-from icstream.stages.sinks.video_sink import PartWriter
+from icstream.stages.sinks.video_sink import VideoSink
 
 # Each picture stands alone (g=1), so that any cut of the file can be played from any frame.
 _OPTIONS = {"g": "1", "level": "3"}
 
 
-class MasksVideo:
+class MasksVideo(VideoSink):
     """Class ids as gray values, FFV1 in MP4."""
 
     wants_picture = False
 
     def __init__(self, folder: Path) -> None:
-        self._writer = PartWriter(folder, "masks", codec="ffv1", pix_fmt="gray", options=_OPTIONS)
-
-    @property
-    def parts(self) -> list[Part]:
-        """See `Sink.parts`."""
-        return self._writer.parts
-
-    def begin_part(self) -> None:
-        """See `Sink.begin_part`."""
-        self._writer.close()
+        super().__init__(folder, "masks", codec="ffv1", pix_fmt="gray", options=_OPTIONS)
 
     def write(self, frame: Frame) -> None:
         """See `Sink.write`."""
         assert isinstance(frame.result, ClassIds)
-        self._writer.write(frame.meta, VideoFrame.from_ndarray(frame.result.ids, format="gray"))
-
-    def close(self) -> None:
-        """See `Sink.close`."""
-        self._writer.close()
+        self._write(frame.meta, VideoFrame.from_ndarray(frame.result.ids, format="gray"))

@@ -10,33 +10,21 @@ from numpy.typing import NDArray
 
 from icstream.model import LabelSet
 from icstream.stages.items import ClassIds, Frame
-from icstream.stages.sinks.sink import Part
-from icstream.stages.sinks.video_sink import PartWriter
+from icstream.stages.sinks.video_sink import VideoSink
 
 OPACITY = 0.5
 _OPTIONS = {"preset": "veryfast", "crf": "20", "bf": "0", "g": "25"}
 
 
-class OverlayVideo:
+class OverlayVideo(VideoSink):
     """The classes' colours blended over the picture, H.264 in MP4, BT.709."""
 
     wants_picture = True
 
     def __init__(self, folder: Path, labels: LabelSet) -> None:
-        self._writer = PartWriter(
-            folder, "overlay", codec="libx264", pix_fmt="yuv420p", options=_OPTIONS
-        )
+        super().__init__(folder, "overlay", codec="libx264", pix_fmt="yuv420p", options=_OPTIONS)
         self._blend = Blend(labels)
         self._reformatter = VideoReformatter()
-
-    @property
-    def parts(self) -> list[Part]:
-        """See `Sink.parts`."""
-        return self._writer.parts
-
-    def begin_part(self) -> None:
-        """See `Sink.begin_part`."""
-        self._writer.close()
 
     def write(self, frame: Frame) -> None:
         """See `Sink.write`."""
@@ -59,11 +47,7 @@ class OverlayVideo:
             threads=1,
         )
         converted.colorspace, converted.color_range = Colorspace.ITU709, ColorRange.MPEG
-        self._writer.write(frame.meta, converted)
-
-    def close(self) -> None:
-        """See `Sink.close`."""
-        self._writer.close()
+        self._write(frame.meta, converted)
 
 
 class Blend:

@@ -9,8 +9,8 @@ from icstream.stages.sinks.sink import Part
 from icstream.stages.sinks.video_part import VideoPart
 
 
-class PartWriter:
-    """Numbers the files of a video sink: `masks.mp4`, `masks.0001.mp4`, ..."""
+class VideoSink:
+    """Numbers its files: `masks.mp4`, `masks.0001.mp4`, ..."""
 
     def __init__(
         self, folder: Path, stem: str, *, codec: str, pix_fmt: str, options: dict[str, str]
@@ -28,18 +28,22 @@ class PartWriter:
         """See `Sink.parts`."""
         return self._finished + ([self._current.part()] if self._current else [])
 
-    def write(self, meta: FrameMeta, picture: VideoFrame) -> None:
-        """Writes a picture, into a new file if none is open."""
-        if self._current is None:
-            self._current = self._open(meta, picture)
-        self._current.write(meta, picture)
+    def begin_part(self) -> None:
+        """See `Sink.begin_part`."""
+        self.close()
 
     def close(self) -> None:
-        """Closes the file under way; the next picture opens a new one."""
+        """See `Sink.close`."""
         if self._current is not None:
             part, self._current = self._current, None
             part.close()
             self._finished.append(part.part())
+
+    def _write(self, meta: FrameMeta, picture: VideoFrame) -> None:
+        """Writes a picture, into a new file if none is open."""
+        if self._current is None:
+            self._current = self._open(meta, picture)
+        self._current.write(meta, picture)
 
     def _open(self, meta: FrameMeta, picture: VideoFrame) -> VideoPart:
         number = f".{len(self._finished):04}" if self._finished else ""

@@ -184,8 +184,9 @@ def test_rotation_is_that_of_ffmpeg(tmp_path: Path, degrees: int) -> None:
     ],
     ids=["h264", "h264 b frames", "hevc", "mpeg4"],
 )
+@pytest.mark.parametrize("threads", [1, 2])
 def test_a_damaged_packet_costs_its_picture_and_not_the_rest(
-    tmp_path: Path, codec: str, options: dict[str, str]
+    tmp_path: Path, codec: str, options: dict[str, str], threads: int
 ) -> None:
     path = make_clip(
         tmp_path / "clip.mp4",
@@ -197,7 +198,7 @@ def test_a_damaged_packet_costs_its_picture_and_not_the_rest(
     )
     intact, _, _, _ = decode(path)
     damage_packet(path, 20)
-    frames, others, books, _ = decode(path)
+    frames, others, books, _ = decode(path, threads=threads)
     assert books.packets == 40
     assert 38 <= books.decoded < 40
     assert books.undecodable.total() == 40 - books.decoded
