@@ -135,14 +135,12 @@ def run(
     with open_progress(quiet=quiet) as progress:
         result = run_all(settings, sources, out, progress=progress, should_stop=stop.received)
     code = stop.exit_code() or result.exit_code
+    if not quiet:
+        for line in [*reports.summary(result), f"results in {out}"]:
+            print(line, file=sys.stderr)
     values = reports.report(result, exit_code=code)
     reports.write_json(values, out / REPORT)
     _hand_on(values, json_file)
-    for line in reports.summary(result):
-        if not quiet:
-            print(line, file=sys.stderr)
-    if not quiet:
-        print(f"results in {out}", file=sys.stderr)
     return code
 
 

@@ -53,6 +53,8 @@ class StreamResult:
     latency: dict[str, Latency] = field(default_factory=dict)
     error: str | None = None
     """Why it ended before its end."""
+    unwritable: bool = False
+    """True if it ended because its results could not be written."""
     seconds: float = 0.0
     """Wall time from opening to closing."""
 
@@ -70,7 +72,7 @@ class RunResult:
         """0 done, 1 failed or the books do not close, 2 nothing opened, 3 done with losses."""
         if all(stream.info is None for stream in self.streams):
             return 2
-        if any(stream.books.faults() for stream in self.streams):
+        if any(stream.unwritable or stream.books.faults() for stream in self.streams):
             return 1
         if any(stream.error or not stream.books.complete for stream in self.streams):
             return 3
@@ -129,10 +131,11 @@ def run(
 ) -> RunResult:
     """Segments every source that the arguments name and writes the results into `folder`.
 
+    If the results cannot be written any more, the run ends there and says so in its result.
+
     Raises:
         ConfigError: something is wrong with the settings, the sources or the folder; nothing was
             written then.
-        OSError: the folder cannot be written any more.
     """
     specs = find_sources(arguments)
     for name in config.output.sinks or ():
@@ -146,6 +149,8 @@ def run(
         if should_stop():
             break
         runner.run(stream)
+        if stream.unwritable:
+            break
     return result
 
 
@@ -170,8 +175,12 @@ class _Runner:
                 self.progress.begin(stream.spec.name, source.info.num_frames)
                 self._drive(stream, source)
         except SourceError as error:
-            log.error("%s", error)
             stream.error = str(error)
+        except OSError as error:
+            stream.error = f"{error.filename}: {error.strerror}"
+            stream.unwritable = True
+        if stream.error:
+            log.error("%s", stream.error)
         stream.seconds = time.perf_counter() - start
 
     def _drive(self, stream: StreamResult, source: Source) -> None:

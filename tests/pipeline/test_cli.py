@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -207,6 +208,21 @@ def test_nothing_that_can_be_opened_is_exit_code_2(tmp_path: Path, content: byte
     done = icstream("run", tmp_path / "a.mp4", *STREETS, "-o", tmp_path / "out", "--quiet")
     assert done.returncode == 2
     assert "a.mp4" in done.stderr
+
+
+def test_a_full_disk_ends_the_run_with_exit_code_1(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", pts=tuple(range(300)), size=(96, 160))
+    out = tmp_path / "out"
+    limited = f"ulimit -f 100; exec {shlex.join([*COMMAND, 'run', str(clip), *STREETS])} -o {out}"
+    # A limit on the size of files stands for a full disk; Python ignores the signal it raises.
+    done = subprocess.run(
+        ["bash", "-c", limited], capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert re.search(r"(masks|overlay)\.mp4: File too large", done.stderr)
+    assert "Traceback" not in done.stderr
+    stream = report(out)["streams"]["clip"]
+    assert (stream["closed"], 0 < stream["encoded"] < 300) == (True, True)
 
 
 def test_overwrite_gives_the_same_files(clip: Path, tmp_path: Path) -> None:
