@@ -160,6 +160,7 @@ class Checkpoint:
         partial = path.with_name(f"{path.name}.partial")
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
         save_file(tensors, partial, metadata={_HEADER_KEY: json.dumps(header)})
+        partial.chmod(0o644)  # safetensors gives it to its owner alone
         partial.replace(path)
 
     def problems(self) -> list[str]:
