@@ -22,7 +22,7 @@ from icstream.stages.streets import Street, write_clip
 
 _CLIP = "street.mp4"
 _SHEET = "contact_sheet.png"
-_SEED = 20_000
+_SEED = 20_009
 """A street that the shipped weights were not trained on: training used seeds below 10,000."""
 _SIZE = (360, 480)
 _NUM_FRAMES = 75
