@@ -196,7 +196,7 @@ def _open(spec: SourceSpec) -> av.container.InputContainer:
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"{spec.given}: the file is empty")
-        return av.open(path)
+        return av.open(path, metadata_errors="replace")
     except FFmpegError as error:
         raise SourceError(f"{path}: not a video that FFmpeg can read ({error.strerror})") from error
     except OSError as error:
@@ -233,7 +233,7 @@ def _probe(path: Path, index: int) -> tuple[bool, Size]:
     """Reads the beginning of the file: do its packets have times, and how large is it shown?"""
     times: list[int | None] = []
     size = None
-    with av.open(path) as container:
+    with av.open(path, metadata_errors="replace") as container:
         stream = container.streams[index]
         assert isinstance(stream, VideoStream)
         codec = stream.codec_context
