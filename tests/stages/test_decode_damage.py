@@ -54,8 +54,7 @@ def test_books_close_whatever_is_damaged(tmp_path: Path, name: str) -> None:
         books = Books()
         try:
             source = open_source(spec, books=books, threads=int(random.integers(1, 3)))
-        except SourceError as error:
-            assert "\n" not in str(error)
+        except SourceError:
             continue
         with source:
             items = list(source)
