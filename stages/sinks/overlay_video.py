@@ -13,7 +13,8 @@ from icstream.stages.items import ClassIds, Frame
 from icstream.stages.sinks.video_sink import VideoSink
 
 OPACITY = 0.5
-_OPTIONS = {"preset": "veryfast", "crf": "20", "bf": "0", "g": "25"}
+# ultrafast takes a third of the time of veryfast for twice the size; people look at it once.
+_OPTIONS = {"preset": "ultrafast", "crf": "20", "bf": "0", "g": "25"}
 
 
 class OverlayVideo(VideoSink):
