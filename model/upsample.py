@@ -11,13 +11,11 @@ levels of interpolation rounds three times, so a computed value is off by at mos
 2^-24 times the largest score, and a difference of two by twice that; `_SAFE_LEAD` is above it.
 """
 
-from collections.abc import Callable
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model.geometry import Axis
+from icstream.model.jit import compiled
 
 _SAFE_LEAD = np.float32(16 * 2.0**-24)
 
@@ -62,15 +60,7 @@ def class_ids(values_Khw: NDArray[np.float32], rows: Axis, columns: Axis) -> NDA
     return ids
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compiles on first use, and keeps the result on disk where there is a place for it."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither the package's folder nor a user's cache can be written
-        return numba.njit(nogil=True)(function)
-
-
-@_compiled
+@compiled
 def _fill(
     values: NDArray[np.float32],
     row_starts: NDArray[np.int64],

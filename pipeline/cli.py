@@ -91,7 +91,9 @@ def run(
     ] = None,
     sinks: Annotated[
         list[str] | None,
-        typer.Option("--sink", metavar="NAME", help="masks, overlay or png; repeatable."),
+        typer.Option(
+            "--sink", metavar="NAME", help="masks, overlay, png, rle or areas; repeatable."
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu or cuda:N.")] = None,
     runtime: Annotated[

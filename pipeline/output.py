@@ -45,7 +45,8 @@ def prepare_output(folder: Path, streams: Iterable[str], *, overwrite: bool) -> 
 
 def _remove_results(folder: Path) -> None:
     """Removes what sinks write and nothing else, in case the folder holds a user's own files."""
-    for pattern in ("masks.mp4", "masks.*.mp4", "overlay.mp4", "overlay.*.mp4"):
+    videos = ("masks.mp4", "masks.*.mp4", "overlay.mp4", "overlay.*.mp4")
+    for pattern in (*videos, "masks.jsonl", "areas.csv"):
         for path in folder.glob(pattern):
             path.unlink()
     if (folder / "masks").is_dir():

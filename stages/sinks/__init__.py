@@ -1,18 +1,22 @@
 """Where finished frames go."""
 
+from icstream.stages.sinks.area_table import AreaTable
 from icstream.stages.sinks.choose import SINKS, check_sink, open_sink
 from icstream.stages.sinks.masks_video import MasksVideo
 from icstream.stages.sinks.overlay_video import Blend, OverlayVideo
 from icstream.stages.sinks.png_masks import PngMasks
+from icstream.stages.sinks.rle_lines import RleLines
 from icstream.stages.sinks.sink import Part, Sink
 
 __all__ = [
     "SINKS",
+    "AreaTable",
     "Blend",
     "MasksVideo",
     "OverlayVideo",
     "Part",
     "PngMasks",
+    "RleLines",
     "Sink",
     "check_sink",
     "open_sink",

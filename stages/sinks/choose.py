@@ -5,15 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from icstream.model import ConfigError, LabelSet
+from icstream.stages.sinks.area_table import AreaTable
 from icstream.stages.sinks.masks_video import MasksVideo
 from icstream.stages.sinks.overlay_video import OverlayVideo
 from icstream.stages.sinks.png_masks import PngMasks
+from icstream.stages.sinks.rle_lines import RleLines
 from icstream.stages.sinks.sink import Sink
 
 SINKS: dict[str, Callable[[Path, LabelSet], Sink]] = {
     "masks": lambda folder, _labels: MasksVideo(folder),
     "overlay": OverlayVideo,
     "png": PngMasks,
+    "rle": RleLines,
+    "areas": AreaTable,
 }
 """Makers of sinks, from the stream's folder and the label set."""
 

@@ -1,12 +1,12 @@
 """masks/NAME.png: an indexed PNG per frame."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
 from icstream.model import LabelSet
 from icstream.stages.items import ClassIds, Frame, FrameMeta
+from icstream.stages.sinks.part_list import PartList
 from icstream.stages.sinks.sink import Part
 
 _COMPRESSION = 1
@@ -22,17 +22,16 @@ class PngMasks:
         self._folder = folder / "masks"
         self._palette = labels.palette().tobytes()
         self._taken: set[str] = set()
-        self._parts: list[Part] = []
-        self._begin = True
+        self._parts = PartList("masks")
 
     @property
     def parts(self) -> list[Part]:
         """See `Sink.parts`."""
-        return list(self._parts)
+        return self._parts.all()
 
     def begin_part(self) -> None:
         """See `Sink.begin_part`; files of all parts stand side by side."""
-        self._begin = True
+        self._parts.begin_part()
 
     def write(self, frame: Frame) -> None:
         """See `Sink.write`; a file is there wholly or not at all."""
@@ -44,7 +43,7 @@ class PngMasks:
         image.putpalette(self._palette)
         image.save(partial, format="PNG", compress_level=_COMPRESSION)
         partial.replace(path)
-        self._count(frame.meta)
+        self._parts.count(frame.meta)
 
     def close(self) -> None:
         """See `Sink.close`; nothing is open between frames."""
@@ -59,11 +58,3 @@ class PngMasks:
             name = f"{meta.name}-{count}"
         self._taken.add(name)
         return name
-
-    def _count(self, meta: FrameMeta) -> None:
-        if self._begin:
-            self._parts.append(Part.beginning("masks", meta, num_frames=1))
-            self._begin = False
-        else:
-            last = self._parts[-1]
-            self._parts[-1] = replace(last, num_frames=last.num_frames + 1)

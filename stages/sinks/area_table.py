@@ -1,0 +1,42 @@
+"""areas.csv: the share of each class in each frame."""
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from icstream.model import LabelSet
+from icstream.stages.items import ClassIds, Frame
+from icstream.stages.sinks.line_sink import LineSink
+
+
+class AreaTable(LineSink):
+    """A row per frame: index, pts, seconds, then the share of each class, 0 to 1.
+
+    `pts` and `seconds` are empty where the source has no clock; seconds are rounded to
+    nanoseconds.
+    """
+
+    def __init__(self, folder: Path, labels: LabelSet) -> None:
+        header = _row(["index", "pts", "seconds", *labels.names])
+        super().__init__(folder, "areas.csv", header=header)
+        self._num_classes = len(labels)
+
+    def write(self, frame: Frame) -> None:
+        """See `Sink.write`."""
+        assert isinstance(frame.result, ClassIds)
+        meta, ids = frame.meta, frame.result.ids
+        counts = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()[: self._num_classes]
+        shares = [f"{share:.6f}" for share in np.asarray(counts, np.float64) / ids.size]
+        pts = "" if meta.pts is None else str(meta.pts)
+        seconds = "" if meta.time is None else f"{float(meta.time):.9f}"
+        self._write_line(meta, _row([str(meta.index), pts, seconds, *shares]))
+
+
+def _row(cells: Iterable[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()

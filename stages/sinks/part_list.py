@@ -1,0 +1,32 @@
+"""Parts of sinks that need no new file for a new format."""
+
+from dataclasses import replace
+
+from icstream.stages.items import FrameMeta
+from icstream.stages.sinks.sink import Part
+
+
+class PartList:
+    """Counts the frames of each format under one path."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._parts: list[Part] = []
+        self._begin = True
+
+    def begin_part(self) -> None:
+        """Makes the next frame the first of a new part."""
+        self._begin = True
+
+    def count(self, meta: FrameMeta) -> None:
+        """Counts a frame that was written."""
+        if self._begin:
+            self._parts.append(Part.beginning(self._path, meta, num_frames=1))
+            self._begin = False
+        else:
+            last = self._parts[-1]
+            self._parts[-1] = replace(last, num_frames=last.num_frames + 1)
+
+    def all(self) -> list[Part]:
+        """Gives the parts so far."""
+        return list(self._parts)

@@ -1,0 +1,37 @@
+"""masks.jsonl: a line per frame with each class's mask in COCO's run lengths."""
+
+import json
+from pathlib import Path
+
+from icstream.model import LabelSet
+from icstream.stages.items import ClassIds, Frame
+from icstream.stages.sinks.line_sink import LineSink
+
+
+class RleLines(LineSink):
+    """Class masks as JSON lines; what `pycocotools.mask.decode` reads."""
+
+    def __init__(self, folder: Path, labels: LabelSet) -> None:
+        # Here and not above: the compiler behind it is slow to import, and few runs need it.
+        from icstream.stages.coco_rle import rle_counts
+
+        super().__init__(folder, "masks.jsonl")
+        self._names = labels.names
+        self._counts = rle_counts
+
+    def write(self, frame: Frame) -> None:
+        """See `Sink.write`."""
+        assert isinstance(frame.result, ClassIds)
+        meta = frame.meta
+        values = {
+            "index": meta.index,
+            "pts": meta.pts,
+            "time_base": str(meta.time_base),
+            "size": list(meta.size),
+            "classes": [
+                {"id": k, "name": self._names[k], "counts": counts}
+                for k, counts in self._counts(frame.result.ids).items()
+                if k < len(self._names)
+            ],
+        }
+        self._write_line(meta, json.dumps(values, ensure_ascii=False))
