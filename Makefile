@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format setup clean
+.PHONY: demo test check format setup supervisely-sdk clean
 
 demo: setup
 	$(BIN)/icstream demo -o demo --overwrite
@@ -29,5 +29,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
+# The SDK pins packages that ours may not have, so it lives in an environment of its own.
+supervisely-sdk: .venv-supervisely/.installed
+
+.venv-supervisely/.installed:
+	$(PYTHON) -m venv .venv-supervisely
+	.venv-supervisely/bin/python -m pip install --quiet --disable-pip-version-check supervisely==6.74.51
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-supervisely demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -16,7 +16,7 @@ from icstream.stages import Books, ClassIds, Frame
 from icstream.stages.decode import open_source
 from icstream.stages.preprocess import Preprocess
 from icstream.stages.segment import Segment
-from icstream.stages.sinks import SINKS, open_sink
+from icstream.stages.sinks import SINKS, SinkContext, open_sink
 from icstream.stages.sources import find_sources
 
 
@@ -29,7 +29,8 @@ def measure(source: str, weights: str) -> dict[str, float]:
     (spec,) = find_sources([source])
     count = 0
     with tempfile.TemporaryDirectory() as folder, open_source(spec, books=Books()) as opened:
-        sinks = {n: open_sink(n, folder=Path(folder), labels=segmenter.labels) for n in SINKS}
+        context = SinkContext(Path(folder), segmenter.labels, spec.paths[0])
+        sinks = {name: open_sink(name, context) for name in SINKS}
         segmenter.warm_up(opened.info.size)
         clock = time.process_time()
 

@@ -92,7 +92,9 @@ def run(
     sinks: Annotated[
         list[str] | None,
         typer.Option(
-            "--sink", metavar="NAME", help="masks, overlay, png, rle or areas; repeatable."
+            "--sink",
+            metavar="NAME",
+            help="masks, overlay, png, rle, areas or supervisely; repeatable.",
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu or cuda:N.")] = None,

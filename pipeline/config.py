@@ -64,7 +64,7 @@ class OutputSettings(_Settings):
     """What is written."""
 
     sinks: list[str] | None = None
-    """masks, overlay, png, rle, areas; by default masks and overlay, for images png."""
+    """By name; if none is given masks and overlay, for images png."""
     overwrite: bool = False
     """Replace what an earlier run wrote into the same folder."""
 

@@ -49,5 +49,6 @@ def _remove_results(folder: Path) -> None:
     for pattern in (*videos, "masks.jsonl", "areas.csv"):
         for path in folder.glob(pattern):
             path.unlink()
-    if (folder / "masks").is_dir():
-        shutil.rmtree(folder / "masks")
+    for name in ("masks", "supervisely"):
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)

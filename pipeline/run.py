@@ -18,7 +18,7 @@ from icstream.stages.decode import Source, SourceInfo, open_source
 from icstream.stages.encode import Encode
 from icstream.stages.preprocess import Preprocess
 from icstream.stages.segment import Segment
-from icstream.stages.sinks import Part, Sink, check_sink, open_sink
+from icstream.stages.sinks import Part, Sink, SinkContext, check_sink, open_sink
 from icstream.stages.sources import SourceSpec, find_sources
 
 log = logging.getLogger(__name__)
@@ -185,9 +185,10 @@ class _Runner:
 
     def _drive(self, stream: StreamResult, source: Source) -> None:
         name = stream.spec.name
-        labels = self.segmenter.labels
+        recording = stream.spec.paths[0] if stream.spec.kind == "video" else None
+        context = SinkContext(self.folder / name, self.segmenter.labels, recording)
         sinks = {
-            sink: open_sink(sink, folder=self.folder / name, labels=labels)
+            sink: open_sink(sink, context)
             for sink in self.config.output.sinks or DEFAULT_SINKS[stream.spec.kind]
         }
         stages, encode = build_stages(

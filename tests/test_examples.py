@@ -1,5 +1,8 @@
 """Every example runs, on inputs as small as it takes."""
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +35,28 @@ def test_train_streets_writes_a_checkpoint(tmp_path: Path) -> None:
     checkpoint = Checkpoint.load(file)
     assert checkpoint.training["steps"] == 2
     assert checkpoint.config.width == 0.0625
+
+
+def test_a_sink_of_another_package_is_found_by_its_name(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    flags = ["--no-deps", "--no-build-isolation", "--target", str(site)]
+    package = tmp_path / "road_alarm"
+    shutil.copytree(EXAMPLES / "road_alarm", package)
+    subprocess.run([*pip, *flags, str(package)], check=True, timeout=180)
+    clip = make_clip(tmp_path / "clip.mp4")
+    command = [sys.executable, "-m", "icstream.pipeline", "run", str(clip), "--weights", "streets"]
+    done = subprocess.run(
+        [*command, "-o", str(tmp_path / "out"), "--sink", "road_alarm", "--sink", "masks"],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(site)},
+    )
+    assert done.returncode == 0, done.stderr
+    parts = json.loads((tmp_path / "out" / "report.json").read_text())["streams"]["clip"]["parts"]
+    assert parts["road_alarm"][0]["frames"] == 12
 
 
 def test_every_example_is_tested() -> None:

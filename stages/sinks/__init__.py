@@ -1,12 +1,13 @@
 """Where finished frames go."""
 
 from icstream.stages.sinks.area_table import AreaTable
-from icstream.stages.sinks.choose import SINKS, check_sink, open_sink
+from icstream.stages.sinks.choose import SINKS, SinkContext, check_sink, open_sink
 from icstream.stages.sinks.masks_video import MasksVideo
 from icstream.stages.sinks.overlay_video import Blend, OverlayVideo
 from icstream.stages.sinks.png_masks import PngMasks
 from icstream.stages.sinks.rle_lines import RleLines
 from icstream.stages.sinks.sink import Part, Sink
+from icstream.stages.sinks.supervisely_project import SuperviselyProject
 
 __all__ = [
     "SINKS",
@@ -18,6 +19,8 @@ __all__ = [
     "PngMasks",
     "RleLines",
     "Sink",
+    "SinkContext",
+    "SuperviselyProject",
     "check_sink",
     "open_sink",
 ]

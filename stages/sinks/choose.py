@@ -1,8 +1,12 @@
-"""Sinks by name."""
+"""Sinks by name: ours, and those of other packages."""
 
 import difflib
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import TypeAlias
 
 from icstream.model import ConfigError, LabelSet
 from icstream.stages.sinks.area_table import AreaTable
@@ -11,30 +15,59 @@ from icstream.stages.sinks.overlay_video import OverlayVideo
 from icstream.stages.sinks.png_masks import PngMasks
 from icstream.stages.sinks.rle_lines import RleLines
 from icstream.stages.sinks.sink import Sink
+from icstream.stages.sinks.supervisely_project import SuperviselyProject
 
-SINKS: dict[str, Callable[[Path, LabelSet], Sink]] = {
-    "masks": lambda folder, _labels: MasksVideo(folder),
-    "overlay": OverlayVideo,
-    "png": PngMasks,
-    "rle": RleLines,
-    "areas": AreaTable,
+ENTRY_POINTS = "icstream.sinks"
+"""Group of entry points under which other packages offer makers of sinks."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkContext:
+    """What a sink is told when it is made."""
+
+    folder: Path
+    """Of the stream's results; made by the sink, with its first frame."""
+    labels: LabelSet
+    """The classes whose ids will come."""
+    source: Path | None
+    """The recording that the frames come from; None if they come from something else."""
+
+
+SinkMaker: TypeAlias = Callable[[SinkContext], Sink]
+
+SINKS: dict[str, SinkMaker] = {
+    "masks": lambda context: MasksVideo(context.folder),
+    "overlay": lambda context: OverlayVideo(context.folder, context.labels),
+    "png": lambda context: PngMasks(context.folder, context.labels),
+    "rle": lambda context: RleLines(context.folder, context.labels),
+    "areas": lambda context: AreaTable(context.folder, context.labels),
+    "supervisely": lambda context: SuperviselyProject(
+        context.folder, context.labels, source=context.source
+    ),
 }
-"""Makers of sinks, from the stream's folder and the label set."""
+"""The sinks that come with icstream."""
+
+
+@lru_cache(maxsize=1)
+def _others() -> dict[str, EntryPoint]:
+    return {found.name: found for found in entry_points(group=ENTRY_POINTS)}
 
 
 def check_sink(name: str) -> None:
     """Raises ConfigError, with the nearest known name, if there is no such sink."""
-    if name not in SINKS:
-        near = difflib.get_close_matches(name, SINKS, n=1)
+    known = [*SINKS, *_others()]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"sink: got {name!r}, known are {', '.join(SINKS)}{hint}")
+        raise ConfigError(f"sink: got {name!r}, known are {', '.join(known)}{hint}")
 
 
-def open_sink(name: str, *, folder: Path, labels: LabelSet) -> Sink:
+def open_sink(name: str, context: SinkContext) -> Sink:
     """Gives the sink of that name; it creates its files with the first frame.
 
     Raises:
-        ConfigError: there is no such sink.
+        ConfigError: there is no such sink, or it cannot serve this source.
     """
     check_sink(name)
-    return SINKS[name](folder, labels)
+    maker: SinkMaker = SINKS[name] if name in SINKS else _others()[name].load()
+    return maker(context)

@@ -16,7 +16,15 @@ from PIL import Image
 
 from icstream.model import CAMVID, ConfigError
 from icstream.stages import ClassIds, Frame, FrameMeta
-from icstream.stages.sinks import Blend, MasksVideo, OverlayVideo, PngMasks, Sink, open_sink
+from icstream.stages.sinks import (
+    Blend,
+    MasksVideo,
+    OverlayVideo,
+    PngMasks,
+    Sink,
+    SinkContext,
+    open_sink,
+)
 
 IRREGULAR = tuple((12_345 + np.cumsum(np.random.default_rng(3).integers(900, 9000, 10))).tolist())
 
@@ -73,7 +81,7 @@ TIMES = {
 def test_times_are_exact(
     tmp_path: Path, kind: str, time_base: Fraction, pts: tuple[int, ...]
 ) -> None:
-    sink = open_sink(kind, folder=tmp_path, labels=CAMVID)
+    sink = open_sink(kind, SinkContext(tmp_path, CAMVID, None))
     write(sink, [frame(i, p, time_base=time_base) for i, p in enumerate(pts)])
     times, integers, _ = read(tmp_path / f"{kind}.mp4")
     assert times == [p * time_base for p in pts]
@@ -104,7 +112,7 @@ def test_every_id_comes_back(tmp_path: Path, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("kind", ["masks", "overlay"])
 def test_the_same_frames_give_the_same_bytes(tmp_path: Path, kind: str) -> None:
     for folder in ("a", "b"):
-        sink = open_sink(kind, folder=tmp_path / folder, labels=CAMVID)
+        sink = open_sink(kind, SinkContext(tmp_path / folder, CAMVID, None))
         write(sink, [frame(i, i) for i in range(8)])
     first, second = (tmp_path / folder / f"{kind}.mp4" for folder in ("a", "b"))
     assert first.read_bytes() == second.read_bytes()
@@ -131,9 +139,10 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_sinks import frame
-from icstream.stages.sinks import open_sink
+from icstream.stages.sinks import SinkContext, open_sink
 from icstream.model import CAMVID
-sinks = [open_sink(name, folder=Path(sys.argv[1]), labels=CAMVID) for name in ("masks", "overlay")]
+context = SinkContext(Path(sys.argv[1]), CAMVID, None)
+sinks = [open_sink(name, context) for name in ("masks", "overlay")]
 for index in range(100):
     for sink in sinks:
         sink.write(frame(index, index))
@@ -211,7 +220,7 @@ def test_the_overlay_shows_true_colours(tmp_path: Path, size: tuple[int, int]) -
 
 def test_an_unknown_sink_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean masks"):
-        open_sink("mask", folder=tmp_path, labels=CAMVID)
+        open_sink("mask", SinkContext(tmp_path, CAMVID, None))
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
