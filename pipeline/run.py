@@ -69,11 +69,11 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        """0 done, 1 failed or the books do not close, 2 nothing opened, 3 done with losses."""
-        if all(stream.info is None for stream in self.streams):
-            return 2
+        """0 done, 1 failed or the books do not close, 2 no picture at all, 3 done with losses."""
         if any(stream.unwritable or stream.books.faults() for stream in self.streams):
             return 1
+        if not any(stream.books.decoded for stream in self.streams):
+            return 2
         if any(stream.error or not stream.books.complete for stream in self.streams):
             return 3
         return 0
@@ -174,6 +174,8 @@ class _Runner:
                 self.segmenter.warm_up(source.info.size)
                 self.progress.begin(stream.spec.name, source.info.num_frames)
                 self._drive(stream, source)
+            if not stream.books.decoded and not self.should_stop():
+                stream.error = f"{stream.spec.given}: no picture in it could be decoded"
         except SourceError as error:
             stream.error = str(error)
         except OSError as error:

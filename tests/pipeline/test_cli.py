@@ -225,6 +225,22 @@ def test_a_full_disk_ends_the_run_with_exit_code_1(tmp_path: Path) -> None:
     assert (stream["closed"], 0 < stream["encoded"] < 300) == (True, True)
 
 
+def test_a_recording_without_a_sound_picture_is_exit_code_2(clip: Path, tmp_path: Path) -> None:
+    content = bytearray(clip.read_bytes())
+    for position, size in packet_places(clip):
+        content[position : position + size] = bytes(size)
+    (tmp_path / "black.mp4").write_bytes(content)
+    done = icstream("run", tmp_path / "black.mp4", *STREETS, "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert "no picture in it could be decoded" in done.stderr
+    stream = report(tmp_path / "out")["streams"]["black"]
+    assert (stream["packets"], sum(stream["undecodable"].values()), stream["closed"]) == (
+        8,
+        8,
+        True,
+    )
+
+
 def test_overwrite_gives_the_same_files(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     contents = []
