@@ -178,6 +178,42 @@ def demo(
 
 
 @app.command()
+def bench(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A video file.")],
+    weights: Annotated[
+        str, typer.Option(metavar="FILE|NAME", help="Checkpoint, a shipped name, or random.")
+    ] = "random",
+    precision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="Threads of inference.")] = None,
+    num_frames: Annotated[
+        int, typer.Option("--frames", metavar="N", min=10, help="Frames per round.")
+    ] = 100,
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Rounds.")] = 3,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the figures here; - for stdout."),
+    ] = None,
+) -> int:
+    """Measure the speed of the network and of the whole, as ratios within one run."""
+    _log_to_stderr(quiet=True)
+    from icstream.pipeline.bench import bench as measure
+    from icstream.pipeline.config import load_config
+
+    options = {
+        "model.weights": weights,
+        "model.precision": precision,
+        "model.threads": threads,
+    }
+    figures = measure(load_config(None, (), options), source, num_frames=num_frames, rounds=rounds)
+    for line in figures.lines():
+        print(line, file=sys.stderr)
+    _hand_on(figures.values(), json_file)
+    return 0
+
+
+@app.command()
 def doctor(
     json_file: Annotated[
         Path | None,

@@ -23,7 +23,11 @@ from icstream.stages.sources import SourceSpec, find_sources
 
 log = logging.getLogger(__name__)
 
-DEFAULT_SINKS = {"video": ["masks", "overlay"], "images": ["png"]}
+DEFAULT_SINKS = {
+    "video": ["masks", "overlay"],
+    "images": ["png"],
+    "other": ["masks", "overlay"],
+}
 
 
 class Progress(Protocol):

@@ -3,10 +3,10 @@
 from icstream.stages.books import Books
 from icstream.stages.decode_images import ImageSource
 from icstream.stages.decode_video import VideoSource
-from icstream.stages.source import Source, SourceInfo
-from icstream.stages.sources import SourceSpec
+from icstream.stages.source import Source, SourceContext, SourceInfo
+from icstream.stages.sources import SourceSpec, own_sources
 
-__all__ = ["Source", "SourceInfo", "open_source"]
+__all__ = ["Source", "SourceContext", "SourceInfo", "open_source"]
 
 
 def open_source(spec: SourceSpec, *, books: Books, threads: int = 1) -> Source:
@@ -22,4 +22,8 @@ def open_source(spec: SourceSpec, *, books: Books, threads: int = 1) -> Source:
     """
     if spec.kind == "images":
         return ImageSource(spec, books=books)
+    if spec.kind == "other":
+        maker, _, rest = spec.given.partition(":")
+        source: Source = own_sources()[maker].load()(SourceContext(spec.name, rest, books))
+        return source
     return VideoSource(spec, books=books, threads=threads)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, Protocol, Self
 
+from icstream.stages.books import Books
 from icstream.stages.items import Item, Size
 
 DEFAULT_RATE = Fraction(25)
@@ -23,6 +24,18 @@ class SourceInfo:
     """What its own index promises; None where there is none."""
     size: Size
     """Of the first frame, as displayed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What a source of another package is told when it is made."""
+
+    stream: str
+    """Name for the `meta.stream` of its frames, and for its other items."""
+    rest: str
+    """What the user wrote behind the source's name and a colon."""
+    books: Books
+    """To be kept as `Source` says."""
 
 
 class Source(Protocol):

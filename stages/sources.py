@@ -4,6 +4,8 @@ import glob
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +21,9 @@ VIDEO_SUFFIXES = frozenset(
 )
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
+ENTRY_POINTS = "icstream.sources"
+"""Group of entry points under which other packages offer makers of sources."""
+
 _LIVE = re.compile(r"[a-z][a-z0-9+.-]*://|/dev/|\d+$")
 
 
@@ -28,9 +33,10 @@ class SourceSpec:
 
     name: str
     """Unique in the run, and safe as the name of a folder."""
-    kind: Literal["video", "images"]
+    kind: Literal["video", "images", "other"]
+    """other: from a source of another package."""
     paths: tuple[Path, ...]
-    """The file; of images all, in order."""
+    """The file; of images all, in order; empty for sources of other packages."""
     given: str
     """What the user wrote."""
 
@@ -59,6 +65,12 @@ def find_sources(arguments: Sequence[str]) -> list[SourceSpec]:
     return unique
 
 
+@lru_cache(maxsize=1)
+def own_sources() -> dict[str, EntryPoint]:
+    """Gives the sources that other packages offer, by name; used as NAME:REST."""
+    return {found.name: found for found in entry_points(group=ENTRY_POINTS)}
+
+
 def natural_key(path: Path) -> list[tuple[int, int | str]]:
     """Gives a sort key under which numbers in names count as numbers."""
     parts = re.split(r"(\d+)", str(path).lower())
@@ -77,6 +89,9 @@ def _expand(argument: str) -> list[SourceSpec]:
         if not files:
             raise ConfigError(f"{argument}: the pattern matches no file")
         return _group(argument, files[0].resolve().parent.name, files)
+    maker, _, rest = argument.partition(":")
+    if maker in own_sources():
+        return [SourceSpec(_safe(rest or maker), "other", (), argument)]
     if _LIVE.match(argument):
         raise ConfigError(f"{argument}: cameras and network streams are not supported yet")
     raise ConfigError(f"{argument}: no such file or folder")

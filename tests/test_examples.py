@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 from clips import make_clip
 
 from icstream.model import Checkpoint
@@ -37,17 +39,26 @@ def test_train_streets_writes_a_checkpoint(tmp_path: Path) -> None:
     assert checkpoint.config.width == 0.0625
 
 
-def test_a_sink_of_another_package_is_found_by_its_name(tmp_path: Path) -> None:
-    site = tmp_path / "site"
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the packages of the examples installed in it."""
+    folder = tmp_path_factory.mktemp("site")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    flags = ["--no-deps", "--no-build-isolation", "--target", str(site)]
-    package = tmp_path / "road_alarm"
-    shutil.copytree(EXAMPLES / "road_alarm", package)
-    subprocess.run([*pip, *flags, str(package)], check=True, timeout=180)
-    clip = make_clip(tmp_path / "clip.mp4")
-    command = [sys.executable, "-m", "icstream.pipeline", "run", str(clip), "--weights", "streets"]
+    flags = ["--no-deps", "--no-build-isolation", "--target", str(folder)]
+    packages = []
+    for name in ("road_alarm", "street_source"):
+        copy = tmp_path_factory.mktemp("package") / name
+        shutil.copytree(EXAMPLES / name, copy)
+        packages.append(str(copy))
+    subprocess.run([*pip, *flags, *packages], check=True, timeout=180)
+    return folder
+
+
+def streams(site: Path, out: Path, *arguments: object) -> dict[str, Any]:
+    """Runs icstream with those packages; gives the streams of the report."""
+    command = [sys.executable, "-m", "icstream.pipeline", "run", *map(str, arguments)]
     done = subprocess.run(
-        [*command, "-o", str(tmp_path / "out"), "--sink", "road_alarm", "--sink", "masks"],
+        [*command, "--weights", "streets", "-o", str(out), "--sink", "masks"],
         capture_output=True,
         text=True,
         timeout=180,
@@ -55,8 +66,23 @@ def test_a_sink_of_another_package_is_found_by_its_name(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(site)},
     )
     assert done.returncode == 0, done.stderr
-    parts = json.loads((tmp_path / "out" / "report.json").read_text())["streams"]["clip"]["parts"]
-    assert parts["road_alarm"][0]["frames"] == 12
+    found: dict[str, Any] = json.loads((out / "report.json").read_text())["streams"]
+    return found
+
+
+def test_a_sink_of_another_package_is_found_by_its_name(site: Path, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4")
+    found = streams(site, tmp_path / "out", clip, "--sink", "road_alarm")
+    assert found["clip"]["parts"]["road_alarm"][0]["frames"] == 12
+
+
+def test_a_source_of_another_package_is_found_by_its_name(site: Path, tmp_path: Path) -> None:
+    found = streams(site, tmp_path / "out", "street:7", "street:8")
+    assert [(name, s["encoded"], s["closed"]) for name, s in found.items()] == [
+        ("7", 25, True),
+        ("8", 25, True),
+    ]
+    assert found["7"]["clock"] == "pts"
 
 
 def test_every_example_is_tested() -> None:

@@ -302,6 +302,21 @@ def test_the_doctor_finds_this_machine_able(tmp_path: Path) -> None:
     assert all(finding["ok"] for finding in findings.values())
 
 
+def test_bench_gives_exactly_three_ratios(clip: Path, tmp_path: Path) -> None:
+    made = make_clip(tmp_path / "clip.mp4", pts=tuple(range(16)))
+    options = ["--weights", "streets", "--frames", 12, "--rounds", 1]
+    done = icstream("bench", made, *options, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    values = json.loads(done.stdout)
+    assert values["ratios"].keys() == {"pipeline_vs_naive", "pipeline_vs_bare", "engine_vs_eager"}
+    assert all(ratio > 0 for ratio in values["ratios"].values())
+    assert icstream("bench", tmp_path, *options).returncode == 0
+    too_short = icstream("bench", clip, "--weights", "streets", "--frames", 10, "--rounds", 1)
+    assert too_short.returncode == 0
+    wrong = icstream("bench", clip, clip)
+    assert wrong.returncode == 2
+
+
 def test_the_version_is_that_of_the_package() -> None:
     done = icstream("--version")
     assert re.fullmatch(r"icstream \d+\.\d+\.\d+\n", done.stdout)
