@@ -23,6 +23,7 @@ from icstream.model.icnet import pad_to_network_size
 from icstream.pipeline.chain import Chain
 from icstream.pipeline.config import RunConfig
 from icstream.pipeline.naive import segment_naively
+from icstream.pipeline.report import chosen
 from icstream.pipeline.run import build_stages, open_segmenter
 from icstream.stages import Books, Frame
 from icstream.stages.decode import open_source
@@ -58,18 +59,11 @@ class BenchFigures:
 
     def values(self) -> dict[str, Any]:
         """Gives the figures as plain JSON values."""
-        choice = self.segmenter.choice
         return {
             "ratios": self.ratios(),
             "seconds_per_frame": {name: getattr(self, name) for name in _MEASURED},
             "latency_ms": self.latency_ms,
-            "chosen": {
-                "device": choice.device,
-                "runtime": choice.runtime,
-                "precision": choice.precision,
-                "replicas": 1,
-                "threads": choice.threads,
-            },
+            "chosen": chosen(self.segmenter),
         }
 
     def lines(self) -> list[str]:

@@ -5,10 +5,12 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from icstream.model import Segmenter
 from icstream.pipeline.latency import Latency
 from icstream.pipeline.run import RunResult, StreamResult
 from icstream.stages import Gap
@@ -19,18 +21,11 @@ _PACKAGES = ("av", "numba", "numpy", "opencv-python-headless", "openvino", "torc
 
 def report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
     """Gives the report as plain JSON values."""
-    choice = result.segmenter.choice
     return {
         "version": version("icstream"),
         "exit_code": exit_code,
         "streams": {stream.spec.name: _stream(stream) for stream in result.streams},
-        "chosen": {
-            "device": choice.device,
-            "runtime": choice.runtime,
-            "precision": choice.precision,
-            "replicas": 1,
-            "threads": choice.threads,
-        },
+        "chosen": chosen(result.segmenter),
         "restarts": 0,
         "latency_ms": _latency(stream.latency for stream in result.streams),
         "config": result.config.model_dump(mode="json"),
@@ -43,6 +38,11 @@ def report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
             "packages": {name: version(name) for name in _PACKAGES},
         },
     }
+
+
+def chosen(segmenter: Segmenter) -> dict[str, Any]:
+    """Gives what runs the network, as plain JSON values."""
+    return {**asdict(segmenter.choice), "replicas": 1}
 
 
 def write_json(values: Mapping[str, Any], path: Path) -> None:
