@@ -25,7 +25,17 @@ class Chain:
         *,
         books: Books,
         should_stop: Callable[[], bool] = lambda: False,
+        num_done: int = 0,
     ) -> None:
+        """Joins the stages.
+
+        Args:
+            stages: by name, in order.
+            books: of the stream.
+            should_stop: asked before each item is read.
+            num_done: the first frames go past all stages but the last.
+        """
+        self._num_done = num_done
         self._stages = stages
         self._books = books
         self._should_stop = should_stop
@@ -39,8 +49,9 @@ class Chain:
         items = iter(source)
         try:
             joined = self._read(items)
+            last = next(reversed(self._stages))
             for name, stage in self._stages.items():
-                joined = self._through(name, stage, joined)
+                joined = self._through(name, stage, joined, past=name != last)
             yield from joined
         finally:
             if isinstance(items, Generator):
@@ -56,8 +67,13 @@ class Chain:
                 self.latency["decode"].add(time.perf_counter() - start)
             yield item
 
-    def _through(self, name: str, stage: Stage, items: Iterable[Item]) -> Iterator[Item]:
+    def _through(
+        self, name: str, stage: Stage, items: Iterable[Item], *, past: bool
+    ) -> Iterator[Item]:
         for item in items:
+            if past and isinstance(item, Frame) and item.meta.index < self._num_done:
+                yield item
+                continue
             start = time.perf_counter()
             try:
                 done = list(stage.process(item))

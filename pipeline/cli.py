@@ -108,6 +108,9 @@ def run(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier run's results.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was interrupted.")
+    ] = False,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write the report here too; - for stdout."),
@@ -133,6 +136,7 @@ def run(
             "model.threads": threads,
             "output.sinks": sinks,
             "output.overwrite": overwrite or None,
+            "output.resume": resume or None,
         },
     )
     stop = _StopSignals()

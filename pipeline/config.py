@@ -65,6 +65,8 @@ class OutputSettings(_Settings):
 
     sinks: list[str] | None = None
     """By name; if none is given masks and overlay, for images png."""
+    resume: bool = False
+    """Go on with a run that was interrupted; settings and weights must be the same."""
     overwrite: bool = False
     """Replace what an earlier run wrote into the same folder."""
 

@@ -1,18 +1,19 @@
 """A run: every source from its decoder to its sinks, and the books at the end."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from icstream.model import ConfigError, Segmenter, SourceError, load_weights
 from icstream.model.zoo import RANDOM, weight_names
 from icstream.pipeline.chain import Chain
 from icstream.pipeline.config import RunConfig
 from icstream.pipeline.latency import Latency
-from icstream.pipeline.output import check_output, prepare_output
+from icstream.pipeline.output import REPORT, begin_manifest, check_output, prepare_output
 from icstream.stages import Books, Frame, Gap, Stage
 from icstream.stages.decode import Source, SourceInfo, open_source
 from icstream.stages.encode import Encode
@@ -109,12 +110,28 @@ def open_segmenter(config: RunConfig) -> Segmenter:
     )
 
 
+def restart_point(sinks: Sequence[Sink]) -> int:
+    """Gives the number of frames that every sink has whole, and after which every one can go on."""
+    num_done = sys.maxsize
+    while sinks:
+        lowest = min(sink.restart_point(num_done) for sink in sinks)
+        if lowest == num_done:
+            return num_done
+        num_done = lowest
+    return 0
+
+
 def build_stages(
-    segmenter: Segmenter, sinks: Sequence[Sink], books: Books, *, keep_picture: bool
+    segmenter: Segmenter,
+    sinks: Sequence[Sink],
+    books: Books,
+    *,
+    keep_picture: bool,
+    num_done: int = 0,
 ) -> tuple[dict[str, Stage], Encode]:
     """Gives the stages of one stream in order, by name, and the last of them as itself."""
     wanted = keep_picture or any(sink.wants_picture for sink in sinks)
-    encode = Encode(sinks, books=books, keep_picture=keep_picture)
+    encode = Encode(sinks, books=books, keep_picture=keep_picture, num_done=num_done)
     stages: dict[str, Stage] = {
         "preprocess": Preprocess(
             fit=segmenter.fit, mean_colour=segmenter.mean_colour, keep_picture=wanted
@@ -144,9 +161,12 @@ def run(
     specs = find_sources(arguments)
     for name in config.output.sinks or ():
         check_sink(name)
-    check_output(folder, overwrite=config.output.overwrite)
+    overwrite, resume = config.output.overwrite, config.output.resume
+    check_output(folder, overwrite=overwrite, resume=resume)
     segmenter = open_segmenter(config)
-    prepare_output(folder, [spec.name for spec in specs], overwrite=config.output.overwrite)
+    prepare_output(folder, [spec.name for spec in specs], overwrite=overwrite, resume=resume)
+    begin_manifest(folder, _manifest(config, segmenter, specs), resume=resume)
+    (folder / REPORT).unlink(missing_ok=True)
     result = RunResult(config, segmenter, [StreamResult(spec) for spec in specs])
     runner = _Runner(config, segmenter, folder, progress, should_stop)
     for stream in result.streams:
@@ -156,6 +176,23 @@ def run(
         if stream.unwritable:
             break
     return result
+
+
+def _manifest(
+    config: RunConfig, segmenter: Segmenter, specs: Sequence[SourceSpec]
+) -> dict[str, Any]:
+    """Gives what must be the same for two runs to give the same bytes."""
+    sinks = {spec.name: config.output.sinks or DEFAULT_SINKS[spec.kind] for spec in specs}
+    return {
+        "weights": segmenter.digest,
+        "inference": asdict(segmenter.choice),
+        "fit": config.fit.model_dump(mode="json"),
+        "sources": {
+            spec.name: [spec.given, sum(path.stat().st_size for path in spec.paths)]
+            for spec in specs
+        },
+        "sinks": sinks,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +234,17 @@ class _Runner:
             sink: open_sink(sink, context)
             for sink in self.config.output.sinks or DEFAULT_SINKS[stream.spec.kind]
         }
+        num_done = restart_point(list(sinks.values())) if self.config.output.resume else 0
+        if num_done:
+            log.info("%s: %d frames are there already", name, num_done)
         stages, encode = build_stages(
-            self.segmenter, list(sinks.values()), stream.books, keep_picture=False
+            self.segmenter,
+            list(sinks.values()),
+            stream.books,
+            keep_picture=False,
+            num_done=num_done,
         )
-        chain = Chain(stages, books=stream.books, should_stop=self.should_stop)
+        chain = Chain(stages, books=stream.books, should_stop=self.should_stop, num_done=num_done)
         try:
             for item in chain.run(source):
                 if isinstance(item, Frame):

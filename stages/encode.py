@@ -13,7 +13,18 @@ from icstream.stages.sinks import Sink
 class Encode:
     """Upsamples scores to class ids, writes each frame to every sink, and counts it."""
 
-    def __init__(self, sinks: Sequence[Sink], *, books: Books, keep_picture: bool) -> None:
+    def __init__(
+        self, sinks: Sequence[Sink], *, books: Books, keep_picture: bool, num_done: int = 0
+    ) -> None:
+        """Takes the sinks over; `close` closes them.
+
+        Args:
+            sinks: where frames go.
+            books: of the stream.
+            keep_picture: whether frames come out with their picture.
+            num_done: the first frames were written by an earlier run: they are only counted.
+        """
+        self._num_done = num_done
         self._sinks = sinks
         self._books = books
         self._keep_picture = keep_picture
@@ -26,14 +37,15 @@ class Encode:
         if not isinstance(item, Frame):
             yield item
             return
+        done = item.meta.index < self._num_done
         if isinstance(item.result, Scores):
             item = replace(item, result=ClassIds(item.result.class_ids()))
-        if item.result is None:
+        if item.result is None and not done:
             raise StageError("no result", f"frame {item.meta.index} was not segmented")
         if self._last is not None and not _continues(self._last, item.meta):
             self._begin_part()
         for sink in self._sinks:
-            sink.write(item)
+            sink.skip(item) if done else sink.write(item)
         self._last = item.meta
         self._books.encoded += 1
         self._books.in_flight -= 1

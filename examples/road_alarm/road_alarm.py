@@ -26,6 +26,13 @@ class RoadAlarm:
         """Gives what was looked at, for the report."""
         return [self._part] if self._part else []
 
+    def restart_point(self, at_most: int) -> int:
+        """Says that it cannot go on with an earlier run's file: everything is written again."""
+        return 0
+
+    def skip(self, frame: Frame) -> None:
+        """Never called, as there is never anything to skip."""
+
     def begin_part(self) -> None:
         """Nothing depends on the format here."""
 
@@ -33,10 +40,12 @@ class RoadAlarm:
         """Looks at a frame."""
         assert isinstance(frame.result, ClassIds)
         self._num_frames += 1
+        if self._part is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text("", encoding="utf-8")
         self._part = Part.beginning(self._path.name, frame.meta, num_frames=self._num_frames)
         share = (frame.result.ids == self._road).mean()
         if share < LEAST_SHARE:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(f"frame {frame.meta.index}: {100 * share:.1f} % road\n")
 

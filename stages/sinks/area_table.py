@@ -21,7 +21,7 @@ class AreaTable(LineSink):
     """
 
     def __init__(self, folder: Path, labels: LabelSet) -> None:
-        header = _row(["index", "pts", "seconds", *labels.names])
+        header = _row(["index", "pts", "seconds", *labels.names]) + "\n"
         super().__init__(folder, "areas.csv", header=header)
         self._num_classes = len(labels)
 

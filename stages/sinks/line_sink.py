@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import IO
 
-from icstream.stages.items import FrameMeta
+from icstream.stages.items import Frame, FrameMeta
 from icstream.stages.sinks.part_list import PartList
 from icstream.stages.sinks.sink import Part
 
@@ -13,11 +13,23 @@ class LineSink:
 
     wants_picture = False
 
-    def __init__(self, folder: Path, name: str, *, header: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, name: str, *, header: str = "", shown: str | None = None
+    ) -> None:
+        """Names the file; it is made with the first frame.
+
+        Args:
+            folder: of the stream's results.
+            name: of the file in it.
+            header: whole lines that come first.
+            shown: path for the report, where it is not the name.
+        """
         self._path = folder / name
         self._header = header
+        self._num_header_lines = header.count("\n")
+        self._num_skipped = 0
         self._file: IO[str] | None = None
-        self._parts = PartList(name)
+        self._parts = PartList(shown or name)
 
     @property
     def parts(self) -> list[Part]:
@@ -28,17 +40,43 @@ class LineSink:
         """See `Sink.begin_part`; the file goes on, as each line tells its own size and time."""
         self._parts.begin_part()
 
+    def restart_point(self, at_most: int) -> int:
+        """See `Sink.restart_point`."""
+        if not self._path.exists():
+            return 0
+        with self._path.open("rb") as file:
+            whole = sum(1 for line in file if line.endswith(b"\n"))
+        return max(0, min(at_most, whole - self._num_header_lines))
+
+    def skip(self, frame: Frame) -> None:
+        """See `Sink.skip`."""
+        self._num_skipped += 1
+        self._parts.count(frame.meta)
+
     def close(self) -> None:
         """See `Sink.close`."""
+        if self._num_skipped and self._file is None:
+            self._file = self._continue()
         if self._file is not None:
             self._file.close()
 
     def _write_line(self, meta: FrameMeta, line: str) -> None:
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("w", encoding="utf-8", newline="\n")
-            if self._header is not None:
-                self._file.write(f"{self._header}\n")
+            self._file = self._continue() if self._num_skipped else self._begin()
         self._file.write(f"{line}\n")
         self._file.flush()
         self._parts.count(meta)
+
+    def _begin(self) -> IO[str]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("w", encoding="utf-8", newline="\n")
+        file.write(self._header)
+        return file
+
+    def _continue(self) -> IO[str]:
+        """Cuts the file behind the lines that were skipped and opens it for more."""
+        with self._path.open("r+b") as file:
+            for _ in range(self._num_header_lines + self._num_skipped):
+                file.readline()
+            file.truncate(file.tell())
+        return self._path.open("a", encoding="utf-8", newline="\n")

@@ -27,6 +27,11 @@ class PartList:
             last = self._parts[-1]
             self._parts[-1] = replace(last, num_frames=last.num_frames + 1)
 
+    @property
+    def num_frames(self) -> int:
+        """How many frames were counted."""
+        return sum(part.num_frames for part in self._parts)
+
     def all(self) -> list[Part]:
         """Gives the parts so far."""
         return list(self._parts)

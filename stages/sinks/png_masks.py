@@ -45,6 +45,15 @@ class PngMasks:
         partial.replace(path)
         self._parts.count(frame.meta)
 
+    def restart_point(self, at_most: int) -> int:
+        """See `Sink.restart_point`."""
+        return min(at_most, sum(1 for _ in self._folder.glob("*.png")))
+
+    def skip(self, frame: Frame) -> None:
+        """See `Sink.skip`; files behind the restart point are written again."""
+        self._name(frame.meta)
+        self._parts.count(frame.meta)
+
     def close(self) -> None:
         """See `Sink.close`; nothing is open between frames."""
 

@@ -43,6 +43,21 @@ class Sink(Protocol):
         """Gives what was written, the part under way included."""
         ...
 
+    def restart_point(self, at_most: int) -> int:
+        """Gives the number of frames, up to `at_most`, after which an earlier run can go on.
+
+        They are whole on disk; 0 where there are none.
+        """
+        ...
+
+    def skip(self, frame: Frame) -> None:
+        """Counts a frame that an earlier run wrote, in its place in the order.
+
+        All frames before the restart point are skipped, in order, before the first is written;
+        what lies behind them on disk is cut off then.
+        """
+        ...
+
     def begin_part(self) -> None:
         """Makes the next frame the first of a new part; without effect before the first frame."""
         ...

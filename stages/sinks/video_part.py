@@ -8,6 +8,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from icstream.stages.items import FrameMeta
+from icstream.stages.sinks.fragments import FragmentAppender, read_fragments
 from icstream.stages.sinks.sink import Part
 
 # One fragment per key frame, nothing to be mended at the end: what is on disk can be played.
@@ -27,6 +28,7 @@ class VideoPart:
         pix_fmt: str,
         encoded_size: tuple[int, int],
         options: dict[str, str],
+        num_done: int = 0,
     ) -> None:
         """Creates the file.
 
@@ -37,23 +39,31 @@ class VideoPart:
             pix_fmt: FFmpeg's name of the pixel format.
             encoded_size: (height, width) of the pictures to come.
             options: of the encoder.
+            num_done: frames that an earlier run wrote; the file is cut behind them and continued.
 
         Raises:
-            OSError: the file cannot be created.
+            OSError: the file cannot be created, or cut.
         """
         self._path = path
         self._first = first
-        self._num_frames = 0
+        self._num_frames = num_done
         # MP4 counts in whole fractions of a second: 1001/30000 s becomes 1001 units of 1/30000 s.
         self._unit = Fraction(1, first.time_base.denominator)
+        target: Path | FragmentAppender = path
+        number = 1
+        if num_done:
+            number += cut_back(path, num_done)
+            target = FragmentAppender(path.open("ab"))
+        self._target = target
         self._container = av.open(
-            path,
+            target,
             "w",
             format="mp4",
             options={
                 "movflags": _MOVFLAGS,
                 "video_track_timescale": str(self._unit.denominator),
                 "fflags": "+bitexact+flush_packets",
+                "fragment_index": str(number),
             },
         )
         stream = self._container.add_stream(codec, options=options)
@@ -83,6 +93,8 @@ class VideoPart:
         picture.pts = count * meta.time_base.numerator
         picture.time_base = self._unit
         self._container.mux(self._stream.encode(picture))
+        if isinstance(self._target, FragmentAppender):
+            self._target.flush()
         self._num_frames += 1
 
     def close(self) -> None:
@@ -91,3 +103,17 @@ class VideoPart:
             self._container.mux(self._stream.encode())
         finally:
             self._container.close()
+            if isinstance(self._target, FragmentAppender):
+                self._target.close()
+
+
+def cut_back(path: Path, num_frames: int) -> int:
+    """Cuts a file behind its first frames; gives the number of fragments that are left.
+
+    `num_frames` ends a fragment, as `VideoSink.restart_point` sees to.
+    """
+    fragments = read_fragments(path)
+    count = fragments.count_within(num_frames)
+    with path.open("r+b") as file:
+        file.truncate(fragments.ends[count - 1])
+    return count

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from av.video.frame import VideoFrame
 
-from icstream.stages.items import FrameMeta
+from icstream.stages.items import Frame, FrameMeta
+from icstream.stages.sinks.fragments import read_fragments
 from icstream.stages.sinks.sink import Part
-from icstream.stages.sinks.video_part import VideoPart
+from icstream.stages.sinks.video_part import VideoPart, cut_back
 
 
 class VideoSink:
@@ -21,6 +22,7 @@ class VideoSink:
         self._pix_fmt = pix_fmt
         self._options = options
         self._current: VideoPart | None = None
+        self._skipped: tuple[FrameMeta, int] | None = None
         self._finished: list[Part] = []
 
     @property
@@ -32,12 +34,39 @@ class VideoSink:
         """See `Sink.begin_part`."""
         self.close()
 
+    def restart_point(self, at_most: int) -> int:
+        """See `Sink.restart_point`; it is the end of a fragment."""
+        total = 0
+        for number in range(10_000):
+            path = self._path(number)
+            if not path.exists() or total >= at_most:
+                break
+            fragments = read_fragments(path)
+            whole = fragments.count_within(at_most - total)
+            total += sum(fragments.samples[:whole])
+            if whole < len(fragments.samples):
+                break
+        return total
+
+    def skip(self, frame: Frame) -> None:
+        """See `Sink.skip`."""
+        first, count = self._skipped or (frame.meta, 0)
+        self._skipped = first, count + 1
+
     def close(self) -> None:
         """See `Sink.close`."""
         if self._current is not None:
             part, self._current = self._current, None
             part.close()
             self._finished.append(part.part())
+        elif self._skipped is not None:
+            (first, count), self._skipped = self._skipped, None
+            path = self._path(len(self._finished))
+            cut_back(path, count)
+            self._finished.append(Part.beginning(path.name, first, num_frames=count))
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{self._stem}{f'.{number:04}' if number else ''}.mp4"
 
     def _write(self, meta: FrameMeta, picture: VideoFrame) -> None:
         """Writes a picture, into a new file if none is open."""
@@ -46,15 +75,16 @@ class VideoSink:
         self._current.write(meta, picture)
 
     def _open(self, meta: FrameMeta, picture: VideoFrame) -> VideoPart:
-        number = f".{len(self._finished):04}" if self._finished else ""
         self._folder.mkdir(parents=True, exist_ok=True)
+        (first, num_done), self._skipped = self._skipped or (meta, 0), None
         part = VideoPart(
-            self._folder / f"{self._stem}{number}.mp4",
-            meta,
+            self._path(len(self._finished)),
+            first,
             codec=self._codec,
             pix_fmt=self._pix_fmt,
             encoded_size=(picture.height, picture.width),
             options=self._options,
+            num_done=num_done,
         )
         part.codec_context.colorspace = picture.colorspace
         part.codec_context.color_range = picture.color_range
