@@ -35,17 +35,21 @@ class VideoSink:
         self.close()
 
     def restart_point(self, at_most: int) -> int:
-        """See `Sink.restart_point`; it is the end of a fragment."""
-        total = 0
-        for number in range(10_000):
-            path = self._path(number)
-            if not path.exists() or total >= at_most:
-                break
-            fragments = read_fragments(path)
-            whole = fragments.count_within(at_most - total)
-            total += sum(fragments.samples[:whole])
-            if whole < len(fragments.samples):
-                break
+        """See `Sink.restart_point`; it is the end of a fragment.
+
+        The last fragment of all does not count: a run that was stopped in order closed it without
+        knowing how long its last frame is shown.
+        """
+        total, number = 0, 0
+        while self._path(number).exists() and total < at_most:
+            samples = read_fragments(self._path(number)).samples
+            number += 1
+            if not self._path(number).exists():
+                samples = samples[:-1]
+            for count in samples:
+                if total + count > at_most:
+                    return total
+                total += count
         return total
 
     def skip(self, frame: Frame) -> None:

@@ -51,9 +51,12 @@ def whole(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("wait_s", [0.0, 0.4])
-def test_a_killed_run_is_resumed_to_the_same_bytes(
-    clip: Path, whole: Path, tmp_path: Path, wait_s: float
+@pytest.mark.parametrize(
+    ("number", "wait_s"),
+    [(signal.SIGKILL, 0.0), (signal.SIGKILL, 0.4), (signal.SIGTERM, 0.2)],
+)
+def test_a_run_that_was_ended_is_resumed_to_the_same_bytes(
+    clip: Path, whole: Path, tmp_path: Path, number: int, wait_s: float
 ) -> None:
     out = tmp_path / "out"
     command = [*COMMAND, str(clip), "-o", str(out), *EVERY_SINK]
@@ -62,8 +65,8 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(
         while not (out / "clip" / "areas.csv").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(wait_s)
-        process.send_signal(signal.SIGKILL)
-    assert not (out / "report.json").exists()
+        process.send_signal(number)
+    assert (out / "report.json").exists() == (number == signal.SIGTERM)
     done = run(clip, out, "--resume")
     assert done.returncode == 0, done.stderr
     assert contents(out / "clip") == contents(whole / "clip")
@@ -92,9 +95,7 @@ def test_resuming_a_finished_run_changes_nothing(clip: Path, whole: Path, tmp_pa
     done = run(clip, out, "--resume")
     assert done.returncode == 0, done.stderr
     assert contents(out / "clip") == contents(whole / "clip")
-    assert (out / "clip" / "overlay.mp4").read_bytes() == (
-        whole / "clip" / "overlay.mp4"
-    ).read_bytes()
+    assert overlay(out / "clip") == overlay(whole / "clip")
 
 
 @pytest.mark.parametrize(
