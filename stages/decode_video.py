@@ -181,7 +181,7 @@ class VideoSource:
             hidden = "outside the edit list"
         elif self._stream.codec_context.name in _HIDING_CODECS:
             hidden = "hidden frame"
-        elif self._after_interlaced:
+        elif self._after_interlaced and sent.pts is None:
             hidden = "second field"
         if hidden:
             self._books.without_picture[hidden] += 1
@@ -248,7 +248,9 @@ def _probe(path: Path, index: int) -> tuple[bool, Size]:
             pass  # what is damaged here is counted when the file is really read
         if size is None:
             size = codec.height, codec.width
-    return None not in times and len(set(times)) == len(times), size
+    # Second fields come without a time of their own; the pictures that they complete have one.
+    own = [time for time in times if time is not None]
+    return len(set(own)) == len(own) >= len(times) / 2 > 0, size
 
 
 def _displayed(frame: VideoFrame) -> Size:

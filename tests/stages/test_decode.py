@@ -236,6 +236,24 @@ def test_a_recording_cut_off_gives_what_decodes(tmp_path: Path) -> None:
     assert not books.complete
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.ts"])
+def test_interlaced_pictures_keep_their_times(tmp_path: Path, name: str) -> None:
+    options = {"x264-params": "tff=1", "bf": "2", "b-adapt": "0"}
+    path = make_clip(tmp_path / name, options=options)
+    with av.open(path) as file:
+        assert next(file.decode(video=0)).interlaced_frame
+    frames, others, books, info = decode(path)
+    assert (len(frames), others, info.clock) == (12, [], "pts")
+    assert books.without_picture.total() == 0
+    times = [frame.meta.time for frame in frames]
+    assert [t - times[0] for t in times if t is not None and times[0] is not None] == [
+        Fraction(i, 25) for i in range(12)
+    ]
+    damage_packet(path, 6)
+    _, _, books, _ = decode(path)
+    assert books.without_picture.total() == 0, "what was lost is no second field"
+
+
 def test_a_start_in_mid_gop_is_counted(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.ts", pts=tuple(range(30)), gop=10, options={"bf": "0"})
     places = packet_places(path)
