@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from icstream.model import ConfigError, Fit, Segmenter, load_weights
 from icstream.model.runtimes import Precision, RuntimeName
-from icstream.pipeline.chain import Chain
-from icstream.pipeline.run import build_stages
+from icstream.pipeline.chain import Chain, build_stages
 from icstream.stages import Books, ClassIds, Frame
 from icstream.stages.decode import open_source
 from icstream.stages.sources import find_sources

@@ -3,13 +3,33 @@
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-from icstream.model import StageError
+from icstream.model import Segmenter, StageError
 from icstream.pipeline.latency import Latency
 from icstream.stages import Books, Frame, Gap, Item, Stage
+from icstream.stages.encode import Encode
+from icstream.stages.preprocess import Preprocess
+from icstream.stages.segment import Segment
+from icstream.stages.sinks import Sink
 
 log = logging.getLogger(__name__)
+
+
+def build_stages(
+    segmenter: Segmenter, sinks: Sequence[Sink], books: Books, *, keep_picture: bool
+) -> tuple[dict[str, Stage], Encode]:
+    """Gives the stages of one stream in order, by name, and the last of them as itself."""
+    wanted = keep_picture or any(sink.wants_picture for sink in sinks)
+    encode = Encode(sinks, books=books, keep_picture=keep_picture)
+    stages: dict[str, Stage] = {
+        "preprocess": Preprocess(
+            fit=segmenter.fit, mean_colour=segmenter.mean_colour, keep_picture=wanted
+        ),
+        "segment": Segment(segmenter),
+        "encode": encode,
+    }
+    return stages, encode
 
 
 class Chain:
@@ -25,7 +45,6 @@ class Chain:
         *,
         books: Books,
         should_stop: Callable[[], bool] = lambda: False,
-        num_done: int = 0,
     ) -> None:
         """Joins the stages.
 
@@ -33,9 +52,7 @@ class Chain:
             stages: by name, in order.
             books: of the stream.
             should_stop: asked before each item is read.
-            num_done: the first frames go past all stages but the last.
         """
-        self._num_done = num_done
         self._stages = stages
         self._books = books
         self._should_stop = should_stop
@@ -49,9 +66,8 @@ class Chain:
         items = iter(source)
         try:
             joined = self._read(items)
-            last = next(reversed(self._stages))
             for name, stage in self._stages.items():
-                joined = self._through(name, stage, joined, past=name != last)
+                joined = self._through(name, stage, joined)
             yield from joined
         finally:
             if isinstance(items, Generator):
@@ -67,13 +83,8 @@ class Chain:
                 self.latency["decode"].add(time.perf_counter() - start)
             yield item
 
-    def _through(
-        self, name: str, stage: Stage, items: Iterable[Item], *, past: bool
-    ) -> Iterator[Item]:
+    def _through(self, name: str, stage: Stage, items: Iterable[Item]) -> Iterator[Item]:
         for item in items:
-            if past and isinstance(item, Frame) and item.meta.index < self._num_done:
-                yield item
-                continue
             start = time.perf_counter()
             try:
                 done = list(stage.process(item))

@@ -30,6 +30,8 @@ class DecodeSettings(_Settings):
 
     threads: int = Field(1, ge=1, le=64)
     """Threads of each decoder."""
+    loop: int = Field(1, ge=1, le=1_000_000)
+    """How often each source is read from beginning to end."""
 
 
 class FitSettings(_Settings):
@@ -60,6 +62,39 @@ class ModelSettings(_Settings):
     """Threads of inference; part of what fixes the masks, so never derived from the machine."""
 
 
+class PipelineSettings(_Settings):
+    """How the stages are spread over processes. The masks do not depend on it."""
+
+    replicas: int | None = Field(None, ge=1, le=256)
+    """Processes that run the network; if none is given, cores divided by `model.threads`."""
+    preprocess_workers: int = Field(1, ge=1, le=64)
+    """Processes that prepare pictures."""
+    window: int | None = Field(None, ge=2, le=1024)
+    """Frames of a stream in flight at most; bounds memory. If none is given, 4 + 3 per replica."""
+    max_streams: int = Field(4, ge=1, le=256)
+    """Streams that are worked on at once."""
+    transport: Literal["shm", "ipc", "tcp"] = "shm"
+    """shm: pixels in shared memory; ipc, tcp: pixels in the messages, over Unix or TCP sockets."""
+    policy: Literal["auto", "every_frame", "freshest"] = "auto"
+    """freshest: a frame that finds no room makes room by dropping the oldest one that waits;
+    auto: every frame of recordings, the freshest of cameras."""
+
+
+class SupervisionSettings(_Settings):
+    """When a worker process counts as lost, and what then."""
+
+    start_timeout_s: float = Field(120, gt=0, le=3600)
+    """From its start, imports and model included, until it is ready."""
+    beat_timeout_s: float = Field(1.5, ge=0.5, le=600)
+    """Without any sign of life."""
+    frame_timeout_s: float = Field(60, ge=0.5, le=3600)
+    """At one frame."""
+    restarts_per_minute: int = Field(5, ge=0, le=10_000)
+    """Of one worker; at the next loss the run fails."""
+    stop_timeout_s: float = Field(2.5, ge=0, le=600)
+    """What frames in flight may take to finish when the run is stopped."""
+
+
 class OutputSettings(_Settings):
     """What is written."""
 
@@ -80,6 +115,10 @@ class RunConfig(_Settings):
     """Geometry."""
     model: ModelSettings = ModelSettings()
     """Inference."""
+    pipeline: PipelineSettings = PipelineSettings()
+    """Processes."""
+    supervision: SupervisionSettings = SupervisionSettings()
+    """Deadlines."""
     output: OutputSettings = OutputSettings()
     """Writing."""
 

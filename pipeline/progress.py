@@ -1,65 +1,104 @@
-"""How far a run has come: a bar on a terminal, plain log lines elsewhere, or nothing."""
+"""How far a run has come: a row per stream on a terminal, plain log lines elsewhere."""
 
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from typing import Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as RichProgress
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from icstream.pipeline.stream import Stream
 
 log = logging.getLogger(__name__)
 
 _LOG_EVERY_S = 10.0
+_RATE_OVER_S = 5.0
 
 
-class BarProgress:
+class LiveProgress:
     """A row per stream on standard error."""
 
-    def __init__(self) -> None:
-        self._bars = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        self._tasks: dict[str, tuple[TaskID, float]] = {}
+    def __init__(self, console: Console | None = None) -> None:
+        self._live = Live(console=console or Console(stderr=True), refresh_per_second=4)
+        self._rates: dict[str, _Rate] = {}
 
     def __enter__(self) -> Self:
-        self._bars.start()
+        self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        self._live.stop()
 
-    def begin(self, stream: str, num_frames: int | None) -> None:
-        """See `Progress.begin`."""
-        task = self._bars.add_task(stream, total=num_frames, rate="")
-        self._tasks[stream] = task, time.monotonic()
+    def update(self, streams: Sequence[Stream]) -> None:
+        """See `Progress.update`."""
+        table = Table(box=None, pad_edge=False)
+        table.add_column("stream", overflow="ellipsis", max_width=24, no_wrap=True)
+        table.add_column("")
+        for title in ("frames", "frames/s", "left", "in flight", "lost"):
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("state", no_wrap=True)
+        for stream in streams:
+            rate = self._rates.setdefault(stream.name, _Rate())
+            table.add_row(*_row(stream, rate.of(stream)))
+        self._live.update(table)
 
-    def advance(self, stream: str) -> None:
-        """See `Progress.advance`."""
-        task, start = self._tasks[stream]
-        done = self._bars.tasks[task].completed + 1
-        rate = done / max(time.monotonic() - start, 1e-3)
-        self._bars.update(task, completed=done, rate=f"{rate:.1f} frames/s")
+
+def _row(stream: Stream, rate: float) -> list[str | ProgressBar]:
+    books = stream.books
+    promised = stream.info.num_frames if stream.info else None
+    left = f"{max(0, promised - books.encoded) / rate:.0f} s" if promised and rate else ""
+    return [
+        stream.name,
+        ProgressBar(total=promised or 1, completed=books.encoded if promised else 0, width=24),
+        f"{books.encoded}/{promised or '?'}",
+        f"{rate:.1f}" if rate else "",
+        left,
+        " ".join(str(hop.in_flight) for hop in stream.ledger.hops.values()),
+        str(num_lost(stream)),
+        state(stream),
+    ]
+
+
+def num_lost(stream: Stream) -> int:
+    """Gives the number of pictures that should have become masks and will not."""
+    books = stream.books
+    return sum(c.total() for c in (books.undecodable, books.dropped, books.failed)) + books.missing
+
+
+def state(stream: Stream) -> str:
+    """Gives a word for what a stream is doing."""
+    if stream.seconds:
+        return "failed" if stream.error else "done"
+    if not stream.reading:
+        return "starting"
+    return "finishing" if stream.ended else "running"
+
+
+class _Rate:
+    """Frames per second over the last few seconds."""
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, int]] = []
+
+    def of(self, stream: Stream) -> float:
+        now, done = time.monotonic(), stream.books.encoded
+        if stream.seconds:
+            return done / stream.seconds
+        self._seen = [entry for entry in self._seen if now - entry[0] < _RATE_OVER_S]
+        self._seen.append((now, done))
+        then, before = self._seen[0]
+        return (done - before) / (now - then) if now - then > 0.5 else 0.0
 
 
 class LogProgress:
-    """A log line at the start of each stream and every ten seconds."""
+    """A log line when a stream begins and every ten seconds."""
 
     def __init__(self) -> None:
-        self._totals: dict[str, int | None] = {}
-        self._done = 0
+        self._begun: set[str] = set()
         self._next = 0.0
 
     def __enter__(self) -> Self:
@@ -68,21 +107,24 @@ class LogProgress:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def begin(self, stream: str, num_frames: int | None) -> None:
-        """See `Progress.begin`."""
-        self._totals[stream] = num_frames
-        self._done = 0
-        self._next = time.monotonic() + _LOG_EVERY_S
-        log.info("%s: begins, %s frames in its index", stream, num_frames or "unknown")
+    def update(self, streams: Sequence[Stream]) -> None:
+        """See `Progress.update`."""
+        for stream in streams:
+            if stream.info is not None and stream.name not in self._begun:
+                self._begun.add(stream.name)
+                promised = stream.info.num_frames or "unknown"
+                log.info("%s: begins, %s frames in its index", stream.name, promised)
+        now = time.monotonic()
+        if now < self._next:
+            return
+        if self._next:
+            for stream in streams:
+                if stream.reading and not stream.seconds and stream.info is not None:
+                    promised = stream.info.num_frames or "unknown"
+                    log.info("%s: %d of %s frames", stream.name, stream.books.encoded, promised)
+        self._next = now + _LOG_EVERY_S
 
-    def advance(self, stream: str) -> None:
-        """See `Progress.advance`."""
-        self._done += 1
-        if time.monotonic() >= self._next:
-            self._next += _LOG_EVERY_S
-            log.info("%s: %d of %s frames", stream, self._done, self._totals[stream] or "unknown")
 
-
-def open_progress(*, quiet: bool) -> BarProgress | LogProgress:
-    """Gives a bar if standard error is a terminal and nothing else was asked for."""
-    return BarProgress() if sys.stderr.isatty() and not quiet else LogProgress()
+def open_progress(*, quiet: bool) -> LiveProgress | LogProgress:
+    """Gives rows if standard error is a terminal and nothing else was asked for."""
+    return LiveProgress() if sys.stderr.isatty() and not quiet else LogProgress()

@@ -10,9 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from icstream.model import Segmenter
 from icstream.pipeline.latency import Latency
-from icstream.pipeline.run import RunResult, StreamResult
+from icstream.pipeline.inference import Inference
+from icstream.pipeline.run import RunResult
+from icstream.pipeline.stream import Stream
 from icstream.stages import Gap
 from icstream.stages.sinks import Part
 
@@ -25,11 +26,14 @@ def report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
         "version": version("icstream"),
         "exit_code": exit_code,
         "streams": {stream.spec.name: _stream(stream) for stream in result.streams},
-        "chosen": chosen(result.segmenter),
-        "restarts": 0,
-        "latency_ms": _latency(stream.latency for stream in result.streams),
+        "chosen": chosen(result.inference) | {"transport": result.transport},
+        "restarts": result.num_restarts,
+        "latency_ms": _latency(stream.service for stream in result.streams),
+        "queue_ms": _latency(stream.queueing for stream in result.streams),
+        "total_ms": _latency({"total": stream.total} for stream in result.streams)["total"],
+        "error": result.error,
         "config": result.config.model_dump(mode="json"),
-        "hashes": {"weights": result.segmenter.digest, "config": _config_hash(result)},
+        "hashes": {"weights": result.inference.digest, "config": _config_hash(result)},
         "host": {
             "platform": platform.platform(),
             "processor": _processor(),
@@ -40,9 +44,9 @@ def report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
     }
 
 
-def chosen(segmenter: Segmenter) -> dict[str, Any]:
+def chosen(inference: Inference) -> dict[str, Any]:
     """Gives what runs the network, as plain JSON values."""
-    return {**asdict(segmenter.choice), "replicas": 1}
+    return {**asdict(inference.choice), "replicas": inference.replicas}
 
 
 def write_json(values: Mapping[str, Any], path: Path) -> None:
@@ -61,10 +65,10 @@ def summary(result: RunResult) -> list[str]:
     return lines
 
 
-def losses(stream: StreamResult) -> list[str]:
+def losses(stream: Stream) -> list[str]:
     """Gives a sentence for each way in which pictures of the stream were lost."""
     books = stream.books
-    found = [f"the books do not close: {fault}" for fault in books.faults()]
+    found = [f"the books do not close: {fault}" for fault in stream.faults()]
     if stream.error:
         found.append(stream.error)
     if books.missing:
@@ -78,18 +82,18 @@ def losses(stream: StreamResult) -> list[str]:
     return found
 
 
-def _totals(stream: StreamResult) -> str:
+def _totals(stream: Stream) -> str:
     books = stream.books
     parts = [f"{books.decoded} decoded", f"{books.encoded} encoded"]
     parts += [f"{n} dropped ({reason})" for reason, n in books.dropped.items()]
-    if not books.faults():
+    if not stream.faults():
         parts.append("books closed")
     if stream.seconds and books.encoded:
         parts.append(f"{books.encoded / stream.seconds:.1f} frames/s")
     return ", ".join(parts)
 
 
-def _stream(stream: StreamResult) -> dict[str, Any]:
+def _stream(stream: Stream) -> dict[str, Any]:
     books, info = stream.books, stream.info
     return {
         "source": stream.spec.given,
@@ -107,7 +111,8 @@ def _stream(stream: StreamResult) -> dict[str, Any]:
         "parts": {name: [_part(part) for part in parts] for name, parts in stream.parts.items()},
         "gaps": [_gap(gap) for gap in stream.gaps],
         "seconds": round(stream.seconds, 3),
-        "closed": not books.faults(),
+        "hops": {stage: asdict(hop) for stage, hop in stream.ledger.hops.items()},
+        "closed": not stream.faults(),
         "error": stream.error,
     }
 

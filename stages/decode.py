@@ -2,6 +2,7 @@
 
 from icstream.stages.books import Books
 from icstream.stages.decode_images import ImageSource
+from icstream.stages.decode_loop import LoopedSource
 from icstream.stages.decode_video import VideoSource
 from icstream.stages.source import Source, SourceContext, SourceInfo
 from icstream.stages.sources import SourceSpec, own_sources
@@ -9,21 +10,36 @@ from icstream.stages.sources import SourceSpec, own_sources
 __all__ = ["Source", "SourceContext", "SourceInfo", "open_source"]
 
 
-def open_source(spec: SourceSpec, *, books: Books, threads: int = 1) -> Source:
+def open_source(
+    spec: SourceSpec,
+    *,
+    books: Books,
+    threads: int = 1,
+    num_loops: int = 1,
+    first_picture: int = 0,
+) -> Source:
     """Opens a source; it keeps `books` while it is read.
 
     Args:
         spec: as `find_sources` gives it.
         books: counters of this stream.
         threads: of the decoder.
+        num_loops: how often it is read from beginning to end.
+        first_picture: frames before this index may come without their picture.
 
     Raises:
         SourceError: it cannot be opened, or holds no picture.
     """
+    if num_loops > 1:
+
+        def open_again() -> Source:
+            return open_source(spec, books=books, threads=threads, first_picture=first_picture)
+
+        return LoopedSource(open_again, num_loops=num_loops)
     if spec.kind == "images":
         return ImageSource(spec, books=books)
     if spec.kind == "other":
         maker, _, rest = spec.given.partition(":")
         source: Source = own_sources()[maker].load()(SourceContext(spec.name, rest, books))
         return source
-    return VideoSource(spec, books=books, threads=threads)
+    return VideoSource(spec, books=books, threads=threads, first_picture=first_picture)

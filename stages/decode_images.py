@@ -1,6 +1,7 @@
 """Image files as a stream."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Self
 
 import cv2
@@ -43,8 +44,8 @@ class ImageSource:
     def __iter__(self) -> Iterator[Item]:
         """See `Source.__iter__`."""
         name, books = self._spec.name, self._books
-        index, size = 0, self.info.size
-        for path in self._spec.paths:
+        index, size = books.decoded, self.info.size
+        for path, own_name in zip(self._spec.paths, _names(self._spec.paths), strict=True):
             books.packets += 1
             try:
                 picture = read_image(path)
@@ -58,10 +59,22 @@ class ImageSource:
                 size = height, width
             books.decoded += 1
             books.in_flight += 1
-            meta = FrameMeta(name, index, None, self.info.time_base, size, path.stem)
+            meta = FrameMeta(name, index, None, self.info.time_base, size, own_name)
             yield Frame(meta, picture)
             index += 1
         yield End(name)
+
+
+def _names(paths: Sequence[Path]) -> Iterator[str]:
+    """Gives a name for each file; a.jpg and a.png in one folder become a and a-2."""
+    taken: set[str] = set()
+    for path in paths:
+        name, count = path.stem, 1
+        while name in taken:
+            count += 1
+            name = f"{path.stem}-{count}"
+        taken.add(name)
+        yield name
 
 
 def read_image(path: object) -> NDArray[np.uint8]:

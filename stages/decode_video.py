@@ -48,8 +48,16 @@ class VideoSource:
     the decoder had to patch up (it is flagged as corrupt) is not used: it shows what never was.
     """
 
-    def __init__(self, spec: SourceSpec, *, books: Books, threads: int) -> None:
+    def __init__(
+        self, spec: SourceSpec, *, books: Books, threads: int, first_picture: int = 0
+    ) -> None:
         """Opens the file.
+
+        Args:
+            spec: of the stream.
+            books: of the stream; counts of an earlier reading are gone on from.
+            threads: of the decoder.
+            first_picture: frames before this index come without their picture, which saves time.
 
         Raises:
             SourceError: it cannot be opened, or holds no video.
@@ -57,6 +65,7 @@ class VideoSource:
         self._spec = spec
         self._books = books
         self._threads = threads
+        self._first_picture = first_picture
         self._path = spec.paths[0]
         self._container = _open(spec)
         try:
@@ -75,6 +84,7 @@ class VideoSource:
         self._last_size = self.info.size
         self._after_interlaced = False
         self._seen_key = False
+        self._seen_picture = False
 
     def __enter__(self) -> Self:
         return self
@@ -93,6 +103,7 @@ class VideoSource:
         yield End(self._spec.name)
 
     def _decode(self) -> Iterator[Item]:
+        num_before = self._books.packets
         for packet in self._packets():
             self._books.packets += 1
             packet.opaque = self._books.packets
@@ -105,7 +116,7 @@ class VideoSource:
         while self._pending:
             yield from self._give_up(self._pending.popitem(last=False)[1])
         promised = self.info.num_frames or 0
-        self._books.missing = max(0, promised - self._books.packets)
+        self._books.missing += max(0, promised - (self._books.packets - num_before))
 
     def _packets(self) -> "Iterator[Packet[VideoStream]]":
         """Gives the packets that hold data; ends where the file does, orderly or not."""
@@ -144,12 +155,12 @@ class VideoSource:
         if frame.width * frame.height > MAX_PIXELS:
             yield self._lose(frame.pts, "picture too large")
             return
-        picture = self._converter.rgb(frame)
-        pts = frame.pts if self.info.clock == "pts" else None
-        size = picture.shape[0], picture.shape[1]
-        yield from self._changes(pts, size)
-        self._last_pts, self._last_size = pts, size
         index = self._books.decoded
+        picture = self._converter.rgb(frame) if index >= self._first_picture else None
+        pts = frame.pts if self.info.clock == "pts" else None
+        size = _displayed(frame) if picture is None else (picture.shape[0], picture.shape[1])
+        yield from self._changes(pts, size)
+        self._last_pts, self._last_size, self._seen_picture = pts, size, True
         self._books.decoded += 1
         self._books.in_flight += 1
         yield Frame(FrameMeta(self._spec.name, index, pts, self._time_base(pts), size), picture)
@@ -159,7 +170,7 @@ class VideoSource:
         if size != self._last_size:
             (old_h, old_w), (new_h, new_w) = self._last_size, size
             yield FormatChange(name, index, f"size {old_w}x{old_h} -> {new_w}x{new_h}")
-        if index and (pts is None) != (self._last_pts is None):
+        if self._seen_picture and (pts is None) != (self._last_pts is None):
             yield FormatChange(name, index, "times end" if pts is None else "times begin")
         elif pts is not None and self._last_pts is not None and pts <= self._last_pts:
             yield FormatChange(name, index, "time runs backwards")

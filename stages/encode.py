@@ -22,8 +22,13 @@ class Encode:
             sinks: where frames go.
             books: of the stream.
             keep_picture: whether frames come out with their picture.
-            num_done: the first frames were written by an earlier run: they are only counted.
+            num_done: the first frames were written before: they are only counted.
         """
+        self.num_frames = 0
+        """Frames that all sinks have."""
+        self.part = -1
+        """Number of the part that the last frame is in, from 0."""
+        self._begins_part = True
         self._num_done = num_done
         self._sinks = sinks
         self._books = books
@@ -37,7 +42,7 @@ class Encode:
         if not isinstance(item, Frame):
             yield item
             return
-        done = item.meta.index < self._num_done
+        done = self.num_frames < self._num_done
         if isinstance(item.result, Scores):
             item = replace(item, result=ClassIds(item.result.class_ids()))
         if item.result is None and not done:
@@ -45,11 +50,31 @@ class Encode:
         if self._last is not None and not _continues(self._last, item.meta):
             self._begin_part()
         for sink in self._sinks:
-            sink.skip(item) if done else sink.write(item)
-        self._last = item.meta
+            sink.skip(item.meta, 1) if done else sink.write(item)
+        self._count(item.meta, 1)
         self._books.encoded += 1
         self._books.in_flight -= 1
         yield item if self._keep_picture else replace(item, picture=None)
+
+    def go_on(self, runs: Sequence[tuple[FrameMeta, int]], last: FrameMeta | None) -> None:
+        """Begins behind frames that were written before; they are counted as encoded.
+
+        Args:
+            runs: the first frame of each part, and how many frames there were in it.
+            last: the last frame of all.
+        """
+        for first, num_frames in runs:
+            self._begin_part()
+            for sink in self._sinks:
+                sink.skip(first, num_frames)
+            self._count(first, num_frames)
+        self._last = last
+
+    @property
+    def num_durable(self) -> int:
+        """How many frames would still be there if the process ended now."""
+        held_back = max((sink.num_held_back for sink in self._sinks), default=0)
+        return max(self.num_frames - held_back, min(self.num_frames, self._num_done))
 
     def flush(self) -> Iterable[Item]:
         """See `Stage.flush`; nothing is held back."""
@@ -65,6 +90,13 @@ class Encode:
         for sink in self._sinks:
             sink.begin_part()
         self._last = None
+        self._begins_part = True
+
+    def _count(self, meta: FrameMeta, num_frames: int) -> None:
+        self.num_frames += num_frames
+        self.part += self._begins_part
+        self._begins_part = False
+        self._last = meta
 
 
 def _continues(last: FrameMeta, meta: FrameMeta) -> bool:

@@ -32,7 +32,7 @@ class FrameMeta:
     size: Size
     """Height and width as displayed: cropped and rotated."""
     name: str | None = None
-    """Stem of the image file that the frame came from; None in a video."""
+    """Of the image file that the frame came from, without suffix, unique; None in a video."""
 
     @property
     def time(self) -> Fraction | None:

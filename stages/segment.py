@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from icstream.model import Scores, Segmenter, StageError
+from icstream.model import Segmenter, StageError
 from icstream.stages.items import Frame, Item
 
 
 class Segment:
-    """Gives each prepared frame its scores; upsampling and argmax are left to the encode stage."""
+    """Gives each prepared frame its scores; upsampling and argmax are left to the encode stage.
+
+    The scores belong to the segmenter and are overwritten when the next frame comes.
+    """
 
     def __init__(self, segmenter: Segmenter) -> None:
         self._segmenter = segmenter
@@ -20,9 +23,7 @@ class Segment:
             return
         if item.prepared is None:
             raise StageError("not prepared", f"frame {item.meta.index} skipped preprocessing")
-        shared = self._segmenter.scores(item.prepared.rgb_hw3, item.prepared.geometry)
-        # The runtime writes over its output at the next call, and frames may wait behind this.
-        scores = Scores(shared.values_Khw.copy(), shared.geometry)
+        scores = self._segmenter.scores(item.prepared.rgb_hw3, item.prepared.geometry)
         yield replace(item, prepared=None, result=scores)
 
     def flush(self) -> Iterable[Item]:

@@ -1,7 +1,13 @@
 """Where finished frames go."""
 
 from icstream.stages.sinks.area_table import AreaTable
-from icstream.stages.sinks.choose import SINKS, SinkContext, check_sink, open_sink
+from icstream.stages.sinks.choose import (
+    SINKS,
+    SinkContext,
+    check_sink,
+    open_sink,
+    restart_point,
+)
 from icstream.stages.sinks.masks_video import MasksVideo
 from icstream.stages.sinks.overlay_video import Blend, OverlayVideo
 from icstream.stages.sinks.png_masks import PngMasks
@@ -23,4 +29,5 @@ __all__ = [
     "SuperviselyProject",
     "check_sink",
     "open_sink",
+    "restart_point",
 ]

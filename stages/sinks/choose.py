@@ -1,7 +1,8 @@
 """Sinks by name: ours, and those of other packages."""
 
 import difflib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -71,3 +72,14 @@ def open_sink(name: str, context: SinkContext) -> Sink:
     check_sink(name)
     maker: SinkMaker = SINKS[name] if name in SINKS else _others()[name].load()
     return maker(context)
+
+
+def restart_point(sinks: Sequence[Sink]) -> int:
+    """Gives the number of frames that every sink has whole, and after which every one can go on."""
+    num_done = sys.maxsize
+    while sinks:
+        lowest = min(sink.restart_point(num_done) for sink in sinks)
+        if lowest == num_done:
+            return num_done
+        num_done = lowest
+    return 0

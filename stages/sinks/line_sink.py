@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import IO
 
-from icstream.stages.items import Frame, FrameMeta
+from icstream.stages.items import FrameMeta
 from icstream.stages.sinks.part_list import PartList
 from icstream.stages.sinks.sink import Part
 
@@ -12,6 +12,7 @@ class LineSink:
     """Appends lines to one file; each is handed to the system before the next frame."""
 
     wants_picture = False
+    num_held_back = 0
 
     def __init__(
         self, folder: Path, name: str, *, header: str = "", shown: str | None = None
@@ -48,10 +49,10 @@ class LineSink:
             whole = sum(1 for line in file if line.endswith(b"\n"))
         return max(0, min(at_most, whole - self._num_header_lines))
 
-    def skip(self, frame: Frame) -> None:
+    def skip(self, first: FrameMeta, num_frames: int) -> None:
         """See `Sink.skip`."""
-        self._num_skipped += 1
-        self._parts.count(frame.meta)
+        self._num_skipped += num_frames
+        self._parts.count(first, num_frames)
 
     def close(self) -> None:
         """See `Sink.close`."""

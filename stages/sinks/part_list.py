@@ -18,14 +18,14 @@ class PartList:
         """Makes the next frame the first of a new part."""
         self._begin = True
 
-    def count(self, meta: FrameMeta) -> None:
-        """Counts a frame that was written."""
+    def count(self, first: FrameMeta, num_frames: int = 1) -> None:
+        """Counts frames that were written."""
         if self._begin:
-            self._parts.append(Part.beginning(self._path, meta, num_frames=1))
+            self._parts.append(Part.beginning(self._path, first, num_frames=num_frames))
             self._begin = False
         else:
             last = self._parts[-1]
-            self._parts[-1] = replace(last, num_frames=last.num_frames + 1)
+            self._parts[-1] = replace(last, num_frames=last.num_frames + num_frames)
 
     @property
     def num_frames(self) -> int:

@@ -17,11 +17,11 @@ class PngMasks:
     """Class ids as palette indices, in the label set's colours."""
 
     wants_picture = False
+    num_held_back = 0
 
     def __init__(self, folder: Path, labels: LabelSet) -> None:
         self._folder = folder / "masks"
         self._palette = labels.palette().tobytes()
-        self._taken: set[str] = set()
         self._parts = PartList("masks")
 
     @property
@@ -37,7 +37,8 @@ class PngMasks:
         """See `Sink.write`; a file is there wholly or not at all."""
         assert isinstance(frame.result, ClassIds)
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{self._name(frame.meta)}.png"
+        name = f"{frame.meta.index:06}" if frame.meta.name is None else frame.meta.name
+        path = self._folder / f"{name}.png"
         partial = path.with_suffix(".png.partial")
         image = Image.fromarray(frame.result.ids)
         image.putpalette(self._palette)
@@ -49,21 +50,9 @@ class PngMasks:
         """See `Sink.restart_point`."""
         return min(at_most, sum(1 for _ in self._folder.glob("*.png")))
 
-    def skip(self, frame: Frame) -> None:
+    def skip(self, first: FrameMeta, num_frames: int) -> None:
         """See `Sink.skip`; files behind the restart point are written again."""
-        self._name(frame.meta)
-        self._parts.count(frame.meta)
+        self._parts.count(first, num_frames)
 
     def close(self) -> None:
         """See `Sink.close`; nothing is open between frames."""
-
-    def _name(self, meta: FrameMeta) -> str:
-        if meta.name is None:
-            return f"{meta.index:06}"
-        # a.jpg and a.png in one folder are two images.
-        name, count = meta.name, 1
-        while name in self._taken:
-            count += 1
-            name = f"{meta.name}-{count}"
-        self._taken.add(name)
-        return name

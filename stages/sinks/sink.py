@@ -37,6 +37,8 @@ class Sink(Protocol):
 
     wants_picture: bool
     """Whether `Frame.picture` must still be there."""
+    num_held_back: int
+    """So many of the frames written last may be lost if the process ends without `close`."""
 
     @property
     def parts(self) -> list[Part]:
@@ -50,11 +52,15 @@ class Sink(Protocol):
         """
         ...
 
-    def skip(self, frame: Frame) -> None:
-        """Counts a frame that an earlier run wrote, in its place in the order.
+    def skip(self, first: FrameMeta, num_frames: int) -> None:
+        """Counts frames that were written before, in their place in the order.
 
         All frames before the restart point are skipped, in order, before the first is written;
         what lies behind them on disk is cut off then.
+
+        Args:
+            first: the first of them, of whose part all of them are.
+            num_frames: how many there are.
         """
         ...
 

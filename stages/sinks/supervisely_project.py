@@ -56,11 +56,11 @@ class SuperviselyProject(LineSink):
             self._annotation.unlink()
         return super().restart_point(at_most)
 
-    def skip(self, frame: Frame) -> None:
+    def skip(self, first: FrameMeta, num_frames: int) -> None:
         """See `Sink.skip`."""
-        self._first = self._first or frame.meta
-        if self._fits(frame.meta):
-            super().skip(frame)
+        self._first = self._first or first
+        if self._fits(first, num_frames):
+            super().skip(first, num_frames)
 
     def write(self, frame: Frame) -> None:
         """See `Sink.write`."""
@@ -93,9 +93,9 @@ class SuperviselyProject(LineSink):
                 self._left_out,
             )
 
-    def _fits(self, meta: FrameMeta) -> bool:
+    def _fits(self, meta: FrameMeta, num_frames: int = 1) -> bool:
         fits = self._first is None or meta.size == self._first.size
-        self._left_out += not fits
+        self._left_out += 0 if fits else num_frames
         return fits
 
     def _lay_out(self, first: FrameMeta) -> None:

@@ -11,9 +11,9 @@ from icstream.stages.items import FrameMeta
 from icstream.stages.sinks.fragments import FragmentAppender, read_fragments
 from icstream.stages.sinks.sink import Part
 
-# One fragment per key frame, nothing to be mended at the end: what is on disk can be played.
+# One fragment per frame, nothing to be mended at the end: what is on disk can be played.
 # frag_discont keeps starts other than zero; the muxer would shift them.
-_MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof+delay_moov+frag_discont+skip_trailer"
+_MOVFLAGS = "frag_every_frame+empty_moov+default_base_moof+delay_moov+frag_discont+skip_trailer"
 
 
 class VideoPart:

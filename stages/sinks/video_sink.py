@@ -4,7 +4,7 @@ from pathlib import Path
 
 from av.video.frame import VideoFrame
 
-from icstream.stages.items import Frame, FrameMeta
+from icstream.stages.items import FrameMeta
 from icstream.stages.sinks.fragments import read_fragments
 from icstream.stages.sinks.sink import Part
 from icstream.stages.sinks.video_part import VideoPart, cut_back
@@ -12,6 +12,9 @@ from icstream.stages.sinks.video_part import VideoPart, cut_back
 
 class VideoSink:
     """Numbers its files: `masks.mp4`, `masks.0001.mp4`, ..."""
+
+    num_held_back = 1
+    """The muxer keeps a frame until it knows from the next one how long it is shown."""
 
     def __init__(
         self, folder: Path, stem: str, *, codec: str, pix_fmt: str, options: dict[str, str]
@@ -52,10 +55,10 @@ class VideoSink:
                 total += count
         return total
 
-    def skip(self, frame: Frame) -> None:
+    def skip(self, first: FrameMeta, num_frames: int) -> None:
         """See `Sink.skip`."""
-        first, count = self._skipped or (frame.meta, 0)
-        self._skipped = first, count + 1
+        first, count = self._skipped or (first, 0)
+        self._skipped = first, count + num_frames
 
     def close(self) -> None:
         """See `Sink.close`."""

@@ -1,0 +1,158 @@
+"""The sockets between hub and workers, and how frames are put into messages.
+
+The hub has one ROUTER socket, each worker a DEALER with a name that only the two of them know. Who
+may send, and how much, is settled by credits: what is under way on a link is bounded by what the hub
+has granted, so no high-water mark is ever reached.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import zmq
+from numpy.typing import NDArray
+
+from icstream.model import Scores
+from icstream.pipeline.arena import ArenaView, align
+from icstream.pipeline.wire import (
+    FROM_HUB,
+    FROM_WORKER,
+    MAX_BYTES,
+    Message,
+    Pixels,
+    WireError,
+    WireFrame,
+    write,
+)
+from icstream.stages import Frame
+from icstream.stages.items import Prepared
+
+
+class WorkerLink:
+    """A worker's end of its link to the hub."""
+
+    def __init__(self, endpoint: str, name: bytes) -> None:
+        """Connects; the hub knows the worker by its name."""
+        self._socket = zmq.Context.instance().socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.ROUTING_ID, name)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
+        self._socket.connect(endpoint)
+        self._num_received = 0
+        self.num_sent = 0
+        """Messages sent so far."""
+
+    def send(self, body: Message, payload: Sequence[Any] = ()) -> None:
+        """Sends a message and what travels behind it."""
+        parts = [write(self.num_sent, body), *payload]
+        self.num_sent += 1
+        self._socket.send_multipart(parts, copy=False)
+
+    def receive(self, timeout_s: float) -> tuple[Any, list[zmq.Frame]] | None:
+        """Gives the next message and what came behind it; None if none came in time.
+
+        Raises:
+            WireError: it cannot be read, or one before it is missing.
+        """
+        if not self._socket.poll(round(1e3 * timeout_s)):
+            return None
+        header, *payload = self._socket.recv_multipart(copy=False)
+        number, body = FROM_HUB.read(header.bytes)
+        if number != self._num_received:
+            raise WireError(
+                f"message {number} from the hub came where {self._num_received} was due"
+            )
+        self._num_received += 1
+        return body, payload
+
+
+class HubSocket:
+    """The hub's end of all links."""
+
+    def __init__(self, endpoint: str) -> None:
+        """Binds; `endpoint` may leave the port open.
+
+        Attributes:
+            endpoint: where workers connect to.
+        """
+        self._context = zmq.Context()
+        self.socket = self._context.socket(zmq.ROUTER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
+        self.socket.bind(endpoint)
+        self.endpoint: str = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def close(self) -> None:
+        """Closes the socket; what was not sent yet is thrown away."""
+        self._context.destroy(linger=0)
+
+    def send(self, name: bytes, number: int, body: Message, payload: Sequence[Any] = ()) -> bool:
+        """Sends a message; False if the worker is not there (any more)."""
+        try:
+            self.socket.send_multipart(
+                [name, write(number, body), *payload], flags=zmq.NOBLOCK, copy=False
+            )
+        except (zmq.Again, zmq.ZMQError):
+            return False
+        return True
+
+    def receive(self) -> tuple[bytes, bytes, list[zmq.Frame]] | None:
+        """Gives sender, header and payload of the next message; None if none is waiting."""
+        try:
+            name, *rest = self.socket.recv_multipart(flags=zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
+        return name.bytes, rest[0].bytes if rest else b"", rest[1:]
+
+    @staticmethod
+    def read(header: bytes) -> tuple[int, Any]:
+        """See `Reader.read`."""
+        return FROM_WORKER.read(header)
+
+
+def pack(
+    arrays: dict[str, NDArray[Any]], room: tuple[int, int], memory: ArenaView | None
+) -> tuple[tuple[Pixels, ...], list[NDArray[Any]]]:
+    """Puts arrays into shared memory, as far as they fit; gives their places and the rest."""
+    places, payload = [], []
+    offset, stop = room
+    for field, values in arrays.items():
+        offset = align(offset)
+        fits = memory is not None and offset + values.nbytes <= stop
+        pixels = Pixels(field, values.dtype.name, values.shape, offset if fits else None)  # type: ignore[arg-type]
+        if fits:
+            assert memory is not None
+            memory.put(pixels, values)
+            offset += values.nbytes
+        else:
+            payload.append(np.ascontiguousarray(values))
+        places.append(pixels)
+    return tuple(places), payload
+
+
+def unpack(frame: WireFrame, payload: Sequence[zmq.Frame], memory: ArenaView | None) -> Frame:
+    """Gives the frame with its arrays, which lie where they came; nothing is copied.
+
+    Raises:
+        WireError: an array that is not there, or of another length than it should have.
+    """
+    waiting = iter(payload)
+    arrays: dict[str, NDArray[Any]] = {}
+    for pixels in frame.arrays:
+        if pixels.offset is not None:
+            if memory is None:
+                raise WireError("an array in shared memory, and there is none")
+            arrays[pixels.field] = memory.array(pixels)
+            continue
+        part = next(waiting, None)
+        if part is None or len(part) != pixels.num_bytes:
+            raise WireError(f"{pixels.field}: the array did not come with its message")
+        arrays[pixels.field] = pixels.view(part.buffer)
+    prepared = scores = None
+    if frame.geometry is not None:
+        if "prepared" in arrays:
+            prepared = Prepared(arrays["prepared"], frame.geometry)
+        if "scores" in arrays:
+            scores = Scores(arrays["scores"], frame.geometry)
+    return Frame(frame.meta, arrays.get("picture"), prepared, scores)

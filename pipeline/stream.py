@@ -1,0 +1,160 @@
+"""One stream of a run, as the hub sees it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from icstream.pipeline.latency import Latency
+from icstream.pipeline.ledger import STAGES, Lease, Ledger
+from icstream.pipeline.processes import Worker
+from icstream.pipeline.wire import Slot, SourceBooks, WireError
+from icstream.stages import Books, Gap
+from icstream.stages.sinks import Part
+from icstream.stages.source import SourceInfo
+from icstream.stages.sources import SourceSpec
+
+_MAX_GAPS = 1000
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """What is known of one stream, and what became of it."""
+
+    spec: SourceSpec
+    start_decode: Callable[[], Worker]
+    start_encode: Callable[[], Worker]
+    start_encode_again: Callable[[], Worker]
+    """For one that goes on with the files of a lost one."""
+
+    books: Books = field(default_factory=Books)
+    info: SourceInfo | None = None
+    """None where the source could not be opened."""
+    parts: dict[str, list[Part]] = field(default_factory=dict)
+    """Files written, by sink."""
+    gaps: list[Gap] = field(default_factory=list)
+    """Pictures that are not there; the first thousand."""
+    service: dict[str, Latency] = field(default_factory=dict)
+    """How long each stage worked on a frame."""
+    queueing: dict[str, Latency] = field(default_factory=dict)
+    """How long a frame waited for each stage."""
+    total: Latency = field(default_factory=Latency)
+    """From the decoder to all sinks."""
+    error: str | None = None
+    """Why it ended before its end."""
+    unwritable: bool = False
+    """It ended because its results could not be written."""
+    broken: bool = False
+    """It ended because one of its workers failed again and again."""
+    seconds: float = 0.0
+    """Wall time from opening to closing."""
+
+    ledger: Ledger = field(init=False)
+    workers: dict[str, Worker] = field(default_factory=dict)
+    """Its own, by kind."""
+    wants_picture: bool = True
+    num_done: int = 0
+    """Frames that an earlier run wrote."""
+    num_items: int = 0
+    """Items that the decoder has sent, of all kinds."""
+    reading: bool = False
+    """The decoder was told to begin."""
+    ended: bool = False
+    """The decoder will send no more."""
+    finishing: bool = False
+    """The encode worker was told to close its files."""
+    cut_short: bool = False
+    slots_made: bool = False
+    free_slots: list[Slot] = field(default_factory=list)
+    granted: dict[int, Slot] = field(default_factory=dict)
+    """Slots that the decoder may fill."""
+    started: float = 0.0
+    num_dropped_at_source: int = 0
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.name)
+
+    @property
+    def name(self) -> str:
+        """Unique in the run."""
+        return self.spec.name
+
+    def faults(self) -> list[str]:
+        """Gives a sentence for each book that does not close; meant for when it is over."""
+        found = [*self.books.faults(), *self.ledger.faults]
+        if self.books.in_flight:
+            found.append(f"{self.books.in_flight} frames are still in flight")
+        return found
+
+    def open(self, info: SourceInfo) -> None:
+        """Notes what the decoder has found."""
+        if self.info is None:
+            self.info = info
+
+    def begin(self, *, num_done: int) -> None:
+        """Notes how many frames an earlier run wrote, before the first one comes."""
+        self.num_done = num_done
+        self.ledger = Ledger(self.name, num_done=num_done)
+
+    def count_item(self, number: int, books: SourceBooks | None) -> None:
+        """Counts an item from the decoder.
+
+        Raises:
+            WireError: it is not the next one.
+        """
+        if number != self.num_items:
+            raise WireError(f"item {number} of {self.name} came where {self.num_items} was due")
+        self.num_items += 1
+        if books is not None:
+            self.count_books(books)
+
+    def count_books(self, source: SourceBooks) -> None:
+        """Takes over the decoder's side of the books, which begins anew with every decoder."""
+        books = self.books
+        books.packets, books.decoded, books.missing = source.packets, source.decoded, source.missing
+        for counter, counts in (
+            (books.undecodable, source.undecodable),
+            (books.without_picture, source.without_picture),
+        ):
+            counter.clear()
+            counter.update(counts)
+        for reason, count in source.dropped.items():
+            books.dropped[reason] += count
+            self.num_dropped_at_source += count
+
+    def note_gap(self, gap: Gap) -> None:
+        """Keeps a gap for the report."""
+        if len(self.gaps) < _MAX_GAPS:
+            self.gaps.append(gap)
+
+    def take_slot(self, slot: Slot) -> None:
+        """Notes that a frame is in a slot now.
+
+        Raises:
+            WireError: the decoder had no right to it.
+        """
+        if self.granted.get(slot.number) != slot:
+            raise WireError(f"slot {slot.number} of {self.name} was filled and not granted")
+        del self.granted[slot.number]
+
+    def lose(self, worker: Worker) -> None:
+        """Notes that one of its workers is gone."""
+        self.workers.pop(worker.kind, None)
+        if worker.kind == "decode":
+            self.reading = False
+            self.free_slots += self.granted.values()
+            self.granted.clear()
+        else:
+            self.finishing = False
+
+    def count_times(self, lease: Lease) -> None:
+        """Counts how long a frame took, once it is through."""
+        served = lease.served
+        if lease.done_before or len(served) <= len(STAGES):
+            return
+        before = served["decode"]
+        self.service.setdefault("decode", Latency()).add(before.stop - before.start)
+        for stage in STAGES:
+            own = served[stage]
+            self.queueing.setdefault(stage, Latency()).add(own.start - before.stop)
+            self.service.setdefault(stage, Latency()).add(own.stop - own.start)
+            before = own
+        self.total.add(before.stop - served["decode"].stop)
