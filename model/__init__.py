@@ -21,7 +21,8 @@ from icstream.model.scores import Scores
 
 if TYPE_CHECKING:
     from icstream.model.checkpoint import Agreement, Checkpoint, Preprocessing, random_checkpoint
-    from icstream.model.icnet import ICNet, ICNetConfig
+    from icstream.model.icnet import ICNet
+    from icstream.model.icnet_config import ICNetConfig
     from icstream.model.segmenter import Segmenter
     from icstream.model.zoo import load_weights, weight_names
 
@@ -54,7 +55,7 @@ _WITH_TORCH = {
     "Agreement": "checkpoint",
     "Checkpoint": "checkpoint",
     "ICNet": "icnet",
-    "ICNetConfig": "icnet",
+    "ICNetConfig": "icnet_config",
     "Preprocessing": "checkpoint",
     "Segmenter": "segmenter",
     "load_weights": "zoo",

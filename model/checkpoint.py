@@ -2,19 +2,28 @@
 
 import hashlib
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, deserialize
 
+from icstream.model.cache import cache_dir, keep
 from icstream.model.errors import CheckpointError, ConfigError
-from icstream.model.icnet import ICNet, ICNetConfig, initialise
+from icstream.model.icnet_config import ICNetConfig
 from icstream.model.labels import CITYSCAPES, LabelSet
+from icstream.model.stored import StoredTensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from icstream.model.icnet import ICNet
+
+# PyTorch is imported where it is needed: to run a network that was compiled before, it is not.
 
 FORMAT_VERSION = 1
 _HEADER_KEY = "icstream"
@@ -60,7 +69,7 @@ class Checkpoint:
 
     config: ICNetConfig
     labels: LabelSet
-    tensors: Mapping[str, Tensor]
+    tensors: "Mapping[str, Tensor]"
     """State of `ICNet`, in any float type, without batch norm's step counters."""
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -76,7 +85,7 @@ class Checkpoint:
             )
 
     @classmethod
-    def of(cls, model: ICNet, labels: LabelSet, *, training: Mapping[str, Any]) -> Self:
+    def of(cls, model: "ICNet", labels: LabelSet, *, training: Mapping[str, Any]) -> Self:
         """Takes the weights of `model` as they are now; they are copied."""
         tensors = {
             name: tensor.detach().cpu().clone()
@@ -94,25 +103,32 @@ class Checkpoint:
                 the network that the header describes; the text names what is wrong.
         """
         try:
-            with safe_open(path, framework="pt") as file:
-                header = (file.metadata() or {}).get(_HEADER_KEY)
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            content = path.read_bytes()
+            tensors = StoredTensors(deserialize(content))  # type: ignore[no-untyped-call]
         except FileNotFoundError as error:
             raise CheckpointError(f"{path}: no such file") from error
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
+        header = _metadata(content).get(_HEADER_KEY)
         if header is None:
             raise CheckpointError(
                 f"{path}: no icstream header in it; foreign weights must be converted first"
             )
         checkpoint = cls._from_header(path, header, tensors)
-        problems = checkpoint.problems()
-        if problems:
-            raise CheckpointError(f"{path}: {'; '.join(problems)}")
+        # Comparing with the network takes PyTorch; what was compared once need not be again.
+        try:
+            name = f"checked-{checkpoint.digest()}"
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        if not (cache_dir() / name).exists():
+            problems = checkpoint.problems()
+            if problems:
+                raise CheckpointError(f"{path}: {'; '.join(problems)}")
+            keep(name, lambda file: file.touch())
         return checkpoint
 
     @classmethod
-    def _from_header(cls, path: Path, header: str, tensors: dict[str, Tensor]) -> Self:
+    def _from_header(cls, path: Path, header: str, tensors: StoredTensors) -> Self:
         try:
             values = json.loads(header)
             version = values["version"]
@@ -144,11 +160,18 @@ class Checkpoint:
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name in sorted(self.tensors):
             digest.update(name.encode())
-            digest.update(self.tensors[name].float().contiguous().numpy().tobytes())
+            digest.update(self._values(name).tobytes())
         return digest.hexdigest()
+
+    def _values(self, name: str) -> NDArray[np.float32]:
+        if isinstance(self.tensors, StoredTensors):
+            return self.tensors.float32(name)
+        return np.asarray(self.tensors[name].float().contiguous().numpy(), np.float32)
 
     def save(self, path: Path) -> None:
         """Writes the file; a reader sees the old one or the new one, never half of it."""
+        from safetensors.torch import save_file
+
         header = {
             "version": FORMAT_VERSION,
             "network": asdict(self.config),
@@ -165,6 +188,10 @@ class Checkpoint:
 
     def problems(self) -> list[str]:
         """Compares the tensors with what the network needs; gives a clause for each fault."""
+        import torch
+
+        from icstream.model.icnet import ICNet
+
         with torch.device("meta"):
             needed = {
                 name: tuple(tensor.shape)
@@ -184,8 +211,10 @@ class Checkpoint:
         )
         return [_clause(title, names) for title, names in clauses if names]
 
-    def build(self) -> ICNet:
+    def build(self) -> "ICNet":
         """Gives the network with these weights, in float32 and evaluation mode."""
+        from icstream.model.icnet import ICNet
+
         model = ICNet(self.config)
         # The step counters that Checkpoint leaves out are the only names that may be absent.
         model.load_state_dict({k: v.float() for k, v in self.tensors.items()}, strict=False)
@@ -194,9 +223,18 @@ class Checkpoint:
 
 def random_checkpoint(seed: int = 0) -> Checkpoint:
     """Gives untrained weights of the released network's shape: paper variant, Cityscapes."""
+    from icstream.model.icnet import ICNet, initialise
+
     model = ICNet(ICNetConfig(num_classes=len(CITYSCAPES)))
     initialise(model, seed=seed)
     return Checkpoint.of(model, CITYSCAPES, training={"seed": seed, "steps": 0})
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """Gives the free text in the header: 8 bytes of length, then JSON (safetensors' format)."""
+    (length,) = struct.unpack("<Q", content[:8])
+    found = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    return found if isinstance(found, dict) else {}
 
 
 def _is_weight(name: str) -> bool:

@@ -15,8 +15,7 @@ Shape suffixes: N batch, C channels, H and W rows and columns of whatever map is
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,33 +23,8 @@ from torch import Tensor, nn
 
 from icstream.model.errors import ConfigError
 from icstream.model.geometry import MIN_SIDE, network_size
-from icstream.model.labels import MAX_CLASSES
+from icstream.model.icnet_config import ICNetConfig
 from icstream.model.pyramid import pyramid_pooling
-
-Variant = Literal["paper", "supervisely"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ICNetConfig:
-    """What must be known to build the network."""
-
-    num_classes: int
-    variant: Variant = "paper"
-    """Where conv3_1 halves its map: paper on its first 1x1, supervisely on its 3x3."""
-    width: float = 0.5
-    """Channels relative to the full network; the released one has half."""
-    use_batchnorm: bool = True
-    """False: every convolution has a bias instead."""
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.num_classes <= MAX_CLASSES:
-            raise ConfigError(f"num_classes: got {self.num_classes}, allowed are 2..{MAX_CLASSES}")
-        if self.variant not in get_args(Variant):
-            raise ConfigError(
-                f"variant: got {self.variant!r}, allowed are {', '.join(get_args(Variant))}"
-            )
-        if not 1 / 64 <= self.width <= 4:
-            raise ConfigError(f"width: got {self.width}, allowed are 1/64 to 4")
 
 
 class BranchLogits(NamedTuple):

@@ -4,10 +4,12 @@ import difflib
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from icstream.model.cache import cache_dir, keep
 from icstream.model.checkpoint import Checkpoint, random_checkpoint
 from icstream.model.errors import CheckpointError
 
 RANDOM = "random"
+_RANDOM_FILE = "random-0.safetensors"
 
 
 def weight_names() -> list[str]:
@@ -24,6 +26,9 @@ def load_weights(name_or_path: str) -> Checkpoint:
         CheckpointError: neither a name nor a usable file; the text says which names there are.
     """
     if name_or_path == RANDOM:
+        path = cache_dir() / _RANDOM_FILE
+        if path.is_file() or keep(_RANDOM_FILE, lambda file: random_checkpoint().save(file)):
+            return Checkpoint.load(path)
         return random_checkpoint()
     if name_or_path in weight_names():
         with as_file(files("icstream.model") / "weights" / f"{name_or_path}.safetensors") as path:

@@ -5,10 +5,11 @@ set in relation: the pipeline to the naive script, the pipeline to the bare netw
 in its engine to the plain graph in eager PyTorch.
 """
 
+import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,18 +21,22 @@ from numpy.typing import NDArray
 
 from icstream.model import Checkpoint, ConfigError, Segmenter, load_weights
 from icstream.model.icnet import pad_to_network_size
-from icstream.pipeline.chain import Chain
 from icstream.pipeline.config import RunConfig
+from icstream.pipeline.inference import plan_inference
+from icstream.pipeline.ledger import Lease
 from icstream.pipeline.naive import segment_naively
-from icstream.pipeline.report import chosen
-from icstream.pipeline.run import build_stages, open_segmenter
+from icstream.pipeline.processes import WORKER_MODULE
+from icstream.pipeline.report import chosen, latency_ms
+from icstream.pipeline.run import RunResult, run
+from icstream.pipeline.stream import Stream
 from icstream.stages import Books, Frame
 from icstream.stages.decode import open_source
-from icstream.stages.sinks import SinkContext, open_sink
-from icstream.stages.sources import SourceSpec, find_sources
+from icstream.stages.sources import find_sources
 
 _WARM_UP = 5
 """Frames of each measurement that are not timed."""
+_PIPELINE_WARM_UP = 12
+"""Of the pipeline: until what was decoded while the network was loaded is through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +47,10 @@ class BenchFigures:
     pipeline: list[float]
     bare: list[float]
     eager: list[float]
-    segmenter: Segmenter
-    latency_ms: dict[str, dict[str, float]]
+    core_ms: dict[str, float]
+    """Processor time per frame by kind of process, in milliseconds; the median of the rounds."""
+    result: RunResult
+    """Of the last round."""
 
     def ratios(self) -> dict[str, float]:
         """Gives how many times faster the first is than the second, by medians."""
@@ -62,15 +69,19 @@ class BenchFigures:
         return {
             "ratios": self.ratios(),
             "seconds_per_frame": {name: getattr(self, name) for name in _MEASURED},
-            "latency_ms": self.latency_ms,
-            "chosen": chosen(self.segmenter),
+            "core_ms": {kind: round(value, 3) for kind, value in self.core_ms.items()},
+            "latency_ms": latency_ms(stream.service for stream in self.result.streams),
+            "queue_ms": latency_ms(stream.queueing for stream in self.result.streams),
+            "chosen": chosen(self.result.inference),
         }
 
     def lines(self) -> list[str]:
         """Gives the figures for people."""
-        choice = self.segmenter.choice
+        inference = self.result.inference
+        choice = inference.choice
         lines = [
-            f"{choice.runtime} on {choice.device} in {choice.precision}, {choice.threads} threads"
+            f"{choice.runtime} on {choice.device} in {choice.precision},"
+            f" replicas x threads: {inference.replicas} x {choice.threads}"
         ]
         for name in _MEASURED:
             values: list[float] = getattr(self, name)
@@ -79,6 +90,10 @@ class BenchFigures:
             lines.append(
                 f"{name:9} {1e3 * middle:8.1f} ms per frame ({spread}), {1 / middle:.1f} /s"
             )
+        if self.core_ms:
+            rest = sum(value for kind, value in self.core_ms.items() if kind != "segment")
+            each = ", ".join(f"{kind} {value:.1f}" for kind, value in self.core_ms.items())
+            lines.append(f"core-ms per frame: {each}; all but the network {rest:.1f}")
         return lines + [f"{name:18} x{value:.2f}" for name, value in self.ratios().items()]
 
 
@@ -94,18 +109,26 @@ def bench(config: RunConfig, source: str, *, num_frames: int, rounds: int) -> Be
     specs = find_sources([source])
     if len(specs) != 1 or specs[0].kind != "video":
         raise ConfigError(f"{source}: bench takes one video file")
-    segmenter = open_segmenter(config)
-    assert config.model.weights is not None
-    checkpoint = load_weights(config.model.weights)
-    threads = segmenter.choice.threads
+    inference = plan_inference(config)
+    checkpoint = load_weights(inference.weights)
+    threads = inference.choice.threads * inference.replicas
+    segmenter = Segmenter(
+        checkpoint,
+        runtime=config.model.runtime,
+        device=config.model.device,
+        precision=config.model.precision,
+        threads=threads,
+        fit=inference.fit,
+    )
     with open_source(specs[0], books=Books()) as opened:
         frames = (item for item in opened if isinstance(item, Frame))
         pictures = [f.picture for f in islice(frames, num_frames) if f.picture is not None]
-    if len(pictures) <= _WARM_UP:
-        raise ConfigError(f"{source}: bench needs more than {_WARM_UP} frames, got {len(pictures)}")
+    least = _PIPELINE_WARM_UP + 1
+    if len(pictures) <= least:
+        raise ConfigError(f"{source}: bench needs more than {least} frames, got {len(pictures)}")
     eager = _Eager(checkpoint, threads)
     measured: dict[str, list[float]] = {name: [] for name in _MEASURED}
-    latency: dict[str, dict[str, float]] = {}
+    spent: list[dict[str, float]] = []
     slow = max(_WARM_UP + 1, num_frames // 8)
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(prefix="icstream-bench-") as name:
@@ -115,11 +138,14 @@ def bench(config: RunConfig, source: str, *, num_frames: int, rounds: int) -> Be
                     checkpoint, specs[0].paths[0], folder, num_frames=slow, threads=threads
                 )
             )
-            seconds, latency = _pipeline(specs[0], segmenter, folder, len(pictures), config)
+            seconds, core_ms, result = _pipeline(config, source, folder / "run", len(pictures))
         measured["pipeline"].append(seconds)
+        spent.append(core_ms)
         measured["bare"].append(_each(segmenter, pictures))
         measured["eager"].append(_each(eager, pictures[: slow + _WARM_UP]))
-    return BenchFigures(**measured, segmenter=segmenter, latency_ms=latency)
+    kinds = {kind for core_ms in spent for kind in core_ms}
+    middle = {kind: statistics.median(c.get(kind, 0.0) for c in spent) for kind in sorted(kinds)}
+    return BenchFigures(**measured, core_ms=middle, result=result)
 
 
 class _Eager:
@@ -149,22 +175,55 @@ def _each(
 
 
 def _pipeline(
-    spec: SourceSpec, segmenter: Segmenter, folder: Path, num_frames: int, config: RunConfig
-) -> tuple[float, dict[str, dict[str, float]]]:
-    """Gives seconds per frame after the warm-up, and the latencies by stage."""
-    books = Books()
-    sinks = [open_sink("masks", SinkContext(folder, segmenter.labels, spec.paths[0]))]
-    stages, encode = build_stages(segmenter, sinks, books, keep_picture=False)
-    chain = Chain(stages, books=books, should_stop=lambda: books.decoded >= num_frames)
-    with open_source(spec, books=books, threads=config.decode.threads) as opened:
-        finished = (item for item in chain.run(opened) if isinstance(item, Frame))
-        _take(finished, _WARM_UP)
-        start = time.perf_counter()
-        count = _take(finished, None)
-        encode.close()
-        seconds = (time.perf_counter() - start) / count
-    return seconds, {stage: latency.summary() for stage, latency in chain.latency.items()}
+    config: RunConfig, source: str, folder: Path, num_frames: int
+) -> tuple[float, dict[str, float], RunResult]:
+    """Gives, after the warm-up, seconds and core-ms per frame; and what became of the run."""
+    finished: list[float] = []
+    spent: list[dict[str, float]] = []
+
+    def note(_stream: Stream, lease: Lease) -> None:
+        finished.append(lease.served["encode"].stop)
+        if len(finished) in (_PIPELINE_WARM_UP, num_frames):
+            spent.append(processor_seconds())
+
+    result = run(
+        config,
+        [source],
+        folder,
+        progress=_Silence(),
+        should_stop=lambda: len(finished) >= num_frames,
+        on_frame=note,
+    )
+    finished = finished[_PIPELINE_WARM_UP - 1 : num_frames]
+    count = len(finished) - 1
+    before, after = spent[0], spent[-1]
+    core_ms = {kind: 1e3 * (after[kind] - before.get(kind, 0)) / count for kind in after}
+    return (finished[-1] - finished[0]) / count, core_ms, result
 
 
-def _take(items: Iterator[Frame], count: int | None) -> int:
-    return sum(1 for _ in islice(items, count))
+def processor_seconds() -> dict[str, float]:
+    """Gives the processor time spent so far by this process and, by kind, its workers.
+
+    Empty where the system has no `/proc`.
+    """
+    seconds: dict[str, float] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            words = (path / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        kind = None
+        if int(path.name) == os.getpid():
+            kind = "hub"
+        elif int(fields[1]) == os.getpid() and WORKER_MODULE.encode() in words:
+            kind = words[words.index(WORKER_MODULE.encode()) + 1].decode()
+        if kind is not None:
+            ticks = int(fields[11]) + int(fields[12])
+            seconds[kind] = seconds.get(kind, 0.0) + ticks / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
+class _Silence:
+    def update(self, streams: Sequence[Stream]) -> None:
+        """See `Progress.update`."""

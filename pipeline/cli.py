@@ -104,7 +104,17 @@ def run(
     precision: Annotated[
         str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Threads of inference.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="Threads of each replica.")
+    ] = None,
+    replicas: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes that run the network.")
+    ] = None,
+    transport: Annotated[str | None, typer.Option(metavar="NAME", help="shm, ipc or tcp.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(metavar="NAME", help="auto, every_frame or freshest.")
+    ] = None,
+    loop: Annotated[int | None, typer.Option(metavar="N", help="Read each source N times.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier run's results.")
     ] = False,
@@ -134,6 +144,10 @@ def run(
             "model.runtime": runtime,
             "model.precision": precision,
             "model.threads": threads,
+            "pipeline.replicas": replicas,
+            "pipeline.transport": transport,
+            "pipeline.policy": policy,
+            "decode.loop": loop,
             "output.sinks": sinks,
             "output.overwrite": overwrite or None,
             "output.resume": resume or None,
@@ -190,7 +204,13 @@ def bench(
     precision: Annotated[
         str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Threads of inference.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="Threads of each replica.")
+    ] = None,
+    replicas: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes that run the network.")
+    ] = None,
+    transport: Annotated[str | None, typer.Option(metavar="NAME", help="shm, ipc or tcp.")] = None,
     num_frames: Annotated[
         int, typer.Option("--frames", metavar="N", min=10, help="Frames per round.")
     ] = 100,
@@ -209,6 +229,9 @@ def bench(
         "model.weights": weights,
         "model.precision": precision,
         "model.threads": threads,
+        "pipeline.replicas": replicas,
+        "pipeline.transport": transport,
+        "output.sinks": ["masks"],
     }
     figures = measure(load_config(None, (), options), source, num_frames=num_frames, rounds=rounds)
     for line in figures.lines():

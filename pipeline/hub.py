@@ -173,8 +173,8 @@ class Hub:
             stream = self._queue.popleft()
             self._streams[stream.name] = stream
             stream.started = time.monotonic()
-            for start in (stream.start_decode, stream.start_encode):
-                self._own(stream, start())
+            for kind in ("decode", "encode"):
+                self._own(stream, stream.start(kind))
 
     def _own(self, stream: Stream, worker: Worker) -> None:
         self._owners[worker.name] = stream
@@ -331,13 +331,6 @@ class Hub:
         ledger = stream.ledger
         if not stream.reading and not ledger.num_ordered:
             stream.begin(num_done=body.num_done)
-        elif body.num_done < ledger.num_durable:
-            self._end_stream(
-                stream,
-                f"{stream.name}: encode was lost, and its sinks can go on behind frame"
-                f" {body.num_done} only, where {ledger.num_durable} were finished",
-            )
-            return
         ledger.take_from_writer(body.num_done)
         self._send(worker, BeginEncode(list(ledger.runs), ledger.last_durable))
         stream.finishing = False
@@ -520,8 +513,7 @@ class Hub:
             return
         log.warning("%s: %s; it is started again", worker.label, lost.why)
         if stream is not None:
-            start = stream.start_decode if worker.kind == "decode" else stream.start_encode_again
-            self._own(stream, start())
+            self._own(stream, stream.start(worker.kind))
         else:
             crew = self._crews[worker.kind]
             number = crew.workers.index(worker)

@@ -33,7 +33,8 @@ class WorkerLink:
 
     def __init__(self, endpoint: str, name: bytes) -> None:
         """Connects; the hub knows the worker by its name."""
-        self._socket = zmq.Context.instance().socket(zmq.DEALER)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.ROUTING_ID, name)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)

@@ -17,6 +17,8 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+WORKER_MODULE = "icstream.pipeline.worker"
+
 _MAX_LINE = 2000
 _NUM_LAST_LINES = 30
 _STARVED_S = 10.0
@@ -184,7 +186,7 @@ class Processes:
             letter.write(json.dumps(told).encode())
             letter.seek(0)
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "icstream.pipeline.worker", kind, which],
+                [sys.executable, "-P", "-m", WORKER_MODULE, kind, which],
                 stdin=letter,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

@@ -28,9 +28,9 @@ def report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
         "streams": {stream.spec.name: _stream(stream) for stream in result.streams},
         "chosen": chosen(result.inference) | {"transport": result.transport},
         "restarts": result.num_restarts,
-        "latency_ms": _latency(stream.service for stream in result.streams),
-        "queue_ms": _latency(stream.queueing for stream in result.streams),
-        "total_ms": _latency({"total": stream.total} for stream in result.streams)["total"],
+        "latency_ms": latency_ms(stream.service for stream in result.streams),
+        "queue_ms": latency_ms(stream.queueing for stream in result.streams),
+        "total_ms": latency_ms({"total": stream.total} for stream in result.streams)["total"],
         "error": result.error,
         "config": result.config.model_dump(mode="json"),
         "hashes": {"weights": result.inference.digest, "config": _config_hash(result)},
@@ -132,7 +132,8 @@ def _gap(gap: Gap) -> dict[str, Any]:
     return {"index": gap.index, "pts": gap.pts, "reason": gap.reason}
 
 
-def _latency(streams: Iterable[Mapping[str, Latency]]) -> dict[str, dict[str, float]]:
+def latency_ms(streams: Iterable[Mapping[str, Latency]]) -> dict[str, dict[str, float]]:
+    """Gives p50, p95 and p99 of each stage over all streams, in milliseconds."""
     total: dict[str, Latency] = {}
     for stream in streams:
         for stage, latency in stream.items():

@@ -282,14 +282,14 @@ class _Tasks:
         settings = self.config.decode
         decode = task_to_json(DecodeTask(spec, settings.threads, settings.loop))
 
-        def start_encode(*, resumes: bool) -> Worker:
+        def start_encode(num_done: int | None) -> Worker:
             context = _sink_context(self.folder, spec, self.inference)
-            task = EncodeTask(context.folder, context.labels, context.source, sinks, resumes)
+            task = EncodeTask(context.folder, context.labels, context.source, sinks, num_done)
             return self.processes.start("encode", spec.name, task_to_json(task), threads=1)
 
         return Stream(
             spec,
             start_decode=lambda: self.processes.start("decode", spec.name, decode, threads=1),
-            start_encode=lambda: start_encode(resumes=self.config.output.resume),
-            start_encode_again=lambda: start_encode(resumes=True),
+            start_encode=start_encode,
+            resumes=self.config.output.resume,
         )

@@ -21,9 +21,10 @@ class Stream:
 
     spec: SourceSpec
     start_decode: Callable[[], Worker]
-    start_encode: Callable[[], Worker]
-    start_encode_again: Callable[[], Worker]
-    """For one that goes on with the files of a lost one."""
+    start_encode: Callable[[int | None], Worker]
+    """Told how many frames are in the files already; None: the sinks look."""
+    resumes: bool
+    """Whether the files of an earlier run are continued."""
 
     books: Books = field(default_factory=Books)
     info: SourceInfo | None = None
@@ -134,6 +135,14 @@ class Stream:
         if self.granted.get(slot.number) != slot:
             raise WireError(f"slot {slot.number} of {self.name} was filled and not granted")
         del self.granted[slot.number]
+
+    def start(self, kind: str) -> Worker:
+        """Starts a worker of its own, which goes on where a lost one stopped."""
+        if kind == "decode":
+            return self.start_decode()
+        if self.ledger.num_ordered:
+            return self.start_encode(max(self.num_done, self.ledger.num_durable))
+        return self.start_encode(None if self.resumes else 0)
 
     def lose(self, worker: Worker) -> None:
         """Notes that one of its workers is gone."""

@@ -312,8 +312,8 @@ class EncodeTask(msgspec.Struct, frozen=True):
     labels: LabelSet
     source: Path | None
     sinks: list[str]
-    resumes: bool
-    """Whether files of an earlier run, or of a lost worker, are to be continued."""
+    num_done: int | None
+    """Frames that are in the files already; None: the sinks are asked, after an earlier run."""
 
 
 def _encode_hook(value: Any) -> Any:

@@ -301,7 +301,7 @@ def encode(post: Post) -> None:
     sinks = {name: open_sink(name, context) for name in task.sinks}
     opened = list(sinks.values())
     _warm_up_upsampling(len(task.labels))
-    num_done = restart_point(opened) if task.resumes else 0
+    num_done = restart_point(opened) if task.num_done is None else task.num_done
     post.link.send(SinksOpened(any(sink.wants_picture for sink in opened), num_done))
     begin = post.expect(BeginEncode)
     stage = Encode(opened, books=Books(), keep_picture=False, num_done=num_done)

@@ -1,8 +1,10 @@
 """Which engine, device and precision a run uses."""
 
+import ctypes
 import importlib.util
 import logging
 import re
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
@@ -99,6 +101,8 @@ def _device(name: str) -> str:
         return name
     if not re.fullmatch(r"auto|cuda(:\d+)?", name):
         raise ConfigError(f"device: got {name!r}, allowed are auto, cpu, cuda and cuda:N")
+    if name == "auto" and not _has_cuda_driver():
+        return "cpu"
     import torch
 
     count = torch.cuda.device_count()
@@ -132,6 +136,15 @@ def _trusted(checkpoint: Checkpoint, precision: str, device: str) -> bool:
         and abs(measured.miou_points) <= MAX_MIOU_POINTS
         and (device != "cpu" or cpu_does_bf16())
     )
+
+
+def _has_cuda_driver() -> bool:
+    """True if NVIDIA's driver library is there; asking PyTorch would cost seconds."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _has_openvino() -> bool:

@@ -48,16 +48,13 @@ class SuperviselyProject(LineSink):
         )
 
     def restart_point(self, at_most: int) -> int:
-        """See `Sink.restart_point`; an annotation that was finished is opened again."""
-        if self._annotation.exists():
-            content = self._annotation.read_text(encoding="utf-8")
-            frames, _, _ = content.rpartition("]")
-            self._path.write_text(frames, encoding="utf-8", newline="\n")
-            self._annotation.unlink()
+        """See `Sink.restart_point`."""
+        self._open_again()
         return super().restart_point(at_most)
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
         """See `Sink.skip`."""
+        self._open_again()
         self._first = self._first or first
         if self._fits(first, num_frames):
             super().skip(first, num_frames)
@@ -92,6 +89,14 @@ class SuperviselyProject(LineSink):
                 self._project,
                 self._left_out,
             )
+
+    def _open_again(self) -> None:
+        """Makes an annotation that was finished one that can be continued."""
+        if self._annotation.exists():
+            content = self._annotation.read_text(encoding="utf-8")
+            frames, _, _ = content.rpartition("]")
+            self._path.write_text(frames, encoding="utf-8", newline="\n")
+            self._annotation.unlink()
 
     def _fits(self, meta: FrameMeta, num_frames: int = 1) -> bool:
         fits = self._first is None or meta.size == self._first.size

@@ -1,0 +1,122 @@
+"""Kill workers of runs at random moments, and see whether anything of the results changes.
+
+python benchmarks/chaos.py drive.mp4 --kills 200
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KINDS = ("decode", "preprocess", "segment", "encode")
+
+
+def workers(supervisor: int) -> list[tuple[int, str]]:
+    """Gives (process, kind) of the workers of a run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            words = (path / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if int(stat[1]) == supervisor and b"icstream.pipeline.worker" in words:
+            kind = words[words.index(b"icstream.pipeline.worker") + 1].decode()
+            found.append((int(path.name), kind))
+    return found
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Gives a checksum of each file of results whose bytes must not change."""
+    names = ("overlay.mp4", "report.json", "run.json")
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not re.sub(r"\.\d+\.", ".", path.name) in names
+    }
+
+
+@dataclass
+class Tally:
+    """What was done and what came of it."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    runs: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def command(source: str, out: Path, options: list[str]) -> list[str]:
+    """Gives the command line of a run that may lose as many workers as it likes."""
+    return [
+        *(sys.executable, "-m", "icstream.pipeline", "run", source, "-o", str(out), "--overwrite"),
+        *("--weights", "streets", "--quiet", "--set", "supervision.restarts_per_minute=10000"),
+        *options,
+    ]
+
+
+def torment(
+    source: str, out: Path, expected: dict[str, str], dice: random.Random, options: list[str]
+) -> tuple[Counter[str], str]:
+    """Runs once, killing now and then; gives the kills, and what was wrong at the end or ""."""
+    kills: Counter[str] = Counter()
+    with subprocess.Popen(command(source, out, options), stderr=subprocess.PIPE) as process:
+        while process.poll() is None:
+            time.sleep(dice.uniform(0.05, 1.5))
+            found = workers(process.pid)
+            if not found or process.poll() is not None:
+                continue
+            pid, kind = dice.choice(found)
+            number = signal.SIGSTOP if dice.random() < 0.1 else signal.SIGKILL
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+            kills[kind] += 1
+        assert process.stderr is not None
+        said = process.stderr.read().decode(errors="replace").strip()
+    if process.returncode:
+        return kills, f"exit code {process.returncode}: {said[-500:]}"
+    if contents(out) != expected:
+        return kills, "the results differ"
+    if workers(process.pid):
+        return kills, "processes are left"
+    return kills, ""
+
+
+def main() -> int:
+    """Parses the command line, torments and reports."""
+    parser = argparse.ArgumentParser(description="Kill workers and compare the results.")
+    parser.add_argument("source")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("options", nargs="*", help="further options of icstream run, after --")
+    arguments = parser.parse_args()
+    dice = random.Random(arguments.seed)
+    tally = Tally()
+    with tempfile.TemporaryDirectory(prefix="icstream-chaos-") as name:
+        calm, wild = Path(name) / "calm", Path(name) / "wild"
+        subprocess.run(command(arguments.source, calm, arguments.options), check=True)
+        expected = contents(calm)
+        while tally.kills.total() < arguments.kills:
+            kills, fault = torment(arguments.source, wild, expected, dice, arguments.options)
+            tally.kills += kills
+            tally.runs += 1
+            if fault:
+                tally.faults.append(fault)
+                print(f"run {tally.runs} after kills of {dict(kills)}: {fault}", flush=True)
+    counts = ", ".join(f"{kind} {tally.kills[kind]}" for kind in KINDS)
+    print(f"{tally.runs} runs, {tally.kills.total()} kills ({counts}): {len(tally.faults)} faults")
+    return 1 if tally.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

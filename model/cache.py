@@ -1,0 +1,46 @@
+"""A folder for what is slow to make and easy to make again.
+
+`ICSTREAM_CACHE` names it; else it is `icstream` in the user's cache folder. Everything works without
+it, only slower.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+def cache_dir() -> Path:
+    """Gives the folder; it need not exist."""
+    own = os.environ.get("ICSTREAM_CACHE")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "icstream"
+
+
+def keep(name: str, write: Callable[[Path], None]) -> Path | None:
+    """Has a file made in the cache, if it can be; a reader sees all of it or nothing.
+
+    Args:
+        name: of the file.
+        write: writes it to the path that it is given.
+
+    Returns:
+        Where it is; None if the cache cannot be written.
+    """
+    path = cache_dir() / name
+    partial = path.with_name(f"{os.getpid()}.{name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        log.debug("cache %s: %s", path, error)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        return None
+    return path

@@ -1,0 +1,32 @@
+"""What must be known to build ICNet; apart from it, so that it can be read without PyTorch."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from icstream.model.errors import ConfigError
+from icstream.model.labels import MAX_CLASSES
+
+Variant = Literal["paper", "supervisely"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ICNetConfig:
+    """What must be known to build the network."""
+
+    num_classes: int
+    variant: Variant = "paper"
+    """Where conv3_1 halves its map: paper on its first 1x1, supervisely on its 3x3."""
+    width: float = 0.5
+    """Channels relative to the full network; the released one has half."""
+    use_batchnorm: bool = True
+    """False: every convolution has a bias instead."""
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.num_classes <= MAX_CLASSES:
+            raise ConfigError(f"num_classes: got {self.num_classes}, allowed are 2..{MAX_CLASSES}")
+        if self.variant not in get_args(Variant):
+            raise ConfigError(
+                f"variant: got {self.variant!r}, allowed are {', '.join(get_args(Variant))}"
+            )
+        if not 1 / 64 <= self.width <= 4:
+            raise ConfigError(f"width: got {self.width}, allowed are 1/64 to 4")
