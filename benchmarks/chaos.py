@@ -41,7 +41,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not re.sub(r"\.\d+\.", ".", path.name) in names
+        if path.is_file() and re.sub(r"\.\d+\.", ".", path.name) not in names
     }
 
 

@@ -1,7 +1,7 @@
 """A folder for what is slow to make and easy to make again.
 
-`ICSTREAM_CACHE` names it; else it is `icstream` in the user's cache folder. Everything works without
-it, only slower.
+`ICSTREAM_CACHE` names it; else it is `icstream` in the user's cache folder. Everything works
+without it, only slower.
 """
 
 import logging

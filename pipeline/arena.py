@@ -1,7 +1,8 @@
 """Memory that the processes of a run share, cut into slots.
 
-It is an anonymous file (`memfd_create`): it has no name that could clash or be left behind, it is not
-part of `/dev/shm` and so does not share its limits, and it is gone with the last process that has it.
+It is an anonymous file (`memfd_create`): it has no name that could clash or be left behind, it is
+not part of `/dev/shm` and so does not share its limits, and it is gone with the last process that
+has it.
 """
 
 import mmap

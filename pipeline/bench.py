@@ -123,9 +123,8 @@ def bench(config: RunConfig, source: str, *, num_frames: int, rounds: int) -> Be
     with open_source(specs[0], books=Books()) as opened:
         frames = (item for item in opened if isinstance(item, Frame))
         pictures = [f.picture for f in islice(frames, num_frames) if f.picture is not None]
-    least = _PIPELINE_WARM_UP + 1
-    if len(pictures) <= least:
-        raise ConfigError(f"{source}: bench needs more than {least} frames, got {len(pictures)}")
+    if len(pictures) <= _WARM_UP:
+        raise ConfigError(f"{source}: bench needs more than {_WARM_UP} frames, got {len(pictures)}")
     eager = _Eager(checkpoint, threads)
     measured: dict[str, list[float]] = {name: [] for name in _MEASURED}
     spent: list[dict[str, float]] = []
@@ -178,12 +177,13 @@ def _pipeline(
     config: RunConfig, source: str, folder: Path, num_frames: int
 ) -> tuple[float, dict[str, float], RunResult]:
     """Gives, after the warm-up, seconds and core-ms per frame; and what became of the run."""
+    warm_up = min(_PIPELINE_WARM_UP, num_frames // 2)
     finished: list[float] = []
     spent: list[dict[str, float]] = []
 
     def note(_stream: Stream, lease: Lease) -> None:
         finished.append(lease.served["encode"].stop)
-        if len(finished) in (_PIPELINE_WARM_UP, num_frames):
+        if len(finished) in (warm_up, num_frames):
             spent.append(processor_seconds())
 
     result = run(
@@ -194,7 +194,7 @@ def _pipeline(
         should_stop=lambda: len(finished) >= num_frames,
         on_frame=note,
     )
-    finished = finished[_PIPELINE_WARM_UP - 1 : num_frames]
+    finished = finished[warm_up - 1 : num_frames]
     count = len(finished) - 1
     before, after = spent[0], spent[-1]
     core_ms = {kind: 1e3 * (after[kind] - before.get(kind, 0)) / count for kind in after}

@@ -1,8 +1,8 @@
-"""The book of leases of one stream: which frames are under way, where, and in what order they go on.
+"""The book of leases of one stream: which frames are under way, where, and in what order.
 
 It knows nothing of sockets and processes. A frame is leased from the moment it leaves the decoder
-until it is durable in every sink's files; whatever happens to the process that works on it, it can be
-handed out again, because all that went into its present stage is kept with the lease.
+until it is durable in every sink's files; whatever happens to the process that works on it, it can
+be handed out again, because all that went into its present stage is kept with the lease.
 """
 
 from collections import deque
@@ -178,6 +178,10 @@ class Ledger:
             self._written.append(lease)
             return lease
         return None
+
+    def all_at_writer(self) -> bool:
+        """True if the encode worker has every frame that is under way."""
+        return len(self._leases) == len(self._written)
 
     def mark_written(self, index: int, part: int) -> Lease | None:
         """Notes that all sinks have a frame; gives its lease."""

@@ -1,8 +1,8 @@
 """The sockets between hub and workers, and how frames are put into messages.
 
 The hub has one ROUTER socket, each worker a DEALER with a name that only the two of them know. Who
-may send, and how much, is settled by credits: what is under way on a link is bounded by what the hub
-has granted, so no high-water mark is ever reached.
+may send, and how much, is settled by credits: what is under way on a link is bounded by what the
+hub has granted, so no high-water mark is ever reached.
 """
 
 from collections.abc import Sequence

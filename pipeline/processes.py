@@ -132,7 +132,7 @@ class Worker:
 
 
 def _state(pid: int) -> str:
-    """Gives the process's state as Linux names it (R, S, D, T, Z); "" where that is not to be had."""
+    """Gives the process's state as Linux names it (R, S, D, T, Z); "" where it cannot be had."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

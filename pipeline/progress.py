@@ -75,7 +75,7 @@ def state(stream: Stream) -> str:
         return "failed" if stream.error else "done"
     if not stream.reading:
         return "starting"
-    return "finishing" if stream.ended else "running"
+    return "running"
 
 
 class _Rate:

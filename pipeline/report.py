@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from icstream.pipeline.latency import Latency
 from icstream.pipeline.inference import Inference
+from icstream.pipeline.latency import Latency
 from icstream.pipeline.run import RunResult
 from icstream.pipeline.stream import Stream
 from icstream.stages import Gap
@@ -98,6 +98,7 @@ def _stream(stream: Stream) -> dict[str, Any]:
     return {
         "source": stream.spec.given,
         "packets": books.packets,
+        "in_decoder": books.in_decoder,
         "undecodable": dict(books.undecodable),
         "without_picture": dict(books.without_picture),
         "decoded": books.decoded,

@@ -142,16 +142,18 @@ def run(
                 max_streams=config.pipeline.max_streams,
                 freshest=config.pipeline.policy == "freshest",
                 stop_s=config.supervision.stop_timeout_s,
+                replicas=inference.replicas,
+                preprocess_workers=config.pipeline.preprocess_workers,
             ),
             socket=site.socket,
             supervisor=supervisor,
             slots=SlotPool(site.arena, fit=inference.fit, num_classes=len(inference.labels)),
+            start_preprocess=tasks.start_preprocess,
+            start_segment=tasks.start_segment,
             on_frame=on_frame,
             on_tick=lambda: progress.update([s for s in streams if s.started]),
         )
         try:
-            hub.add_crew("segment", tasks.start_segment, inference.replicas)
-            hub.add_crew("preprocess", tasks.start_preprocess, config.pipeline.preprocess_workers)
             hub.run(streams, should_stop=should_stop)
         finally:
             hub.end()

@@ -1,7 +1,7 @@
 """Slots: the right to have a frame in flight, and the memory for it.
 
-Every stream has as many slots as its window is wide. A slot is with the decoder, which may fill it, or
-with a frame, or free; it goes back to the shared memory only when no process can use it any more.
+Every stream has as many slots as its window is wide. A slot is with the decoder, which may fill it,
+or with a frame, or free; it goes back to the shared memory only when no process can use it.
 """
 
 import logging
@@ -29,6 +29,7 @@ class SlotPool:
         self._arena = arena
         self._fit = fit
         self._num_classes = num_classes
+        self._complained = False
         self._retired: list[tuple[list[Worker], list[Slot]]] = []
 
     def make(self, number: int, size: Size) -> Slot:
@@ -38,7 +39,9 @@ class SlotPool:
         try:
             return Slot(number, *self._arena.take(self.frame_bytes(size)))
         except OSError as error:
-            log.warning("shared memory: %s; pixels travel in messages instead", error.strerror)
+            if not self._complained:
+                log.warning("shared memory: %s; pixels travel in messages instead", error.strerror)
+            self._complained = True
             return Slot(number)
 
     def fitting(self, slot: Slot, size: Size) -> Slot:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from icstream.pipeline.latency import Latency
 from icstream.pipeline.ledger import STAGES, Lease, Ledger
 from icstream.pipeline.processes import Worker
-from icstream.pipeline.wire import Slot, SourceBooks, WireError
+from icstream.pipeline.wire import SourceBooks, WireError
 from icstream.stages import Books, Gap
 from icstream.stages.sinks import Part
 from icstream.stages.source import SourceInfo
@@ -49,24 +49,13 @@ class Stream:
     """Wall time from opening to closing."""
 
     ledger: Ledger = field(init=False)
-    workers: dict[str, Worker] = field(default_factory=dict)
-    """Its own, by kind."""
     wants_picture: bool = True
     num_done: int = 0
     """Frames that an earlier run wrote."""
     num_items: int = 0
     """Items that the decoder has sent, of all kinds."""
     reading: bool = False
-    """The decoder was told to begin."""
-    ended: bool = False
-    """The decoder will send no more."""
-    finishing: bool = False
-    """The encode worker was told to close its files."""
-    cut_short: bool = False
-    slots_made: bool = False
-    free_slots: list[Slot] = field(default_factory=list)
-    granted: dict[int, Slot] = field(default_factory=dict)
-    """Slots that the decoder may fill."""
+    """Frames are coming, or have come."""
     started: float = 0.0
     num_dropped_at_source: int = 0
 
@@ -84,11 +73,6 @@ class Stream:
         if self.books.in_flight:
             found.append(f"{self.books.in_flight} frames are still in flight")
         return found
-
-    def open(self, info: SourceInfo) -> None:
-        """Notes what the decoder has found."""
-        if self.info is None:
-            self.info = info
 
     def begin(self, *, num_done: int) -> None:
         """Notes how many frames an earlier run wrote, before the first one comes."""
@@ -110,7 +94,8 @@ class Stream:
     def count_books(self, source: SourceBooks) -> None:
         """Takes over the decoder's side of the books, which begins anew with every decoder."""
         books = self.books
-        books.packets, books.decoded, books.missing = source.packets, source.decoded, source.missing
+        books.packets, books.in_decoder = source.packets, source.in_decoder
+        books.decoded, books.missing = source.decoded, source.missing
         for counter, counts in (
             (books.undecodable, source.undecodable),
             (books.without_picture, source.without_picture),
@@ -126,16 +111,6 @@ class Stream:
         if len(self.gaps) < _MAX_GAPS:
             self.gaps.append(gap)
 
-    def take_slot(self, slot: Slot) -> None:
-        """Notes that a frame is in a slot now.
-
-        Raises:
-            WireError: the decoder had no right to it.
-        """
-        if self.granted.get(slot.number) != slot:
-            raise WireError(f"slot {slot.number} of {self.name} was filled and not granted")
-        del self.granted[slot.number]
-
     def start(self, kind: str) -> Worker:
         """Starts a worker of its own, which goes on where a lost one stopped."""
         if kind == "decode":
@@ -143,16 +118,6 @@ class Stream:
         if self.ledger.num_ordered:
             return self.start_encode(max(self.num_done, self.ledger.num_durable))
         return self.start_encode(None if self.resumes else 0)
-
-    def lose(self, worker: Worker) -> None:
-        """Notes that one of its workers is gone."""
-        self.workers.pop(worker.kind, None)
-        if worker.kind == "decode":
-            self.reading = False
-            self.free_slots += self.granted.values()
-            self.granted.clear()
-        else:
-            self.finishing = False
 
     def count_times(self, lease: Lease) -> None:
         """Counts how long a frame took, once it is through."""

@@ -1,4 +1,4 @@
-"""Watches the workers: sees those that died or hang, and says whether another may take their place."""
+"""Watches the workers: sees those that died or hang, and counts how often."""
 
 import time
 from collections import deque

@@ -83,6 +83,7 @@ class SourceBooks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     """The decoder's side of a stream's books."""
 
     packets: int
+    in_decoder: int
     decoded: int
     missing: int
     undecodable: dict[str, int]
@@ -205,6 +206,8 @@ class Fault(Message, frozen=True):
 
     kind: Literal["source", "config", "output"]
     text: str
+    parts: dict[str, list[Part]]
+    """Files that an encode worker has written."""
 
 
 class Grant(Message, frozen=True):

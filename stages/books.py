@@ -14,6 +14,8 @@ class Books:
 
     packets: int = 0
     """Compressed pictures read from the source (for images: files)."""
+    in_decoder: int = 0
+    """Packets whose picture the decoder still owes: raised and lowered as they pass."""
     decoded: int = 0
     """Frames handed on by the decoder."""
     undecodable: Counter[str] = field(default_factory=Counter)
@@ -36,10 +38,10 @@ class Books:
         undecodable, hidden = self.undecodable.total(), self.without_picture.total()
         dropped, failed = self.dropped.total(), self.failed.total()
         found = []
-        if self.packets != self.decoded + undecodable + hidden:
+        if self.packets != self.decoded + undecodable + hidden + self.in_decoder:
             found.append(
                 f"packets {self.packets} != decoded {self.decoded} + undecodable {undecodable}"
-                f" + without picture {hidden}"
+                f" + without picture {hidden} + in decoder {self.in_decoder}"
             )
         if self.decoded != self.encoded + dropped + failed + self.in_flight:
             found.append(

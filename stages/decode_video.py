@@ -99,6 +99,7 @@ class VideoSource:
         finally:
             if self._pending:  # the reader stopped in the middle
                 self._books.without_picture["stopped"] += len(self._pending)
+                self._books.in_decoder -= len(self._pending)
                 self._pending.clear()
         yield End(self._spec.name)
 
@@ -107,14 +108,15 @@ class VideoSource:
         for packet in self._packets():
             self._books.packets += 1
             packet.opaque = self._books.packets
+            self._books.in_decoder += 1
             self._pending[self._books.packets] = _Sent(packet.pts, packet.is_discard)
             self._seen_key = self._seen_key or packet.is_keyframe
             yield from self._feed(packet)
             while len(self._pending) > _PATIENCE:
-                yield from self._give_up(self._pending.popitem(last=False)[1])
+                yield from self._give_up(self._pop_oldest())
         yield from self._feed(None)
         while self._pending:
-            yield from self._give_up(self._pending.popitem(last=False)[1])
+            yield from self._give_up(self._pop_oldest())
         promised = self.info.num_frames or 0
         self._books.missing += max(0, promised - (self._books.packets - num_before))
 
@@ -139,6 +141,7 @@ class VideoSource:
             # With several threads the fault may be an earlier packet's: it shows by its silence.
             if packet is not None and self._threads == 1:
                 del self._pending[self._books.packets]
+                self._books.in_decoder -= 1
                 yield self._lose(packet.pts, "damaged packet")
             return
         for frame in frames:
@@ -148,6 +151,7 @@ class VideoSource:
         if self._pending.pop(int(frame.opaque), None) is None:  # type: ignore[call-overload]
             log.warning("%s: a second picture of one packet is left out", self._path)
             return
+        self._books.in_decoder -= 1
         self._after_interlaced = frame.interlaced_frame
         if frame.is_corrupt:
             yield self._lose(frame.pts, "damaged packet")
@@ -184,6 +188,10 @@ class VideoSource:
         self._books.undecodable[reason] += 1
         shown = pts if self.info.clock == "pts" else None
         return Gap(self._spec.name, self._books.decoded, shown, reason)
+
+    def _pop_oldest(self) -> _Sent:
+        self._books.in_decoder -= 1
+        return self._pending.popitem(last=False)[1]
 
     def _give_up(self, sent: _Sent) -> Iterator[Item]:
         """Says why a packet gave no picture of its own."""

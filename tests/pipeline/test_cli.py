@@ -290,7 +290,9 @@ def test_the_schema_tells_every_setting() -> None:
     done = icstream("config", "schema")
     assert done.returncode == 0
     schema = json.loads(done.stdout)
-    assert schema["properties"].keys() == {"decode", "fit", "model", "output"}
+    assert schema["properties"].keys() == {
+        *("decode", "fit", "model", "output", "pipeline", "supervision")
+    }
     assert "checkpoint" in json.dumps(schema["$defs"]["ModelSettings"])
 
 

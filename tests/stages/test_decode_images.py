@@ -36,6 +36,14 @@ def test_images_come_in_order_with_their_names(tmp_path: Path) -> None:
     assert (books.packets, books.decoded, books.in_flight) == (3, 3, 3)
 
 
+def test_images_that_differ_in_their_suffix_alone_have_names_of_their_own(tmp_path: Path) -> None:
+    for name in ("left.jpg", "left.png", "b.png"):
+        Image.fromarray(moving_picture(0, (64, 64))).save(tmp_path / name)
+    items, _ = decode(tmp_path)
+    names = [item.meta.name for item in items if isinstance(item, Frame)]
+    assert names == ["b", "left", "left-2"]
+
+
 def test_a_broken_image_is_a_gap_and_the_rest_goes_on(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         Image.fromarray(moving_picture(0, (64, 64))).save(tmp_path / f"{name}.jpg")
