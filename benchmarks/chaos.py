@@ -98,16 +98,15 @@ def main() -> int:
     parser.add_argument("source")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("options", nargs="*", help="further options of icstream run, after --")
-    arguments = parser.parse_args()
+    arguments, options = parser.parse_known_args()  # the others are for icstream run
     dice = random.Random(arguments.seed)
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="icstream-chaos-") as name:
         calm, wild = Path(name) / "calm", Path(name) / "wild"
-        subprocess.run(command(arguments.source, calm, arguments.options), check=True)
+        subprocess.run(command(arguments.source, calm, options), check=True)
         expected = contents(calm)
         while tally.kills.total() < arguments.kills:
-            kills, fault = torment(arguments.source, wild, expected, dice, arguments.options)
+            kills, fault = torment(arguments.source, wild, expected, dice, options)
             tally.kills += kills
             tally.runs += 1
             if fault:

@@ -46,6 +46,12 @@ class Crew:
         """Lets a frame wait for its turn."""
         self._waiting.append((flow, lease))
 
+    def has(self, flow: Flow, lease: Lease) -> bool:
+        """True if the frame waits here, or one of the workers has it."""
+        return (flow, lease) in self._waiting or any(
+            (flow, lease) in held for held in self._held.values()
+        )
+
     def withdraw(self, flow: Flow, lease: Lease) -> None:
         """Takes a frame out of the queue, if it is in it."""
         if (flow, lease) in self._waiting:

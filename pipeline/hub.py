@@ -114,7 +114,7 @@ class Hub:
         self._queue: deque[Stream] = deque()
         self._flows: list[Flow] = []
         self._unheard: dict[bytes, float] = {}
-        """Since when a worker says that it has sent more than has come."""
+        """Since when messages to or from a worker are under way that should have come."""
         self._stop_deadline: float | None = None
         self.error: str | None = None
         self._crews = {
@@ -140,6 +140,7 @@ class Hub:
             if now - last >= _TICK_S:
                 self._supervisor.watch(self._take_loss, paused=now - last > _PAUSED_S)
                 self._slots.collect()
+                self._audit()
                 self._on_tick()
                 last = time.monotonic()
             if should_stop() and self._stop_deadline is None:
@@ -161,6 +162,15 @@ class Hub:
         for flow in self._flows:
             flow.feed_encoder()
         self._flows = [flow for flow in self._flows if not flow.over]
+
+    def _audit(self) -> None:
+        """Looks whether every frame in flight is where its lease says."""
+        for flow in self._flows:
+            for lease in flow.stream.ledger:
+                crew = self._crews.get(lease.stage)
+                if crew is not None and not crew.has(flow, lease):
+                    log.error("%s: frame %d vanished", flow.stream.name, lease.meta.index)
+                    flow.stream.ledger.note_vanished(lease)
 
     def _withdraw(self, flow: Flow, lease: Lease) -> None:
         if lease.stage in self._crews:
@@ -191,12 +201,15 @@ class Hub:
 
     def _take_beat(self, worker: Worker, beat: Beat) -> None:
         worker.busy_s = beat.busy_s
-        if beat.num_sent <= worker.num_received:
+        num_lost = max(0, beat.num_sent - worker.num_received)
+        if not beat.busy_s:
+            num_lost += max(0, worker.num_sent - beat.num_received)
+        if not num_lost or not worker.ready:
             self._unheard.pop(worker.name, None)
             return
         since = self._unheard.setdefault(worker.name, time.monotonic())
         if time.monotonic() - since > _LINK_FAULT_S:
-            raise WireError(f"{beat.num_sent - worker.num_received} messages did not arrive")
+            raise WireError(f"{num_lost} messages did not arrive")
 
     def _take(self, worker: Worker, body: Any, payload: list[zmq.Frame]) -> None:
         flow, crew = self._flow_of(worker), self._crews.get(worker.kind)

@@ -155,6 +155,13 @@ class Ledger:
         self.hops[lease.stage].dropped += 1
         self._take_out(lease)
 
+    def note_vanished(self, lease: Lease) -> None:
+        """Gives up a frame that nobody has, so that the others can go on: the books will tell."""
+        self.faults.append(f"frame {lease.meta.index} vanished in {lease.stage}")
+        lease.at = At.OUT
+        self._out.add(lease.meta.index)
+        del self._leases[lease.meta.index]
+
     def hand_out_again(self, lease: Lease) -> None:
         """Puts a frame back whose worker was lost."""
         self.hops[lease.stage].again += 1

@@ -39,7 +39,8 @@ class WorkerLink:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
         self._socket.connect(endpoint)
-        self._num_received = 0
+        self.num_received = 0
+        """Messages read so far."""
         self.num_sent = 0
         """Messages sent so far."""
 
@@ -59,11 +60,9 @@ class WorkerLink:
             return None
         header, *payload = self._socket.recv_multipart(copy=False)
         number, body = FROM_HUB.read(header.bytes)
-        if number != self._num_received:
-            raise WireError(
-                f"message {number} from the hub came where {self._num_received} was due"
-            )
-        self._num_received += 1
+        if number != self.num_received:
+            raise WireError(f"message {number} from the hub came where {self.num_received} was due")
+        self.num_received += 1
         return body, payload
 
 

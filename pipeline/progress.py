@@ -50,13 +50,15 @@ class LiveProgress:
 def _row(stream: Stream, rate: float) -> list[str | ProgressBar]:
     books = stream.books
     promised = stream.info.num_frames if stream.info else None
+    over = bool(stream.seconds)
     left = f"{max(0, promised - books.encoded) / rate:.0f} s" if promised and rate else ""
+    shown = books.encoded if promised else int(over)
     return [
         stream.name,
-        ProgressBar(total=promised or 1, completed=books.encoded if promised else 0, width=24),
+        ProgressBar(total=promised or 1, completed=shown, width=24),
         f"{books.encoded}/{promised or '?'}",
         f"{rate:.1f}" if rate else "",
-        left,
+        "" if over else left,
         " ".join(str(hop.in_flight) for hop in stream.ledger.hops.values()),
         str(num_lost(stream)),
         state(stream),

@@ -17,7 +17,7 @@ from icstream.pipeline.stream import Stream
 from icstream.stages import Gap
 from icstream.stages.sinks import Part
 
-_PACKAGES = ("av", "numba", "numpy", "opencv-python-headless", "openvino", "torch")
+_PACKAGES = ("av", "numba", "numpy", "opencv-python-headless", "openvino", "pyzmq", "torch")
 
 
 def report(result: RunResult, *, exit_code: int) -> dict[str, Any]:

@@ -103,6 +103,8 @@ class Beat(Message, frozen=True):
 
     num_sent: int
     """Messages that the worker sent over its link so far."""
+    num_received: int
+    """Messages that it has read."""
     busy_s: float
     """How long it has been at its present task; 0 if it waits for one."""
 

@@ -83,7 +83,10 @@ def _beat(post: Post, endpoint: str, name: bytes) -> None:
             since = post.busy_since
             busy_s = 0.0 if since is None else time.monotonic() - since
             with suppress(zmq.Again):
-                socket.send(write(number, Beat(post.link.num_sent, busy_s)), zmq.NOBLOCK)
+                socket.send(
+                    write(number, Beat(post.link.num_sent, post.link.num_received, busy_s)),
+                    zmq.NOBLOCK,
+                )
                 number += 1
             time.sleep(_BEAT_EVERY_S)
 

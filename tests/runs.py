@@ -1,0 +1,62 @@
+"""Runs the pipeline from tests."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.pipeline.config import load_config
+from icstream.pipeline.ledger import Lease
+from icstream.pipeline.run import RunResult, run
+from icstream.pipeline.stream import Stream
+
+
+class Watcher:
+    """Looks at the books of every stream, several times a second, and notes what does not close."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self.most_in_flight = 0
+        self.num_looks = 0
+
+    def update(self, streams: Sequence[Stream]) -> None:
+        """See `Progress.update`."""
+        self.num_looks += 1
+        for stream in streams:
+            self.faults += stream.books.faults()
+            self.most_in_flight = max(self.most_in_flight, stream.books.in_flight)
+
+
+def run_pipeline(
+    sources: Path | Sequence[Path],
+    out: Path,
+    *,
+    sinks: Sequence[str] = ("masks",),
+    watcher: Watcher | None = None,
+    on_frame: Callable[[Stream, Lease], None] = lambda _stream, _lease: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    **settings: Any,
+) -> RunResult:
+    """Runs with the weights "streets"; settings are written `pipeline__window=3`."""
+    options = {key.replace("__", "."): value for key, value in settings.items()}
+    config = load_config(
+        None, (), {"model.weights": "streets", "output.sinks": list(sinks), **options}
+    )
+    given = [sources] if isinstance(sources, Path) else sources
+    return run(
+        config,
+        [str(source) for source in given],
+        out,
+        progress=watcher or Watcher(),
+        should_stop=should_stop,
+        on_frame=on_frame,
+    )
+
+
+def read_ids(path: Path) -> list[NDArray[np.uint8]]:
+    """Gives the class ids in a mask video."""
+    with av.open(path) as file:
+        return [np.asarray(f.to_ndarray(format="gray"), np.uint8) for f in file.decode(video=0)]
