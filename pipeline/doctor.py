@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,11 +14,13 @@ _MIN_PYTHON = (3, 11)
 _MODULES = {
     "av": "av",
     "cv2": "opencv-python-headless",
+    "msgspec": "msgspec",
     "numba": "numba",
     "numpy": "numpy",
     "PIL": "pillow",
     "safetensors": "safetensors",
     "torch": "torch",
+    "zmq": "pyzmq",
 }
 
 
@@ -123,10 +124,16 @@ def _cuda() -> Finding:
 
 
 def _shared_memory() -> Finding:
-    if not Path("/dev/shm").is_dir():
-        return Finding("shared memory", True, "no /dev/shm here")
-    free = shutil.disk_usage("/dev/shm").free
-    return Finding("shared memory", True, f"{free / 2**20:.0f} MiB free in /dev/shm")
+    from icstream.pipeline.arena import Arena
+
+    if not Arena.available():
+        return Finding("shared memory", True, "no anonymous files here; pixels travel in messages")
+    arena = Arena()
+    try:
+        arena.take(2**24)
+    finally:
+        arena.close()
+    return Finding("shared memory", True, "anonymous files; /dev/shm is not used")
 
 
 def _weights() -> Finding:

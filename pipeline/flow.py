@@ -241,8 +241,11 @@ class Flow:
         self._grant()
 
     def _grant(self) -> None:
+        """Gives the decoder the free slots, not one by one unless it has no other."""
         decoder = self._ready("decode")
-        if self.reading and not self.ended and decoder is not None and self._free:
+        if not self.reading or self.ended or decoder is None or not self._free:
+            return
+        if not self._granted or 4 * len(self._free) >= self._context.window:
             self._granted.update({slot.number: slot for slot in self._free})
             self._context.send(decoder, Grant(self._free))
             self._free = []
@@ -269,6 +272,7 @@ class Flow:
         lease.arrays.update(arrays)
         if not lease.done_before:
             self._context.enqueue(self, lease)
+        self._grant()
         if self._context.freshest and not self._granted and not self._free:
             self._drop_oldest()
 

@@ -246,6 +246,8 @@ class Ledger:
                     f"{stage} received {hop.received} frames != finished {hop.finished}"
                     f" + failed {hop.failed} + dropped {hop.dropped} + in flight {hop.in_flight}"
                 )
+            if hop.in_flight:
+                self.faults.append(f"{stage} still has {hop.in_flight} frames in flight")
             due = hop.finished
 
     def _enter(self, lease: Lease) -> None:

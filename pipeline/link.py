@@ -44,6 +44,10 @@ class WorkerLink:
         self.num_sent = 0
         """Messages sent so far."""
 
+    def close(self) -> None:
+        """Closes the socket; what was not sent yet is thrown away."""
+        self._context.destroy(linger=0)
+
     def send(self, body: Message, payload: Sequence[Any] = ()) -> None:
         """Sends a message and what travels behind it."""
         parts = [write(self.num_sent, body), *payload]
