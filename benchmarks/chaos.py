@@ -7,7 +7,6 @@ import argparse
 import hashlib
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -16,6 +15,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import av
 
 KINDS = ("decode", "preprocess", "segment", "encode")
 
@@ -36,13 +37,21 @@ def workers(supervisor: int) -> list[tuple[int, str]]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Gives a checksum of each file of results whose bytes must not change."""
-    names = ("overlay.mp4", "report.json", "run.json")
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and re.sub(r"\.\d+\.", ".", path.name) not in names
-    }
+    """Gives a checksum of each file of results; of overlays, of the frames' times and sizes."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or path.name == "report.json":
+            continue
+        if path.name.startswith("overlay"):
+            with av.open(path) as file:
+                frames = [
+                    (f.pts, str(f.time_base), f.width, f.height) for f in file.decode(video=0)
+                ]
+            content = repr(frames).encode()
+        else:
+            content = path.read_bytes()
+        found[str(path.relative_to(folder))] = hashlib.sha256(content).hexdigest()
+    return found
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 import sys
 from importlib.metadata import version
@@ -27,7 +28,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Runs the command line; the process exits with the codes that the README lists."""
+    """Runs the command line; the process ends with the codes that the README lists."""
     try:
         code = app(standalone_mode=False)
     except TyperException as error:
@@ -41,7 +42,11 @@ def main() -> None:
     except OSError as error:
         _complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
         code = 1
-    sys.exit(code or 0)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is closed; thread pools of libraries have been seen to hang if they are waited for.
+    os._exit(code or 0)
 
 
 def _complain(text: str) -> None:

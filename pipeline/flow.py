@@ -177,6 +177,18 @@ class Flow:
         """Starts a worker in the place of a lost one."""
         self.workers[kind] = self.stream.start(kind)
 
+    def break_off(self, kind: str, reason: str) -> None:
+        """Ends the stream because one of its workers cannot be kept alive.
+
+        Without a decoder, what is in flight still goes into the files.
+        """
+        self.stream.broken = True
+        if kind == "decode" and self.stream.reading:
+            self._note_error(reason)
+            self.ended = True
+        else:
+            self.end(reason)
+
     def stop_reading(self) -> None:
         """Lets no more frames in; those in flight go on."""
         decoder = self._ready("decode")
@@ -265,6 +277,7 @@ class Flow:
         arrays = found_arrays(body.slot, body.frame.arrays, payload)
         if self._granted.get(body.slot.number) != body.slot:
             raise WireError(f"slot {body.slot.number} was filled and not granted")
+        self.stream.check_frame(body.frame.meta)
         self.stream.count_item(body.number, body.books)
         del self._granted[body.slot.number]
         self.stream.books.in_flight += 1

@@ -277,8 +277,7 @@ class Hub:
             if flow is None:
                 self._give_up(reason)
             else:
-                flow.stream.broken = True
-                flow.end(reason)
+                flow.break_off(worker.kind, reason)
             return
         log.warning("%s: %s; it is started again", worker.label, lost.why)
         if crew is not None:

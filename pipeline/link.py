@@ -44,9 +44,9 @@ class WorkerLink:
         self.num_sent = 0
         """Messages sent so far."""
 
-    def close(self) -> None:
-        """Closes the socket; what was not sent yet is thrown away."""
-        self._context.destroy(linger=0)
+    def close(self, *, linger_s: float = 0) -> None:
+        """Closes the socket; what was not sent by then is thrown away."""
+        self._context.destroy(linger=round(1e3 * linger_s))
 
     def send(self, body: Message, payload: Sequence[Any] = ()) -> None:
         """Sends a message and what travels behind it."""

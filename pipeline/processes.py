@@ -45,6 +45,8 @@ class Worker:
     ending: bool = False
     """It was told to end, and its end is no loss."""
     ending_since: float = 0.0
+    end_seen: bool = False
+    """The process was found to have ended."""
     busy_s: float = 0.0
     num_sent: int = 0
     """Messages to it."""

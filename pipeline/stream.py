@@ -7,7 +7,7 @@ from icstream.pipeline.latency import Latency
 from icstream.pipeline.ledger import STAGES, Lease, Ledger
 from icstream.pipeline.processes import Worker
 from icstream.pipeline.wire import SourceBooks, WireError
-from icstream.stages import Books, Gap
+from icstream.stages import Books, FrameMeta, Gap
 from icstream.stages.sinks import Part
 from icstream.stages.source import SourceInfo
 from icstream.stages.sources import SourceSpec
@@ -78,6 +78,18 @@ class Stream:
         """Notes how many frames an earlier run wrote, before the first one comes."""
         self.num_done = num_done
         self.ledger = Ledger(self.name, num_done=num_done)
+
+    def check_frame(self, meta: FrameMeta) -> None:
+        """Looks whether a frame is the next one.
+
+        Raises:
+            WireError: it is of another stream, or its index is not the next.
+        """
+        due = self.ledger.num_ordered
+        if meta.stream != self.name:
+            raise WireError(f"a frame of {meta.stream!r} came from the decoder of {self.name!r}")
+        if meta.index != due:
+            raise WireError(f"frame {meta.index} came where {due} was due")
 
     def count_item(self, number: int, books: SourceBooks | None) -> None:
         """Counts an item from the decoder.

@@ -67,7 +67,11 @@ class Supervisor:
             if paused:
                 worker.excuse(now)
                 continue
-            why = worker.ended() or self._fault(worker, now)
+            why = worker.ended()
+            if why is not None and not worker.end_seen:
+                worker.end_seen = True  # what it said last may still be on its way: next time
+                continue
+            why = why or self._fault(worker, now)
             if why is not None:
                 self.give_up(worker, why, on_lost)
 

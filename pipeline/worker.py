@@ -27,6 +27,8 @@ from icstream.pipeline.wire import Beat, Fault, Hello, write
 _BEAT_EVERY_S = 0.25
 _FAREWELL_S = 30.0
 """How long a worker that gave up waits to be told to end."""
+_LAST_WORDS_S = 1.0
+"""How long a worker that fails tries to get rid of what it has made."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -52,6 +54,7 @@ def main() -> None:
         _give_up(post, error)
     except Exception:
         traceback.print_exc()
+        post.link.close(linger_s=_LAST_WORDS_S)
         code = 1
     sys.stderr.flush()
     os._exit(code)

@@ -1,0 +1,114 @@
+"""Sources and sinks of other packages that misbehave, in a run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clips import make_clip
+
+PACKAGE = '''
+import os
+from fractions import Fraction
+
+import numpy as np
+
+from icstream.stages import End, Frame, FrameMeta
+from icstream.stages.decode import SourceInfo
+
+BASE, SIZE = Fraction(1, 10), (64, 96)
+
+
+class Source:
+    """Ten frames; the first two letters of the argument say what is wrong with which."""
+
+    def __init__(self, context):
+        self.context = context
+        self.info = SourceInfo("pts", BASE, 10, SIZE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def __iter__(self):
+        kind, _, places = self.context.rest.partition("-")
+        for index in range(10):
+            wrong = str(index) in places
+            if wrong and kind == "crash":
+                os.abort()
+            if wrong and kind == "bug":
+                raise ZeroDivisionError("a bug in a source")
+            self.context.books.packets += 1
+            self.context.books.decoded += 1
+            number = index + 1 if wrong and kind == "skip" else index
+            picture = None if wrong and kind == "blind" else np.full((*SIZE, 3), 9, np.uint8)
+            yield Frame(FrameMeta(self.context.stream, number, index, BASE, SIZE), picture)
+        yield End(self.context.stream)
+'''
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a package in it that offers the source "odd"."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "odd.py").write_text(PACKAGE)
+    info = folder / "odd-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[icstream.sources]\nodd = odd:Source\n")
+    return folder
+
+
+def run(site: Path, out: Path, *sources: object) -> tuple[int, str, dict[str, Any]]:
+    command = [sys.executable, "-m", "icstream.pipeline", "run", *map(str, sources)]
+    done = subprocess.run(
+        [*command, "--weights", "streets", "-o", str(out), "--sink", "masks"],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(site)},
+    )
+    assert "Traceback" not in done.stderr
+    report = json.loads((out / "report.json").read_text())
+    return done.returncode, done.stderr, report["streams"]
+
+
+def test_a_frame_that_a_stage_cannot_process_is_lost_alone(site: Path, tmp_path: Path) -> None:
+    code, said, streams = run(site, tmp_path / "out", "odd:blind-37")
+    stream = streams["blind-37"]
+    assert code == 3
+    assert stream["failed"] == {"no picture": 2}
+    assert (stream["decoded"], stream["encoded"], stream["closed"]) == (10, 8, True)
+    assert [(gap["index"], gap["reason"]) for gap in stream["gaps"]] == [
+        (3, "no picture"),
+        (7, "no picture"),
+    ]
+    assert stream["hops"]["preprocess"]["failed"] == 2
+    assert "2 failed: no picture" in said
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("crash-4", "killed by SIGABRT"),
+        ("bug-4", "ZeroDivisionError: a bug in a source"),
+        ("skip-4", "frame 5 came where 4 was due"),
+    ],
+)
+def test_a_source_that_fails_again_and_again_ends_its_stream_and_no_other(
+    site: Path, tmp_path: Path, what: str, words: str
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4")
+    code, said, streams = run(site, tmp_path / "out", f"odd:{what}", clip)
+    assert code == 1
+    assert words in said
+    assert f"decode {what}" in streams[what]["error"]
+    assert streams[what]["encoded"] == 4
+    assert streams[what]["closed"]
+    assert (streams["clip"]["encoded"], streams["clip"]["error"]) == (12, None)
