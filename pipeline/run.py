@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from icstream.model import ConfigError
 from icstream.pipeline.arena import Arena
 from icstream.pipeline.config import RunConfig
 from icstream.pipeline.hub import Hub, HubSettings
@@ -108,6 +109,10 @@ def run(
     sinks = {spec.name: config.output.sinks or DEFAULT_SINKS[spec.kind] for spec in specs}
     overwrite, resume = config.output.overwrite, config.output.resume
     check_output(folder, overwrite=overwrite, resume=resume)
+    if resume and config.pipeline.policy == "freshest":
+        raise ConfigError(
+            "--resume: with --policy freshest no run is like another; start a new one"
+        )
     inference = plan_inference(config)
     for spec in specs:
         for sink in sinks[spec.name]:
