@@ -1,0 +1,179 @@
+"""Goes through a whole data set: what is in it, and what cannot be used."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import LabelSet
+from icstream.stages.data.samples import VOID, LabelledData, LabelledPicture, Sample, SampleError
+
+
+@dataclass(slots=True)
+class SplitFindings:
+    """What is in one split, corrupted samples left out."""
+
+    num_samples: int
+    """Corrupted ones included."""
+    counts: NDArray[np.int64]
+    """(256,) pixels by id, void among them."""
+    num_corrupted: int = 0
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """Number of pictures by (width, height)."""
+    fault: str | None = None
+    """Why nothing can be trained or scored on the split."""
+
+    def add(self, picture: LabelledPicture) -> None:
+        """Counts a picture."""
+        height, width = picture.ids_HW.shape
+        self.sizes[width, height] += 1
+        self.counts += np.bincount(picture.ids_HW.ravel(), minlength=256)
+
+    @property
+    def void_share(self) -> float | None:
+        """Void pixels among all; None where there are no pixels."""
+        total = int(self.counts.sum())
+        return int(self.counts[VOID]) / total if total else None
+
+    def share(self, class_id: int) -> float | None:
+        """Pixels of a class among those that are not void; None where there are none."""
+        total = int(self.counts.sum() - self.counts[VOID])
+        return int(self.counts[class_id]) / total if total else None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found in a data set."""
+
+    origin: str
+    format: str
+    labels: LabelSet
+    splits: dict[str, SplitFindings]
+    corrupted: tuple[str, ...]
+    """A line for each file or sample that cannot be used."""
+    num_in_several: int
+    """Samples that are in more than one split."""
+
+    def never(self) -> list[str]:
+        """Gives the names of the classes without a pixel."""
+        counts = sum((split.counts for split in self.splits.values()), np.zeros(256, np.int64))
+        return [name for k, name in enumerate(self.labels.names) if not counts[k]]
+
+    def lines(self) -> list[str]:
+        """Gives the findings for a person."""
+        lines = [f"{self.origin}: {self.format}, {len(self.labels)} classes"]
+        lines += [_split_line(name, split) for name, split in self.splits.items()]
+        lines += [f"{name}: {split.fault}" for name, split in self.splits.items() if split.fault]
+        if self.num_in_several:
+            lines.append(f"{self.num_in_several} samples are in more than one split")
+        lines += self._table()
+        if never := self.never():
+            lines.append(f"classes that never occur: {', '.join(never)}")
+        lines += [f"corrupted: {text}" for text in self.corrupted]
+        return lines
+
+    def values(self) -> dict[str, Any]:
+        """Gives the findings as plain JSON values."""
+        named = zip(self.labels.names, self.labels.colours, strict=True)
+        return {
+            "origin": self.origin,
+            "format": self.format,
+            "splits": {name: _split_values(split) for name, split in self.splits.items()},
+            "classes": [
+                {
+                    "id": k,
+                    "name": name,
+                    "colour": list(colour),
+                    "pixels": {key: int(split.counts[k]) for key, split in self.splits.items()},
+                    "share": {key: split.share(k) for key, split in self.splits.items()},
+                }
+                for k, (name, colour) in enumerate(named)
+            ],
+            "never": self.never(),
+            "in_several_splits": self.num_in_several,
+            "corrupted": list(self.corrupted),
+        }
+
+    def _table(self) -> list[str]:
+        width = max(5, *(len(name) for name in self.labels.names))
+        head = "".join(f"{key + ' pixels':>16}{'share':>9}" for key in self.splits)
+        rows = [f" id  {'class':<{width}}{head}"]
+        for k, name in enumerate(self.labels.names):
+            cells = (
+                f"{split.counts[k]:>16}{_percent(split.share(k)):>9}"
+                for split in self.splits.values()
+            )
+            rows.append(f"{k:>3}  {name:<{width}}{''.join(cells)}")
+        return rows
+
+
+def check_data(
+    data: LabelledData, *, watch: Callable[[int, int], None] = lambda done, total: None
+) -> Findings:
+    """Loads every sample once, and counts.
+
+    Args:
+        data: what to go through.
+        watch: is told after each sample how many are done, and of how many.
+    """
+    splits = {
+        name: SplitFindings(len(samples), np.zeros(256, np.int64), fault=data.faults.get(name))
+        for name, samples in data.splits.items()
+    }
+    corrupted = list(data.corrupted)
+    places = _places(data)
+    for done, (sample, names) in enumerate(places, start=1):
+        try:
+            picture = sample.load()
+        except SampleError as error:
+            corrupted.append(str(error))
+            for name in names:
+                splits[name].num_corrupted += 1
+        else:
+            for name in names:
+                splits[name].add(picture)
+        watch(done, len(places))
+    return Findings(
+        data.origin,
+        data.format,
+        data.labels,
+        splits,
+        tuple(corrupted),
+        sum(len(names) > 1 for _, names in places),
+    )
+
+
+def _places(data: LabelledData) -> list[tuple[Sample, list[str]]]:
+    """Gives each sample with the splits that it is in."""
+    places: dict[str, tuple[Sample, list[str]]] = {}
+    for split, samples in data.splits.items():
+        for sample in samples:
+            places.setdefault(sample.name, (sample, []))[1].append(split)
+    return list(places.values())
+
+
+def _split_line(name: str, split: SplitFindings) -> str:
+    common = split.sizes.most_common(3)
+    sizes = ", ".join(f"{width}x{height} ({n})" for (width, height), n in common)
+    more = f" and {len(split.sizes) - 3} other sizes" if len(split.sizes) > 3 else ""
+    return (
+        f"{name}: {split.num_samples} samples, {split.num_corrupted} of them corrupted;"
+        f" {sizes or 'no pictures'}{more}; void {_percent(split.void_share)}"
+    )
+
+
+def _split_values(split: SplitFindings) -> dict[str, Any]:
+    return {
+        "samples": split.num_samples,
+        "corrupted": split.num_corrupted,
+        "sizes": {f"{width}x{height}": n for (width, height), n in sorted(split.sizes.items())},
+        "void_share": split.void_share,
+        "fault": split.fault,
+    }
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"

@@ -1,0 +1,127 @@
+"""A folder of pictures, label images, and lists of names as labelled pictures."""
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Annotated, TypeAlias
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from icstream.model import CAMVID, ConfigError, LabelSet
+from icstream.stages.data.annotation import parse_json
+from icstream.stages.data.files import naming, read_bytes
+from icstream.stages.data.id_images import IdSample, plain_table
+from icstream.stages.data.pictures import PICTURE_SUFFIXES, read_ids
+from icstream.stages.data.samples import LabelledData, SampleError
+
+IMAGES, LABELS, CLASSES = "images", "labels", "classes.json"
+LISTS = ("train", "val", "test")
+"""Splits; the names of a split stand in a file with the suffix .txt."""
+
+_CAMVID_VOID = 11
+_NUM_LOOKED_AT = 8
+_Channel: TypeAlias = Annotated[int, Meta(ge=0, le=255)]
+_ClassList: TypeAlias = list[tuple[str, tuple[_Channel, _Channel, _Channel]]]
+
+
+def labelled_folder(folder: Path) -> LabelledData:
+    """Reads the lists; pictures are opened when they are asked for.
+
+    Each list (train.txt, val.txt, test.txt; one at least) has a name per line. The picture NAME is
+    images/NAME with any suffix of a picture, its labels are labels/NAME.png, 8 bits, a class id per
+    pixel, 255 for void.
+
+    The classes stand in classes.json as `[["road", [128, 64, 128]], ...]` in the order of their
+    ids. Without it they are taken for CamVid's: 0 to 10, and 11 is void; the first labels of each
+    list are looked at, and must hold nothing else.
+
+    Raises:
+        ConfigError: no list, a list or classes.json that cannot be used, or no classes.json and
+            labels that are not CamVid's.
+    """
+    lists = {split: _names(folder / f"{split}.txt") for split in LISTS}
+    found = {split: names for split, names in lists.items() if names is not None}
+    if not found:
+        raise ConfigError(f"{folder}: no list of names; needed is one of train.txt, val.txt, ...")
+    labels, table = _classes(folder)
+    images = _images(folder / IMAGES)
+    splits = {
+        split: tuple(_sample(folder, images, name, table) for name in names)
+        for split, names in found.items()
+    }
+    if not (folder / CLASSES).exists():
+        for samples in splits.values():
+            _check_camvid(folder, samples[:_NUM_LOOKED_AT])
+    return LabelledData(origin=str(folder), format="folder", labels=labels, splits=splits)
+
+
+def _names(path: Path) -> list[str] | None:
+    if not path.exists():
+        return None
+    try:
+        lines = read_bytes(path).decode("utf-8-sig").splitlines()
+    except SampleError as error:
+        raise ConfigError(str(error)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: no text in UTF-8") from error
+    names = [line.strip() for line in lines if line.strip()]
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ConfigError(f"{path}: {name!r} is listed twice")
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ConfigError(f"{path}: {name!r} is outside the folder")
+        seen.add(name)
+    return names
+
+
+def _classes(folder: Path) -> tuple[LabelSet, NDArray[np.int16]]:
+    path = folder / CLASSES
+    if not path.exists():
+        return CAMVID, plain_table(len(CAMVID), void=(_CAMVID_VOID,))
+    try:
+        data = read_bytes(path)
+        with naming(path):
+            labels = LabelSet.from_values(parse_json(data, _ClassList))
+    except SampleError as error:
+        raise ConfigError(f'{error}; allowed is [["name", [red, green, blue]], ...]') from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return labels, plain_table(len(labels))
+
+
+def _images(folder: Path) -> Mapping[str, Path]:
+    """Gives the pictures by their paths inside the folder, without suffix."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: missing")
+    images: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
+            continue
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in images:
+            raise ConfigError(f"{path}: {images[name].name} has the same name; only one may")
+        images[name] = path
+    return images
+
+
+def _sample(
+    folder: Path, images: Mapping[str, Path], name: str, table: NDArray[np.int16]
+) -> IdSample:
+    image = images.get(name, folder / IMAGES / f"{name}.*")
+    return IdSample(name, image, folder / LABELS / f"{name}.png", table)
+
+
+def _check_camvid(folder: Path, samples: tuple[IdSample, ...]) -> None:
+    for sample in samples:
+        try:
+            values_HW = read_ids(sample.label)
+        except SampleError:
+            continue  # it is said when the sample is loaded
+        odd = sorted(set(np.unique(values_HW[sample.table[values_HW] < 0]).tolist()))
+        if odd:
+            raise ConfigError(
+                f"{sample.label}: id {odd[0]} is none of CamVid's; name the classes"
+                f" in {folder / CLASSES}"
+            )

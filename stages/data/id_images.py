@@ -1,0 +1,47 @@
+"""A picture beside a PNG of class ids: what folders and Cityscapes have in common."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.stages.data.files import naming
+from icstream.stages.data.pictures import read_ids, read_rgb
+from icstream.stages.data.samples import VOID, LabelledPicture, SampleError
+
+NO_ID = -1
+"""In a table of ids: a pixel value that must not occur."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdSample:
+    """A picture and its label image."""
+
+    name: str
+    image: Path
+    label: Path
+    table: NDArray[np.int16] = field(compare=False, repr=False)
+    """(256,) the class id, `VOID` or `NO_ID` for each pixel value of the label image."""
+
+    def load(self) -> LabelledPicture:
+        """See `Sample.load`."""
+        rgb_HW3 = read_rgb(self.image)
+        values_HW = read_ids(self.label)
+        with naming(self.label):
+            if values_HW.shape != rgb_HW3.shape[:2]:
+                (height, width), (rows, columns) = values_HW.shape, rgb_HW3.shape[:2]
+                raise SampleError(f"is {width}x{height}, its picture {columns}x{rows}")
+            ids_HW = self.table[values_HW]
+            if ids_HW.min(initial=0) < 0:
+                odd = sorted(set(values_HW[ids_HW < 0].tolist()))
+                raise SampleError(f"id {', '.join(map(str, odd))} belongs to no class")
+        return LabelledPicture(rgb_HW3, ids_HW.astype(np.uint8))
+
+
+def plain_table(num_classes: int, *, void: tuple[int, ...] = ()) -> NDArray[np.int16]:
+    """Gives the table for labels that hold class ids; 255 is void, and what is said besides."""
+    table = np.full(256, NO_ID, np.int16)
+    table[:num_classes] = np.arange(num_classes)
+    table[[VOID, *void]] = VOID
+    return table

@@ -1,0 +1,169 @@
+"""Supervisely image projects as labelled pictures."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from icstream.model import ConfigError
+from icstream.stages.data.annotation import Annotation, Overview, parse_json
+from icstream.stages.data.files import naming, read_bytes
+from icstream.stages.data.pictures import PICTURE_SUFFIXES, read_rgb
+from icstream.stages.data.samples import LabelledData, LabelledPicture, SampleError
+from icstream.stages.data.supervisely_classes import ProjectClasses, read_classes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SuperviselySample:
+    """An image and its annotation."""
+
+    name: str
+    image: Path
+    annotation: Path
+    classes: ProjectClasses = field(compare=False, repr=False)
+
+    def load(self) -> LabelledPicture:
+        """See `Sample.load`; later objects are painted over earlier ones, neutral or not."""
+        rgb_HW3 = read_rgb(self.image)
+        ids_HW = np.zeros(rgb_HW3.shape[:2], np.uint8)
+        data = read_bytes(self.annotation)
+        with naming(self.annotation):
+            for number, entry in enumerate(parse_json(data, Annotation).objects):
+                title = entry.class_title
+                if title not in self.classes.shapes:
+                    raise SampleError(f"object {number}: meta.json has no class {title!r}")
+                with naming(f"object {number} ({title!r})"):
+                    geometry = entry.geometry(self.classes.shapes[title])
+                geometry.paint(ids_HW, self.classes.ids[title])
+        return LabelledPicture(rgb_HW3, ids_HW)
+
+
+def supervisely_project(
+    folder: Path,
+    *,
+    train_tag: str = "train",
+    val_tag: str = "val",
+    neutral: str = "neutral",
+    class_ids: Mapping[str, int] | None = None,
+) -> LabelledData:
+    """Reads all annotations for their tags; pictures are opened when they are asked for.
+
+    Names are numbered from 1 in plain string order, id 0 is for pixels without an object.
+
+    Args:
+        folder: the one that holds meta.json.
+        train_tag: images with a tag of this name are in the split "train", whatever its value.
+        val_tag: the same for "val"; an image with both tags is in both.
+        neutral: pixels of this class are `VOID`; the project need not have it.
+        class_ids: ids from 1 by name, where they are given already. The names must be the
+            project's; a name that is not may have id 0, which is then called so.
+
+    Raises:
+        ConfigError: no image project, nothing in it is tagged, or its classes cannot be numbered.
+    """
+    meta = folder / "meta.json"
+    try:
+        data = read_bytes(meta)
+        with naming(meta):
+            classes = read_classes(data, neutral=neutral, class_ids=class_ids)
+    except SampleError as error:
+        raise ConfigError(str(error)) from error
+    except ConfigError as error:
+        raise ConfigError(f"{meta}: {error}") from error
+    scan = _Scan(classes, {"train": train_tag, "val": val_tag})
+    for name, dataset in _datasets(folder):
+        scan.add(name, dataset)
+    return scan.result(folder)
+
+
+class _Scan:
+    """Sorts pictures into splits by the tags in their annotations."""
+
+    def __init__(self, classes: ProjectClasses, tags: Mapping[str, str]) -> None:
+        self._classes = classes
+        self._tags = tags
+        self._samples: dict[str, list[SuperviselySample]] = {split: [] for split in tags}
+        self._num_objects = dict.fromkeys(tags, 0)
+        self._num_annotations = 0
+        self._corrupted: list[str] = []
+
+    def add(self, dataset_name: str, dataset: Path) -> None:
+        for image, annotation in _pairs(dataset):
+            if annotation is None:
+                self._corrupted.append(f"{image}: has no annotation")
+                continue
+            try:
+                data = read_bytes(annotation)
+                with naming(annotation):
+                    overview = parse_json(data, Overview)
+            except SampleError as error:
+                self._corrupted.append(str(error))
+                continue
+            self._num_annotations += 1
+            names = overview.tag_names()
+            sample = SuperviselySample(
+                f"{dataset_name}/{image.name}", image, annotation, self._classes
+            )
+            for split, tag in self._tags.items():
+                if tag in names:
+                    self._samples[split].append(sample)
+                    self._num_objects[split] += len(overview.objects)
+
+    def result(self, folder: Path) -> LabelledData:
+        if not self._num_annotations and not self._corrupted:
+            raise ConfigError(f"{folder}: the project is empty; no dataset with images in it")
+        faults = {split: fault for split in self._tags if (fault := self._fault(split))}
+        if not any(self._samples.values()):
+            raise ConfigError(
+                f"{folder}: none of {self._num_annotations} images is tagged"
+                f" {' or '.join(repr(tag) for tag in dict.fromkeys(self._tags.values()))}"
+                f"; {len(self._corrupted)} annotations could not be read"
+            )
+        return LabelledData(
+            origin=str(folder),
+            format="supervisely",
+            labels=self._classes.labels,
+            splits={split: tuple(samples) for split, samples in self._samples.items()},
+            corrupted=tuple(self._corrupted),
+            faults=faults,
+        )
+
+    def _fault(self, split: str) -> str | None:
+        if not self._samples[split]:
+            return f"no image is tagged {self._tags[split]!r}"
+        if not self._num_objects[split]:
+            return f"there are no objects on the images tagged {self._tags[split]!r}"
+        return None
+
+
+def _datasets(parent: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
+    """Gives name and folder of each dataset, those in the datasets/ of others behind them."""
+    for folder in sorted(entry for entry in parent.iterdir() if entry.is_dir()):
+        name = f"{prefix}{folder.name}"
+        has_images, has_annotations = (folder / "img").is_dir(), (folder / "ann").is_dir()
+        if has_images and has_annotations:
+            yield name, folder
+        elif has_images or has_annotations:
+            log.warning("%s: left out; a dataset has both img/ and ann/", folder)
+        if (folder / "datasets").is_dir():
+            yield from _datasets(folder / "datasets", f"{name}/")
+
+
+def _pairs(dataset: Path) -> Iterator[tuple[Path, Path | None]]:
+    """Gives each image with its annotation, and the image that an annotation left over wants."""
+    entries = (path for path in (dataset / "img").iterdir() if not path.name.startswith("."))
+    images = sorted(path for path in entries if path.suffix.lower() in PICTURE_SUFFIXES)
+    left_over = {path.name: path for path in (dataset / "ann").glob("[!.]*.json")}
+    num_of_stem = Counter(image.stem for image in images)
+    for image in images:
+        annotation = left_over.pop(f"{image.name}.json", None)
+        if annotation is None and num_of_stem[image.stem] == 1:
+            annotation = left_over.pop(f"{image.stem}.json", None)
+        yield image, annotation
+    for annotation in sorted(left_over.values()):
+        yield dataset / "img" / annotation.stem, annotation
