@@ -14,6 +14,7 @@ from safetensors import SafetensorError, deserialize
 
 from icstream.model.cache import cache_dir, keep
 from icstream.model.errors import CheckpointError, ConfigError
+from icstream.model.geometry import Fit
 from icstream.model.icnet_config import ICNetConfig
 from icstream.model.labels import CITYSCAPES, LabelSet
 from icstream.model.stored import StoredTensors
@@ -76,6 +77,8 @@ class Checkpoint:
     """How it was trained, as plain JSON values."""
     agreement: Mapping[str, Agreement] = field(default_factory=dict)
     """By precision ("bf16", ...)."""
+    fit: Fit = field(default_factory=Fit)
+    """How pictures were shown to it in training, and are to be shown."""
 
     def __post_init__(self) -> None:
         if len(self.labels) != self.config.num_classes:
@@ -85,14 +88,21 @@ class Checkpoint:
             )
 
     @classmethod
-    def of(cls, model: "ICNet", labels: LabelSet, *, training: Mapping[str, Any]) -> Self:
+    def of(
+        cls,
+        model: "ICNet",
+        labels: LabelSet,
+        *,
+        training: Mapping[str, Any],
+        fit: Fit | None = None,
+    ) -> Self:
         """Takes the weights of `model` as they are now; they are copied."""
         tensors = {
             name: tensor.detach().cpu().clone()
             for name, tensor in model.state_dict().items()
             if _is_weight(name)
         }
-        return cls(model.config, labels, tensors, training=training)
+        return cls(model.config, labels, tensors, training=training, fit=fit or Fit())
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -148,6 +158,7 @@ class Checkpoint:
                 ),
                 training=values["training"],
                 agreement={k: Agreement(**v) for k, v in values["agreement"].items()},
+                fit=_fit(values.get("fit", {})),
             )
         except CheckpointError:
             raise
@@ -179,6 +190,7 @@ class Checkpoint:
             "preprocessing": asdict(self.preprocessing),
             "training": dict(self.training),
             "agreement": {name: asdict(value) for name, value in self.agreement.items()},
+            "fit": asdict(self.fit),
         }
         partial = path.with_name(f"{path.name}.partial")
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
@@ -235,6 +247,11 @@ def _metadata(content: bytes) -> dict[str, str]:
     (length,) = struct.unpack("<Q", content[:8])
     found = json.loads(content[8 : 8 + length]).get("__metadata__", {})
     return found if isinstance(found, dict) else {}
+
+
+def _fit(values: dict[str, Any]) -> Fit:
+    size = values.get("size")
+    return Fit(**{**values, "size": None if size is None else (int(size[0]), int(size[1]))})
 
 
 def _is_weight(name: str) -> bool:

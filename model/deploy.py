@@ -2,8 +2,9 @@
 
 Exact rewrites of the plain graph, to be undone by nothing later: batch norm is folded into the
 convolutions, so are the channel order and the deviation of the preprocessing, the auxiliary heads
-are left out, and the 1x1 classifier comes before the upsampling, with which it commutes. x2 and
-then x4 are one x8 (align corners), which `Scores.class_ids` does only where it must.
+are left out of `forward`, and the 1x1 classifier comes before the upsampling, with which it
+commutes. x2 and then x4 are one x8 (align corners), which `Scores.class_ids` does only where it
+must.
 """
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from icstream.model.checkpoint import Checkpoint
-from icstream.model.icnet import ConvNorm
+from icstream.model.icnet import BranchLogits, ConvNorm
 
 
 class DeployGraph(nn.Module):
@@ -43,8 +44,15 @@ class DeployGraph(nn.Module):
 
     def forward(self, rgb_NHW3: Tensor) -> Tensor:
         """Gives the logits at every 8th pixel, in the weights' float type."""
-        # In float32 also where the weights are half: bf16 would move the mean by 0.2.
-        x_NHW3 = (rgb_NHW3.float() - self.mean_3).to(self.icnet.classifier.weight.dtype)
-        features = self.icnet.features(x_NHW3.permute(0, 3, 1, 2))
+        features = self.icnet.features(self._input(rgb_NHW3))
         scores_NKhw: Tensor = self.icnet.classifier(features.fused12_NCHW)
         return scores_NKhw
+
+    def branch_logits(self, rgb_NHW3: Tensor) -> BranchLogits:
+        """Gives the logits of all three heads, the auxiliary ones too, each at its own size."""
+        return self.icnet.branch_logits(self._input(rgb_NHW3))
+
+    def _input(self, rgb_NHW3: Tensor) -> Tensor:
+        # In float32 also where the weights are half: bf16 would move the mean by 0.2.
+        x_NHW3 = (rgb_NHW3.float() - self.mean_3).to(self.icnet.classifier.weight.dtype)
+        return x_NHW3.permute(0, 3, 1, 2)

@@ -60,14 +60,14 @@ class Geometry:
         """True if the picture is scaled on its way in."""
         return self.inner != self.source
 
-    def axes(self) -> tuple[Axis, Axis]:
-        """Gives the rows and the columns of the picture among the score nodes.
+    def axes(self, step: int = STEP) -> tuple[Axis, Axis]:
+        """Gives the rows and the columns of the picture among nodes at every `step`-th input pixel.
 
         Pixel centres are kept: pixel y of the picture lies at (y + 0.5) * inner / source - 0.5 of
         the input, which is y itself when native.
         """
         rows, columns = (
-            _axis(source, inner, outer)
+            _axis(source, inner, outer, step)
             for source, inner, outer in zip(self.source, self.inner, self.outer, strict=True)
         )
         return rows, columns
@@ -81,8 +81,12 @@ class Fit:
     """native: pad to the next 32k+1; stretch: resize to `size`; letterbox: resize within `size`."""
     size: tuple[int, int] | None = None
     """(height, width) for stretch and letterbox, before it is raised to 32k+1."""
+    double_below: int = 0
+    """native: pictures whose shorter side has fewer pixels than this are shown twice as large."""
 
     def __post_init__(self) -> None:
+        if self.mode != "native" and self.double_below:
+            raise ConfigError(f"fit {self.mode} takes no double_below; use fit native")
         if self.mode == "native" and self.size is not None:
             raise ConfigError("fit native takes no size; use fit stretch or letterbox")
         if self.mode != "native" and self.size is None:
@@ -98,7 +102,8 @@ class Fit:
         Pictures smaller than 64 pixels on a side are padded up to that.
         """
         if self.size is None:
-            inner, target = source, source
+            zoom = 2 if min(source) < self.double_below else 1
+            inner = target = (zoom * source[0], zoom * source[1])
         elif self.mode == "stretch":
             inner, target = self.size, self.size
         else:
@@ -112,10 +117,10 @@ class Fit:
         return Geometry(source, inner, outer)
 
 
-def _axis(source: int, inner: int, outer: int) -> Axis:
+def _axis(source: int, inner: int, outer: int, step: int) -> Axis:
     pixels = np.arange(source, dtype=np.float64)
     if inner != source:
         pixels = np.clip((pixels + 0.5) * (inner / source) - 0.5, 0, inner - 1)
-    position = pixels / STEP
-    nodes = np.minimum(position.astype(np.int32), (outer - 1) // STEP - 1)
+    position = pixels / step
+    nodes = np.minimum(position.astype(np.int32), (outer - 1) // step - 1)
     return Axis(nodes.astype(np.int32), (position - nodes).astype(np.float32))

@@ -20,9 +20,7 @@ def prepare(
     """
     height, width = geometry.inner
     if geometry.resized:
-        shrinks = height * width < picture_HW3.shape[0] * picture_HW3.shape[1]
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        resized = cv2.resize(picture_HW3, (width, height), interpolation=method)
+        resized = cv2.resize(picture_HW3, (width, height), interpolation=cv2.INTER_LINEAR)
         picture_HW3 = np.asarray(resized, np.uint8)
     prepared = np.empty((*geometry.outer, 3), np.uint8)
     prepared[:height, :width] = picture_HW3

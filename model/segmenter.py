@@ -37,11 +37,19 @@ class Segmenter:
     ) -> None:
         """Loads the weights into an engine.
 
+        Args:
+            checkpoint: weights and what belongs to them.
+            runtime: what computes; auto is OpenVINO on a CPU, PyTorch on a GPU.
+            device: auto, cpu, cuda or cuda:N.
+            precision: auto is the fastest that the checkpoint was measured to stand, else fp32.
+            threads: of inference on a CPU.
+            fit: how pictures become inputs; None: as the checkpoint was trained.
+
         Raises:
             ConfigError: a runtime, device or precision that this machine cannot offer.
         """
         self.labels = checkpoint.labels
-        self.fit = fit or Fit()
+        self.fit = fit or checkpoint.fit
         self.choice = choose(
             checkpoint, runtime=runtime, device=device, precision=precision, threads=threads
         )

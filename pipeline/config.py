@@ -1,19 +1,12 @@
 """The settings of a run: one schema, filled from defaults, YAML, `--set` and options in turn."""
 
-import difflib
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from icstream.model import ConfigError, Fit
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+from icstream.pipeline.settings import Settings, assign, check, put, read_settings
 
 
 def _parse_size(value: object) -> object:
@@ -25,7 +18,7 @@ def _parse_size(value: object) -> object:
     return value
 
 
-class DecodeSettings(_Settings):
+class DecodeSettings(Settings):
     """How recordings are read."""
 
     threads: int = Field(1, ge=1, le=64)
@@ -34,20 +27,27 @@ class DecodeSettings(_Settings):
     """How often each source is read from beginning to end."""
 
 
-class FitSettings(_Settings):
+class FitSettings(Settings):
     """How pictures are fitted to the network's input."""
 
-    mode: Literal["native", "stretch", "letterbox"] = "native"
-    """native: every pixel as it is, padded; stretch, letterbox: resized to `size` and back."""
+    mode: Literal["auto", "native", "stretch", "letterbox"] = "auto"
+    """auto: as the weights were trained; native: every pixel as it is, padded; stretch, letterbox:
+    resized to `size` and back."""
     size: Annotated[tuple[int, int] | None, BeforeValidator(_parse_size)] = None
     """HEIGHTxWIDTH for stretch and letterbox."""
+    double_below: int = Field(0, ge=0, le=10_000)
+    """native: pictures whose shorter side has fewer pixels are shown twice as large."""
 
-    def fit(self) -> Fit:
-        """Gives the rule as `model` knows it."""
-        return Fit(self.mode, self.size)
+    def fit(self) -> Fit | None:
+        """Gives the rule as `model` knows it; None: the one in the checkpoint."""
+        if self.mode != "auto":
+            return Fit(self.mode, self.size, self.double_below)
+        if self.size is not None or self.double_below:
+            raise ConfigError("fit.size and fit.double_below need fit.mode")
+        return None
 
 
-class ModelSettings(_Settings):
+class ModelSettings(Settings):
     """Which network, and what runs it."""
 
     weights: str | None = None
@@ -62,7 +62,7 @@ class ModelSettings(_Settings):
     """Threads of inference; part of what fixes the masks, so never derived from the machine."""
 
 
-class PipelineSettings(_Settings):
+class PipelineSettings(Settings):
     """How the stages are spread over processes. The masks do not depend on it."""
 
     replicas: int | None = Field(None, ge=1, le=256)
@@ -80,7 +80,7 @@ class PipelineSettings(_Settings):
     auto: every frame of recordings, the freshest of cameras."""
 
 
-class SupervisionSettings(_Settings):
+class SupervisionSettings(Settings):
     """When a worker process counts as lost, and what then."""
 
     start_timeout_s: float = Field(120, gt=0, le=3600)
@@ -95,7 +95,7 @@ class SupervisionSettings(_Settings):
     """What frames in flight may take to finish when the run is stopped."""
 
 
-class OutputSettings(_Settings):
+class OutputSettings(Settings):
     """What is written."""
 
     sinks: list[str] | None = None
@@ -106,7 +106,7 @@ class OutputSettings(_Settings):
     """Replace what an earlier run wrote into the same folder."""
 
 
-class RunConfig(_Settings):
+class RunConfig(Settings):
     """All settings of `icstream run`."""
 
     decode: DecodeSettings = DecodeSettings()
@@ -123,100 +123,24 @@ class RunConfig(_Settings):
     """Writing."""
 
 
-def preset_names() -> list[str]:
-    """Gives the names of the ready-made configurations."""
-    return sorted(
-        Path(entry.name).stem
-        for entry in files("icstream.configs").iterdir()
-        if entry.name.endswith(".yaml")
-    )
-
-
 def load_config(
     file: str | None, assignments: Iterable[str], options: Mapping[str, Any]
 ) -> RunConfig:
     """Builds the configuration; later sources win.
 
     Args:
-        file: a YAML file, the name of a ready-made configuration, or None.
+        file: a YAML or JSON file, the name of a ready-made configuration, or None.
         assignments: "section.key=value" texts, values read as YAML.
         options: dotted keys of command-line options; those that are None were not given.
 
     Raises:
         ConfigError: every fault at once, one clause each, with its path.
     """
-    values = _read_yaml(file) if file else {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set {assignment}: write it as section.key=value")
-        try:
-            _put(values, key.strip(), yaml.safe_load(text))
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {assignment}: the value is not YAML") from error
+    values = read_settings(file, kind="run") if file else {}
+    assign(values, assignments)
     for key, value in options.items():
         if value is not None:
-            _put(values, key, value)
-    try:
-        config = RunConfig.model_validate(values)
-        config.fit.fit()
-    except ValidationError as error:
-        origin = f"{file}: " if file else ""
-        clauses = "; ".join(_clause(fault) for fault in error.errors(include_url=False))
-        raise ConfigError(origin + clauses) from error
+            put(values, key, value)
+    config = check(RunConfig, values, origin=file)
+    config.fit.fit()
     return config
-
-
-def _read_yaml(file: str) -> dict[str, Any]:
-    ready_made = files("icstream.configs") / f"{file}.yaml"
-    text = ready_made if file in preset_names() else Path(file)
-    try:
-        values = yaml.safe_load(text.read_text(encoding="utf-8"))
-    except OSError as error:
-        names = ", ".join(preset_names())
-        raise ConfigError(
-            f"{file}: cannot be read ({error.strerror}); ready-made are {names}"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        place = getattr(error, "problem_mark", None)
-        where = f", line {place.line + 1}" if place else ""
-        raise ConfigError(f"{file}{where}: not valid YAML") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file}: the top must be sections such as model:, got a {_kind(values)}")
-    return values
-
-
-def _put(values: dict[str, Any], dotted: str, value: object) -> None:
-    *sections, key = dotted.split(".")
-    for section in sections:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise ConfigError(f"{dotted}: {section} is a value, not a section")
-        values = inner
-    values[key] = value
-
-
-def _clause(fault: Mapping[str, Any]) -> str:
-    path = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(path, _known_keys(RunConfig), n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{path}: no such setting{hint}"
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{path}: {message[:1].lower()}{message[1:]}, got {fault['input']!r}"
-
-
-def _known_keys(schema: type[BaseModel], prefix: str = "") -> list[str]:
-    keys = []
-    for name, field in schema.model_fields.items():
-        keys.append(prefix + name)
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            keys += _known_keys(kind, f"{prefix}{name}.")
-    return keys
-
-
-def _kind(value: object) -> str:
-    return type(value).__name__

@@ -54,7 +54,7 @@ def plan_inference(config: RunConfig) -> Inference:
         checkpoint.labels,
         choice,
         mean_colour(checkpoint),
-        config.fit.fit(),
+        config.fit.fit() or checkpoint.fit,
         checkpoint.digest(),
         config.pipeline.replicas or default_replicas(choice),
     )

@@ -246,7 +246,7 @@ def _manifest(
     return {
         "weights": inference.digest,
         "inference": asdict(inference.choice),
-        "fit": config.fit.model_dump(mode="json"),
+        "fit": asdict(inference.fit),
         "loop": config.decode.loop,
         "sources": {
             spec.name: [spec.given, sum(path.stat().st_size for path in spec.paths)]

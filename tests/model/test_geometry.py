@@ -21,6 +21,17 @@ def test_native_keeps_every_pixel_in_its_place() -> None:
         assert (position == np.arange(length) / 8).all()
 
 
+@pytest.mark.parametrize("step", [4, 8, 16])
+def test_nodes_may_lie_at_every_step_th_pixel(step: int) -> None:
+    for fit in (Fit(), Fit("letterbox", (256, 512))):
+        geometry = fit.geometry((540, 960))
+        for axis, usual in zip(geometry.axes(step), geometry.axes(), strict=True):
+            position = step * (axis.nodes + axis.fractions.astype(float))
+            assert position == pytest.approx(8 * (usual.nodes + usual.fractions.astype(float)))
+            assert (axis.fractions >= 0).all()
+        assert geometry.axes(step)[0].nodes.max() <= (geometry.outer[0] - 1) // step - 1
+
+
 def test_native_at_a_network_size_ends_on_the_last_node() -> None:
     rows, _ = Fit().geometry((65, 97)).axes()
     assert (rows.nodes[-1], rows.fractions[-1]) == (7, 1.0)
@@ -43,6 +54,17 @@ def test_resizing_maps_pixel_centres(mode: str, source: tuple[int, int]) -> None
         assert np.abs(position - np.clip(centres, 0, inner - 1)).max() < 1e-4
 
 
+@pytest.mark.parametrize(("source", "zoom"), [((360, 480), 2), ((480, 360), 2), ((480, 640), 1)])
+def test_small_pictures_are_doubled_on_request(source: tuple[int, int], zoom: int) -> None:
+    geometry = Fit(double_below=480).geometry(source)
+    assert geometry.inner == (zoom * source[0], zoom * source[1])
+    rows, _ = geometry.axes()
+    position = 8 * (rows.nodes + rows.fractions.astype(float))
+    # Pixel centres stay where they are: y + 1/2 becomes 2 (y + 1/2).
+    expected = zoom * (np.arange(source[0]) + 0.5) - 0.5
+    assert np.abs(position - np.clip(expected, 0, geometry.inner[0] - 1)).max() < 1e-4
+
+
 def test_pictures_smaller_than_the_network_takes_are_padded() -> None:
     assert Fit().geometry((1, 20)).outer == (65, 65)
 
@@ -58,3 +80,8 @@ def test_pictures_smaller_than_the_network_takes_are_padded() -> None:
 def test_bad_fits_say_what_is_wrong(mode: str, size: tuple[int, int] | None, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Fit(mode, size)  # type: ignore[arg-type]
+
+
+def test_only_native_doubles() -> None:
+    with pytest.raises(ConfigError, match="takes no double_below"):
+        Fit("stretch", (512, 512), double_below=480)

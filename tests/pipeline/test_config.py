@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from icstream.model import ConfigError
-from icstream.pipeline.config import RunConfig, load_config, preset_names
+from icstream.model import ConfigError, Fit
+from icstream.pipeline.config import RunConfig, load_config
+from icstream.pipeline.settings import preset_names
 
 
 def test_options_win_over_set_over_yaml_over_defaults(tmp_path: Path) -> None:
@@ -29,7 +30,15 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
 
 def test_a_size_is_written_height_x_width() -> None:
     config = load_config(None, ["fit.mode=stretch", "fit.size=512x1024"], {})
-    assert config.fit.fit().size == (512, 1024)
+    assert config.fit.fit() == Fit("stretch", (512, 1024))
+
+
+def test_pictures_are_shown_as_the_weights_were_trained_unless_told_otherwise() -> None:
+    assert load_config(None, (), {}).fit.fit() is None
+    doubled = load_config(None, ["fit.mode=native", "fit.double_below=400"], {})
+    assert doubled.fit.fit() == Fit(double_below=400)
+    with pytest.raises(ConfigError, match=r"need fit\.mode"):
+        load_config(None, ["fit.double_below=400"], {})
 
 
 def test_all_faults_are_named_at_once_with_the_nearest_known_key(tmp_path: Path) -> None:

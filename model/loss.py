@@ -1,0 +1,111 @@
+"""The loss of label guidance: cross entropy at all three heads (section 3.3 of the ICNet paper).
+
+Shape suffixes: N batch, K classes, H and W of the labels, h and w of a head's logits, P pixels
+in a row.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from icstream.model.icnet import BranchLogits, full_size
+
+FACTORS = (4, 8, 16)
+"""Input pixels from one logit to the next at sub124, sub24 and sub4."""
+_OHEM_MIN_SHARE = 1 / 16
+
+
+@dataclass(frozen=True, slots=True)
+class GuidedLoss:
+    """Gives the weighted sum of the heads' losses, and each head's own.
+
+    Pixels labelled `void` do not count; a batch of nothing else has the loss 0.
+    """
+
+    void: int
+    """Id of pixels without a class."""
+    head_weights: tuple[float, float, float] = (1.0, 0.4, 0.16)
+    """Of sub124, sub24 and sub4."""
+    guidance: Literal["full", "shrunk"] = "full"
+    """full: logits are zoomed to the labels' size, as the plugin does; shrunk: labels are taken
+    at the logits' own places, as the paper does, at a fraction of the cost."""
+    class_weights_K: Tensor | None = None
+    ohem: float | None = None
+    """Only pixels whose true class is given less than this probability count, and at least 1/16:
+    of each picture (full) or of the batch (shrunk)."""
+
+    def __call__(self, logits: BranchLogits, ids_NHW: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Gives the total and (sub124, sub24, sub4), scalars in float32.
+
+        Args:
+            logits: of the padded input; they are cropped to the labels.
+            ids_NHW: class ids of any integer type, of the input's size before padding.
+        """
+        losses = tuple(
+            self.of_head(branch, ids_NHW, factor)
+            for branch, factor in zip(logits, FACTORS, strict=True)
+        )
+        pairs = zip(self.head_weights, losses, strict=True)
+        return torch.stack([weight * loss for weight, loss in pairs]).sum(), losses
+
+    def of_head(self, logits_NKhw: Tensor, ids_NHW: Tensor, factor: int) -> Tensor:
+        """Gives the mean over the labelled pixels at one head."""
+        if self.guidance == "shrunk":
+            ids_Nhw = ids_NHW[:, ::factor, ::factor]
+            logits_NKhw = logits_NKhw[:, :, : ids_Nhw.shape[1], : ids_Nhw.shape[2]]
+            return _mean([self._sums(logits_NKhw, ids_Nhw)])
+
+        def of_picture(logits_1Khw: Tensor, ids_1HW: Tensor) -> Tensor:
+            return self._sums(full_size(logits_1Khw.float(), factor, ids_1HW.shape[-2:]), ids_1HW)
+
+        # Full-size logits are kept of one picture at a time and made again on the way back: for a
+        # batch of eight at 1025x2049 all of them would take 20 GB.
+        pairs = zip(torch.split(logits_NKhw, 1), torch.split(ids_NHW, 1), strict=True)
+        return _mean([checkpoint(of_picture, one, ids, use_reentrant=False) for one, ids in pairs])
+
+    def _sums(self, logits_NKhw: Tensor, ids_Nhw: Tensor) -> Tensor:
+        """Gives (2,): the sum of weighted losses, and the sum of their weights."""
+        losses_Nhw = _cross_entropy(logits_NKhw.float(), ids_Nhw.long(), self.void)
+        weights_Nhw = (ids_Nhw != self.void).to(losses_Nhw.dtype)
+        if self.ohem is not None:
+            weights_Nhw = weights_Nhw * self._hard(losses_Nhw.detach(), weights_Nhw)
+        if self.class_weights_K is not None:
+            known_Nhw = ids_Nhw.long().clamp(max=len(self.class_weights_K) - 1)
+            weights_Nhw = weights_Nhw * self.class_weights_K.to(losses_Nhw)[known_Nhw]
+        return torch.stack([(losses_Nhw * weights_Nhw).sum(), weights_Nhw.sum()])
+
+    def _hard(self, losses_Nhw: Tensor, weights_Nhw: Tensor) -> Tensor:
+        """Gives 1 for pixels that the network gets wrong enough, else 0."""
+        assert self.ohem is not None
+        num_kept = max(1, int(_OHEM_MIN_SHARE * float(weights_Nhw.sum())))
+        least = torch.topk(losses_Nhw.flatten(), min(num_kept, losses_Nhw.numel())).values[-1]
+        limit = torch.minimum(least, -torch.tensor(self.ohem).log().to(losses_Nhw))
+        return (losses_Nhw >= limit).to(losses_Nhw.dtype)
+
+
+def _mean(sums: list[Tensor]) -> Tensor:
+    totals_2 = torch.stack(sums).sum(0)
+    return totals_2[0] / totals_2[1].clamp(min=1e-6)
+
+
+def _cross_entropy(logits_NKhw: Tensor, ids_Nhw: Tensor, void: int) -> Tensor:
+    """Gives each pixel's loss; 0 where it is void."""
+    if logits_NKhw.device.type == "cpu":  # a third of the time of the other form
+        return F.cross_entropy(logits_NKhw, ids_Nhw, ignore_index=void, reduction="none")
+    # On CUDA the form for pictures has no deterministic gradient, that for rows has.
+    logits_PK = logits_NKhw.permute(0, 2, 3, 1).flatten(0, 2)
+    losses_P = F.cross_entropy(logits_PK, ids_Nhw.flatten(), ignore_index=void, reduction="none")
+    return losses_P.reshape(ids_Nhw.shape)
+
+
+def log_class_weights(pixels_K: Tensor) -> Tensor:
+    """Gives 1 / ln(1.1 + share) for each class, from its number of pixels; rare classes count more.
+
+    After ENet (Paszke and others 2016, section 5.1), with 1.1 for its 1.02.
+    """
+    share_K = pixels_K.double() / pixels_K.sum().clamp(min=1)
+    return (1 / torch.log(1.1 + share_K)).float()

@@ -1,0 +1,191 @@
+"""What all settings share: JSON and YAML, ready-made files, `--set`, faults told all at once."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from icstream.model.errors import ConfigError
+
+Kind = Literal["run", "train"]
+"""The command that a configuration is for."""
+_PREFIXES: Mapping[Kind, str] = {"train": "train_"}
+"""How the ready-made files of a kind begin; those of no other kind are for `run`."""
+
+
+class Settings(BaseModel):
+    """Base of every group of settings: keys that are not known are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+Schema = TypeVar("Schema", bound=Settings)
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes 1e-4 for a number, as JSON and YAML 1.2 do."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def preset_names(kind: Kind = "run") -> list[str]:
+    """Gives the names of the ready-made configurations of that kind."""
+    return [name for name in _all_presets() if _kind_of(name) == kind]
+
+
+def read_settings(file: str, *, kind: Kind) -> dict[str, Any]:
+    """Reads a file, JSON if its name ends so and else YAML, or a ready-made configuration.
+
+    Raises:
+        ConfigError: it cannot be read, is of another kind, or holds anything but settings by name.
+    """
+    data = _read_bytes(file, kind)
+    as_json = file.lower().endswith(".json")
+    try:
+        text = data.decode("utf-8-sig")
+        values = json.loads(text) if as_json else yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError) as error:
+        form = "JSON" if as_json else "YAML"
+        raise ConfigError(f"{file}{_line(error)}: not valid {form}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        got = type(values).__name__
+        raise ConfigError(f"{file}: the top must be settings, each with its name, got a {got}")
+    return values
+
+
+def assign(values: dict[str, Any], assignments: Iterable[str]) -> None:
+    """Puts "section.key=value" texts, values read as YAML, over what is there.
+
+    Raises:
+        ConfigError: one of them cannot be read, or treats a value as a section.
+    """
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {assignment}: write it as section.key=value")
+        try:
+            value = yaml.load(text, _Loader)
+        except (yaml.YAMLError, ValueError) as error:
+            raise ConfigError(f"--set {assignment}: the value is not YAML") from error
+        put(values, key.strip(), value)
+
+
+def put(values: dict[str, Any], dotted: str, value: object) -> None:
+    """Puts a value where a dotted key says, over what is there.
+
+    Raises:
+        ConfigError: a part of the key but the last names a value.
+    """
+    *sections, key = dotted.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{dotted}: {section} is a value, not a section")
+        values = inner
+    values[key] = value
+
+
+def check(
+    schema: type[Schema],
+    values: Mapping[str, Any],
+    *,
+    origin: str | None,
+    faults: Sequence[str] = (),
+    refusals: Mapping[str, str] | None = None,
+) -> Schema:
+    """Gives the settings that the values make, defaults filled in.
+
+    Args:
+        schema: what is allowed.
+        values: what was written.
+        origin: the file, for people.
+        faults: clauses on what the caller found amiss already.
+        refusals: for unknown keys that deserve one, a sentence in place of the nearest known key.
+
+    Raises:
+        ConfigError: every fault at once, one clause each, with its path.
+    """
+    before = f"{origin}: " if origin else ""
+    try:
+        settings = schema.model_validate(values)
+    except ValidationError as error:
+        clauses = [_clause(f, schema, refusals or {}) for f in error.errors(include_url=False)]
+        raise ConfigError(before + "; ".join([*faults, *clauses])) from error
+    if faults:
+        raise ConfigError(before + "; ".join(faults))
+    return settings
+
+
+def known_keys(schema: type[BaseModel], prefix: str = "") -> list[str]:
+    """Gives the dotted names of all settings, sections included."""
+    keys = []
+    for name, field in schema.model_fields.items():
+        keys.append(prefix + name)
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                keys += known_keys(kind, f"{prefix}{name}.")
+    return keys
+
+
+def _all_presets() -> list[str]:
+    entries = (Path(entry.name) for entry in files("icstream.configs").iterdir())
+    return sorted(entry.stem for entry in entries if entry.suffix == ".yaml")
+
+
+def _kind_of(preset: str) -> Kind:
+    matching = (kind for kind, prefix in _PREFIXES.items() if preset.startswith(prefix))
+    return next(matching, "run")
+
+
+def _read_bytes(file: str, kind: Kind) -> bytes:
+    names = ", ".join(preset_names(kind))
+    if file not in _all_presets():
+        try:
+            return Path(file).read_bytes()
+        except OSError as error:
+            raise ConfigError(
+                f"{file}: cannot be read ({error.strerror}); ready-made are {names}"
+            ) from error
+    if _kind_of(file) != kind:
+        raise ConfigError(
+            f"{file}: a configuration for icstream {_kind_of(file)}; "
+            f"ready-made for {kind} are {names}"
+        )
+    return (files("icstream.configs") / f"{file}.yaml").read_bytes()
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f", line {error.lineno}"
+    mark = getattr(error, "problem_mark", None)
+    return f", line {mark.line + 1}" if mark else ""
+
+
+def _clause(fault: Mapping[str, Any], schema: type[BaseModel], refusals: Mapping[str, str]) -> str:
+    path = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        if path in refusals:
+            return f"{path}: {refusals[path]}"
+        keys = known_keys(schema)
+        near = [key for key in keys if key.split(".")[-1] == fault["loc"][-1]]
+        near = near or difflib.get_close_matches(path, keys, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{path}: no such setting{hint}"
+    if fault["type"] == "model_type":
+        message = "must be a section with settings in it"
+    else:
+        message = fault["msg"].removeprefix("Value error, ")
+    return f"{path}: {message[:1].lower()}{message[1:]}, got {fault['input']!r}"
