@@ -10,11 +10,13 @@ class Confusion:
     """Counts pixels by true and predicted class over any number of masks.
 
     Attributes:
-        counts: (K, K) int64; row = true class, column = predicted class.
+        counts: (K, K + F) int64; row = true class, column = predicted class. The last F columns
+            hold predicted classes that the truth does not know; they are always wrong, and have
+            no figures of their own.
     """
 
-    def __init__(self, num_classes: int) -> None:
-        self.counts = np.zeros((num_classes, num_classes), np.int64)
+    def __init__(self, num_classes: int, *, num_foreign: int = 0) -> None:
+        self.counts = np.zeros((num_classes, num_classes + num_foreign), np.int64)
 
     def add(self, predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
         """Counts one mask; pixels whose true id is no class (void) are left out.
@@ -24,20 +26,24 @@ class Confusion:
         """
         if predicted.shape != truth.shape:
             raise ConfigError(f"masks differ in size: {predicted.shape} and {truth.shape}")
-        num_classes = len(self.counts)
+        num_classes, num_predicted = self.counts.shape
         counted = truth < num_classes
-        pairs = truth[counted].astype(np.int64) * num_classes + predicted[counted]
-        if predicted[counted].max(initial=0) >= num_classes:
-            raise ConfigError(f"a predicted id is not below the {num_classes} classes")
-        self.counts += np.bincount(pairs, minlength=num_classes**2).reshape(self.counts.shape)
+        pairs = truth[counted].astype(np.int64) * num_predicted + predicted[counted]
+        if predicted[counted].max(initial=0) >= num_predicted:
+            raise ConfigError(f"a predicted id is not below the {num_predicted} classes")
+        self.counts += np.bincount(pairs, minlength=self.counts.size).reshape(self.counts.shape)
 
     def iou(self) -> NDArray[np.float64]:
         """Gives (K,) intersection over union; NaN for classes neither true nor predicted."""
-        hits = np.diag(self.counts).astype(np.float64)
-        union = self.counts.sum(0) + self.counts.sum(1) - hits
-        iou = np.full(len(hits), np.nan)
-        np.divide(hits, union, out=iou, where=union > 0)
-        return iou
+        return _shares(self._hits(), self._num_true() + self._num_predicted() - self._hits())
+
+    def precision(self) -> NDArray[np.float64]:
+        """Gives (K,) the share of right pixels among those predicted; NaN where there are none."""
+        return _shares(self._hits(), self._num_predicted())
+
+    def recall(self) -> NDArray[np.float64]:
+        """Gives (K,) the share of right pixels among the true ones; NaN where there are none."""
+        return _shares(self._hits(), self._num_true())
 
     def miou(self) -> float:
         """Gives the mean IoU over the classes that occur; NaN if none does."""
@@ -48,3 +54,18 @@ class Confusion:
         """Gives the share of pixels whose class is right; NaN if none was counted."""
         total = self.counts.sum()
         return float(np.trace(self.counts) / total) if total else float("nan")
+
+    def _hits(self) -> NDArray[np.int64]:
+        return np.diag(self.counts)
+
+    def _num_true(self) -> NDArray[np.int64]:
+        return np.asarray(self.counts.sum(1), np.int64)
+
+    def _num_predicted(self) -> NDArray[np.int64]:
+        return np.asarray(self.counts.sum(0)[: len(self.counts)], np.int64)
+
+
+def _shares(parts: NDArray[np.int64], wholes: NDArray[np.int64]) -> NDArray[np.float64]:
+    shares = np.full(len(parts), np.nan)
+    np.divide(parts, wholes, out=shares, where=wholes > 0)
+    return shares

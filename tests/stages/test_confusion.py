@@ -26,6 +26,17 @@ def test_counts_add_up_over_masks() -> None:
     assert confusion.counts.tolist() == [[0, 60], [0, 0]]
 
 
+def test_foreign_predictions_are_misses_without_a_figure() -> None:
+    confusion = Confusion(2, num_foreign=1)
+    confusion.add(np.array([[0, 2, 2, 1]], np.uint8), np.array([[0, 0, 1, 1]], np.uint8))
+    assert confusion.counts.tolist() == [[1, 0, 1], [0, 1, 1]]
+    # each class: 1 hit of 2 true and 1 predicted pixel
+    assert confusion.iou().tolist() == [1 / 2, 1 / 2]
+    assert confusion.precision().tolist() == [1, 1]
+    assert confusion.recall().tolist() == [1 / 2, 1 / 2]
+    assert confusion.pixel_accuracy() == 1 / 2
+
+
 def test_nothing_counted_gives_nan() -> None:
     assert np.isnan(Confusion(2).miou())
     assert np.isnan(Confusion(2).pixel_accuracy())

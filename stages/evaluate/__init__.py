@@ -1,0 +1,23 @@
+"""Evaluation: how well a checkpoint's masks agree with labelled pictures."""
+
+from icstream.stages.evaluate.agreement import AgreementFigures, measure_agreement
+from icstream.stages.evaluate.confusion_picture import confusion_picture
+from icstream.stages.evaluate.evaluation import CorruptedSample, Evaluation, FrameScore
+from icstream.stages.evaluate.frame_sheet import frame_sheet
+from icstream.stages.evaluate.matching import Matching
+from icstream.stages.evaluate.report import report, summary
+from icstream.stages.evaluate.scoring import evaluate
+
+__all__ = [
+    "AgreementFigures",
+    "CorruptedSample",
+    "Evaluation",
+    "FrameScore",
+    "Matching",
+    "confusion_picture",
+    "evaluate",
+    "frame_sheet",
+    "measure_agreement",
+    "report",
+    "summary",
+]

@@ -1,0 +1,115 @@
+"""How far a lower precision agrees with fp32, on the same frames and in the same runtime."""
+
+import math
+import platform
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import Agreement, Checkpoint, ConfigError, Fit, Segmenter
+from icstream.model.runtimes import Precision, RuntimeName
+from icstream.stages.data import LabelledData, LabelledPicture
+from icstream.stages.evaluate.evaluation import CorruptedSample
+from icstream.stages.evaluate.matching import Matching
+from icstream.stages.evaluate.scoring import OnProgress, ignore_progress, load_all
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementFigures:
+    """What was measured; `agreement` is the part that a checkpoint keeps."""
+
+    precision: str
+    agreement: Agreement
+    miou: float
+    """Of the lower precision against the labels, 0 to 1."""
+    miou_fp32: float
+    worst_frame: str
+    worst_frame_pixels: float
+    """Share of equal pixels in the frame where it is smallest."""
+
+    def kept_in(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Gives the checkpoint with these figures in its header, beside those it had."""
+        measured = {**checkpoint.agreement, self.precision: self.agreement}
+        return replace(checkpoint, agreement=measured)
+
+    def line(self) -> str:
+        """Gives the figures for people."""
+        return (
+            f"{self.precision} against fp32: same class on {100 * self.agreement.pixels:.3f} % of"
+            f" pixels (worst frame {self.worst_frame}: {100 * self.worst_frame_pixels:.2f} %), mIoU"
+            f" {100 * self.miou:.2f} % against {100 * self.miou_fp32:.2f} %"
+        )
+
+
+def measure_agreement(
+    checkpoint: Checkpoint,
+    data: LabelledData,
+    *,
+    precision: Precision,
+    split: str = "val",
+    runtime: RuntimeName = "auto",
+    device: str = "auto",
+    threads: int = 2,
+    fit: Fit | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> AgreementFigures:
+    """Compares masks in `precision` with those in fp32, and both with the truth.
+
+    All pixels are compared, void ones too; samples that cannot be loaded are left out.
+
+    Raises:
+        ConfigError: a precision that is not lower or cannot be had here, no such split, no class in
+            common, or no labelled pixel.
+        SampleError: not one sample can be loaded.
+    """
+    if precision in ("auto", "fp32"):
+        raise ConfigError(f"agreement: got {precision}, name a lower precision: bf16 or fp16")
+    samples = data.split(split)
+    lower, fp32 = (
+        Segmenter(checkpoint, runtime=runtime, device=device, precision=p, threads=threads, fit=fit)
+        for p in (precision, "fp32")
+    )
+    comparison = _Comparison(Matching.of(data.labels, checkpoint.labels))
+    corrupted: list[CorruptedSample] = []
+    for sample, picture in load_all(samples, corrupted, on_progress):
+        comparison.add(sample.name, picture, lower(picture.rgb_HW3), fp32(picture.rgb_HW3))
+    engine = f"{lower.choice.runtime} on {lower.choice.device} ({platform.machine()})"
+    num_frames = len(samples) - len(corrupted)
+    where = f"{num_frames} frames of {Path(data.origin).name} {split}, {engine}"
+    return comparison.figures(lower.choice.precision, where)
+
+
+class _Comparison:
+    """Counts over the frames that both precisions saw."""
+
+    def __init__(self, matching: Matching) -> None:
+        self._matching = matching
+        self._lower, self._fp32 = matching.confusion(), matching.confusion()
+        self._num_equal = self._num_pixels = 0
+        self._worst = (math.inf, "")
+
+    def add(
+        self,
+        name: str,
+        picture: LabelledPicture,
+        lower_HW: NDArray[np.uint8],
+        fp32_HW: NDArray[np.uint8],
+    ) -> None:
+        truth_HW = self._matching.truth_ids[picture.ids_HW]
+        self._lower.add(self._matching.predicted_ids[lower_HW], truth_HW)
+        self._fp32.add(self._matching.predicted_ids[fp32_HW], truth_HW)
+        num_equal = int((lower_HW == fp32_HW).sum())
+        self._num_equal += num_equal
+        self._num_pixels += lower_HW.size
+        self._worst = min(self._worst, (num_equal / lower_HW.size, name))
+
+    def figures(self, precision: str, where: str) -> AgreementFigures:
+        miou, miou_fp32 = self._lower.miou(), self._fp32.miou()
+        if math.isnan(miou):
+            raise ConfigError(f"agreement on {where}: not one pixel of the frames has a class")
+        pixels = round(self._num_equal / self._num_pixels, 5)
+        agreement = Agreement(pixels, round(100 * (miou - miou_fp32), 3), where)
+        share, name = self._worst
+        return AgreementFigures(precision, agreement, miou, miou_fp32, name, share)

@@ -1,0 +1,77 @@
+"""The confusion matrix as a picture."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.stages.evaluate.evaluation import Evaluation
+
+_CELL = 48
+_MARGIN = 12
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_SCALE = 0.5
+_INK, _PAPER, _LINE = (30, 30, 30), (255, 255, 255), (205, 205, 205)
+_FULL = np.array((8, 61, 119), np.float64)
+"""Colour of a cell that has its whole row."""
+_DARK_FROM = 0.45
+
+
+def confusion_picture(evaluation: Evaluation) -> NDArray[np.uint8]:
+    """Gives an RGB picture: a row per true class, in percent of its pixels, and its IoU behind.
+
+    Columns are predicted classes. A class without pixels in the truth has an empty row.
+    """
+    counts, names = evaluation.confusion.counts, evaluation.matching.labels.names
+    num_rows, num_columns = counts.shape
+    side = max(_width(name) for name in (*names, "true \\ predicted")) + _MARGIN
+    left, top = _MARGIN + side, _MARGIN + side
+    height = top + num_rows * _CELL + _MARGIN
+    width = left + (num_columns + 1) * _CELL + 2 * _MARGIN
+    picture = np.full((height, width, 3), _PAPER, np.uint8)
+    _write(picture, "true \\ predicted", _MARGIN, top - 8)
+    for row, name in enumerate(names[:num_rows]):
+        _write(picture, name, _MARGIN, top + row * _CELL + _CELL // 2 + 5)
+    _write_upwards(picture, [*names, "IoU"], left, top)
+    totals = counts.sum(1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    for (row, column), share in np.ndenumerate(shares):
+        _draw_cell(picture, left + column * _CELL, top + row * _CELL, float(share))
+    for row, iou in enumerate(evaluation.confusion.iou().tolist()):
+        text = "-" if np.isnan(iou) else f"{100 * iou:.1f}"
+        _write_centred(picture, text, left + num_columns * _CELL + _MARGIN, top + row * _CELL, _INK)
+    return picture
+
+
+def _draw_cell(picture: NDArray[np.uint8], x: int, y: int, share: float) -> None:
+    colour = _FULL * share + np.array(_PAPER) * (1 - share)
+    picture[y : y + _CELL + 1, x : x + _CELL + 1] = _LINE
+    picture[y + 1 : y + _CELL, x + 1 : x + _CELL] = colour.round().astype(np.uint8)
+    if share >= 0.0005:  # less would be written as 0.0
+        _write_centred(picture, f"{100 * share:.1f}", x, y, _PAPER if share > _DARK_FROM else _INK)
+
+
+def _write_upwards(picture: NDArray[np.uint8], names: Sequence[str], left: int, top: int) -> None:
+    """Writes one name above each column, to be read with the head to the left."""
+    strip = np.full((len(names) * _CELL, top - _MARGIN, 3), _PAPER, np.uint8)
+    for column, name in enumerate(names):
+        _write(strip, name, 6, column * _CELL + _CELL // 2 + 5)
+    turned = np.rot90(strip)
+    picture[_MARGIN:top, left : left + turned.shape[1]] = turned
+
+
+def _write_centred(
+    picture: NDArray[np.uint8], text: str, x: int, y: int, colour: tuple[int, int, int]
+) -> None:
+    _write(picture, text, x + (_CELL - _width(text)) // 2, y + _CELL // 2 + 5, colour)
+
+
+def _write(
+    picture: NDArray[np.uint8], text: str, x: int, y: int, colour: tuple[int, int, int] = _INK
+) -> None:
+    cv2.putText(picture, text, (x, y), _FONT, _SCALE, colour, 1, cv2.LINE_AA)
+
+
+def _width(text: str) -> int:
+    return int(cv2.getTextSize(text, _FONT, _SCALE, 1)[0][0])

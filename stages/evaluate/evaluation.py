@@ -1,0 +1,84 @@
+"""What an evaluation found."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from icstream.model import Fit
+from icstream.model.runtimes import Choice
+from icstream.stages.confusion import Confusion
+from icstream.stages.evaluate.matching import Matching
+
+
+@dataclass(frozen=True, slots=True)
+class FrameScore:
+    """One frame alone."""
+
+    name: str
+    miou: float
+    """Over the classes that occur in its truth or its mask; NaN if all of it is void."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorruptedSample:
+    """A sample that could not be loaded, and is in no figure."""
+
+    name: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Evaluation:
+    """Figures of one split, and all that was decided on the way to them."""
+
+    origin: str
+    """The data set's folder, for people."""
+    split: str
+    matching: Matching
+    confusion: Confusion
+    """Over all pixels of all frames."""
+    exits: Mapping[str, Confusion]
+    """By head of the network, "sub124", "sub24", "sub4"; empty if they were not asked for."""
+    frames: tuple[FrameScore, ...]
+    """In the order of the split."""
+    corrupted: tuple[CorruptedSample, ...]
+    without_split: tuple[str, ...]
+    """A line for each file so damaged that nobody knows whether it belongs to the split."""
+    choice: Choice
+    fit: Fit
+    digest: str
+    """SHA-256 of the weights and what belongs to them."""
+    seconds: float
+    """For everything: reading, inference, counting."""
+
+    @property
+    def protocol(self) -> str:
+        """One sentence that says how the figures came about, to be quoted with them."""
+        num_samples = len(self.frames) + len(self.corrupted)
+        frames = f"{len(self.frames)} frames"
+        if self.corrupted:
+            frames = f"{len(self.frames)} of {num_samples} frames (the rest cannot be loaded)"
+        return (
+            f"split {self.split}, {frames}; single scale, no flipping; {fit_sentence(self.fit)};"
+            " masks compared at the labels' own size, void pixels left out; IoU per class from one"
+            " confusion matrix over all pixels of all frames; mIoU is its mean over classes,"
+            " without those absent from both truth and prediction"
+        )
+
+    def ranked(self) -> list[FrameScore]:
+        """Gives the frames from worst to best; those that are all void are left out."""
+        return sorted(
+            (frame for frame in self.frames if not math.isnan(frame.miou)),
+            key=lambda frame: (frame.miou, frame.name),
+        )
+
+
+def fit_sentence(fit: Fit) -> str:
+    """Says how pictures were shown to the network."""
+    if fit.size is not None:
+        verb = {"stretch": "stretched to", "letterbox": "resized to fit within"}[fit.mode]
+        return f"pictures {verb} {fit.size[0]}x{fit.size[1]}, and the scores brought back"
+    padded = "padded to 32k+1 on each side"
+    if fit.double_below:
+        return f"pictures as they are, those under {fit.double_below} on a side doubled, {padded}"
+    return f"pictures as they are, {padded}"

@@ -1,0 +1,41 @@
+"""The three heads of the network, each as a segmenter of its own."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from icstream.model import Checkpoint, Segmenter, prepare
+from icstream.model.deploy import DeployGraph
+from icstream.model.upsample import class_ids
+
+STEPS = {"sub124": 4, "sub24": 8, "sub4": 16}
+"""Input pixels from one node to the next of each head's logits."""
+
+
+class Exits:
+    """Runs the heads of label guidance, in PyTorch and float32, as training sees them.
+
+    Pictures are fitted as by `segmenter`, and the logits come back to the picture's pixels as its
+    scores do; only the distance of the nodes differs. On a CPU the number of threads holds for the
+    whole process.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, segmenter: Segmenter) -> None:
+        self._fit = segmenter.fit
+        self._mean_colour = segmenter.mean_colour
+        self._device = torch.device(segmenter.choice.device)
+        if self._device.type == "cpu":
+            torch.set_num_threads(segmenter.choice.threads)
+        self._graph = DeployGraph(checkpoint).to(self._device)
+
+    @torch.inference_mode()
+    def __call__(self, picture_HW3: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+        """Gives the (H, W) class ids of each head, by its name."""
+        geometry = self._fit.geometry((picture_HW3.shape[0], picture_HW3.shape[1]))
+        prepared_hw3 = prepare(picture_HW3, geometry, self._mean_colour)
+        input_1hw3 = torch.from_numpy(prepared_hw3)[None].to(self._device)
+        logits = self._graph.branch_logits(input_1hw3)._asdict()
+        return {
+            name: class_ids(logits[name][0].cpu().numpy(), *geometry.axes(step))
+            for name, step in STEPS.items()
+        }

@@ -1,0 +1,107 @@
+"""Which class of the network is which class of the data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import ConfigError, LabelSet
+from icstream.stages.confusion import Confusion
+from icstream.stages.data import VOID
+
+_UNLABELLED = ("background", "unlabelled")
+"""What class 0 of a Supervisely project is called; it holds the pixels without an object."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matching:
+    """Ids of data and network brought to one numbering: first the data's classes, then the rest.
+
+    Classes are matched by name, without regard to case. A class of the data that the network lacks
+    is scored all the same, and all its pixels are wrong; but the background of a Supervisely
+    project then is void, because nobody labelled it.
+    """
+
+    labels: LabelSet
+    """The common numbering: what predicted ids mean."""
+    num_classes: int
+    """So many of them, the first, are classes of the data and are scored."""
+    truth_ids: NDArray[np.uint8]
+    """(256,) from the data's ids, and void, to the common ones."""
+    predicted_ids: NDArray[np.uint8]
+    """(256,) from the network's ids to the common ones."""
+    notes: tuple[str, ...]
+    """A sentence for each way in which the two label sets differ."""
+
+    @classmethod
+    def of(cls, data: LabelSet, network: LabelSet) -> Self:
+        """Matches the classes by name.
+
+        Raises:
+            ConfigError: no class is in both, or there are more classes than ids.
+        """
+        known = {_key(name) for name in network.names}
+        drop = _key(data.names[0]) in _UNLABELLED and _key(data.names[0]) not in known
+        kept = data.names[1:] if drop else data.names
+        foreign = [n for n in network.names if _key(n) not in {_key(name) for name in kept}]
+        if len(foreign) == len(network):
+            raise ConfigError(
+                f"no class is in both data ({_list(data.names)}) and weights"
+                f" ({_list(network.names)}); they can only be compared by name"
+            )
+        names = [*kept, *foreign]
+        colours = dict(zip(network.names, network.colours, strict=True))
+        colours |= dict(zip(data.names, data.colours, strict=True))
+        return cls(
+            LabelSet.from_values([(name, colours[name]) for name in names]),
+            len(kept),
+            _table(data.names, names),
+            _table(network.names, names),
+            _notes(data, network, kept=kept, foreign=foreign),
+        )
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The classes that are scored: the rows of the confusion matrix."""
+        return self.labels.names[: self.num_classes]
+
+    def confusion(self) -> Confusion:
+        """Gives an empty confusion matrix for ids of the common numbering."""
+        return Confusion(self.num_classes, num_foreign=len(self.labels) - self.num_classes)
+
+
+def _key(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _table(names: Sequence[str], common: Sequence[str]) -> NDArray[np.uint8]:
+    """Gives where each of `names` stands in `common`; exactly so written, or else by key."""
+    place = {_key(name): i for i, name in reversed(list(enumerate(common)))}
+    place |= {name: i for i, name in enumerate(common)}
+    table = np.full(256, VOID, np.uint8)
+    table[: len(names)] = [place.get(name, place.get(_key(name), VOID)) for name in names]
+    return table
+
+
+def _notes(
+    data: LabelSet, network: LabelSet, *, kept: Sequence[str], foreign: Sequence[str]
+) -> tuple[str, ...]:
+    left_out = [name for name in data.names if name not in kept]
+    known = {_key(name) for name in network.names}
+    beyond = [name for name in kept if _key(name) not in known]
+    notes = []
+    if [_key(n) for n in data.names] != [_key(n) for n in network.names]:
+        notes.append("the label sets of data and weights differ; classes are matched by name")
+    if left_out:
+        notes.append(f"{_list(left_out)}: unknown to the weights, and counted as void")
+    if beyond:
+        notes.append(f"{_list(beyond)}: unknown to the weights; all their pixels count as wrong")
+    if foreign:
+        notes.append(f"{_list(foreign)}: not in the data; pixels predicted so count as wrong")
+    return tuple(notes)
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,115 @@
+"""Runs a segmenter over labelled pictures and counts."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import Segmenter
+from icstream.stages.confusion import Confusion
+from icstream.stages.data import LabelledData, LabelledPicture, Sample, SampleError
+from icstream.stages.evaluate.evaluation import CorruptedSample, Evaluation, FrameScore
+from icstream.stages.evaluate.matching import Matching
+
+if TYPE_CHECKING:
+    from icstream.stages.evaluate.exits import Exits
+
+log = logging.getLogger(__name__)
+
+OnProgress = Callable[[int, int], None]
+"""Called after each sample with the numbers of those done and of all."""
+
+
+def ignore_progress(_done: int, _all: int) -> None:
+    """Is called where nobody watches."""
+
+
+def evaluate(
+    segmenter: Segmenter,
+    data: LabelledData,
+    *,
+    split: str = "val",
+    exits: "Exits | None" = None,
+    on_progress: OnProgress = ignore_progress,
+) -> Evaluation:
+    """Scores the segmenter's masks on one split; see `Evaluation.protocol`.
+
+    Args:
+        segmenter: whatever weights, runtime, precision and fit.
+        data: its classes may differ from the segmenter's; see `Matching`.
+        split: of the data.
+        exits: the heads of the same checkpoint, if they are to be scored too.
+        on_progress: called after each sample.
+
+    Raises:
+        ConfigError: no such split, or no class in common.
+        SampleError: not one sample can be loaded.
+    """
+    begun = time.monotonic()
+    samples = data.split(split)
+    matching = Matching.of(data.labels, segmenter.labels)
+    for note in matching.notes:
+        log.warning("%s", note)
+    for fault in data.corrupted:
+        log.warning("left out, its split is unknown: %s", fault)
+    total = matching.confusion()
+    exit_totals: dict[str, Confusion] = {}
+    frames: list[FrameScore] = []
+    corrupted: list[CorruptedSample] = []
+    for sample, picture in load_all(samples, corrupted, on_progress):
+        truth_HW = matching.truth_ids[picture.ids_HW]
+        frame = matching.confusion()
+        frame.add(matching.predicted_ids[segmenter(picture.rgb_HW3)], truth_HW)
+        total.counts += frame.counts
+        frames.append(FrameScore(sample.name, frame.miou()))
+        if exits is not None:
+            _add_exits(exit_totals, exits(picture.rgb_HW3), truth_HW, matching)
+    return Evaluation(
+        origin=data.origin,
+        split=split,
+        matching=matching,
+        confusion=total,
+        exits=exit_totals,
+        frames=tuple(frames),
+        corrupted=tuple(corrupted),
+        without_split=data.corrupted,
+        choice=segmenter.choice,
+        fit=segmenter.fit,
+        digest=segmenter.digest,
+        seconds=time.monotonic() - begun,
+    )
+
+
+def load_all(
+    samples: Sequence[Sample], corrupted: list[CorruptedSample], on_progress: OnProgress
+) -> Iterator[tuple[Sample, LabelledPicture]]:
+    """Yields what can be loaded, one at a time; the rest is appended to `corrupted`.
+
+    Raises:
+        SampleError: nothing can be loaded.
+    """
+    for index, sample in enumerate(samples, start=1):
+        try:
+            picture = sample.load()
+        except SampleError as error:
+            log.warning("left out: %s", error)
+            corrupted.append(CorruptedSample(sample.name, str(error)))
+        else:
+            yield sample, picture
+        on_progress(index, len(samples))
+    if len(corrupted) == len(samples):
+        raise SampleError(f"none of the {len(samples)} samples can be used: {corrupted[0].error}")
+
+
+def _add_exits(
+    totals: dict[str, Confusion],
+    masks: Mapping[str, NDArray[np.uint8]],
+    truth_HW: NDArray[np.uint8],
+    matching: Matching,
+) -> None:
+    for name, ids_HW in masks.items():
+        total = totals.setdefault(name, matching.confusion())
+        total.add(matching.predicted_ids[ids_HW], truth_HW)

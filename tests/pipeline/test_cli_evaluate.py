@@ -1,0 +1,155 @@
+"""`icstream evaluate` as a user meets it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from street_samples import street_sample
+
+from icstream.model import Checkpoint, Segmenter, load_weights
+from icstream.model.runtimes import cpu_does_bf16
+from icstream.stages.confusion import Confusion
+
+STREETS = ("--weights", "streets")
+
+
+def evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "icstream.pipeline", "evaluate", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+
+
+def read(path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(path.read_text())
+    return values
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Gives three streets in CamVid's numbering, where 11 is void: two in val, one in train."""
+    folder = tmp_path_factory.mktemp("data")
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    for index in range(3):
+        sample = street_sample(index)
+        assert sample.ids_HW is not None
+        ids_HW = np.where(sample.ids_HW == 255, 11, sample.ids_HW).astype(np.uint8)
+        Image.fromarray(sample.rgb_HW3).save(folder / "images" / f"s{index}.png")
+        Image.fromarray(ids_HW).save(folder / "labels" / f"s{index}.png")
+    (folder / "val.txt").write_text("s0\ns1\n")
+    (folder / "train.txt").write_text("s2\n")
+    return folder
+
+
+def test_figures_and_pictures_are_written_and_agree(folder: Path, tmp_path: Path) -> None:
+    out, file = tmp_path / "out", tmp_path / "copy.json"
+    options = ["--precision", "fp32", "--device", "cpu", "--exits", "-o", out]
+    done = evaluate(folder, *STREETS, *options, "--json", file)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    values = read(out / "evaluation.json")
+    assert values == read(file)
+    segmenter = Segmenter(load_weights("streets"), device="cpu", precision="fp32")
+    confusion = Confusion(11)
+    for sample in (street_sample(0), street_sample(1)):
+        assert sample.ids_HW is not None
+        confusion.add(segmenter(sample.rgb_HW3), sample.ids_HW)
+    assert values["confusion"]["pixels"] == confusion.counts.tolist()
+    assert values["miou"] == confusion.miou()
+    assert values["num_frames"] == 2
+    assert values["exits"]["sub124"]["miou"] == pytest.approx(values["miou"], abs=1e-3)
+    assert values["exits"].keys() == {"sub124", "sub24", "sub4"}
+    assert values["chosen"]["precision"] == "fp32"
+    assert f"mIoU {100 * values['miou']:.2f} %" in done.stderr
+    assert values["protocol"] in done.stderr
+    for name in ("confusion.png", "frames.png"):
+        with Image.open(out / name) as picture:
+            assert min(picture.size) > 400
+
+    again = evaluate(folder, *STREETS, "-o", out)
+    assert again.returncode == 2
+    assert "has evaluation.json, confusion.png, frames.png in it" in again.stderr
+    train = evaluate(folder, *STREETS, "-o", out, "--overwrite", "--split", "train")
+    assert train.returncode == 0
+    assert read(out / "evaluation.json")["num_frames"] == 1
+
+
+def test_samples_that_cannot_be_read_give_exit_code_3(folder: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "data"
+    shutil.copytree(folder, damaged)
+    image = damaged / "images" / "s0.png"
+    image.write_bytes(image.read_bytes()[:1000])
+    done = evaluate(damaged, *STREETS, "--json", "-")
+    assert done.returncode == 3
+    values = json.loads(done.stdout)
+    assert values["num_frames"] == 1
+    assert [sample["name"] for sample in values["corrupted"]] == ["s0"]
+    assert "Traceback" not in done.stderr
+    (damaged / "images" / "s1.png").write_bytes(b"")
+    done = evaluate(damaged, *STREETS)
+    assert done.returncode == 2
+    assert "none of the 2 samples can be used" in done.stderr
+
+
+@pytest.mark.skipif(not cpu_does_bf16(), reason="this processor has no bf16 instructions")
+def test_a_measured_agreement_stays_in_the_weights_file(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.safetensors"
+    load_weights("streets").save(file)
+    before = Checkpoint.load(file)
+    options = ["--device", "cpu", "--write-agreement", "bf16", "--json", "-"]
+    done = evaluate(folder, "--weights", file, *options)
+    assert done.returncode == 0, done.stderr
+    after = Checkpoint.load(file)
+    stated = json.loads(done.stdout)["agreement"]["agreement"]
+    assert after.agreement["bf16"].pixels == stated["pixels"]
+    assert stated["measured_on"].startswith("2 frames of ")
+    assert str(folder) not in stated["measured_on"]
+    assert after.digest() == before.digest()
+    assert "bf16 against fp32: same class on" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{folder}"], "no weights given"),
+        (["nowhere", *STREETS], "nowhere: no such folder"),
+        (["{folder}", *STREETS, "--split", "test"], "no samples in the split 'test'"),
+        (["{folder}", *STREETS, "--format", "cityscapes"], "cityscapes|leftImg8bit"),
+        (["{folder}", *STREETS, "--precision", "fp8"], "--precision"),
+        (["{folder}", *STREETS, "--write-agreement", "bf16"], "file of your own, got streets"),
+        (["{folder}", *STREETS, "-o", "{file}"], "is a file, a folder is needed"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    folder: Path, arguments: list[str], words: str
+) -> None:
+    places = {"folder": folder, "file": folder / "val.txt"}
+    done = evaluate(*(argument.format(**places) for argument in arguments))
+    assert (done.returncode, done.stdout) == (2, "")
+    complaint = [line for line in done.stderr.splitlines() if line.startswith("icstream: ")]
+    assert len(complaint) == 1
+    assert any(part in complaint[0] for part in words.split("|"))
+    assert "Traceback" not in done.stderr
+
+
+def test_weights_for_other_classes_are_scored_on_those_in_common(folder: Path) -> None:
+    done = evaluate(folder, "--weights", "random", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    values = json.loads(done.stdout)
+    assert len(values["confusion"]["true"]) == 11
+    assert len(values["confusion"]["predicted"]) == 24
+    assert any("matched by name" in note for note in values["notes"])
+    assert "matched by name" in done.stderr
+
+
+def test_real_pictures_can_be_scored(data_dir: Path) -> None:
+    done = evaluate(data_dir / "camvid_sly_small", *STREETS, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    values = json.loads(done.stdout)
+    assert values["num_frames"] == 8
+    assert any("background: unknown to the weights" in note for note in values["notes"])
+    assert 0.05 < values["miou"] < 0.6
