@@ -25,6 +25,7 @@ class Sample:
     megabytes: float
     """Proportional set size of all its processes: shared pages count once."""
     descriptors: int
+    processes: int
 
 
 def processes(parent: int) -> Iterator[Path]:
@@ -41,16 +42,17 @@ def processes(parent: int) -> Iterator[Path]:
 
 def sample(parent: int, masks: Path, bytes_per_frame: float) -> Sample | None:
     """Looks at a run; None once it is over."""
-    kilobytes = descriptors = 0
+    kilobytes = descriptors = count = 0
     try:
         for path in processes(parent):
             rollup = (path / "smaps_rollup").read_text().splitlines()
             kilobytes += next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
             descriptors += len(os.listdir(path / "fd"))
+            count += 1
     except (OSError, StopIteration):
         return None
     done = sum(path.stat().st_size for path in masks.glob("masks*.mp4"))
-    return Sample(round(done / bytes_per_frame), kilobytes / 1024, descriptors)
+    return Sample(round(done / bytes_per_frame), kilobytes / 1024, descriptors, count)
 
 
 def main() -> None:
@@ -77,6 +79,9 @@ def main() -> None:
                 if found is not None and found.frames > stream[1]["encoded"]:
                     samples.append(found)
         report = json.loads((out / "out" / "report.json").read_text())["streams"][stream[0]]
+    # At the end processes leave one by one; what the last ones have says nothing.
+    most = max(s.processes for s in samples)
+    samples = [s for s in samples if s.processes == most]
     frames = np.array([s.frames for s in samples])
     memory = np.array([s.megabytes for s in samples])
     slope = 1000 * float(np.polyfit(frames, memory, 1)[0])
