@@ -3,16 +3,19 @@
 import json
 import logging
 import os
-import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 from typer.exceptions import TyperException
 
 from icstream.model.errors import IcstreamError
+from icstream.pipeline.cli_common import StopSignals, hand_on, log_to_stderr
+from icstream.pipeline.cli_data import data_app
+from icstream.pipeline.cli_evaluate import evaluate
+from icstream.pipeline.cli_train import train
 
 # Commands import what they need when they run, so that --help need not wait for PyTorch.
 
@@ -133,7 +136,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Say only what went wrong.")] = False,
 ) -> int:
     """Segment recordings and write masks, overlays and a report into a folder."""
-    _log_to_stderr(quiet)
+    log_to_stderr(quiet)
     from icstream.pipeline import report as reports
     from icstream.pipeline.config import load_config
     from icstream.pipeline.output import REPORT
@@ -158,7 +161,7 @@ def run(
             "output.resume": resume or None,
         },
     )
-    stop = _StopSignals()
+    stop = StopSignals()
     with open_progress(quiet=quiet) as progress:
         result = run_all(settings, sources, out, progress=progress, should_stop=stop.received)
     code = stop.exit_code() or result.exit_code
@@ -167,7 +170,7 @@ def run(
             print(line, file=sys.stderr)
     values = reports.report(result, exit_code=code)
     reports.write_json(values, out / REPORT)
-    _hand_on(values, json_file)
+    hand_on(values, json_file)
     return code
 
 
@@ -185,18 +188,18 @@ def demo(
     ] = None,
 ) -> int:
     """Run everything on a street clip that it renders itself, and compare with the truth."""
-    _log_to_stderr(quiet=False)
+    log_to_stderr(quiet=False)
     from icstream.pipeline.demo import run_demo
     from icstream.pipeline.progress import open_progress
 
-    stop = _StopSignals()
+    stop = StopSignals()
     with open_progress(quiet=False) as progress:
         figures = run_demo(out, overwrite=overwrite, progress=progress, should_stop=stop.received)
     if stop.exit_code():
         return stop.exit_code()
     for line in figures.lines():
         print(line, file=sys.stderr)
-    _hand_on(figures.values(), json_file)
+    hand_on(figures.values(), json_file)
     return figures.exit_code
 
 
@@ -226,7 +229,7 @@ def bench(
     ] = None,
 ) -> int:
     """Measure the speed of the network and of the whole, as ratios within one run."""
-    _log_to_stderr(quiet=True)
+    log_to_stderr(quiet=True)
     from icstream.pipeline.bench import bench as measure
     from icstream.pipeline.config import load_config
 
@@ -241,7 +244,7 @@ def bench(
     figures = measure(load_config(None, (), options), source, num_frames=num_frames, rounds=rounds)
     for line in figures.lines():
         print(line, file=sys.stderr)
-    _hand_on(figures.values(), json_file)
+    hand_on(figures.values(), json_file)
     return 0
 
 
@@ -258,12 +261,15 @@ def doctor(
     findings = examine()
     for finding in findings:
         print(finding.line(), file=sys.stderr)
-    _hand_on({finding.name: finding.values() for finding in findings}, json_file)
+    hand_on({finding.name: finding.values() for finding in findings}, json_file)
     return 0 if all(finding.ok for finding in findings) else 1
 
 
 config_app = typer.Typer(help="About settings.", rich_markup_mode=None, no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(data_app, name="data")
+app.command()(train)
+app.command()(evaluate)
 
 
 @config_app.callback()
@@ -272,52 +278,18 @@ def _config() -> None:
 
 
 @config_app.command()
-def schema() -> None:
-    """Print the JSON schema of the settings."""
-    from icstream.pipeline.config import RunConfig
+def schema(
+    of: Annotated[
+        Literal["run", "train"], typer.Option(metavar="COMMAND", help="run or train.")
+    ] = "run",
+) -> None:
+    """Print the JSON schema of a command's settings."""
+    if of == "train":
+        from icstream.pipeline.train_config import TrainConfig
 
-    print(json.dumps(RunConfig.model_json_schema(), indent=2))
-
-
-class _StopSignals:
-    """Remembers SIGINT and SIGTERM, so that a run can end in order; a second one kills."""
-
-    def __init__(self) -> None:
-        self._signal: int | None = None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._remember)
-
-    def _remember(self, number: int, _frame: object) -> None:
-        self._signal = number
-        signal.signal(number, signal.SIG_DFL)
-        log.warning("%s: finishing what is under way", signal.Signals(number).name)
-
-    def received(self) -> bool:
-        return self._signal is not None
-
-    def exit_code(self) -> int:
-        return 0 if self._signal is None else 128 + self._signal
-
-
-def _hand_on(values: dict[str, Any], file: Path | None) -> None:
-    if file is None:
-        return
-    if str(file) == "-":
-        print(json.dumps(values, indent=2))
-        return
-    from icstream.pipeline.report import write_json
-
-    write_json(values, file)
-
-
-def _log_to_stderr(quiet: bool) -> None:
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.logging import RichHandler
-
-        form = "%(message)s"
-        handler: logging.Handler = RichHandler(console=Console(stderr=True), show_path=False)
+        values = TrainConfig.model_json_schema()
     else:
-        form, handler = "%(asctime)s %(levelname)s %(message)s", logging.StreamHandler()
-    logging.basicConfig(level=logging.WARNING, format=form, handlers=[handler])
-    logging.getLogger("icstream").setLevel(logging.WARNING if quiet else logging.INFO)
+        from icstream.pipeline.config import RunConfig
+
+        values = RunConfig.model_json_schema()
+    print(json.dumps(values, indent=2))

@@ -1,0 +1,62 @@
+"""What a training run tells while it goes: JSON lines, and TensorBoard where it is installed."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class Journal:
+    """Appends to `metrics.jsonl`; `type` is train, val, or lr_drop.
+
+    A run that goes on from step n forgets the lines after it, so that none stands there twice.
+    """
+
+    def __init__(self, folder: Path, *, from_step: int) -> None:
+        """Opens the files of a run in `folder`."""
+        path = folder / METRICS_FILE
+        kept = []
+        if from_step and path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                with suppress(ValueError):
+                    if json.loads(line)["step"] <= from_step:
+                        kept.append(line + "\n")
+        path.write_text("".join(kept), encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
+        self._board = _open_board(folder / "tensorboard", from_step)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+    def write(self, kind: str, step: int, epoch: float, values: Mapping[str, Any]) -> None:
+        """Adds a line; numbers go to TensorBoard too."""
+        line = {"type": kind, "step": step, "epoch": round(epoch, 4), **values}
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name, value in values.items():
+                if isinstance(value, int | float):
+                    self._board.add_scalar(f"{kind}/{name}", value, step)
+
+
+def _open_board(folder: Path, from_step: int) -> Any:
+    """Gives a writer, or None where TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=from_step or None)

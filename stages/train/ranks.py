@@ -1,0 +1,73 @@
+"""One process or many: what a rank of a distributed training must know, and the few exchanges."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """This process's place among those that train together."""
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """True for the rank that writes files and speaks to the user."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Gives the sum over all ranks."""
+        if self.count == 1:
+            return values
+        total = values.to(self.device)
+        dist.all_reduce(total)
+        return total.to(values.device)
+
+    def any(self, mine: bool) -> bool:
+        """True if it is true on any rank."""
+        return bool(self.sum(torch.tensor(float(mine))))
+
+    def merge(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Gives the union of what all ranks have; every rank must call it."""
+        if self.count == 1:
+            return dict(values)
+        gathered: list[Any] = [None] * self.count
+        dist.all_gather_object(gathered, dict(values))
+        return {key: value for part in gathered for key, value in part.items()}
+
+    def agree_on(self, tensors: Iterable[Tensor]) -> None:
+        """Gives all ranks the first one's values, in place."""
+        if self.count > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
+    def wait(self) -> None:
+        """Returns once all ranks are here."""
+        if self.count > 1:
+            dist.barrier()
+
+
+def join_ranks(gpu_devices: tuple[int, ...]) -> Ranks:
+    """Gives this process's place: alone, or among those that torchrun has started.
+
+    With CUDA each rank has one of the devices, else all compute on the processor (gloo).
+    """
+    cuda = torch.cuda.is_available()
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    device = (
+        torch.device("cuda", gpu_devices[local % len(gpu_devices)]) if cuda else torch.device("cpu")
+    )
+    if cuda:
+        torch.cuda.set_device(device)
+    if count > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if cuda else "gloo")
+    return Ranks(dist.get_rank() if count > 1 else 0, count, device)

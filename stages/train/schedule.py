@@ -1,0 +1,109 @@
+"""When to validate and how large a step is: rules on plain numbers; JSON can hold their state."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from icstream.stages.train.settings import PatienceSchedule, PolySchedule
+
+
+class Patience:
+    """Says when the learning rate is to be divided: the rule of the Supervisely plugin.
+
+    That is so when more than `patience` validations have passed since the last time, or since the
+    start, and none of the last `patience` losses was as low as the lowest ever. A loss as low as
+    the lowest counts as no worse. The lowest is never forgotten.
+    """
+
+    def __init__(self, schedule: PatienceSchedule) -> None:
+        self._patience = schedule.patience
+        self._num_losses = 0
+        self._divided_at = 0
+        self._lowest: float | None = None
+        self._lowest_at = 0
+
+    def step(self, val_loss: float) -> bool:
+        """Takes the loss of one more validation; True: divide the rate now.
+
+        A loss that is not finite is worse than any other.
+        """
+        self._num_losses += 1
+        if math.isfinite(val_loss) and (self._lowest is None or val_loss <= self._lowest):
+            self._lowest, self._lowest_at = val_loss, self._num_losses
+        waited = self._num_losses - self._divided_at > self._patience
+        worse = self._num_losses - self._lowest_at >= self._patience
+        if not (waited and worse) or self._lowest is None:
+            return False
+        self._divided_at = self._num_losses
+        return True
+
+    def state(self) -> dict[str, int | float | None]:
+        """Gives all that `load` needs to go on from here."""
+        return {
+            "num_losses": self._num_losses,
+            "divided_at": self._divided_at,
+            "lowest": self._lowest,
+            "lowest_at": self._lowest_at,
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where `state` was taken."""
+        self._num_losses = state["num_losses"]
+        self._divided_at = state["divided_at"]
+        self._lowest = state["lowest"]
+        self._lowest_at = state["lowest_at"]
+
+
+class ValidationClock:
+    """Says after each step whether to validate; at most once a step, never because of the end."""
+
+    def __init__(self, *, val_every: float, steps_per_epoch: int) -> None:
+        self._val_every = val_every
+        self._steps_per_epoch = steps_per_epoch
+        self._num_validations = 0
+
+    def tick(self, steps_done: int) -> bool:
+        """Takes the steps done since the start of the run; True: validate now.
+
+        To be called after every step: a True is counted as a validation.
+        """
+        epochs, steps = divmod(steps_done, self._steps_per_epoch)
+        epoch = epochs + steps / self._steps_per_epoch
+        # 0.3 / 0.1 is below 3; the plugin's allowance for that is kept, as it decides when.
+        if math.floor(epoch / self._val_every + 1e-9) <= self._num_validations:
+            return False
+        self._num_validations += 1
+        return True
+
+    def state(self) -> dict[str, int]:
+        """Gives all that `load` needs to go on from here."""
+        return {"num_validations": self._num_validations}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where `state` was taken."""
+        self._num_validations = state["num_validations"]
+
+
+def poly_factor(step: int, num_steps: int, schedule: PolySchedule) -> float:
+    """Gives what the learning rate is multiplied by at a step; above 0 and at most 1.
+
+    It rises linearly to 1 over the warm-up; then it is (1 - progress) ^ power, with the progress
+    counted from the end of the warm-up, so that nothing jumps there.
+
+    Args:
+        step: from 0; `num_steps`, which follows the last one, gives 0.
+        num_steps: of the whole run.
+        schedule: how long the warm-up is, and how the rate falls.
+
+    Raises:
+        ValueError: there is no such step.
+    """
+    if not 0 <= step <= num_steps:
+        raise ValueError(f"step: got {step}, allowed are 0 to {num_steps}")
+    warm_up_steps = round(schedule.warm_up_share * num_steps)
+    if step < warm_up_steps:
+        return (step + 1) / (warm_up_steps + 1)
+    if step == num_steps:
+        return 0.0
+    progress = (step - warm_up_steps) / (num_steps - warm_up_steps)
+    return float((1 - progress) ** schedule.power)

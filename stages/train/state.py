@@ -1,0 +1,129 @@
+"""The state of a training run on disk: all that going on takes, to the same weights bit for bit."""
+
+import logging
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from icstream.model import ConfigError
+from icstream.stages.train.ranks import Ranks
+
+log = logging.getLogger(__name__)
+
+STATE_FILE = "state.pt"
+_FORMAT = 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """How far a run has come; plain values."""
+
+    step: int = 0
+    """Optimiser steps done."""
+    lr: float = 0.0
+    """Before the schedule's factor."""
+    clock: dict[str, Any] = field(default_factory=dict)
+    """State of `ValidationClock`."""
+    patience: dict[str, Any] = field(default_factory=dict)
+    """State of `Patience`."""
+    num_validations: int = 0
+    best: float | None = None
+    """Best score so far."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Training samples that could not be used, and why."""
+
+
+def environment(ranks: Ranks) -> dict[str, str]:
+    """Gives what must be the same for the same bits."""
+    device = (
+        torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else _processor()
+    )
+    return {
+        "device": device,
+        "torch": str(torch.__version__),
+        "threads": str(torch.get_num_threads()),
+        "ranks": str(ranks.count),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def save_state(
+    folder: Path, progress: Progress, tensors: dict[str, Any], told: dict[str, Any]
+) -> None:
+    """Writes the state; a reader sees the old one or the new one.
+
+    Args:
+        folder: of the run.
+        progress: how far it is.
+        tensors: states of network, average and optimiser.
+        told: settings, data and environment, to be compared when the run goes on.
+    """
+    values = {"format": _FORMAT, "progress": asdict(progress), "told": told, **tensors}
+    atomically(folder / STATE_FILE, lambda path: torch.save(values, path))
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """Gives what `save_state` wrote, on the processor.
+
+    Raises:
+        ConfigError: there is no state, or it cannot be read.
+    """
+    path = folder / STATE_FILE
+    try:
+        values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{folder}: no {STATE_FILE} in it, so there is nothing to resume"
+        ) from error
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{path}: cannot be read ({reason})") from error
+    if values.get("format") != _FORMAT:
+        raise ConfigError(f"{path}: written by another version of icstream; start a new run")
+    return values
+
+
+def compare_told(folder: Path, told: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Makes sure that a run may go on here; warns of what will change the last bits.
+
+    Raises:
+        ConfigError: it was begun with other settings, data, or another number of ranks.
+    """
+    for part in ("settings", "data"):
+        if told[part] != ours[part]:
+            raise ConfigError(f"{folder}: was begun with other {part}; start a new run")
+    before, now = told["environment"], ours["environment"]
+    if before["ranks"] != now["ranks"]:
+        raise ConfigError(
+            f"{folder}: was begun with {before['ranks']} ranks, now there are {now['ranks']}"
+        )
+    for name, value in now.items():
+        if before[name] != value:
+            log.warning(
+                "%s: was begun with %s %s, goes on with %s; the weights will not be the same to"
+                " the last bit",
+                *(folder, name, before[name], value),
+            )
+
+
+def atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Lets `write` make a file beside `path`, and puts it there once it is on the disk."""
+    partial = path.with_name(f"{path.name}.partial")
+    write(partial)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)

@@ -1,0 +1,91 @@
+"""Validation: the loss of the finest head, and one confusion matrix over all pixels."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from icstream.model import ICNet, LabelSet, Scores
+from icstream.model.icnet import upsample
+from icstream.model.loss import FACTORS, GuidedLoss
+from icstream.stages.confusion import Confusion
+from icstream.stages.train.inputs import InputNorm
+from icstream.stages.train.loading import Failures, Fitted
+from icstream.stages.train.ranks import Ranks
+
+
+@dataclass(slots=True)
+class Validation:
+    """What a validation found, over all ranks."""
+
+    confusion: Confusion
+    loss: float
+    num_samples: int
+    failures: Failures = field(default_factory=dict)
+
+    def values(self, labels: LabelSet) -> dict[str, Any]:
+        """Gives the figures as JSON values; classes that do not occur have no IoU."""
+        iou = zip(labels.names, self.confusion.iou().tolist(), strict=True)
+        return {
+            "loss": self.loss,
+            "accuracy": self.confusion.pixel_accuracy(),
+            "miou": self.confusion.miou(),
+            "iou": {name: round(value, 5) for name, value in iou if value == value},
+            "num_samples": self.num_samples,
+        }
+
+
+@torch.inference_mode()
+def validate(
+    model: ICNet,
+    batches: Iterable[list[Fitted] | Failures],
+    *,
+    norm: InputNorm,
+    loss: GuidedLoss,
+    ranks: Ranks,
+) -> Validation:
+    """Scores the network as it is, in evaluation mode, on pictures as inference shows them.
+
+    Class ids are compared at the pictures' own size, by the same upsampling as in inference.
+    """
+    training = model.training
+    model.eval()
+    confusion = Confusion(model.config.num_classes)
+    failures: Failures = {}
+    loss_sum, num_samples = 0.0, 0
+    for batch in batches:
+        if isinstance(batch, dict):
+            failures |= batch
+            continue
+        loss_sum += _score(model, batch, norm, loss, confusion)
+        num_samples += len(batch)
+    model.train(training)
+    totals = torch.tensor([loss_sum, num_samples], dtype=torch.float64)
+    loss_sum, total = ranks.sum(totals).tolist()
+    counts = ranks.sum(torch.from_numpy(confusion.counts))
+    confusion.counts = counts.numpy()
+    return Validation(confusion, loss_sum / max(total, 1), int(total), ranks.merge(failures))
+
+
+def _score(
+    model: ICNet, batch: list[Fitted], norm: InputNorm, loss: GuidedLoss, confusion: Confusion
+) -> float:
+    """Counts a batch of one size; gives the sum of its pictures' losses."""
+    rgb_NHW3 = torch.from_numpy(np.stack([fitted.view.rgb_hw3 for fitted in batch]))
+    ids_NHW = torch.from_numpy(np.stack([fitted.view.ids_hw for fitted in batch]))
+    with norm.autocast():
+        fused_NChw = model.features(norm(rgb_NHW3)).fused12_NCHW
+        logits_NKhw = model.classifier(upsample(fused_NChw, 2)).float()
+    # Every second node of the quarter-size logits is a score node: no zoom lies between them.
+    scores_NKhw = logits_NKhw[:, :, ::2, ::2].cpu().numpy()
+    total = 0.0
+    for fitted, scores_Khw, logits_Khw, ids_HW in zip(
+        batch, scores_NKhw, logits_NKhw, ids_NHW.to(logits_NKhw.device), strict=True
+    ):
+        confusion.add(
+            Scores(np.ascontiguousarray(scores_Khw), fitted.geometry).class_ids(), fitted.ids_HW
+        )
+        total += float(loss.of_head(logits_Khw[None], ids_HW[None], FACTORS[0]))
+    return total

@@ -1,0 +1,139 @@
+"""What the network sees of a labelled picture: random views in training, one in validation.
+
+A random view depends on the seed, the epoch and the sample alone, never on which process makes it
+or what was drawn before. So training can be resumed anywhere, with any number of loader processes.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import Fit, Geometry, prepare
+from icstream.model.labels import Colour
+from icstream.stages.data import VOID, LabelledPicture
+from icstream.stages.train.settings import Augmentation, Size
+
+Generator = np.random.Generator
+
+_LUMA_3 = np.array([0.299, 0.587, 0.114])
+"""ITU-R BT.601."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A network input and its labels."""
+
+    rgb_hw3: NDArray[np.uint8]
+    ids_hw: NDArray[np.uint8]
+
+
+def fitted_view(picture: LabelledPicture, fit: Fit, mean_colour: Colour) -> tuple[View, Geometry]:
+    """Gives the whole picture as inference would show it, and its geometry.
+
+    Padding is `VOID`; labels are brought to the input's pixels by the nearest one.
+    """
+    size = picture.ids_HW.shape
+    geometry = fit.geometry((size[0], size[1]))
+    height, width = geometry.inner
+    ids_hw = np.full(geometry.outer, VOID, np.uint8)
+    ids_hw[:height, :width] = cv2.resize(
+        picture.ids_HW, (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+    )
+    return View(prepare(picture.rgb_HW3, geometry, mean_colour), ids_hw), geometry
+
+
+def random_view(
+    picture: LabelledPicture,
+    augmentation: Augmentation,
+    rng: Generator,
+    *,
+    size: Size,
+    input_scale: int,
+    mean_colour: Colour,
+) -> View:
+    """Gives a crop of `size` from the zoomed, turned, mirrored and recoloured picture.
+
+    Where the crop reaches beyond the picture it is the mean colour, and `VOID`.
+    """
+    height, width = picture.ids_HW.shape
+    low, high = augmentation.scale
+    zoom = input_scale * math.exp(rng.uniform(math.log(low), math.log(high)))
+    degrees = rng.uniform(-1, 1) * augmentation.rotation_degrees
+    mirrored = augmentation.flip and rng.random() < 0.5
+    to_view = _placement((height, width), size, zoom, degrees, mirrored, rng)
+    view_size = (size[1], size[0])
+    rgb_hw3 = cv2.warpAffine(
+        picture.rgb_HW3,
+        to_view,
+        view_size,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=mean_colour,
+    )
+    ids_hw = cv2.warpAffine(
+        picture.ids_HW,
+        to_view,
+        view_size,
+        flags=cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=VOID,
+    )
+    rgb_hw3 = recoloured(np.asarray(rgb_hw3, np.uint8), augmentation.colour, rng)
+    return View(rgb_hw3, np.asarray(ids_hw, np.uint8))
+
+
+def whole_view(
+    picture: LabelledPicture, augmentation: Augmentation, rng: Generator, fit: Fit, mean: Colour
+) -> View:
+    """Gives the whole picture as `fitted_view` does, mirrored and recoloured at random."""
+    rgb_HW3, ids_HW = picture.rgb_HW3, picture.ids_HW
+    if augmentation.flip and rng.random() < 0.5:
+        rgb_HW3, ids_HW = rgb_HW3[:, ::-1], ids_HW[:, ::-1]
+    rgb_HW3 = recoloured(np.ascontiguousarray(rgb_HW3), augmentation.colour, rng)
+    return fitted_view(LabelledPicture(rgb_HW3, np.ascontiguousarray(ids_HW)), fit, mean)[0]
+
+
+def _placement(
+    size: Size, view: Size, zoom: float, degrees: float, mirrored: bool, rng: Generator
+) -> NDArray[np.float64]:
+    """Gives the (2, 3) map from picture pixels to view pixels.
+
+    The picture turns about its centre; along each axis the view lies within the zoomed picture, or,
+    where it is larger, the picture within the view.
+    """
+    angle = math.radians(degrees)
+    linear = zoom * np.array(
+        [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
+    )
+    if mirrored:
+        linear[:, 0] *= -1
+    centre = (np.array(size[::-1]) - 1) / 2
+    slack = zoom * np.array(size[::-1]) - np.array(view[::-1])
+    middle = (np.array(view[::-1]) - 1) / 2 + rng.uniform(-0.5, 0.5, 2) * slack
+    return np.hstack([linear, (middle - linear @ centre)[:, None]])
+
+
+def recoloured(rgb_HW3: NDArray[np.uint8], strength: float, rng: Generator) -> NDArray[np.uint8]:
+    """Gives the picture with brightness, contrast, saturation and hue changed at random.
+
+    All four are linear in red, green and blue, so they are one matrix.
+    """
+    if strength <= 0:
+        return rgb_HW3
+    brightness, contrast, saturation, hue = strength * rng.uniform(-1, 1, 4)
+    grey = np.tile(_LUMA_3, (3, 1))
+    matrix = grey + (1 + saturation) * (_about_grey(0.4 * hue) - grey)
+    matrix *= 1 + contrast
+    offset = 64 * brightness + 128 * (1 - matrix.sum(1))
+    return np.asarray(cv2.transform(rgb_HW3, np.hstack([matrix, offset[:, None]])), np.uint8)
+
+
+def _about_grey(radians: float) -> NDArray[np.float64]:
+    """Gives the rotation of colours about the axis from black to white (Rodrigues' formula)."""
+    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    along = np.full((3, 3), 1 / 3)
+    cosine = math.cos(radians)
+    return cosine * np.eye(3) + math.sin(radians) * cross + (1 - cosine) * along

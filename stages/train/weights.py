@@ -1,0 +1,127 @@
+"""Weights at the edges of a training: what it starts from, their moving average, what it saves."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from icstream.model import Checkpoint, CheckpointError, Fit, ICNet, ICNetConfig, LabelSet
+from icstream.model.icnet import initialise
+from icstream.stages.train.settings import TrainSettings
+from icstream.stages.train.state import atomically
+
+_CLASSIFIERS = ("classifier.", "cff24.aux.", "cff12.aux.")
+_MAX_NAMED = 5
+
+
+def build_network(
+    settings: TrainSettings, labels: LabelSet, start: Checkpoint | None
+) -> tuple[ICNet, list[str]]:
+    """Gives the network to train, and the names of tensors that stayed random.
+
+    Raises:
+        CheckpointError: weights to start from that do not fit.
+    """
+    model = ICNet(
+        ICNetConfig(
+            num_classes=len(labels),
+            variant=settings.variant,
+            width=settings.width,
+            use_batchnorm=settings.use_batchnorm,
+        )
+    )
+    initialise(model, seed=settings.seed)
+    fresh = [] if start is None else _take_over(model, start, labels, settings.init)
+    return model, fresh
+
+
+def _take_over(model: ICNet, start: Checkpoint, labels: LabelSet, init: str) -> list[str]:
+    if init == "continue_training" and start.labels.names != labels.names:
+        raise CheckpointError(
+            "continue_training needs the same classes: the weights have"
+            f" {', '.join(start.labels.names)}, the data {', '.join(labels.names)}"
+        )
+    state = model.state_dict()
+    taken = {
+        name: tensor.float()
+        for name, tensor in start.tensors.items()
+        if init == "continue_training" or not name.startswith(_CLASSIFIERS)
+    }
+    unknown = [name for name in taken if name not in state]
+    if unknown and init == "continue_training":
+        raise CheckpointError(f"the weights have what the network lacks: {_some(unknown)}")
+    taken = {name: tensor for name, tensor in taken.items() if name in state}
+    wrong = [
+        f"{name} is {tuple(tensor.shape)}, the network needs {tuple(state[name].shape)}"
+        for name, tensor in taken.items()
+        if tensor.shape != state[name].shape
+    ]
+    if wrong:
+        raise CheckpointError(f"the weights are of another shape: {_some(wrong)}")
+    model.load_state_dict(taken, strict=False)
+    return [
+        name for name in state if name not in taken and not name.endswith("num_batches_tracked")
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more
+
+
+class WeightAverage:
+    """Exponential moving average of weights and batch norm's statistics.
+
+    It follows faster at first, so that the beginning does not linger: decay is at most
+    (1 + n) / (10 + n) at update n.
+    """
+
+    def __init__(self, model: ICNet, decay: float) -> None:
+        """Begins with the weights as they are."""
+        self.model = ICNet(model.config).to(next(model.parameters()).device)
+        self.model.load_state_dict(model.state_dict())
+        self.model.eval().requires_grad_(False)
+        self._decay = decay
+        self._num_updates = 0
+
+    @torch.no_grad()
+    def update(self, model: ICNet) -> None:
+        """Moves the average towards the weights as they are now."""
+        self._num_updates += 1
+        decay = min(self._decay, (1 + self._num_updates) / (10 + self._num_updates))
+        ours, theirs = self.model.state_dict(), model.state_dict()
+        floats = [name for name, tensor in ours.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_(
+            [ours[name] for name in floats], [theirs[name] for name in floats], 1 - decay
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Gives all that `load` needs."""
+        return {"num_updates": self._num_updates, "tensors": self.model.state_dict()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Goes on from where `state` was taken."""
+        self._num_updates = state["num_updates"]
+        self.model.load_state_dict(state["tensors"])
+
+
+def save_weights(
+    path: Path, model: ICNet, labels: LabelSet, *, fit: Fit, training: dict[str, Any], half: bool
+) -> None:
+    """Writes a checkpoint file; a reader sees the old one or the new one.
+
+    Args:
+        path: of the file.
+        model: whose weights are saved.
+        labels: its classes.
+        fit: how pictures are to be shown to it.
+        training: for the header, as JSON values.
+        half: store float16: half the size, and enough for use, not for going on.
+    """
+    checkpoint = Checkpoint.of(model, labels, training=training, fit=fit)
+    if half:
+        tensors: dict[str, Tensor] = {k: v.half() for k, v in checkpoint.tensors.items()}
+        checkpoint = Checkpoint(checkpoint.config, labels, tensors, training=training, fit=fit)
+    atomically(path, checkpoint.save)

@@ -1,0 +1,58 @@
+"""One rank of a training, for `test_ranks`: torchrun rank.py FOLDER CASE."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from stripes import Stripes, stripes_data
+from trainings import PLUGIN, RECIPE, Silent
+
+from icstream.model import ConfigError
+from icstream.stages.train import Trained, TrainSettings, train
+from icstream.stages.train.ranks import Ranks, join_ranks
+
+
+def main(folder: Path, case: str) -> None:
+    torch.set_num_threads(1)
+    ranks = join_ranks((0,))
+    display = Silent(stop_at=3 if case == "norm-stop" and ranks.rank == 1 else None)
+    found: dict[str, Any] = {}
+    try:
+        result = once(ranks, folder, case, display)
+        if result.validation is not None:
+            found["validation"] = result.validation.values(result.labels)
+    except ConfigError as error:
+        found["error"] = str(error)
+    found["losses"] = display.losses
+    (folder / f"rank{ranks.rank}.json").write_text(json.dumps(found))
+
+
+def once(ranks: Ranks, folder: Path, case: str, display: Silent) -> Trained:
+    data = stripes_data(num_train=8)
+    settings: TrainSettings = replace(PLUGIN, use_batchnorm=False, batch_train=2, lr=1e-4)
+    if case == "double":
+        settings = replace(settings, batch_train=4)
+    elif case == "corrupted":
+        settings = replace(settings, allow_corrupted_train=1)
+        train_split = tuple(Stripes(i, corrupted=i in (2, 5)) for i in range(8))
+        data = replace(data, splits={**data.splits, "train": train_split})
+    elif case.startswith("norm"):
+        settings = replace(RECIPE, batch_train=2)
+    return train(
+        settings,
+        data,
+        folder,
+        ranks=ranks,
+        start=None,
+        resume=case == "norm-resume",
+        record={},
+        display=display,
+        should_stop=display.should_stop,
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,353 @@
+"""The training loop on small pictures: it learns, and going on changes no bit."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stripes import LABELS, Stripes, stripes_data
+from trainings import PLUGIN, RECIPE, Silent
+
+from icstream.model import Checkpoint, CheckpointError, ConfigError, Fit, Segmenter
+from icstream.stages.confusion import Confusion
+from icstream.stages.data import VOID, LabelledData, LabelledPicture, Sample
+from icstream.stages.train import (
+    PatienceSchedule,
+    PolySchedule,
+    Trained,
+    TrainSettings,
+    train,
+)
+from icstream.stages.train.ranks import Ranks
+
+ALONE = Ranks(0, 1, torch.device("cpu"))
+
+
+def run(
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    data: LabelledData | None = None,
+    start: Checkpoint | None = None,
+    resume: bool = False,
+    display: Silent | None = None,
+) -> Trained:
+    folder.mkdir(exist_ok=True)
+    display = display or Silent()
+    return train(
+        settings,
+        data or stripes_data(),
+        folder,
+        ranks=ALONE,
+        start=start,
+        resume=resume,
+        record={},
+        display=display,
+        should_stop=display.should_stop,
+    )
+
+
+def weights(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    checkpoint = Checkpoint.load(folder / f"{name}.safetensors")
+    return {key: checkpoint.tensors[key] for key in checkpoint.tensors}
+
+
+def equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_it_learns_and_the_file_that_it_writes_segments_as_it_validated(tmp_path: Path) -> None:
+    settings = replace(RECIPE, epochs=12, val_every=12)
+    result = run(settings, tmp_path)
+    assert result.finished
+    assert result.validation is not None
+    assert result.validation.confusion.miou() > 0.8
+    segmenter = Segmenter(Checkpoint.load(tmp_path / "best.safetensors"), runtime="torch")
+    confusion = Confusion(len(LABELS))
+    for sample in stripes_data().split("val"):
+        picture = sample.load()
+        confusion.add(segmenter(picture.rgb_HW3), picture.ids_HW)
+    assert np.abs(confusion.counts - result.validation.confusion.counts).sum() <= 20
+
+
+@pytest.mark.parametrize("settings", [RECIPE, PLUGIN], ids=["recipe", "plugin"])
+@pytest.mark.parametrize("stop_at", [1, 3, 5])
+def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
+    settings: TrainSettings, stop_at: int, tmp_path: Path
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run(settings, whole)
+    stopped = run(settings, parts, display=Silent(stop_at))
+    assert (stopped.steps, stopped.finished) == (stop_at, False)
+    # The number of loader processes may be another one.
+    assert run(replace(settings, workers_train=2), parts, resume=True).finished
+    for name in ("last", "best"):
+        assert equal(weights(whole, name), weights(parts, name))
+    lines = [
+        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in (whole, parts)
+    ]
+    for line in [*lines[0], *lines[1]]:
+        line.pop("seconds", None)
+    assert lines[0] == lines[1]
+
+
+def test_each_step_reports_its_losses_and_each_validation_its_scores(tmp_path: Path) -> None:
+    run(RECIPE, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if line["type"] == "train"]
+    assert [line["step"] for line in steps] == list(range(1, 10))
+    for line in steps:
+        parts = line["loss_sub124"] + 0.4 * line["loss_sub24"] + 0.16 * line["loss_sub4"]
+        assert line["loss"] == pytest.approx(parts, rel=1e-5)
+        assert 0 <= line["accuracy"] <= 1
+    validations = [line for line in lines if line["type"] == "val"]
+    assert [line["epoch"] for line in validations] == [1, 2, 3]
+    assert validations[-1]["iou"].keys() <= set(LABELS.names)
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_it_validates_and_saves_at_the_end_even_if_val_every_is_longer(tmp_path: Path) -> None:
+    display = Silent()
+    result = run(replace(RECIPE, epochs=1, val_every=7), tmp_path, display=display)
+    assert display.validations == [1]
+    assert result.validation is not None
+    assert (tmp_path / "last.safetensors").exists()
+    assert (tmp_path / "best.safetensors").exists()
+
+
+def test_validations_are_kept_on_request(tmp_path: Path) -> None:
+    run(replace(RECIPE, keep_every_validation=True), tmp_path)
+    kept = sorted(path.name for path in (tmp_path / "validations").iterdir())
+    assert kept == [f"{i:08d}.safetensors" for i in range(3)]
+    last = Checkpoint.load(tmp_path / "validations" / kept[-1])
+    assert equal({k: last.tensors[k] for k in last.tensors}, weights(tmp_path))
+
+
+def test_weights_say_how_pictures_are_to_be_shown(tmp_path: Path) -> None:
+    run(replace(PLUGIN, epochs=1), tmp_path / "plugin")
+    run(replace(RECIPE, epochs=1), tmp_path / "native")
+    run(replace(RECIPE, epochs=1, input_scale=2), tmp_path / "doubled")
+    fits = [
+        Checkpoint.load(tmp_path / name / "last.safetensors").fit
+        for name in ("plugin", "native", "doubled")
+    ]
+    # Stripes are 80 pixels high; up to sqrt(2) times that, twice the size is the nearer one.
+    assert fits == [Fit("stretch", (97, 129)), Fit(), Fit(double_below=113)]
+
+
+def test_neutral_pixels_do_not_train(tmp_path: Path) -> None:
+    """The plugin crashed on the first one."""
+
+    class Hidden(Stripes):
+        __slots__ = ()
+
+        def load(self) -> LabelledPicture:
+            picture = Stripes.load(self)
+            picture.ids_HW[40:] = VOID
+            return picture
+
+    class Wrong(Stripes):
+        __slots__ = ()
+
+        def load(self) -> LabelledPicture:
+            picture = Stripes.load(self)
+            picture.ids_HW[40:] = 2 - np.minimum(picture.ids_HW[40:], 2)
+            picture.ids_HW[40:] = VOID
+            return picture
+
+    settings = replace(PLUGIN, epochs=1)
+    for name, kind in (("hidden", Hidden), ("wrong", Wrong)):
+        splits: dict[str, tuple[Sample, ...]] = {
+            "train": tuple(kind(i) for i in range(4)),
+            "val": (kind(9),),
+        }
+        run(settings, tmp_path / name, data=LabelledData(name, "folder", LABELS, splits))
+    assert equal(weights(tmp_path / "hidden"), weights(tmp_path / "wrong"))
+
+
+def test_the_rate_drops_by_patience_and_adam_keeps_its_moments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[torch.optim.Optimizer] = []
+    create = torch.optim.Adam.__init__
+
+    def remember(self: torch.optim.Adam, *args: object, **options: object) -> None:
+        made.append(self)
+        create(self, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.optim.Adam, "__init__", remember)
+    # Validated after every step, and far too fast: it gets worse soon.
+    schedule = PatienceSchedule(patience=1, divisor=10.0)
+    settings = replace(PLUGIN, epochs=4, val_every=0.3, lr=0.1, schedule=schedule)
+    display = Silent()
+    run(settings, tmp_path, display=display)
+    assert len(made) == 1
+    assert display.rates[0] == 0.1
+    assert display.rates[-1] < 0.1
+    assert all(
+        after in (before, pytest.approx(before / 10))
+        for before, after in zip(display.rates, display.rates[1:], strict=False)
+    )
+
+
+def test_poly_warms_up_and_falls_to_almost_nothing(tmp_path: Path) -> None:
+    display = Silent()
+    run(replace(RECIPE, schedule=PolySchedule(warm_up_share=0.3)), tmp_path, display=display)
+    top = int(np.argmax(display.rates))
+    assert 0 < top < 4
+    assert display.rates[top] == pytest.approx(4e-3)
+    assert display.rates[-1] < 1e-3
+
+
+def corrupted_data(num_corrupted: int) -> LabelledData:
+    data = stripes_data()
+    train = tuple(Stripes(i, corrupted=i < num_corrupted) for i in range(12))
+    return replace(data, splits={**data.splits, "train": train})
+
+
+def test_corrupted_samples_within_the_budget_are_counted_once_each(tmp_path: Path) -> None:
+    settings = replace(PLUGIN, allow_corrupted_train=2, workers_train=2)
+    result = run(settings, tmp_path, data=corrupted_data(2))
+    assert result.failures == {f"stripes {i}": f"stripes {i}: cannot be read" for i in range(2)}
+    assert result.finished
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_one_corrupted_sample_too_many_ends_it_whatever_the_workers(
+    workers: int, tmp_path: Path
+) -> None:
+    settings = replace(PLUGIN, allow_corrupted_train=2, workers_train=workers)
+    with pytest.raises(ConfigError, match=r"3 corrupted training samples, allowed are 2: stripes"):
+        run(settings, tmp_path, data=corrupted_data(3))
+
+
+def test_annotations_broken_at_the_start_count_against_the_budget(tmp_path: Path) -> None:
+    data = replace(stripes_data(), corrupted=("a.json: not JSON",))
+    with pytest.raises(ConfigError, match=r"1 corrupted .* allowed are 0: a\.json: not JSON"):
+        run(PLUGIN, tmp_path, data=data)
+    assert run(replace(PLUGIN, allow_corrupted_train=1), tmp_path, data=data).finished
+
+
+def test_corrupted_validation_samples_have_a_budget_of_their_own(tmp_path: Path) -> None:
+    data = stripes_data()
+    val = (*data.splits["val"], Stripes(7, corrupted=True))
+    data = replace(data, splits={**data.splits, "val": val})
+    with pytest.raises(ConfigError, match="1 corrupted validation samples, allowed are 0"):
+        run(PLUGIN, tmp_path, data=data)
+    result = run(replace(PLUGIN, allow_corrupted_val=1), tmp_path, data=data)
+    assert result.validation is not None
+    assert result.validation.num_samples == 3
+
+
+def test_transfer_learning_takes_all_but_the_classifiers(tmp_path: Path) -> None:
+    run(replace(PLUGIN, epochs=1), tmp_path / "first")
+    start = Checkpoint.load(tmp_path / "first" / "last.safetensors")
+    still = replace(PLUGIN, epochs=1, lr=1e-12, seed=5)
+    run(still, tmp_path / "second", start=start)
+    before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
+    same = {name for name in before if torch.allclose(before[name], after[name], atol=1e-6)}
+    kernels = {name for name in before if name.endswith("conv.weight")}
+    assert kernels <= same
+    assert {n for n in before if "aux.weight" in n or n == "classifier.weight"} & same == set()
+
+
+def test_continue_training_takes_everything_and_wants_the_same_classes(tmp_path: Path) -> None:
+    run(replace(PLUGIN, epochs=1), tmp_path / "first")
+    start = Checkpoint.load(tmp_path / "first" / "last.safetensors")
+    still = replace(PLUGIN, epochs=1, lr=1e-12, seed=5, init="continue_training")
+    run(still, tmp_path / "second", start=start)
+    before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert all(
+        torch.allclose(before[name], after[name], atol=1e-6)
+        for name in before
+        if not name.endswith(("running_mean", "running_var"))
+    )
+    others = replace(stripes_data(), labels=replace(LABELS, names=("a", "b", "c")))
+    with pytest.raises(CheckpointError, match="the same classes: the weights have dark, red"):
+        run(still, tmp_path / "third", start=start, data=others)
+
+
+@pytest.mark.parametrize("init", ["transfer_learning", "continue_training"])
+def test_weights_of_another_shape_are_refused(init: str, tmp_path: Path) -> None:
+    run(replace(PLUGIN, epochs=1), tmp_path / "first")
+    start = Checkpoint.load(tmp_path / "first" / "last.safetensors")
+    wider = replace(PLUGIN, width=1 / 4, init=init)  # type: ignore[arg-type]
+    with pytest.raises(CheckpointError, match=r"another shape: .* the network needs"):
+        run(wider, tmp_path / "second", start=start)
+
+
+def test_weights_with_batch_norm_do_not_continue_without(tmp_path: Path) -> None:
+    run(replace(PLUGIN, epochs=1), tmp_path / "first")
+    start = Checkpoint.load(tmp_path / "first" / "last.safetensors")
+    without = replace(PLUGIN, use_batchnorm=False, init="continue_training")
+    with pytest.raises(CheckpointError, match="what the network lacks"):
+        run(without, tmp_path / "second", start=start)
+
+
+def change(name: str) -> Callable[[TrainSettings], TrainSettings]:
+    values: dict[str, object] = {"lr": 0.1, "seed": 7, "epochs": 5}
+    return lambda settings: replace(settings, **{name: values[name]})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["lr", "seed", "epochs"])
+def test_going_on_with_other_settings_is_refused(name: str, tmp_path: Path) -> None:
+    run(RECIPE, tmp_path, display=Silent(2))
+    with pytest.raises(ConfigError, match="was begun with other settings"):
+        run(change(name)(RECIPE), tmp_path, resume=True)
+
+
+def test_going_on_with_other_data_is_refused(tmp_path: Path) -> None:
+    run(RECIPE, tmp_path, display=Silent(2))
+    with pytest.raises(ConfigError, match="was begun with other data"):
+        run(RECIPE, tmp_path, data=stripes_data(num_train=11), resume=True)
+
+
+def test_going_on_with_other_threads_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    threads = torch.get_num_threads()
+    run(RECIPE, tmp_path, display=Silent(2))
+    try:
+        torch.set_num_threads(threads + 1)
+        run(RECIPE, tmp_path, resume=True)
+    finally:
+        torch.set_num_threads(threads)
+    assert f"was begun with threads {threads}, goes on with {threads + 1}" in caplog.text
+
+
+def test_a_state_that_is_damaged_or_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing to resume"):
+        run(RECIPE, tmp_path, resume=True)
+    (tmp_path / "state.pt").write_bytes(b"no state")
+    with pytest.raises(ConfigError, match=r"state\.pt: cannot be read"):
+        run(RECIPE, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision_learns_too(precision: str, tmp_path: Path) -> None:
+    display = Silent()
+    settings = replace(RECIPE, precision=precision, epochs=4)  # type: ignore[arg-type]
+    assert run(settings, tmp_path, display=display).finished
+    assert np.mean(display.losses[-3:]) < 0.8 * np.mean(display.losses[:3])
+
+
+@pytest.mark.gpu
+def test_it_trains_on_cuda(tmp_path: Path) -> None:
+    cuda = Ranks(0, 1, torch.device("cuda", 0))
+    silent = Silent()
+    result = train(
+        replace(RECIPE, precision="bf16"),
+        stripes_data(),
+        tmp_path,
+        ranks=cuda,
+        start=None,
+        resume=False,
+        record={},
+        display=silent,
+        should_stop=silent.should_stop,
+    )
+    assert result.finished

@@ -1,0 +1,46 @@
+"""Labelled pictures that tests make themselves: stripes whose classes differ in colour."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from icstream.model import LabelSet
+from icstream.stages.data import VOID, LabelledData, LabelledPicture, SampleError
+
+LABELS = LabelSet.from_values(
+    [("dark", (20, 20, 20)), ("red", (200, 40, 40)), ("green", (40, 200, 40))]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stripes:
+    """One picture; the number decides what is in it."""
+
+    number: int
+    size: tuple[int, int] = (80, 100)
+    corrupted: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"stripes {self.number}"
+
+    def load(self) -> LabelledPicture:
+        if self.corrupted:
+            raise SampleError(f"{self.name}: cannot be read")
+        rng = np.random.default_rng(self.number)
+        ids = np.zeros(self.size, np.uint8)
+        for _ in range(4):
+            start, width = rng.integers(0, self.size[1]), rng.integers(8, 30)
+            ids[:, start : start + width] = rng.integers(0, len(LABELS))
+        colours = np.array(LABELS.colours)[ids]
+        picture = np.clip(colours + rng.integers(-20, 21, (*self.size, 3)), 0, 255)
+        ids[:2] = VOID
+        return LabelledPicture(picture.astype(np.uint8), ids)
+
+
+def stripes_data(num_train: int = 12, num_val: int = 3) -> LabelledData:
+    splits = {
+        "train": tuple(Stripes(i) for i in range(num_train)),
+        "val": tuple(Stripes(1000 + i) for i in range(num_val)),
+    }
+    return LabelledData("stripes", "folder", LABELS, splits)
