@@ -74,7 +74,11 @@ def train(
         "corrupted": result.failures,
     }
     if not quiet:
-        print(f"{result.steps} of {result.num_steps} steps; weights in {out}", file=sys.stderr)
+        done = f"{result.steps} of {result.num_steps} steps"
+        if result.finished:
+            print(f"{done}; weights in {out}", file=sys.stderr)
+        else:
+            print(f"stopped after {done}; go on with --resume", file=sys.stderr)
     hand_on(values, json_file)
     if not result.finished:
         return stop.exit_code()

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from clips import make_clip
 
-from icstream.model import Checkpoint
+from icstream.model import CAMVID
+from icstream.stages.data import open_data
+from icstream.stages.streets import Street
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -30,13 +33,17 @@ def test_segment_recording_prints_a_line_per_frame(tmp_path: Path) -> None:
     assert all(line.endswith("%") for line in lines)
 
 
-def test_train_streets_writes_a_checkpoint(tmp_path: Path) -> None:
-    file = tmp_path / "w.safetensors"
-    output = run("train_streets.py", file, "--max-steps", 2, "--width", 0.0625)
-    assert "mIoU" in output
-    checkpoint = Checkpoint.load(file)
-    assert checkpoint.training["steps"] == 2
-    assert checkpoint.config.width == 0.0625
+def test_rendered_streets_are_data_that_training_reads(tmp_path: Path) -> None:
+    run("render_streets.py", tmp_path / "streets", "--train", 3, "--val", 2)
+    data = open_data(tmp_path / "streets")
+    assert data.labels == CAMVID
+    assert {split: len(samples) for split, samples in data.splits.items()} >= {"train": 3, "val": 2}
+    truth = Street(10_001, size=(360, 480)).render(
+        float(np.random.default_rng(10_001).uniform(0, 60))
+    )
+    picture = data.split("val")[1].load()
+    assert (picture.rgb_HW3 == truth[0]).all()
+    assert (picture.ids_HW == truth[1]).all()
 
 
 @pytest.fixture(scope="module")
@@ -86,5 +93,5 @@ def test_a_source_of_another_package_is_found_by_its_name(site: Path, tmp_path: 
 
 
 def test_every_example_is_tested() -> None:
-    tested = {"segment_recording.py", "train_streets.py"}
+    tested = {"render_streets.py", "segment_recording.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
