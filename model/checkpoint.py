@@ -4,7 +4,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -164,6 +164,11 @@ class Checkpoint:
             raise
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise CheckpointError(f"{path}: damaged header: {error!r}") from error
+
+    def half(self) -> Self:
+        """Gives the same with weights in float16: half the size, precise enough for inference."""
+        tensors = {name: self.tensors[name].half() for name in self.tensors}
+        return replace(self, tensors=tensors)
 
     def digest(self) -> str:
         """Gives the SHA-256 of all that decides the masks, in hexadecimal."""

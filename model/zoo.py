@@ -8,6 +8,8 @@ from icstream.model.cache import cache_dir, keep
 from icstream.model.checkpoint import Checkpoint, random_checkpoint
 from icstream.model.errors import CheckpointError
 
+DEFAULT = "camvid"
+"""What is taken where no weights are named."""
 RANDOM = "random"
 _RANDOM_FILE = "random-0.safetensors"
 
@@ -15,7 +17,8 @@ _RANDOM_FILE = "random-0.safetensors"
 def weight_names() -> list[str]:
     """Gives the names that `load_weights` knows besides file paths."""
     shipped = files("icstream.model") / "weights"
-    names = [Path(entry.name).stem for entry in shipped.iterdir()] if shipped.is_dir() else []
+    files_there = list(shipped.iterdir()) if shipped.is_dir() else []
+    names = [Path(f.name).stem for f in files_there if f.name.endswith(".safetensors")]
     return [*sorted(names), RANDOM]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from icstream.model import ConfigError, Fit, Segmenter, load_weights
 from icstream.model.runtimes import Precision, RuntimeName
+from icstream.model.zoo import DEFAULT
 from icstream.pipeline.chain import Chain, build_stages
 from icstream.stages import Books, ClassIds, Frame
 from icstream.stages.decode import open_source
@@ -41,7 +42,7 @@ class Segmented:
 def segment(
     source: str | Path,
     *,
-    weights: str | Segmenter,
+    weights: str | Segmenter = DEFAULT,
     runtime: RuntimeName = "auto",
     device: str = "auto",
     precision: Precision = "auto",

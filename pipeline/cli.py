@@ -207,8 +207,9 @@ def demo(
 def bench(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A video file.")],
     weights: Annotated[
-        str, typer.Option(metavar="FILE|NAME", help="Checkpoint, a shipped name, or random.")
-    ] = "random",
+        str | None,
+        typer.Option(metavar="FILE|NAME", help="Checkpoint, a shipped name, or random."),
+    ] = None,
     precision: Annotated[
         str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16.")
     ] = None,

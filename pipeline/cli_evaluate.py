@@ -74,8 +74,9 @@ def evaluate(
 ) -> int:
     """Compare masks with the labels of pictures: mIoU, IoU per class, confusion matrix."""
     log_to_stderr(quiet=False)
-    if weights is None:
-        raise ConfigError("no weights given: name a checkpoint file with --weights FILE")
+    from icstream.model.zoo import DEFAULT
+
+    weights = weights or DEFAULT
     if write_agreement and not Path(weights).is_file():
         raise ConfigError(f"--write-agreement needs a weights file of your own, got {weights}")
     _check_output(out, overwrite=overwrite)

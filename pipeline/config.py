@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from icstream.model import ConfigError, Fit
+from icstream.model.zoo import DEFAULT
 from icstream.pipeline.settings import Settings, assign, check, put, read_settings
 
 
@@ -50,7 +51,7 @@ class FitSettings(Settings):
 class ModelSettings(Settings):
     """Which network, and what runs it."""
 
-    weights: str | None = None
+    weights: str = DEFAULT
     """A checkpoint file, the name of shipped weights, or "random"."""
     runtime: Literal["auto", "openvino", "torch"] = "auto"
     """auto: OpenVINO on a CPU, PyTorch on a GPU."""

@@ -3,11 +3,10 @@
 import os
 from dataclasses import dataclass
 
-from icstream.model import ConfigError, Fit, LabelSet, load_weights
+from icstream.model import Fit, LabelSet, load_weights
 from icstream.model.labels import Colour
 from icstream.model.runtimes import Choice, choose
 from icstream.model.segmenter import mean_colour
-from icstream.model.zoo import RANDOM, weight_names
 from icstream.pipeline.config import RunConfig
 
 
@@ -31,16 +30,9 @@ def plan_inference(config: RunConfig) -> Inference:
     """Settles what the configuration leaves open.
 
     Raises:
-        ConfigError: no weights named, or something that is not to be had.
+        ConfigError: something that is not to be had.
     """
     settings = config.model
-    if settings.weights is None:
-        shipped = [name for name in weight_names() if name != RANDOM]
-        raise ConfigError(
-            "no weights given: name a checkpoint file with --weights FILE, or try the machinery"
-            f" with --weights {RANDOM} (untrained; its masks mean nothing)"
-            + (f"; shipped for demonstration: {', '.join(shipped)}" if shipped else "")
-        )
     checkpoint = load_weights(settings.weights)
     choice = choose(
         checkpoint,

@@ -359,7 +359,6 @@ class _Trainer:
                 self._data.labels,
                 fit=self._fit,
                 training=training,
-                half=False,
             )
 
     def result(self) -> Trained:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from icstream.model import Checkpoint, CheckpointError, Fit, ICNet, ICNetConfig, LabelSet
 from icstream.model.icnet import initialise
@@ -108,7 +107,7 @@ class WeightAverage:
 
 
 def save_weights(
-    path: Path, model: ICNet, labels: LabelSet, *, fit: Fit, training: dict[str, Any], half: bool
+    path: Path, model: ICNet, labels: LabelSet, *, fit: Fit, training: dict[str, Any]
 ) -> None:
     """Writes a checkpoint file; a reader sees the old one or the new one.
 
@@ -118,10 +117,5 @@ def save_weights(
         labels: its classes.
         fit: how pictures are to be shown to it.
         training: for the header, as JSON values.
-        half: store float16: half the size, and enough for use, not for going on.
     """
-    checkpoint = Checkpoint.of(model, labels, training=training, fit=fit)
-    if half:
-        tensors: dict[str, Tensor] = {k: v.half() for k, v in checkpoint.tensors.items()}
-        checkpoint = Checkpoint(checkpoint.config, labels, tensors, training=training, fit=fit)
-    atomically(path, checkpoint.save)
+    atomically(path, Checkpoint.of(model, labels, training=training, fit=fit).save)

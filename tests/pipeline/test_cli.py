@@ -157,7 +157,6 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
     ("arguments", "words"),
     [
         (["run", "none.mp4", *STREETS, "-o", "{out}"], "none.mp4: no such file"),
-        (["run", "{clip}", "-o", "{out}"], "no weights given.*--weights random"),
         (["run", "{clip}", "--weights", "street", "-o", "{out}"], "did you mean streets"),
         (["run", "{clip}", "--weigths", "random", "-o", "{out}"], "No such option.*--weights"),
         (["run", "{clip}", *STREETS], "Missing option.*--out"),

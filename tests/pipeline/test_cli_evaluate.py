@@ -115,7 +115,6 @@ def test_a_measured_agreement_stays_in_the_weights_file(folder: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["{folder}"], "no weights given"),
         (["nowhere", *STREETS], "nowhere: no such folder"),
         (["{folder}", *STREETS, "--split", "test"], "no samples in the split 'test'"),
         (["{folder}", *STREETS, "--format", "cityscapes"], "cityscapes|leftImg8bit"),

@@ -19,7 +19,7 @@ def test_options_win_over_set_over_yaml_over_defaults(tmp_path: Path) -> None:
     )
     assert (config.model.threads, config.model.precision, config.model.device) == (5, "bf16", "cpu")
     assert config.model.runtime == "auto"
-    assert config.model.weights is None
+    assert config.model.weights == "camvid"
 
 
 def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:

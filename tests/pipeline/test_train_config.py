@@ -451,7 +451,8 @@ def test_assignments_win_over_the_file(load: Loader) -> None:
 
 
 def test_every_ready_made_training_is_valid() -> None:
-    assert preset_names("train") == ["train_camvid", "train_cityscapes", "train_plugin"]
+    names = ["train_camvid", "train_cityscapes", "train_plugin", "train_streets"]
+    assert preset_names("train") == names
     for name in preset_names("train"):
         settings = load_train_config(name).settings()
         assert [side % 32 for side in settings.input_size] == [1, 1]
