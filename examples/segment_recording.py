@@ -11,7 +11,7 @@ from icstream.pipeline import segment
 
 def main() -> None:
     """Segments the file named on the command line."""
-    segmenter = Segmenter(load_weights("streets"))
+    segmenter = Segmenter(load_weights("camvid"))
     road = segmenter.labels.names.index("Road")
     for result in segment(sys.argv[1], weights=segmenter):
         share = (result.class_ids == road).mean()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from icstream.model import ConfigError, Fit
+from icstream.model import ConfigError, Fit, prepare
 from icstream.model.geometry import network_side
 
 
@@ -85,3 +85,20 @@ def test_bad_fits_say_what_is_wrong(mode: str, size: tuple[int, int] | None, wor
 def test_only_native_doubles() -> None:
     with pytest.raises(ConfigError, match="takes no double_below"):
         Fit("stretch", (512, 512), double_below=480)
+
+
+@pytest.mark.parametrize("size", [(70, 90), (64, 64), (200, 300)])
+def test_pictures_are_resized_bilinearly_both_ways(size: tuple[int, int]) -> None:
+    source = np.random.default_rng(0).integers(0, 256, (100, 140, 3), np.uint8)
+    fit = Fit("stretch", size)
+    made = prepare(source, fit.geometry((100, 140)), (124, 117, 104))[: size[0], : size[1]]
+    expected = source.astype(float)
+    for axis, side in enumerate(size):
+        length = source.shape[axis]
+        places = np.clip((np.arange(side) + 0.5) * length / side - 0.5, 0, length - 1)
+        expected = np.apply_along_axis(
+            lambda line: np.interp(places, np.arange(length), line),  # noqa: B023
+            axis,
+            expected,
+        )
+    assert np.abs(made - expected).max() <= 1.5

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ import torch
 from stripes import LABELS, Stripes, stripes_data
 from trainings import PLUGIN, RECIPE, Silent
 
-from icstream.model import Checkpoint, CheckpointError, ConfigError, Fit, Segmenter
+from icstream.model import Checkpoint, CheckpointError, ConfigError, Fit, ICNet, Segmenter
+from icstream.model.icnet import Features
 from icstream.stages.confusion import Confusion
 from icstream.stages.data import VOID, LabelledData, LabelledPicture, Sample
 from icstream.stages.train import (
@@ -140,33 +141,39 @@ def test_weights_say_how_pictures_are_to_be_shown(tmp_path: Path) -> None:
 
 
 def test_neutral_pixels_do_not_train(tmp_path: Path) -> None:
-    """The plugin crashed on the first one."""
+    """Half of the pixels are void; what the picture shows there must reach no classifier."""
+    data = stripes_data()
+    splits: dict[str, tuple[Sample, ...]] = {
+        split: tuple(Halved(sample) for sample in samples) for split, samples in data.splits.items()
+    }
+    result = run(replace(PLUGIN, epochs=1), tmp_path, data=replace(data, splits=splits))
+    assert result.validation is not None
+    # 3 pictures of 80x100: two rows are void in all of them, and here the right half too.
+    assert result.validation.confusion.counts.sum() == 3 * 78 * 50
+    nothing = {split: tuple(Halved(s, whole=True) for s in data.splits[split]) for split in splits}
+    still = replace(PLUGIN, epochs=1, use_batchnorm=False)
+    for name, lr in (("slow", 1e-12), ("fast", 1e-2)):
+        settings = replace(still, lr=lr)
+        run(settings, tmp_path / name, data=replace(data, splits={**data.splits, **nothing}))
+    slow, fast = weights(tmp_path / "slow"), weights(tmp_path / "fast")
+    assert all(torch.allclose(slow[name], fast[name], atol=1e-6) for name in slow)
 
-    class Hidden(Stripes):
-        __slots__ = ()
 
-        def load(self) -> LabelledPicture:
-            picture = Stripes.load(self)
-            picture.ids_HW[40:] = VOID
-            return picture
+@dataclass(frozen=True, slots=True)
+class Halved:
+    """A sample with void in its right half, or everywhere."""
 
-    class Wrong(Stripes):
-        __slots__ = ()
+    sample: Sample
+    whole: bool = False
 
-        def load(self) -> LabelledPicture:
-            picture = Stripes.load(self)
-            picture.ids_HW[40:] = 2 - np.minimum(picture.ids_HW[40:], 2)
-            picture.ids_HW[40:] = VOID
-            return picture
+    @property
+    def name(self) -> str:
+        return self.sample.name
 
-    settings = replace(PLUGIN, epochs=1)
-    for name, kind in (("hidden", Hidden), ("wrong", Wrong)):
-        splits: dict[str, tuple[Sample, ...]] = {
-            "train": tuple(kind(i) for i in range(4)),
-            "val": (kind(9),),
-        }
-        run(settings, tmp_path / name, data=LabelledData(name, "folder", LABELS, splits))
-    assert equal(weights(tmp_path / "hidden"), weights(tmp_path / "wrong"))
+    def load(self) -> LabelledPicture:
+        picture = self.sample.load()
+        picture.ids_HW[:, 0 if self.whole else picture.ids_HW.shape[1] // 2 :] = VOID
+        return picture
 
 
 def test_the_rate_drops_by_patience_and_adam_keeps_its_moments(
@@ -192,6 +199,29 @@ def test_the_rate_drops_by_patience_and_adam_keeps_its_moments(
         after in (before, pytest.approx(before / 10))
         for before, after in zip(display.rates, display.rates[1:], strict=False)
     )
+
+
+def test_the_seed_decides_and_nothing_else(tmp_path: Path) -> None:
+    for name, seed in (("one", 1), ("same", 1), ("other", 2)):
+        torch.manual_seed(len(name))  # the process's own random state is of no consequence
+        np.random.seed(len(name))
+        run(replace(RECIPE, epochs=1, seed=seed), tmp_path / name)
+    assert equal(weights(tmp_path / "one"), weights(tmp_path / "same"))
+    assert not equal(weights(tmp_path / "one"), weights(tmp_path / "other"))
+
+
+def test_validation_keeps_no_gradients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[bool, bool]] = []
+    features = ICNet.features
+
+    def watch(self: ICNet, x_NCHW: torch.Tensor) -> Features:
+        found = features(self, x_NCHW)
+        seen.append((self.training, found.fused12_NCHW.requires_grad))
+        return found
+
+    monkeypatch.setattr(ICNet, "features", watch)
+    run(replace(PLUGIN, epochs=1), tmp_path)
+    assert set(seen) == {(True, True), (False, False)}
 
 
 def test_poly_warms_up_and_falls_to_almost_nothing(tmp_path: Path) -> None:
