@@ -44,14 +44,17 @@ def class_ids(values_Khw: NDArray[np.float32], rows: Axis, columns: Axis) -> NDA
 
     Cells with one clear winner are filled; in the others only classes that can win are computed.
     """
-    values_hwK = np.ascontiguousarray(np.moveaxis(values_Khw, 0, -1), np.float32)
-    num_rows, num_columns, _ = values_hwK.shape
+    values_Khw = np.ascontiguousarray(values_Khw, np.float32)
+    _, height, width = values_Khw.shape
+    lead = _SAFE_LEAD * max(values_Khw.max(), -values_Khw.min())
+    winners_hw, leads_hw = _nodes(values_Khw)
     ids = np.empty((len(rows.nodes), len(columns.nodes)), np.uint8)
-    lead = _SAFE_LEAD * np.abs(values_hwK).max()
     _fill(
-        values_hwK,
-        np.searchsorted(rows.nodes, np.arange(num_rows)),
-        np.searchsorted(columns.nodes, np.arange(num_columns)),
+        values_Khw,
+        winners_hw,
+        leads_hw > np.float32(lead),
+        np.searchsorted(rows.nodes, np.arange(height)),
+        np.searchsorted(columns.nodes, np.arange(width)),
         rows.fractions,
         columns.fractions,
         np.float32(lead),
@@ -61,8 +64,33 @@ def class_ids(values_Khw: NDArray[np.float32], rows: Axis, columns: Axis) -> NDA
 
 
 @compiled
+def _nodes(values: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Gives at each node the best class and by how much it leads the second best."""
+    num_classes, height, width = values.shape
+    winners = np.zeros((height, width), np.uint8)
+    leads = np.empty((height, width), np.float32)
+    best, second = np.empty(width, np.float32), np.empty(width, np.float32)
+    for i in range(height):
+        best[:] = values[0, i]
+        second[:] = -np.inf
+        for k in range(1, num_classes):
+            for j in range(width):
+                value = values[k, i, j]
+                if value > best[j]:
+                    second[j], best[j] = best[j], value
+                    winners[i, j] = k
+                elif value > second[j]:
+                    second[j] = value
+        for j in range(width):
+            leads[i, j] = best[j] - second[j]
+    return winners, leads
+
+
+@compiled
 def _fill(
     values: NDArray[np.float32],
+    winners: NDArray[np.uint8],
+    clear: NDArray[np.bool_],
     row_starts: NDArray[np.int64],
     column_starts: NDArray[np.int64],
     fy: NDArray[np.float32],
@@ -71,42 +99,83 @@ def _fill(
     ids: NDArray[np.uint8],
 ) -> None:
     """Writes the ids cell by cell; cell (i, j) holds pixel rows row_starts[i:i+2], and so on."""
-    num_rows, num_columns, num_classes = values.shape
-    one = np.float32(1)
-    candidates = np.empty(num_classes, np.int64)
+    num_classes, num_rows, num_columns = values.shape
+    candidates = np.empty(num_classes, np.uint8)
+    corners = np.empty((4, num_classes), np.float32)
+    widest = np.diff(column_starts).max()
+    tops = np.empty((num_classes, widest), np.float32)
+    bottoms = np.empty((num_classes, widest), np.float32)
+    best, winner = np.empty(widest, np.float32), np.empty(widest, np.uint8)
     for i in range(num_rows - 1):
+        y0, y1 = row_starts[i], row_starts[i + 1]
         for j in range(num_columns - 1):
-            a, b = values[i, j], values[i, j + 1]
-            c, d = values[i + 1, j], values[i + 1, j + 1]
-            # The class with the best worst corner is the one most likely to rule the cell.
-            ruler, ruler_worst = 0, min(a[0], b[0], c[0], d[0])
-            for k in range(1, num_classes):
-                worst = min(a[k], b[k], c[k], d[k])
-                if worst > ruler_worst:
-                    ruler, ruler_worst = k, worst
-            count = 0
-            for k in range(num_classes):
-                beaten = (
-                    a[ruler] - a[k] > lead
-                    and b[ruler] - b[k] > lead
-                    and c[ruler] - c[k] > lead
-                    and d[ruler] - d[k] > lead
-                )
-                if not beaten:
-                    candidates[count] = k
-                    count += 1
-            for y in range(row_starts[i], row_starts[i + 1]):
-                for x in range(column_starts[j], column_starts[j + 1]):
-                    if count == 1:
-                        ids[y, x] = ruler
-                        continue
-                    gx, gy = one - fx[x], one - fy[y]
-                    best, winner = np.float32(-np.inf), 0
-                    for n in range(count):
-                        k = candidates[n]
-                        top = a[k] * gx + b[k] * fx[x]
-                        bottom = c[k] * gx + d[k] * fx[x]
-                        value = top * gy + bottom * fy[y]
-                        if value > best:
-                            best, winner = value, k
-                    ids[y, x] = winner
+            x0, x1 = column_starts[j], column_starts[j + 1]
+            first = winners[i, j]
+            if (
+                first == winners[i, j + 1] == winners[i + 1, j] == winners[i + 1, j + 1]
+                and clear[i, j]
+                and clear[i, j + 1]
+                and clear[i + 1, j]
+                and clear[i + 1, j + 1]
+            ):
+                ids[y0:y1, x0:x1] = first
+                continue
+            count = _candidates(values, i, j, lead, candidates, corners)
+            for n in range(count):
+                a, b = corners[0, n], corners[1, n]
+                c, d = corners[2, n], corners[3, n]
+                for x in range(x1 - x0):
+                    f = fx[x0 + x]
+                    g = np.float32(1) - f
+                    tops[n, x] = a * g + b * f
+                    bottoms[n, x] = c * g + d * f
+            for y in range(y0, y1):
+                f = fy[y]
+                g = np.float32(1) - f
+                for x in range(x1 - x0):
+                    best[x] = tops[0, x] * g + bottoms[0, x] * f
+                    winner[x] = candidates[0]
+                for n in range(1, count):
+                    k = candidates[n]
+                    for x in range(x1 - x0):
+                        value = tops[n, x] * g + bottoms[n, x] * f
+                        if value > best[x]:
+                            best[x] = value
+                            winner[x] = k
+                for x in range(x1 - x0):
+                    ids[y, x0 + x] = winner[x]
+
+
+@compiled
+def _candidates(
+    values: NDArray[np.float32],
+    i: int,
+    j: int,
+    lead: np.float32,
+    candidates: NDArray[np.uint8],
+    corners: NDArray[np.float32],
+) -> int:
+    """Notes the classes that may win somewhere in a cell, by rising id; gives how many."""
+    ruler, ruler_worst = 0, np.float32(-np.inf)
+    for k in range(len(values)):
+        # The class with the best worst corner is the one most likely to rule the cell.
+        worst = min(values[k, i, j], values[k, i, j + 1])
+        worst = min(worst, values[k, i + 1, j], values[k, i + 1, j + 1])
+        if worst > ruler_worst:
+            ruler, ruler_worst = k, worst
+    count = 0
+    for k in range(len(values)):
+        a, b = values[k, i, j], values[k, i, j + 1]
+        c, d = values[k, i + 1, j], values[k, i + 1, j + 1]
+        beaten = (
+            values[ruler, i, j] - a > lead
+            and values[ruler, i, j + 1] - b > lead
+            and values[ruler, i + 1, j] - c > lead
+            and values[ruler, i + 1, j + 1] - d > lead
+        )
+        if not beaten:
+            candidates[count] = k
+            corners[0, count], corners[1, count] = a, b
+            corners[2, count], corners[3, count] = c, d
+            count += 1
+    return count
