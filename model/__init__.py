@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from icstream.model.errors import (
     CheckpointError,
     ConfigError,
+    ConversionError,
     IcstreamError,
     SourceError,
     StageError,
@@ -21,6 +22,7 @@ from icstream.model.scores import Scores
 
 if TYPE_CHECKING:
     from icstream.model.checkpoint import Agreement, Checkpoint, Preprocessing, random_checkpoint
+    from icstream.model.foreign import Converted, convert
     from icstream.model.icnet import ICNet
     from icstream.model.icnet_config import ICNetConfig
     from icstream.model.segmenter import Segmenter
@@ -34,6 +36,8 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "ConfigError",
+    "ConversionError",
+    "Converted",
     "Fit",
     "Geometry",
     "ICNet",
@@ -45,6 +49,7 @@ __all__ = [
     "Segmenter",
     "SourceError",
     "StageError",
+    "convert",
     "load_weights",
     "prepare",
     "random_checkpoint",
@@ -54,10 +59,12 @@ __all__ = [
 _WITH_TORCH = {
     "Agreement": "checkpoint",
     "Checkpoint": "checkpoint",
+    "Converted": "foreign",
     "ICNet": "icnet",
     "ICNetConfig": "icnet_config",
     "Preprocessing": "checkpoint",
     "Segmenter": "segmenter",
+    "convert": "foreign",
     "load_weights": "zoo",
     "random_checkpoint": "checkpoint",
     "weight_names": "zoo",

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
@@ -205,19 +205,10 @@ class Checkpoint:
 
     def problems(self) -> list[str]:
         """Compares the tensors with what the network needs; gives a clause for each fault."""
-        import torch
-
-        from icstream.model.icnet import ICNet
-
-        with torch.device("meta"):
-            needed = {
-                name: tuple(tensor.shape)
-                for name, tensor in ICNet(self.config).state_dict().items()
-                if _is_weight(name)
-            }
+        needed = needed_shapes(self.config)
         got = {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
         wrong = [
-            f"{name} is {_shape(got[name])} where the network has {_shape(needed[name])}"
+            f"{name} is {shape_text(got[name])} where the network has {shape_text(needed[name])}"
             for name in needed
             if name in got and got[name] != needed[name]
         ]
@@ -236,6 +227,17 @@ class Checkpoint:
         # The step counters that Checkpoint leaves out are the only names that may be absent.
         model.load_state_dict({k: v.float() for k, v in self.tensors.items()}, strict=False)
         return model.eval()
+
+
+def needed_shapes(config: ICNetConfig) -> dict[str, tuple[int, ...]]:
+    """Gives the shape of every tensor that a checkpoint of such a network holds, by name."""
+    import torch
+
+    from icstream.model.icnet import ICNet
+
+    with torch.device("meta"):
+        state = ICNet(config).state_dict()
+    return {name: tuple(tensor.shape) for name, tensor in state.items() if _is_weight(name)}
 
 
 def random_checkpoint(seed: int = 0) -> Checkpoint:
@@ -263,7 +265,8 @@ def _is_weight(name: str) -> bool:
     return not name.endswith("num_batches_tracked")
 
 
-def _shape(shape: tuple[int, ...]) -> str:
+def shape_text(shape: Sequence[int]) -> str:
+    """Gives a shape for people."""
     return "x".join(map(str, shape)) or "a scalar"
 
 

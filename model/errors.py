@@ -3,11 +3,14 @@
     IcstreamError
     ├── ConfigError        the caller's mistake; also a ValueError. Exit code 2
     │   └── CheckpointError    a weights file that cannot be used as asked
+    │       └── ConversionError    foreign weights that do not fill the network
     ├── SourceError        the input is gone, or cannot be opened
     └── StageError         this frame only; it is counted and the stream goes on
 
 Anything else that is raised is a fault of icstream itself and ends the process.
 """
+
+from typing import Any
 
 
 class IcstreamError(Exception):
@@ -20,6 +23,18 @@ class ConfigError(IcstreamError, ValueError):
 
 class CheckpointError(ConfigError):
     """A weights file that is damaged, of another kind, or does not fit the network."""
+
+
+class ConversionError(CheckpointError):
+    """Foreign weights that do not fill the network, or not with usable numbers.
+
+    Attributes:
+        report: what was found and what was not, as plain JSON values.
+    """
+
+    def __init__(self, text: str, report: dict[str, Any]) -> None:
+        super().__init__(text)
+        self.report = report
 
 
 class SourceError(IcstreamError):

@@ -1,6 +1,6 @@
 """Label sets: the names and colours of the classes that a network tells apart."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
@@ -59,6 +59,16 @@ class LabelSet:
         table = np.zeros((256, 3), np.uint8)
         table[: len(self)] = self.colours
         return table
+
+
+def unlabelled_name(names: Collection[str]) -> str:
+    """Gives a name, not among `names`, for pixels that no object covers."""
+    name = "background"
+    for other in ("unlabelled", *(f"unlabelled {n}" for n in range(2, len(names) + 3))):
+        if name not in names:
+            break
+        name = other
+    return name
 
 
 CITYSCAPES = LabelSet.from_values(

@@ -102,10 +102,11 @@ def _cross_entropy(logits_NKhw: Tensor, ids_Nhw: Tensor, void: int) -> Tensor:
     return losses_P.reshape(ids_Nhw.shape)
 
 
-def log_class_weights(pixels_K: Tensor) -> Tensor:
-    """Gives 1 / ln(1.1 + share) for each class, from its number of pixels; rare classes count more.
+def log_class_weights(pixels_K: Tensor, offset: float) -> Tensor:
+    """Gives 1 / ln(offset + share) for each class, from its number of pixels.
 
-    After ENet (Paszke and others 2016, section 5.1), with 1.1 for its 1.02.
+    Rare classes count more, the more so the nearer the offset is to 1. After ENet (Paszke and
+    others 2016, section 5.1), which has 1.02.
     """
     share_K = pixels_K.double() / pixels_K.sum().clamp(min=1)
-    return (1 / torch.log(1.1 + share_K)).float()
+    return (1 / torch.log(offset + share_K)).float()

@@ -12,7 +12,9 @@ import typer
 from typer.exceptions import TyperException
 
 from icstream.model.errors import IcstreamError
+from icstream.pipeline.cli_annotate import annotate
 from icstream.pipeline.cli_common import StopSignals, hand_on, log_to_stderr
+from icstream.pipeline.cli_convert import convert
 from icstream.pipeline.cli_data import data_app
 from icstream.pipeline.cli_evaluate import evaluate
 from icstream.pipeline.cli_train import train
@@ -271,6 +273,8 @@ app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 app.command()(train)
 app.command()(evaluate)
+app.command()(annotate)
+app.command()(convert)
 
 
 @config_app.callback()

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from icstream.model.errors import ConfigError
 
-Kind = Literal["run", "train"]
+Kind = Literal["run", "train", "annotate"]
 """The command that a configuration is for."""
-_PREFIXES: Mapping[Kind, str] = {"train": "train_"}
+_PREFIXES: Mapping[Kind, str] = {"train": "train_", "annotate": "annotate_"}
 """How the ready-made files of a kind begin; those of no other kind are for `run`."""
 
 
@@ -188,4 +188,6 @@ def _clause(fault: Mapping[str, Any], schema: type[BaseModel], refusals: Mapping
         message = "must be a section with settings in it"
     else:
         message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error" and isinstance(fault["input"], Mapping):
+        return f"{path}: {message}"  # it says itself which values in the section are at odds
     return f"{path}: {message[:1].lower()}{message[1:]}, got {fault['input']!r}"

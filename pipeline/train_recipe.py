@@ -97,7 +97,7 @@ class Recipe(StrictSettings):
     """2: pictures are doubled before the network sees them, in training and afterwards."""
     label_guidance: Literal["full", "shrunk"] = "full"
     """full: logits are brought to the size of the labels; shrunk: labels to that of the logits."""
-    class_weights: Literal["none", "log"] = "none"
+    class_weights: Literal["none", "log", "steep"] = "none"
     """log: rare classes weigh more, 1 / ln(1.1 + share of pixels)."""
     ohem: float | None = Field(None, gt=0, lt=1)
     """Only pixels whose true class gets less than this probability count; null: all count."""

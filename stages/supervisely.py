@@ -1,8 +1,11 @@
 """Pieces of Supervisely's project format that its readers and writers share."""
 
 import base64
+import os
+import shutil
 import uuid
 import zlib
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -47,3 +50,15 @@ def bitmap_geometry(mask_HW: NDArray[np.bool_]) -> dict[str, Any]:  # noqa: N803
         "shape": "bitmap",
         "geometryType": "bitmap",
     }
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Makes the file available under another path, which then is whole or not there."""
+    partial = target.with_name(f".{target.name}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        os.link(source.resolve(), partial)
+    except OSError:  # another file system
+        shutil.copyfile(source, partial)
+    partial.replace(target)
+    partial.unlink(missing_ok=True)  # replacing a link by another to the same file does nothing

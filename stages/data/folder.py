@@ -56,6 +56,22 @@ def labelled_folder(folder: Path) -> LabelledData:
     return LabelledData(origin=str(folder), format="folder", labels=labels, splits=splits)
 
 
+def read_label_set(path: Path) -> LabelSet:
+    """Reads `[["road", [128, 64, 128]], ...]`, classes in the order of their ids.
+
+    Raises:
+        ConfigError: the file is missing, is no such list, or its classes are no label set.
+    """
+    try:
+        data = read_bytes(path)
+        with naming(path):
+            return LabelSet.from_values(parse_json(data, _ClassList))
+    except SampleError as error:
+        raise ConfigError(f'{error}; allowed is [["name", [red, green, blue]], ...]') from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
 def _names(path: Path) -> list[str] | None:
     if not path.exists():
         return None
@@ -80,14 +96,7 @@ def _classes(folder: Path) -> tuple[LabelSet, NDArray[np.int16]]:
     path = folder / CLASSES
     if not path.exists():
         return CAMVID, plain_table(len(CAMVID), void=(_CAMVID_VOID,))
-    try:
-        data = read_bytes(path)
-        with naming(path):
-            labels = LabelSet.from_values(parse_json(data, _ClassList))
-    except SampleError as error:
-        raise ConfigError(f'{error}; allowed is [["name", [red, green, blue]], ...]') from error
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    labels = read_label_set(path)
     return labels, plain_table(len(labels))
 
 

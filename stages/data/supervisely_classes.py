@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from icstream.model import ConfigError, LabelSet
-from icstream.model.labels import Colour
+from icstream.model.labels import Colour, unlabelled_name
 from icstream.stages.data.annotation import parse_json
 from icstream.stages.data.samples import VOID
 
@@ -69,7 +69,7 @@ def read_classes(
 def _numbered(names: list[str], class_ids: Mapping[str, int] | None) -> tuple[str, ...]:
     """Gives all names in the order of their ids, with one for id 0 in front."""
     if class_ids is None:
-        return (_unlabelled(names), *names)
+        return (unlabelled_name(names), *names)
     given = {name: k for name, k in class_ids.items() if k != 0 or name in names}
     for name in sorted({*names, *given}):
         if name not in given:
@@ -78,14 +78,5 @@ def _numbered(names: list[str], class_ids: Mapping[str, int] | None) -> tuple[st
             raise ConfigError(f"the project has no class {name!r}, which is among those given")
     if sorted(given.values()) != list(range(1, len(names) + 1)):
         raise ConfigError(f"ids of classes must be 1 to {len(names)}, each once; got {given}")
-    in_front = next((name for name, k in class_ids.items() if k == 0), _unlabelled(names))
+    in_front = next((name for name, k in class_ids.items() if k == 0), unlabelled_name(names))
     return (in_front, *sorted(given, key=given.__getitem__))
-
-
-def _unlabelled(names: list[str]) -> str:
-    name = "background"
-    for other in ("unlabelled", *(f"unlabelled {n}" for n in range(2, len(names) + 3))):
-        if name not in names:
-            break
-        name = other
-    return name

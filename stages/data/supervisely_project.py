@@ -76,7 +76,7 @@ def supervisely_project(
     except ConfigError as error:
         raise ConfigError(f"{meta}: {error}") from error
     scan = _Scan(classes, {"train": train_tag, "val": val_tag})
-    for name, dataset in _datasets(folder):
+    for name, dataset in datasets(folder):
         scan.add(name, dataset)
     return scan.result(folder)
 
@@ -93,7 +93,7 @@ class _Scan:
         self._corrupted: list[str] = []
 
     def add(self, dataset_name: str, dataset: Path) -> None:
-        for image, annotation in _pairs(dataset):
+        for image, annotation in image_pairs(dataset):
             if annotation is None:
                 self._corrupted.append(f"{image}: has no annotation")
                 continue
@@ -141,7 +141,7 @@ class _Scan:
         return None
 
 
-def _datasets(parent: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
+def datasets(parent: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
     """Gives name and folder of each dataset, those in the datasets/ of others behind them."""
     for folder in sorted(entry for entry in parent.iterdir() if entry.is_dir()):
         name = f"{prefix}{folder.name}"
@@ -151,10 +151,10 @@ def _datasets(parent: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
         elif has_images or has_annotations:
             log.warning("%s: left out; a dataset has both img/ and ann/", folder)
         if (folder / "datasets").is_dir():
-            yield from _datasets(folder / "datasets", f"{name}/")
+            yield from datasets(folder / "datasets", f"{name}/")
 
 
-def _pairs(dataset: Path) -> Iterator[tuple[Path, Path | None]]:
+def image_pairs(dataset: Path) -> Iterator[tuple[Path, Path | None]]:
     """Gives each image with its annotation, and the image that an annotation left over wants."""
     entries = (path for path in (dataset / "img").iterdir() if not path.name.startswith("."))
     images = sorted(path for path in entries if path.suffix.lower() in PICTURE_SUFFIXES)

@@ -2,23 +2,25 @@
 
 import json
 import logging
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 from icstream.model import ConfigError, LabelSet
 from icstream.stages.items import ClassIds, Frame, FrameMeta
-from icstream.stages.sinks.line_sink import LineSink
-from icstream.stages.supervisely import bitmap_geometry, project_meta, stable_key
+from icstream.stages.sinks.video_annotation import NO_IDS, VideoAnnotation
+from icstream.stages.supervisely import (
+    bitmap_geometry,
+    link_or_copy,
+    project_meta,
+    stable_key,
+)
 
 log = logging.getLogger(__name__)
 
 _DATASET = "dataset"
-_NO_IDS: dict[str, dict[str, int]] = {"tags": {}, "objects": {}, "figures": {}, "videos": {}}
 
 
-class SuperviselyProject(LineSink):
+class SuperviselyProject(VideoAnnotation):
     """A project of one video, which is linked or copied into it.
 
     The annotation is written a line per frame under another name and gets its own when it is whole.
@@ -37,20 +39,10 @@ class SuperviselyProject(LineSink):
         self._project = folder / "supervisely"
         self._labels = labels
         self._source = source
-        self._annotation = self._project / _DATASET / "ann" / f"{source.name}.json"
         self._first: FrameMeta | None = None
         self._left_out = 0
-        super().__init__(
-            self._annotation.parent,
-            f"{source.name}.json.partial",
-            header="\n\n",  # two lines, which `_lay_out` knows
-            shown="supervisely",
-        )
-
-    def restart_point(self, at_most: int) -> int:
-        """See `Sink.restart_point`."""
-        self._open_again()
-        return super().restart_point(at_most)
+        annotation = self._project / _DATASET / "ann" / f"{source.name}.json"
+        super().__init__(annotation, shown="supervisely")
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
         """See `Sink.skip`."""
@@ -73,30 +65,17 @@ class SuperviselyProject(LineSink):
             for k, name in enumerate(self._labels.names)
             if (ids == k).any()
         ]
-        line = json.dumps({"index": frame.meta.index, "figures": figures})
-        self._write_line(frame.meta, f",{line}" if self._parts.num_frames else line)
+        self.write_figures(frame.meta, figures)
 
     def close(self) -> None:
-        """See `Sink.close`; the annotation gets its name only now that it is whole."""
+        """See `Sink.close`."""
         super().close()
-        if self._parts.num_frames:
-            with self._path.open("a", encoding="utf-8", newline="\n") as file:
-                file.write(f'],"framesCount": {self._parts.num_frames}}}\n')
-            self._path.replace(self._annotation)
         if self._left_out:
             log.warning(
                 "%s: %d frames of another size are not in the project",
                 self._project,
                 self._left_out,
             )
-
-    def _open_again(self) -> None:
-        """Makes an annotation that was finished one that can be continued."""
-        if self._annotation.exists():
-            content = self._annotation.read_text(encoding="utf-8")
-            frames, _, _ = content.rpartition("]")
-            self._path.write_text(frames, encoding="utf-8", newline="\n")
-            self._annotation.unlink()
 
     def _fits(self, meta: FrameMeta, num_frames: int = 1) -> bool:
         fits = self._first is None or meta.size == self._first.size
@@ -109,13 +88,10 @@ class SuperviselyProject(LineSink):
         for folder in (video.parent, self._annotation.parent):
             folder.mkdir(parents=True, exist_ok=True)
         if not video.exists():
-            try:
-                os.link(self._source, video)
-            except OSError:  # another file system
-                shutil.copyfile(self._source, video)
+            link_or_copy(self._source, video)
         meta = project_meta(self._labels, project_type="videos")
         (self._project / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
-        (self._project / "key_id_map.json").write_text(json.dumps(_NO_IDS), encoding="utf-8")
+        (self._project / "key_id_map.json").write_text(json.dumps(NO_IDS), encoding="utf-8")
         head = {
             "size": {"height": first.size[0], "width": first.size[1]},
             "description": "",
@@ -126,7 +102,7 @@ class SuperviselyProject(LineSink):
                 for name in self._labels.names
             ],
         }
-        self._header = json.dumps(head)[:-1] + ',\n"frames": [\n'
+        self.begin(head)
 
     def _figure(self, index: int, name: str, geometry: dict[str, Any]) -> dict[str, Any]:
         return {

@@ -24,6 +24,9 @@ _MAX_SURVEYED = 500
 """Training samples that are looked at for class weights and sizes, evenly spread."""
 
 
+_OFFSETS = {"log": 1.1, "steep": 1.02}
+
+
 class Heads(nn.Module):
     """The network as training calls it: all three heads."""
 
@@ -89,12 +92,13 @@ def optimiser_of(model: ICNet, settings: TrainSettings) -> torch.optim.Optimizer
 
 def loss_of(settings: TrainSettings, found: Survey, device: torch.device) -> GuidedLoss:
     """Gives the loss."""
-    weights_K = log_class_weights(found.pixels_K).to(device)
+    offset = _OFFSETS.get(settings.class_weights)
+    weights_K = None if offset is None else log_class_weights(found.pixels_K, offset).to(device)
     return GuidedLoss(
         void=VOID,
         head_weights=settings.aux_weights,
         guidance=settings.label_guidance,
-        class_weights_K=weights_K if settings.class_weights == "log" else None,
+        class_weights_K=weights_K,
         ohem=settings.ohem,
     )
 

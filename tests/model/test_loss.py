@@ -121,6 +121,6 @@ def test_with_ohem_a_sixteenth_counts_even_if_all_is_right() -> None:
 
 
 def test_class_weights_follow_their_formula() -> None:
-    weights = log_class_weights(torch.tensor([90, 10, 0]))
+    weights = log_class_weights(torch.tensor([90, 10, 0]), 1.1)
     expected = [1 / np.log(1.1 + share) for share in (0.9, 0.1, 0.0)]
     assert weights.tolist() == pytest.approx(expected)

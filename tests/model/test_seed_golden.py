@@ -2,13 +2,13 @@
 
 import json
 import os
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from plugin_weights import formula_image, formula_weight, plugin_name
 from torch import Tensor
 
 from icstream.model import ICNet, ICNetConfig
@@ -17,60 +17,6 @@ DATA = os.environ.get("ICSTREAM_DATA")
 pytestmark = pytest.mark.skipif(
     DATA is None, reason="ICSTREAM_DATA is not set: no golden outputs to compare with"
 )
-
-
-def plugin_name(ours: str) -> str:
-    """Gives the plugin's name of a tensor of ours, by its layer table."""
-    if ours.startswith("classifier."):
-        return ours.replace("classifier", "classification")
-    layer, *unit, part, parameter = ours.split(".")
-    if part == "aux":
-        return f"cff_sub{layer[3:]}.low_classifier_conv.{parameter}"
-    index = {"conv": 0, "norm": 1}[part]
-    if layer.startswith("cff"):
-        name = {"low": "low_dilated_conv_bn", "high": "high_proj_conv_bn"}[unit[0]]
-        return f"cff_sub{layer[3:]}.{name}.cb_unit.{index}.{parameter}"
-    if not unit:
-        stem = "conv5_4_k1" if layer == "conv5_4" else layer.replace("conv", "convbnrelu")
-        return f"{stem}.cbr_unit.{index}.{parameter}"
-    block = {
-        "conv2": "res_block2",
-        "conv3_1": "res_block3_conv",
-        "conv3": "res_block3_identity",
-        "conv4": "res_block4",
-        "conv5": "res_block5",
-    }[layer]
-    position = unit[0] if len(unit) == 2 else "0"
-    name = {
-        "reduce": "cbr1.cbr_unit",
-        "conv3x3": "cbr2.cbr_unit",
-        "increase": "cb3.cb_unit",
-        "proj": "cb4.cb_unit",
-    }[unit[-1]]
-    return f"{block}.layers.{position}.{name}.{index}.{parameter}"
-
-
-def formula_weight(name: str, shape: list[int]) -> NDArray[np.float32]:
-    """The weights that the golden outputs were made with; formulas from its README."""
-    random = np.random.RandomState(zlib.crc32(name.encode()))
-    if name.endswith("running_var"):
-        value = 0.5 + random.rand(*shape)
-    elif name.endswith("running_mean"):
-        value = 0.1 * random.randn(*shape)
-    elif len(shape) == 4:
-        value = random.randn(*shape) * np.sqrt(2 / np.prod(shape[1:]))
-    elif name.endswith(".weight"):
-        value = 0.8 + 0.4 * random.rand(*shape)
-    else:
-        value = 0.05 * random.randn(*shape)
-    return np.asarray(value, np.float32)
-
-
-def formula_image(height: int, width: int) -> Tensor:
-    y, x = np.mgrid[:height, :width]
-    rgb = np.stack([(3 * x + y) % 256, (x + 2 * y) % 256, (x * y // 7) % 256]).astype(np.float32)
-    rgb -= np.array([123.68, 116.779, 103.939], np.float32)[:, None, None]
-    return torch.from_numpy(rgb[::-1].copy())[None]
 
 
 def plugin_model(kind: str) -> ICNet:

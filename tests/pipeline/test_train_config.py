@@ -192,7 +192,7 @@ def test_switches_are_true_or_false(load: Loader, key: str) -> None:
         ("recipe.optimiser.name", ["adamw", "adam", "sgd"]),
         ("recipe.schedule", ["poly", "patience"]),
         ("recipe.label_guidance", ["full", "shrunk"]),
-        ("recipe.class_weights", ["none", "log"]),
+        ("recipe.class_weights", ["none", "log", "steep"]),
         ("recipe.precision", ["fp32", "bf16", "fp16"]),
         ("recipe.variant", ["paper", "supervisely"]),
     ],

@@ -1,20 +1,17 @@
 """The Supervisely project, opened by the official SDK in an environment of its own."""
 
 import json
-import os
-import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import make_clip
+from sdk import run_sdk
 
 from icstream.model import CAMVID, ConfigError
 from icstream.stages import ClassIds, Frame, FrameMeta
 from icstream.stages.sinks import SinkContext, open_sink
-
-ROOT = Path(__file__).parents[2]
 
 _READER = """
 import sys
@@ -36,16 +33,6 @@ print(name, [obj_class.name for obj_class in project.meta.obj_classes] == classe
 """
 
 
-def sdk_python() -> str:
-    path = ROOT / ".venv-supervisely" / "bin" / "python"
-    if not path.exists():
-        reason = "the Supervisely SDK is not installed (make supervisely-sdk)"
-        if os.environ.get("REQUIRE_ALL"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return str(path)
-
-
 def frame(index: int, size: tuple[int, int] = (64, 96)) -> Frame:
     random = np.random.default_rng(index)
     ids = random.integers(0, 11, (size[0] // 8, size[1] // 8), dtype=np.uint8).repeat(8, 0)
@@ -62,17 +49,12 @@ def write(folder: Path, source: Path, frames: list[Frame]) -> Path:
 
 
 def test_the_official_sdk_reads_every_mask(tmp_path: Path) -> None:
-    python = sdk_python()
     clip = make_clip(tmp_path / "clip.mp4", pts=tuple(range(6)))
     frames = [frame(index) for index in range(6)]
     project = write(tmp_path / "out", clip, frames)
     masks = tmp_path / "masks.npy"
-    command = [python, "-W", "ignore", "-c", _READER, str(project), str(masks)]
-    done = subprocess.run(
-        [*command, ",".join(CAMVID.names)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().endswith("clip.mp4 True")
+    said = run_sdk(_READER, project, masks, ",".join(CAMVID.names))
+    assert said.endswith("clip.mp4 True")
     for item, got in zip(frames, np.load(masks), strict=True):
         assert isinstance(item.result, ClassIds)
         assert (got == item.result.ids).all()

@@ -1,0 +1,119 @@
+"""Reads Caffe's `.caffemodel`: a `NetParameter` message, of which only names and blobs matter.
+
+Field numbers are those of BVLC's caffe.proto. Types of layers are not read: forks have their own.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model.foreign.protobuf import Value, WireError, fields, text, varint, varints, view
+
+_LAYERS = {100: (1, 3, 7), 2: (4, 2, 6)}
+"""Fields of NetParameter that are layers (`layer`, and the older `layers`), and within each the
+fields name, bottom and blobs."""
+_SHAPE, _DATA, _DOUBLE_DATA = 7, 5, 8
+_OLD_SHAPE = (1, 2, 3, 4)
+"""Fields num, channels, height and width of BlobProto, where a newer file has a shape."""
+_DIM = 1
+
+_MAX_LAYERS = 10_000
+_MAX_NAME_BYTES = 256
+_MAX_BLOBS = 16
+_MAX_DIMS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer that holds blobs, or says what it looks at."""
+
+    name: str
+    bottoms: tuple[str, ...]
+    """Names of the maps that it looks at."""
+    blobs: tuple[NDArray[np.float32], ...]
+    """In the shapes that the file states."""
+
+
+def read_layers(content: bytes) -> list[Layer]:
+    """Gives all layers, in the order of the file.
+
+    Raises:
+        WireError: the file is cut off, damaged or none of these, or states what cannot be.
+    """
+    layers: list[Layer] = []
+    for number, value in fields(memoryview(content)):
+        if number in _LAYERS:
+            layers.append(_layer(view(number, value), _LAYERS[number]))
+        if len(layers) > _MAX_LAYERS:
+            raise WireError(f"more than {_MAX_LAYERS} layers")
+    return layers
+
+
+def _layer(message: memoryview, numbers: tuple[int, int, int]) -> Layer:
+    name_number, bottom_number, blob_number = numbers
+    name, bottoms, blobs = "", [], []
+    for number, value in fields(message):
+        if number == name_number:
+            name = _name(number, value)
+        elif number == bottom_number:
+            bottoms.append(_name(number, value))
+        elif number == blob_number:
+            blobs.append(view(number, value))
+    if len(blobs) > _MAX_BLOBS:
+        raise WireError(f"layer {name!r} has {len(blobs)} blobs; {_MAX_BLOBS} are allowed")
+    try:
+        return Layer(name, tuple(bottoms), tuple(_blob(blob) for blob in blobs))
+    except WireError as error:
+        raise WireError(f"layer {name!r}: {error}") from error
+
+
+def _name(number: int, value: Value) -> str:
+    if len(view(number, value)) > _MAX_NAME_BYTES:
+        raise WireError(f"a name of more than {_MAX_NAME_BYTES} bytes")
+    return text(number, value)
+
+
+def _blob(message: memoryview) -> NDArray[np.float32]:
+    shape: list[int] | None = None
+    old_shape: dict[int, int] = {}
+    # Packed or one by one, floats are the same bytes once they lie one behind the other.
+    floats: list[memoryview] = []
+    doubles: list[memoryview] = []
+    for number, value in fields(message):
+        if number == _SHAPE:
+            shape = _dims(view(number, value))
+        elif number in _OLD_SHAPE:
+            old_shape[number] = varint(number, value)
+        elif number == _DATA:
+            floats.append(view(number, value))
+        elif number == _DOUBLE_DATA:
+            doubles.append(view(number, value))
+    values = _numbers(doubles, "<f8") if doubles else _numbers(floats, "<f4")
+    if shape is None:
+        shape = [old_shape.get(number, 1) for number in _OLD_SHAPE] if old_shape else [values.size]
+    if values.size == 0:
+        return values
+    if math.prod(shape) != values.size:
+        stated = "x".join(map(str, shape))
+        raise WireError(f"a blob of {stated} holds {values.size} numbers")
+    return values.reshape(shape)
+
+
+def _dims(message: memoryview) -> list[int]:
+    dims = []
+    for number, value in fields(message):
+        if number == _DIM:
+            dims += varints(value)
+        if len(dims) > _MAX_DIMS:
+            raise WireError(f"a blob of more than {_MAX_DIMS} dimensions")
+    return dims
+
+
+def _numbers(parts: list[memoryview], kind: str) -> NDArray[np.float32]:
+    content = b"".join(parts)
+    if len(content) % np.dtype(kind).itemsize:
+        raise WireError(f"{len(content)} bytes of numbers, which is no whole count of them")
+    with np.errstate(over="ignore"):  # infinities are found, and named, later
+        return np.frombuffer(content, kind).astype(np.float32)

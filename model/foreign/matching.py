@@ -1,0 +1,133 @@
+"""Fills the network with tensors that go by other names."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from icstream.model.checkpoint import Checkpoint, needed_shapes, shape_text
+from icstream.model.errors import CheckpointError, ConversionError
+from icstream.model.foreign.report import Report
+from icstream.model.geometry import Fit
+from icstream.model.icnet_config import ICNetConfig, Variant
+from icstream.model.labels import LabelSet
+
+_FULL_CLASSIFIER_INPUTS = 256
+"""Channels that the classifier of the full-width network looks at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """A foreign network, read but not yet matched with ours."""
+
+    source: str
+    """What the file is, in words."""
+    tensors: Mapping[str, Tensor]
+    """By their names."""
+    theirs: Callable[[str], str]
+    """Gives their name of a tensor of ours."""
+    classifier: str
+    """Their name of the weights (K, C, 1, 1) that give the final logits."""
+    variant: Variant
+    use_batchnorm: bool
+    fit: Fit
+    why_ignored: Callable[[str], str]
+    """Says of a tensor that has no place in ours why it has none."""
+    labels: LabelSet | None = None
+    """As the file has them; None: it does not say."""
+    folded: Mapping[str, str]
+    """Tensors that are no longer there because they went into others."""
+    notes: tuple[str, ...] = ()
+
+    def config(self) -> ICNetConfig:
+        """Gives our network of this size, which the classifier's shape tells.
+
+        Raises:
+            CheckpointError: there is no classifier, or one of no size that ours can have.
+        """
+        tensor = self.tensors.get(self.classifier)
+        if tensor is None:
+            raise CheckpointError(f"missing {self.classifier}, by which classes are counted")
+        if tensor.dim() != 4:
+            raise CheckpointError(
+                f"{self.classifier} is {shape_text(tensor.shape)}, it should be classes x"
+                " channels x 1 x 1"
+            )
+        return ICNetConfig(
+            num_classes=tensor.shape[0],
+            variant=self.variant,
+            width=tensor.shape[1] / _FULL_CLASSIFIER_INPUTS,
+            use_batchnorm=self.use_batchnorm,
+        )
+
+
+def match(foreign: Foreign, labels: LabelSet) -> tuple[Checkpoint, Report]:
+    """Gives the checkpoint, without a word on where it comes from, and what became of each tensor.
+
+    Raises:
+        ConversionError: a tensor is missing, of another shape, or holds unusable numbers.
+        CheckpointError: the network has another number of classes than `labels`.
+    """
+    config = foreign.config()
+    if len(labels) != config.num_classes:
+        raise CheckpointError(
+            f"{config.num_classes} outputs, but {len(labels)} classes are named for them"
+        )
+    report = _compare(foreign, needed_shapes(config))
+    if report.faults():
+        raise ConversionError("; ".join(report.faults()), report.values())
+    tensors = {
+        ours: foreign.tensors[theirs].detach().float().clone()
+        for theirs, ours in report.taken.items()
+    }
+    return Checkpoint(config, labels, tensors, fit=foreign.fit), report
+
+
+def _compare(foreign: Foreign, needed: Mapping[str, tuple[int, ...]]) -> Report:
+    """Looks for each tensor of ours, and at each of theirs; nothing is copied."""
+    taken: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    wrong: dict[str, str] = {}
+    for ours, shape in needed.items():
+        theirs = foreign.theirs(ours)
+        if theirs not in foreign.tensors:
+            missing[theirs] = ours
+            continue
+        fault = _fault(ours, foreign.tensors[theirs], shape)
+        if fault is None:
+            taken[theirs] = ours
+        else:
+            wrong[theirs] = fault
+    others = [name for name in foreign.tensors if name not in taken and name not in wrong]
+    return Report(
+        source=foreign.source,
+        taken=taken,
+        ignored={name: foreign.why_ignored(name) for name in others},
+        folded=foreign.folded,
+        missing=missing,
+        wrong=wrong,
+        notes=foreign.notes,
+    )
+
+
+def _fault(ours: str, tensor: Tensor, shape: tuple[int, ...]) -> str | None:
+    """Says why a tensor cannot be used; nothing is computed with one of another shape."""
+    if tuple(tensor.shape) != shape:
+        return f"is {shape_text(tensor.shape)} where the network needs {shape_text(shape)}"
+    if not _plain(tensor):
+        return f"holds {tensor.dtype}, dense floating-point numbers are needed"
+    if not torch.isfinite(tensor.float()).all():
+        return "holds numbers that are not finite"
+    if ours.endswith("running_var") and tensor.min() < 0:
+        return "holds variances below 0"
+    return None
+
+
+def _plain(tensor: Tensor) -> bool:
+    return (
+        tensor.is_floating_point()
+        and tensor.layout == torch.strided
+        and tensor.device.type == "cpu"
+        and not tensor.is_quantized
+    )

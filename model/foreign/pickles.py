@@ -1,0 +1,92 @@
+"""Opens PyTorch's files without running what is in them."""
+
+import io
+import pickle
+import pickletools
+import warnings
+import zipfile
+from typing import Any
+
+import numpy as np
+import torch
+
+from icstream.model.errors import CheckpointError
+
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+_MAX_PICKLE_BYTES = 64 * 2**20
+"""Of a zip's pickle alone, where tensors lie beside it; real ones have some 100 KB."""
+_NUM_PICKLES = 4
+"""Files without zip begin with a number, a version, a description; the fourth is the content."""
+_SAFE: list[Any] = [
+    # Training loops leave figures such as "best_iou" as numpy's numbers, which are only values.
+    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
+    (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)),
+]
+
+
+class UnsafeError(Exception):
+    """The file holds objects besides tensors and plain values; they were not made."""
+
+
+def is_torch_file(content: bytes) -> bool:
+    """True for what begins as a zip or as a pickle does."""
+    return content.startswith((_ZIP, _PICKLE))
+
+
+def load_safely(content: bytes) -> Any:
+    """Gives what `torch.save` wrote, if it is tensors and plain values.
+
+    Raises:
+        UnsafeError: there is something else in it.
+        CheckpointError: it is damaged, or no file of PyTorch.
+    """
+    try:
+        if content.startswith(_ZIP):
+            _check_sizes(content)
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_SAFE):
+            warnings.simplefilter("ignore")  # of kinds of tensors that are refused later
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported global" in str(error) or "Unsupported class" in str(error):
+            raise UnsafeError(str(error)) from error
+        raise CheckpointError("damaged, or no file of PyTorch") from error
+    except CheckpointError:
+        raise
+    except Exception as error:  # damaged bytes make the unpickler raise whatever there is
+        raise CheckpointError(f"damaged, or no file of PyTorch ({type(error).__name__})") from error
+
+
+def strings_in(content: bytes) -> set[str]:
+    """Gives the texts in the pickle, tensor names among them; nothing in it is run or made."""
+    found = set()
+    try:
+        stream = io.BytesIO(_pickle(content))
+        for _ in range(_NUM_PICKLES):
+            found |= {arg for _, arg, _ in pickletools.genops(stream) if isinstance(arg, str)}
+    except (ValueError, LookupError, OverflowError, zipfile.BadZipFile, OSError):
+        pass  # what was found until here has to do
+    return found
+
+
+def _pickle(content: bytes) -> bytes:
+    if not content.startswith(_ZIP):
+        return content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        return archive.read(names[0]) if names else b""
+
+
+def _check_sizes(content: bytes) -> None:
+    """Refuses zips that grow when they are read; PyTorch packs nothing.
+
+    Raises:
+        CheckpointError: the parts are larger than the file, or the pickle is.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = archive.infolist()
+    if sum(part.file_size for part in parts) > len(content):
+        raise CheckpointError("a zip with packed parts, which PyTorch does not write")
+    if any(p.filename.endswith(".pkl") and p.file_size > _MAX_PICKLE_BYTES for p in parts):
+        raise CheckpointError(f"a pickle of more than {_MAX_PICKLE_BYTES >> 20} MiB")

@@ -1,0 +1,88 @@
+"""`icstream annotate`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from icstream.pipeline.cli_common import Bar, StopSignals, hand_on, log_to_stderr
+
+
+def annotate(
+    project: Annotated[
+        Path, typer.Argument(metavar="PROJECT", help="A Supervisely project, or a video file.")
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT", help="Folder for the new project.")
+    ],
+    config: Annotated[
+        str | None,
+        typer.Option("-c", "--config", metavar="FILE|NAME", help="JSON or YAML, or ready-made."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|NAME", help="Checkpoint, a shipped name, or random."),
+    ] = None,
+    runtime: Annotated[
+        Literal["auto", "torch", "openvino"],
+        typer.Option(metavar="NAME", help="auto, openvino or torch."),
+    ] = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"],
+        typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16."),
+    ] = "auto",
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N.")] = "auto",
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of the processor.")] = 2,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what was interrupted.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier result.")
+    ] = False,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the outcome here too; - for stdout."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say only what went wrong.")] = False,
+) -> int:
+    """Put the network's objects into a copy of a project of images or videos."""
+    log_to_stderr(quiet)
+    import cv2
+
+    from icstream.model.zoo import DEFAULT
+    from icstream.pipeline.annotate import annotate_project
+    from icstream.pipeline.annotate_config import load_annotate_config
+    from icstream.pipeline.output import REPORT
+
+    # What is wrong with a picture is said once, by us.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    settings = load_annotate_config(config)
+    stop = StopSignals()
+    with Bar("annotating") as bar:
+        outcome = annotate_project(
+            settings,
+            project,
+            out,
+            weights=weights or DEFAULT,
+            runtime=runtime,
+            device=device,
+            precision=precision,
+            threads=threads,
+            resume=resume,
+            overwrite=overwrite,
+            on_progress=bar.update,
+            should_stop=stop.received,
+        )
+    code = stop.exit_code() if outcome.stopped else outcome.exit_code()
+    if not quiet:
+        for line in outcome.lines():
+            print(line, file=sys.stderr)
+        if outcome.stopped:
+            print("stopped; go on with --resume", file=sys.stderr)
+        else:
+            print(f"project in {out}", file=sys.stderr)
+    values = outcome.values() | {"exit_code": code}
+    hand_on(values, out / REPORT)
+    hand_on(values, json_file)
+    return code

@@ -1,0 +1,29 @@
+"""Inference over annotated projects: modes, crops, and the model's objects beside the others."""
+
+from icstream.stages.annotate.crops import MisfitError
+from icstream.stages.annotate.image import (
+    Annotated,
+    Predict,
+    PredictMany,
+    annotate,
+    annotate_image,
+)
+from icstream.stages.annotate.modes import MODES, Mode
+from icstream.stages.annotate.plan import ModelClasses, Plan, make_plan
+from icstream.stages.annotate.resolve import parse_mode, resolve_mode
+
+__all__ = [
+    "MODES",
+    "Annotated",
+    "MisfitError",
+    "Mode",
+    "ModelClasses",
+    "Plan",
+    "Predict",
+    "PredictMany",
+    "annotate",
+    "annotate_image",
+    "make_plan",
+    "parse_mode",
+    "resolve_mode",
+]

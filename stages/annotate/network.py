@@ -1,0 +1,103 @@
+"""A checkpoint as what modes ask for: probabilities of crops, channel 0 the background."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import Checkpoint, Geometry, LabelSet, prepare
+from icstream.model.geometry import Axis
+from icstream.model.labels import Colour
+from icstream.model.runtimes import Choice, open_runtime
+from icstream.model.segmenter import mean_colour
+from icstream.stages.annotate.scores import softmax
+
+_BACKGROUNDS = ("background", "unlabelled")
+"""What class 0 is called where it holds the pixels that nobody labelled."""
+
+
+class _Prepared(NamedTuple):
+    geometry: Geometry
+    input_hw3: NDArray[np.uint8]
+
+
+class NetworkScores:
+    """Runs a checkpoint over crops.
+
+    Crops are fitted as the checkpoint says. Where it stretches them, the scores come at the size
+    of the network's input, as the plugin's did; else at the crop's own.
+
+    Whose scores the channels are, `label_classes` tells.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, choice: Choice, *, batch: int = 1) -> None:
+        """Loads the weights.
+
+        Args:
+            checkpoint: weights, and how crops are shown to them.
+            choice: what runs them.
+            batch: so many crops of one size go through the network at once.
+        """
+        self._has_background = has_background(checkpoint.labels)
+        self._fit = checkpoint.fit
+        self._mean_colour = mean_colour(checkpoint)
+        self._batch = batch
+        self._runtime = open_runtime(checkpoint, choice)
+
+    def __call__(self, crops: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+        """Gives (K, h, w) probabilities of each (H, W, 3) RGB crop; see `PredictMany`."""
+        waiting: list[_Prepared] = []
+        for crop_HW3 in crops:
+            geometry = self._fit.geometry((crop_HW3.shape[0], crop_HW3.shape[1]))
+            if waiting and (
+                len(waiting) == self._batch or waiting[0].geometry.outer != geometry.outer
+            ):
+                yield from self._run(waiting)
+                waiting.clear()
+            waiting.append(_Prepared(geometry, prepare(crop_HW3, geometry, self._mean_colour)))
+        if waiting:
+            yield from self._run(waiting)
+
+    def _run(self, waiting: list[_Prepared]) -> Iterator[NDArray[np.float32]]:
+        # Batches always have one shape, so that a crop's scores do not depend on its neighbours'.
+        inputs_Nhw3 = np.zeros((self._batch, *waiting[0].input_hw3.shape), np.uint8)
+        for place_hw3, prepared in zip(inputs_Nhw3, waiting, strict=False):
+            place_hw3[:] = prepared.input_hw3
+        logits_NKhw = self._runtime.scores(inputs_Nhw3)
+        for prepared, logits_Khw in zip(waiting, logits_NKhw, strict=False):
+            yield self._probabilities(logits_Khw, prepared.geometry)
+
+    def _probabilities(
+        self, logits_Khw: NDArray[np.float32], geometry: Geometry
+    ) -> NDArray[np.float32]:
+        if self._fit.mode == "stretch":
+            geometry = Geometry(geometry.inner, geometry.inner, geometry.outer)
+        scores_KHW = softmax(interpolate(logits_Khw, *geometry.axes()))
+        if not self._has_background:  # nothing is left for it
+            scores_KHW = np.concatenate([np.zeros_like(scores_KHW[:1]), scores_KHW])
+        return np.asarray(scores_KHW, np.float32)
+
+
+def has_background(labels: LabelSet) -> bool:
+    """True if class 0 stands for pixels without a label, as after training on a project."""
+    first = labels.names[0].strip().casefold()
+    return first in _BACKGROUNDS or first.rpartition(" ")[0] == _BACKGROUNDS[1]
+
+
+def label_classes(labels: LabelSet) -> list[tuple[str, Colour]]:
+    """Gives name and colour of each class that can be saved, in the order of the channels."""
+    pairs = list(zip(labels.names, labels.colours, strict=True))
+    return pairs[1:] if has_background(labels) else pairs
+
+
+def interpolate(values_Khw: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArray[np.float32]:
+    """Gives (K, H, W) values between the nodes, rounded as in `icstream.model.upsample`."""
+    one = np.float32(1)
+    fx, fy = columns.fractions, rows.fractions[:, None]
+    across_KhW: NDArray[Any] = (
+        values_Khw[:, :, columns.nodes] * (one - fx) + values_Khw[:, :, columns.nodes + 1] * fx
+    )
+    return np.asarray(
+        across_KhW[:, rows.nodes] * (one - fy) + across_KhW[:, rows.nodes + 1] * fy, np.float32
+    )

@@ -1,0 +1,145 @@
+"""What a mode makes of a project's classes and a model's: settled once for all images."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from icstream.model import ConfigError
+from icstream.stages.annotate.modes import Bboxes, FullImage, Mode, is_chosen
+from icstream.stages.annotate.objects import class_entry, stable_colour
+
+ModelClasses: TypeAlias = Sequence[Mapping[str, Any] | tuple[str, Sequence[int] | str]]
+"""As meta.json has them ("title", "color"), or pairs of name and colour, which is (r, g, b) or
+"#RRGGBB". The background is not among them."""
+
+
+class SavedClass(NamedTuple):
+    """A class of the model."""
+
+    name: str
+    """As the model calls it."""
+    title: str | None
+    """As it is saved; None: it is not."""
+    colour: str
+    """"#RRGGBB"."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A mode, applied to the classes of one project and one model."""
+
+    mode: Mode
+    classes: tuple[SavedClass, ...]
+    """In the order of the channels from 1 on."""
+    meta: dict[str, Any]
+    """Of the project that comes out."""
+    shapes: Mapping[str, str]
+    """Of the classes of the project that goes in, by name."""
+    threshold: float
+    """Pixels whose winning score is less are background."""
+
+    def box_title(self, title: str = "") -> str | None:
+        """Gives the class of saved boxes or windows (in bboxes: of a class); None: not saved."""
+        mode = self.mode
+        if isinstance(mode, FullImage) or not mode.save:
+            return None
+        return title + mode.add_suffix if isinstance(mode, Bboxes) else mode.class_name
+
+    def merge_order(self) -> list[int]:
+        """Gives the channels that may win a pixel in merged windows; ties go to the first.
+
+        The plugin left ties to the order of a Python set, which changes from run to run. Short
+        names before long ones, and then the alphabet, is an order that stays, and the one in which
+        the reference results happen to have been made.
+        """
+        channels = range(1, len(self.classes) + 1)
+        named = sorted(channels, key=lambda k: _rank(self.classes[k - 1].name))
+        return [0, *named] if self.mode.background == "compete" else named
+
+
+class _Class(msgspec.Struct):
+    title: str
+    shape: str
+    color: str
+
+
+class _Meta(msgspec.Struct):
+    classes: list[_Class]
+
+
+def make_plan(
+    mode: Mode, meta: Mapping[str, Any], classes: ModelClasses, *, threshold: float = 0.0
+) -> Plan:
+    """Settles what is saved under which name.
+
+    Args:
+        mode: how images are looked at.
+        meta: content of the project's meta.json; it stays as it is.
+        classes: of the model, without the background, in the order of their channels.
+        threshold: least score of a pixel that gets a class.
+
+    Raises:
+        ConfigError: meta or classes cannot be read, or a name would be there twice.
+    """
+    try:
+        there = msgspec.convert(meta, _Meta).classes
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"meta.json: {error}") from error
+    saved = tuple(
+        SavedClass(name, mode.model_classes.saved_name(name), colour)
+        for name, colour in map(_name_and_colour, classes)
+    )
+    known = {entry.title for entry in there}
+    added = [class_entry(c.title, c.colour, "bitmap") for c in saved if c.title is not None]
+    _refuse_repeated(known, added, "mode.model_classes.add_suffix")
+    known |= {entry["title"] for entry in added}
+    boxes = _box_classes(mode, there)
+    key = "add_suffix" if isinstance(mode, Bboxes) else "class_name"
+    _refuse_repeated(known, boxes, f"mode.{key}")
+    return Plan(
+        mode,
+        saved,
+        {**meta, "classes": [*meta["classes"], *added, *boxes]},
+        {entry.title: entry.shape for entry in there},
+        threshold,
+    )
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return len(name), name
+
+
+def _box_classes(mode: Mode, there: Iterable[_Class]) -> list[dict[str, Any]]:
+    if isinstance(mode, FullImage) or not mode.save:
+        return []
+    if not isinstance(mode, Bboxes):
+        return [class_entry(mode.class_name, stable_colour(mode.class_name), "rectangle")]
+    return [
+        class_entry(entry.title + mode.add_suffix, entry.color, "rectangle")
+        for entry in there
+        if is_chosen(entry.title, mode.from_classes)
+    ]
+
+
+def _refuse_repeated(known: set[str], added: list[dict[str, Any]], key: str) -> None:
+    titles = [entry["title"] for entry in added]
+    for title in titles:
+        if title in known or titles.count(title) > 1:
+            raise ConfigError(f"{key}: there would be two classes {title!r}; choose another one")
+
+
+def _name_and_colour(entry: Mapping[str, Any] | tuple[str, Sequence[int] | str]) -> tuple[str, str]:
+    try:
+        name, colour = (
+            (entry["title"], entry["color"]) if isinstance(entry, Mapping) else tuple(entry)
+        )
+        if isinstance(colour, str):
+            return str(name), colour
+        red, green, blue = colour
+        return str(name), f"#{red:02X}{green:02X}{blue:02X}"
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"classes: got {entry!r}, needed are a name and a colour, as meta.json has them"
+        ) from error

@@ -1,0 +1,70 @@
+"""From what a configuration says of a mode to the mode: names, defaults, faults."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from icstream.model import ConfigError
+from icstream.stages.annotate.modes import MODES, Mode
+
+_ALIASES = {"objects": "bboxes"}
+"""How the plugin's window calls a mode, by the name that its configurations have."""
+_PLUGIN_SUFFIX = "_icnet"
+
+
+class Resolved(NamedTuple):
+    """A mode that was looked up and not yet checked."""
+
+    schema: type[Mode]
+    values: dict[str, Any]
+
+
+def resolve_mode(values: Mapping[str, Any]) -> Resolved:
+    """Gives the schema that the name asks for, and the values over the plugin's own defaults.
+
+    Raises:
+        ConfigError: no such mode; known ones are named.
+    """
+    given = values.get("name")
+    name = _ALIASES.get(given, given) if isinstance(given, str) else ""
+    if name not in MODES:
+        known = ", ".join([*MODES, *_ALIASES])
+        raise ConfigError(f"mode.name: got {given!r}, known are {known}")
+    merged = dict(values) | {"name": name}
+    if name == "full_image":
+        suffix = {"add_suffix": _PLUGIN_SUFFIX}
+        defaults = {"model_classes": dict(suffix), "model_tags": dict(suffix)}
+        merged = _laid_over(defaults, merged)
+    return Resolved(MODES[name], merged)
+
+
+def parse_mode(values: Mapping[str, Any]) -> Mode:
+    """Gives the mode that JSON values state.
+
+    Raises:
+        ConfigError: every fault at once, one clause each.
+    """
+    schema, merged = resolve_mode(values)
+    try:
+        return schema.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError("; ".join(map(_clause, error.errors(include_url=False)))) from error
+
+
+def _clause(fault: Mapping[str, Any]) -> str:
+    path = ".".join(map(str, ("mode", *fault["loc"])))
+    if fault["type"] == "extra_forbidden":
+        return f"{path}: no such setting"
+    got = "" if isinstance(fault["input"], Mapping) else f", got {fault['input']!r}"
+    return f"{path}: {fault['msg'].removeprefix('Value error, ')}{got}"
+
+
+def _laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives `over` on top of `base`, sections key by key, all else as a whole."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _laid_over(old, value) if both else value  # type: ignore[arg-type]
+    return merged

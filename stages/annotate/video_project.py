@@ -1,0 +1,268 @@
+"""Video projects: each frame is annotated as an image is, and its objects become figures."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from icstream.model import ConfigError, IcstreamError
+from icstream.stages.annotate.image import PredictMany, annotate
+from icstream.stages.annotate.plan import Plan
+from icstream.stages.books import Books
+from icstream.stages.data.annotation import parse_json
+from icstream.stages.data.files import naming, read_bytes
+from icstream.stages.data.samples import SampleError
+from icstream.stages.decode import open_source
+from icstream.stages.items import Frame, Size
+from icstream.stages.sinks.video_annotation import VideoAnnotation
+from icstream.stages.sources import VIDEO_SUFFIXES, find_sources
+from icstream.stages.supervisely import link_or_copy, stable_key
+
+_GEOMETRY = ("bitmap", "points", "shape", "geometryType")
+"""Keys of an image's object that are its geometry."""
+
+
+class _Object(Struct, rename="camel"):
+    key: str
+    class_title: str
+
+
+class _Figure(Struct, rename="camel"):
+    object_key: str
+    geometry_type: str
+    geometry: dict[str, Any]
+
+
+class _Frame(Struct):
+    index: int
+    figures: list[_Figure]
+
+
+class _Size(Struct):
+    height: int
+    width: int
+
+
+class _Annotation(Struct):
+    size: _Size
+    objects: list[_Object]
+    frames: list[_Frame]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectVideo:
+    """A recording, and what is known of it."""
+
+    name: str
+    """For people: "drives/0001.mp4"."""
+    dataset: Path
+    """Folder, relative to the project."""
+    video: Path
+    annotation: Path | None
+    """None: there is none."""
+
+    def annotation_in(self, project: Path) -> Path:
+        """Gives where the new annotation lies; it is there once the video is done."""
+        return project / self.dataset / "ann" / f"{self.video.name}.json"
+
+    def load(self) -> dict[str, Any]:
+        """Gives the annotation's values; of a recording without one, those of an empty one.
+
+        Raises:
+            SampleError: it is missing, damaged, or refers to what is not there.
+        """
+        if self.annotation is None:
+            return {"description": "", "key": stable_key(self.name), "tags": [], "objects": []}
+        data = read_bytes(self.annotation)
+        with naming(self.annotation):
+            values = parse_json(data, dict[str, Any])
+            try:
+                found = msgspec.convert(values, _Annotation)
+            except msgspec.ValidationError as error:
+                raise SampleError(str(error)) from error
+            known = {entry.key for entry in found.objects}
+            for frame in found.frames:
+                if any(figure.object_key not in known for figure in frame.figures):
+                    raise SampleError(f"frame {frame.index}: a figure belongs to no object")
+        return values
+
+
+def project_videos(project: Path) -> list[ProjectVideo]:
+    """Gives all recordings of a video project, dataset by dataset.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    found = list(_videos(project))
+    if not found:
+        raise ConfigError(f"{project}: the project is empty; no dataset with videos in it")
+    return found
+
+
+def single_video(video: Path) -> ProjectVideo:
+    """Gives a recording that is in no project."""
+    return ProjectVideo(video.name, Path("dataset"), video, None)
+
+
+def _videos(project: Path) -> Iterator[ProjectVideo]:
+    for folder in sorted(path.parent for path in project.glob("*/video") if path.is_dir()):
+        for video in sorted((folder / "video").iterdir()):
+            if video.suffix.lower() in VIDEO_SUFFIXES and not video.name.startswith("."):
+                annotation = folder / "ann" / f"{video.name}.json"
+                name = f"{folder.name}/{video.name}"
+                yield ProjectVideo(name, Path(folder.name), video, annotation)
+
+
+def annotate_video(
+    plan: Plan,
+    item: ProjectVideo,
+    project: Path,
+    predict: PredictMany,
+    *,
+    on_frame: Callable[[int, int], None],
+    should_stop: Callable[[], bool],
+) -> Books | None:
+    """Puts a recording and its new annotation into another project.
+
+    Frames that an earlier call has written there are gone on from.
+
+    Args:
+        plan: what is looked at, and what is saved.
+        item: the recording.
+        project: folder of the new project.
+        predict: scores of crops.
+        on_frame: is told after each frame how many are done, and of how many (0: unknown).
+        should_stop: asked before each frame.
+
+    Returns:
+        What became of the recording's packets; None if it was stopped before the end.
+
+    Raises:
+        SampleError: the annotation cannot be used.
+        SourceError: the recording cannot be read.
+        ConfigError: the mode cannot be applied to its frames.
+    """
+    values = item.load()
+    sink = VideoAnnotation(item.annotation_in(project), shown=str(project))
+    num_before = sink.restart_point(sys.maxsize)
+    (spec,) = find_sources([str(item.video)])
+    books = Books()
+    try:
+        with open_source(spec, books=books, first_picture=num_before) as source:
+            frames = _VideoFrames(plan, item, values, source.info.size)
+            sink.begin(frames.head())
+            for frame in source:
+                if not isinstance(frame, Frame):
+                    continue
+                if frame.meta.index < num_before:
+                    sink.skip(frame.meta, 1)
+                elif should_stop():
+                    sink.stop()
+                    return None
+                else:
+                    sink.write_figures(frame.meta, frames.figures(frame, predict))
+                on_frame(frame.meta.index + 1, source.info.num_frames or 0)
+        frames.check_all_written(books.decoded)
+    except IcstreamError:
+        sink.discard()
+        raise
+    target = project / item.dataset / "video" / item.video.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    link_or_copy(item.video, target)
+    sink.close()
+    return books
+
+
+class _VideoFrames:
+    """Turns the figures of a frame into objects, and objects into figures."""
+
+    def __init__(
+        self, plan: Plan, item: ProjectVideo, values: Mapping[str, Any], size: Size
+    ) -> None:
+        if plan.mode.save_probabilities:
+            raise ConfigError("mode.save_probabilities: annotations of videos have no place for it")
+        height, width = size
+        stated = values.get("size", {"height": height, "width": width})
+        if (stated["height"], stated["width"]) != size:
+            raise SampleError(
+                f"{item.video}: is {width}x{height}, its annotation is for"
+                f" {stated['width']}x{stated['height']}"
+            )
+        self._plan = plan
+        self._name = item.name
+        self._values = dict(values)
+        self._size = size
+        self._titles = {entry["key"]: entry["classTitle"] for entry in values["objects"]}
+        frames = self._values.pop("frames", [])
+        self._values.pop("framesCount", None)
+        self._figures = {frame["index"]: frame["figures"] for frame in frames}
+
+    def head(self) -> dict[str, Any]:
+        """Gives the new annotation without its frames."""
+        there = self._values["objects"]
+        if self._plan.mode.existing_objects == "replace":
+            there = []
+        old = {entry["title"] for entry in self._plan.meta["classes"]} & self._plan.shapes.keys()
+        added = [
+            {"key": self._object_key(title), "classTitle": title, "tags": []}
+            for title in (entry["title"] for entry in self._plan.meta["classes"])
+            if title not in old
+        ]
+        size = {"height": self._size[0], "width": self._size[1]}
+        return {"size": size, **self._values, "objects": [*there, *added]}
+
+    def figures(self, frame: Frame, predict: PredictMany) -> list[dict[str, Any]]:
+        """Gives the figures of a frame; one of another size than the first keeps what it has."""
+        assert frame.picture is not None
+        there = self._figures.get(frame.meta.index, [])
+        if frame.meta.size != self._size:
+            return [] if self._plan.mode.existing_objects == "replace" else there
+        objects = [self._as_object(figure) for figure in there]
+        figure_of = {id(entry): figure for entry, figure in zip(objects, there, strict=True)}
+        size = {"height": self._size[0], "width": self._size[1]}
+        annotation = {"size": size, "tags": [], "objects": objects}
+        done = annotate(self._plan, frame.picture, annotation, predict)["objects"]
+        return [
+            figure_of.get(id(entry)) or self._as_figure(entry, frame.meta.index, number)
+            for number, entry in enumerate(done)
+        ]
+
+    def check_all_written(self, num_frames: int) -> None:
+        """Sees that the recording had frames, and every frame with figures.
+
+        Raises:
+            SampleError: it had not; figures would be lost.
+        """
+        if not num_frames:
+            raise SampleError(f"{self._name}: not one frame could be decoded")
+        beyond = [k for k, figures in self._figures.items() if figures and k >= num_frames]
+        if beyond and self._plan.mode.existing_objects != "replace":
+            raise SampleError(
+                f"{self._name}: {num_frames} frames could be decoded, but frame {max(beyond)} has"
+                " figures"
+            )
+
+    def _as_object(self, figure: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "classTitle": self._titles[figure["objectKey"]],
+            "geometryType": figure["geometryType"],
+            **figure["geometry"],
+        }
+
+    def _as_figure(self, entry: Mapping[str, Any], index: int, number: int) -> dict[str, Any]:
+        title = entry["classTitle"]
+        return {
+            "key": stable_key(self._name, title, index, number),
+            "objectKey": self._object_key(title),
+            "geometryType": entry["geometryType"],
+            "geometry": {key: entry[key] for key in _GEOMETRY if key in entry},
+            "nnCreated": True,
+            "nnUpdated": False,
+        }
+
+    def _object_key(self, title: str) -> str:
+        return stable_key(self._name, title)

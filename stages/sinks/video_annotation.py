@@ -1,0 +1,78 @@
+"""The annotation of one video in a Supervisely project, written frame by frame."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from icstream.stages.items import FrameMeta
+from icstream.stages.sinks.line_sink import LineSink
+
+NO_IDS: dict[str, dict[str, int]] = {"tags": {}, "objects": {}, "figures": {}, "videos": {}}
+"""Content of key_id_map.json where nothing is on a server."""
+
+
+class VideoAnnotation(LineSink):
+    """A line per frame under another name; the file gets its own name when it is whole."""
+
+    def __init__(self, path: Path, *, shown: str) -> None:
+        """Names the file, which is called NAME.json.partial until it is whole.
+
+        Args:
+            path: of the annotation.
+            shown: path for the report.
+        """
+        self._annotation = path
+        super().__init__(
+            path.parent,
+            f"{path.name}.partial",
+            header="\n\n",  # two lines, which `begin` knows
+            shown=shown,
+        )
+
+    def begin(self, head: Mapping[str, Any]) -> None:
+        """Sets everything but the frames; to be called before the first of them is written."""
+        self._header = json.dumps(head)[:-1] + ',\n"frames": [\n'
+
+    def write_figures(self, meta: FrameMeta, figures: Sequence[Mapping[str, Any]]) -> None:
+        """Writes the figures of a frame."""
+        line = json.dumps({"index": meta.index, "figures": figures})
+        self._write_line(meta, f",{line}" if self._parts.num_frames else line)
+
+    def restart_point(self, at_most: int) -> int:
+        """See `Sink.restart_point`."""
+        self._open_again()
+        return super().restart_point(at_most)
+
+    def skip(self, first: FrameMeta, num_frames: int) -> None:
+        """See `Sink.skip`."""
+        self._open_again()
+        super().skip(first, num_frames)
+
+    def stop(self) -> None:
+        """Closes the file as it is, to be gone on with."""
+        super().close()
+
+    def discard(self) -> None:
+        """Removes what was written, and its folder if nothing else is in it."""
+        self.stop()
+        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.parent.rmdir()
+
+    def close(self) -> None:
+        """See `Sink.close`; the annotation gets its name only now that it is whole."""
+        super().close()
+        if self._parts.num_frames:
+            with self._path.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(f'],"framesCount": {self._parts.num_frames}}}\n')
+            self._path.replace(self._annotation)
+
+    def _open_again(self) -> None:
+        """Makes an annotation that was finished one that can be continued."""
+        if self._annotation.exists():
+            content = self._annotation.read_text(encoding="utf-8")
+            frames, _, _ = content.rpartition("]")
+            self._path.write_text(frames, encoding="utf-8", newline="\n")
+            self._annotation.unlink()
