@@ -280,7 +280,7 @@ def test_settings_come_from_yaml_too(clip: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     values = report(out)
     assert values["chosen"]["threads"] == 1
-    assert values["config"]["fit"] == {"mode": "stretch", "size": [64, 96]}
+    assert values["config"]["fit"] == {"mode": "stretch", "size": [64, 96], "double_below": 0}
     _, masks = read_masks(out / "clip" / "masks.mp4")
     assert masks[0].shape == (96, 160)
 
