@@ -285,7 +285,8 @@ def _config() -> None:
 @config_app.command()
 def schema(
     of: Annotated[
-        Literal["run", "train"], typer.Option(metavar="COMMAND", help="run or train.")
+        Literal["run", "train", "annotate"],
+        typer.Option(metavar="COMMAND", help="run, train or annotate."),
     ] = "run",
 ) -> None:
     """Print the JSON schema of a command's settings."""
@@ -293,6 +294,10 @@ def schema(
         from icstream.pipeline.train_config import TrainConfig
 
         values = TrainConfig.model_json_schema()
+    elif of == "annotate":
+        from icstream.pipeline.annotate_config import AnnotateConfig
+
+        values = AnnotateConfig.model_json_schema()
     else:
         from icstream.pipeline.config import RunConfig
 

@@ -98,7 +98,7 @@ class Recipe(StrictSettings):
     label_guidance: Literal["full", "shrunk"] = "full"
     """full: logits are brought to the size of the labels; shrunk: labels to that of the logits."""
     class_weights: Literal["none", "log", "steep"] = "none"
-    """log: rare classes weigh more, 1 / ln(1.1 + share of pixels)."""
+    """log: rare classes weigh more, 1 / ln(1.1 + share of pixels); steep: with 1.02."""
     ohem: float | None = Field(None, gt=0, lt=1)
     """Only pixels whose true class gets less than this probability count; null: all count."""
     ema: float | None = Field(None, gt=0, lt=1)

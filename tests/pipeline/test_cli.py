@@ -295,6 +295,12 @@ def test_the_schema_tells_every_setting() -> None:
     assert "checkpoint" in json.dumps(schema["$defs"]["ModelSettings"])
 
 
+def test_the_schema_of_annotating_is_printed_too() -> None:
+    done = icstream("config", "schema", "--of", "annotate")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["properties"].keys() == {"model", "mode"}
+
+
 def test_the_doctor_finds_this_machine_able(tmp_path: Path) -> None:
     done = icstream("doctor", "--json", tmp_path / "doctor.json")
     assert done.returncode == 0, done.stderr
