@@ -28,6 +28,9 @@ def main(folder: Path, case: str) -> None:
         found["error"] = str(error)
     found["losses"] = display.losses
     (folder / f"rank{ranks.rank}.json").write_text(json.dumps(found))
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()  # gloo aborts a rank whose peer leaves first
+        torch.distributed.destroy_process_group()
 
 
 def once(ranks: Ranks, folder: Path, case: str, display: Silent) -> Trained:
