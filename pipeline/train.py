@@ -14,7 +14,7 @@ from icstream.pipeline.train_config import TrainConfig
 from icstream.stages.data import open_data
 from icstream.stages.data.open_data import DataFormat
 from icstream.stages.train import Display, Trained, train
-from icstream.stages.train.ranks import join_ranks
+from icstream.stages.train.ranks import join_ranks, leave_ranks
 from icstream.stages.train.state import STATE_FILE
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def run_training(
         "config": config.model_dump(mode="json"),
         "init": init,
     }
-    return train(
+    result = train(
         settings,
         data,
         out,
@@ -91,6 +91,8 @@ def run_training(
         display=display,
         should_stop=should_stop,
     )
+    leave_ranks(ranks)
+    return result
 
 
 def _start(config: TrainConfig, init: str | None) -> Checkpoint | None:

@@ -55,6 +55,13 @@ class Ranks:
             dist.barrier()
 
 
+def leave_ranks(ranks: Ranks) -> None:
+    """Ends the exchange once all ranks are here: gloo aborts one whose peer leaves before it."""
+    if ranks.count > 1:
+        ranks.wait()
+        dist.destroy_process_group()
+
+
 def join_ranks(gpu_devices: tuple[int, ...]) -> Ranks:
     """Gives this process's place: alone, or among those that torchrun has started.
 

@@ -12,7 +12,7 @@ from trainings import PLUGIN, RECIPE, Silent
 
 from icstream.model import ConfigError
 from icstream.stages.train import Trained, TrainSettings, train
-from icstream.stages.train.ranks import Ranks, join_ranks
+from icstream.stages.train.ranks import Ranks, join_ranks, leave_ranks
 
 
 def main(folder: Path, case: str) -> None:
@@ -28,9 +28,7 @@ def main(folder: Path, case: str) -> None:
         found["error"] = str(error)
     found["losses"] = display.losses
     (folder / f"rank{ranks.rank}.json").write_text(json.dumps(found))
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()  # gloo aborts a rank whose peer leaves first
-        torch.distributed.destroy_process_group()
+    leave_ranks(ranks)
 
 
 def once(ranks: Ranks, folder: Path, case: str, display: Silent) -> Trained:
