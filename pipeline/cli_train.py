@@ -1,5 +1,6 @@
 """`icstream train`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -46,6 +47,8 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="Say only what went wrong.")] = False,
 ) -> int:
     """Train a network on labelled pictures; weights, state and metrics go into a folder."""
+    first = os.environ.get("RANK", "0") == "0"  # of those that torchrun has started
+    quiet = quiet or not first
     log_to_stderr(quiet)
     from icstream.pipeline.train import launch_ranks, run_training
     from icstream.pipeline.train_config import load_train_config
@@ -79,7 +82,8 @@ def train(
             print(f"{done}; weights in {out}", file=sys.stderr)
         else:
             print(f"stopped after {done}; go on with --resume", file=sys.stderr)
-    hand_on(values, json_file)
+    if first:
+        hand_on(values, json_file)
     if not result.finished:
         return stop.exit_code()
     return 3 if result.failures else 0
