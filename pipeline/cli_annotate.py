@@ -2,11 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from icstream.pipeline.cli_common import Bar, StopSignals, hand_on, log_to_stderr
+from icstream.pipeline.cli_options import (
+    Device,
+    Precision,
+    Runtime,
+    Threads,
+    Weights,
+)
 
 
 def annotate(
@@ -20,20 +27,11 @@ def annotate(
         str | None,
         typer.Option("-c", "--config", metavar="FILE|NAME", help="JSON or YAML, or ready-made."),
     ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|NAME", help="Checkpoint, a shipped name, or random."),
-    ] = None,
-    runtime: Annotated[
-        Literal["auto", "torch", "openvino"],
-        typer.Option(metavar="NAME", help="auto, openvino or torch."),
-    ] = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"],
-        typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16."),
-    ] = "auto",
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N.")] = "auto",
-    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of the processor.")] = 2,
+    weights: Weights = None,
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
+    device: Device = "auto",
+    threads: Threads = 2,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what was interrupted.")
     ] = False,

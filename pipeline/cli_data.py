@@ -2,12 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from icstream.model.errors import ConfigError
 from icstream.pipeline.cli_common import Bar, hand_on, log_to_stderr
+from icstream.pipeline.cli_options import (
+    DataFolder,
+    DataFormat,
+    Neutral,
+    TrainTag,
+    ValTag,
+)
 
 data_app = typer.Typer(help="About labelled data.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -19,22 +26,11 @@ def _data() -> None:
 
 @data_app.command()
 def check(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A project or folder of labelled pictures.")
-    ],
-    data_format: Annotated[
-        Literal["auto", "supervisely", "folder", "cityscapes"],
-        typer.Option("--format", metavar="NAME", help="auto, supervisely, folder or cityscapes."),
-    ] = "auto",
-    neutral: Annotated[
-        str, typer.Option(metavar="NAME", help="Supervisely: the class that is left out.")
-    ] = "neutral",
-    train_tag: Annotated[
-        str, typer.Option(metavar="TAG", help="Supervisely: marks pictures to train on.")
-    ] = "train",
-    val_tag: Annotated[
-        str, typer.Option(metavar="TAG", help="Supervisely: marks pictures to validate on.")
-    ] = "val",
+    folder: DataFolder,
+    data_format: DataFormat = "auto",
+    neutral: Neutral = "neutral",
+    train_tag: TrainTag = "train",
+    val_tag: ValTag = "val",
     sheet: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw some pictures and their labels."),

@@ -9,6 +9,18 @@ import typer
 
 from icstream.model.errors import ConfigError
 from icstream.pipeline.cli_common import Bar, hand_on, log_to_stderr
+from icstream.pipeline.cli_options import (
+    DataFolder,
+    DataFormat,
+    Device,
+    Neutral,
+    Precision,
+    Runtime,
+    Threads,
+    TrainTag,
+    ValTag,
+    Weights,
+)
 
 if TYPE_CHECKING:
     from icstream.model import Checkpoint, Segmenter
@@ -20,37 +32,17 @@ _JSON, _MATRIX, _FRAMES = "evaluation.json", "confusion.png", "frames.png"
 
 
 def evaluate(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A project or folder of labelled pictures.")
-    ],
+    folder: DataFolder,
     split: Annotated[str, typer.Option(metavar="NAME", help="Which part of the data.")] = "val",
-    weights: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|NAME", help="Checkpoint, a shipped name, or random."),
-    ] = None,
-    data_format: Annotated[
-        Literal["auto", "supervisely", "folder", "cityscapes"],
-        typer.Option("--format", metavar="NAME", help="auto, supervisely, folder or cityscapes."),
-    ] = "auto",
-    neutral: Annotated[
-        str, typer.Option(metavar="NAME", help="Supervisely: the class that is left out.")
-    ] = "neutral",
-    train_tag: Annotated[
-        str, typer.Option(metavar="TAG", help="Supervisely: marks the split train.")
-    ] = "train",
-    val_tag: Annotated[
-        str, typer.Option(metavar="TAG", help="Supervisely: marks the split val.")
-    ] = "val",
-    runtime: Annotated[
-        Literal["auto", "torch", "openvino"],
-        typer.Option(metavar="NAME", help="auto, openvino or torch."),
-    ] = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"],
-        typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16."),
-    ] = "auto",
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N.")] = "auto",
-    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of the processor.")] = 2,
+    weights: Weights = None,
+    data_format: DataFormat = "auto",
+    neutral: Neutral = "neutral",
+    train_tag: TrainTag = "train",
+    val_tag: ValTag = "val",
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
+    device: Device = "auto",
+    threads: Threads = 2,
     with_exits: Annotated[
         bool, typer.Option("--exits", help="Score the network's three heads too.")
     ] = False,

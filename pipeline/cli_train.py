@@ -3,11 +3,14 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from icstream.pipeline.cli_common import StopSignals, hand_on, log_to_stderr
+from icstream.pipeline.cli_options import (
+    DataFormat,
+)
 
 
 def train(
@@ -23,10 +26,7 @@ def train(
     init: Annotated[
         str | None, typer.Option(metavar="FILE|NAME", help="Weights to start from.")
     ] = None,
-    data_format: Annotated[
-        Literal["auto", "supervisely", "folder", "cityscapes"],
-        typer.Option("--format", metavar="NAME", help="auto, supervisely, folder or cityscapes."),
-    ] = "auto",
+    data_format: DataFormat = "auto",
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="One setting, as section.key=value."),

@@ -1,0 +1,38 @@
+"""Options that several commands have in common, each with its type and its help."""
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import typer
+
+DataFolder: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="DATA", help="A project or folder of labelled pictures.")
+]
+DataFormat: TypeAlias = Annotated[
+    Literal["auto", "supervisely", "folder", "cityscapes"],
+    typer.Option("--format", metavar="NAME", help="auto, supervisely, folder or cityscapes."),
+]
+Neutral: TypeAlias = Annotated[
+    str, typer.Option(metavar="NAME", help="Supervisely: the class that is left out.")
+]
+TrainTag: TypeAlias = Annotated[
+    str, typer.Option(metavar="TAG", help="Supervisely: marks pictures to train on.")
+]
+ValTag: TypeAlias = Annotated[
+    str, typer.Option(metavar="TAG", help="Supervisely: marks pictures to validate on.")
+]
+Weights: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="FILE|NAME", help="Checkpoint, a shipped name, or random.")
+]
+Runtime: TypeAlias = Annotated[
+    Literal["auto", "torch", "openvino"],
+    typer.Option(metavar="NAME", help="auto, openvino or torch."),
+]
+Precision: TypeAlias = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"],
+    typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16."),
+]
+Device: TypeAlias = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N.")]
+Threads: TypeAlias = Annotated[
+    int, typer.Option(metavar="N", min=1, help="Threads of the processor.")
+]
