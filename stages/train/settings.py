@@ -1,5 +1,6 @@
 """What a training run is told; plain values, whatever file they came from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -89,7 +90,7 @@ class TrainSettings:
     """Of the losses at sub124, sub24 and sub4."""
     label_guidance: Literal["full", "shrunk"] = "full"
     """full: logits are brought to the size of the labels; shrunk: labels to that of the logits."""
-    class_weights: Literal["none", "log", "steep"] = "none"
+    class_weights: Literal["none", "log", "steep"] | Mapping[str, float] = "none"
     """log: 1 / ln(1.1 + share of the class's pixels in the training set); steep: with 1.02, up to
     ten times the weight of a common class where log gives three."""
     ohem: float | None = None

@@ -1,6 +1,6 @@
 """What a trainer is put together from, as the settings want it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from icstream.model import Fit, ICNet
+from icstream.model import ConfigError, Fit, ICNet, LabelSet
 from icstream.model.icnet import BranchLogits
 from icstream.model.labels import Colour
 from icstream.model.loss import GuidedLoss, log_class_weights
@@ -90,17 +90,35 @@ def optimiser_of(model: ICNet, settings: TrainSettings) -> torch.optim.Optimizer
     return kind(groups, lr=settings.lr)
 
 
-def loss_of(settings: TrainSettings, found: Survey, device: torch.device) -> GuidedLoss:
-    """Gives the loss."""
-    offset = _OFFSETS.get(settings.class_weights)
-    weights_K = None if offset is None else log_class_weights(found.pixels_K, offset).to(device)
+def loss_of(
+    settings: TrainSettings, found: Survey, labels: LabelSet, device: torch.device
+) -> GuidedLoss:
+    """Gives the loss.
+
+    Raises:
+        ConfigError: a weight for a class that is not there.
+    """
+    weights_K = _class_weights(settings.class_weights, found, labels)
     return GuidedLoss(
         void=VOID,
         head_weights=settings.aux_weights,
         guidance=settings.label_guidance,
-        class_weights_K=weights_K,
+        class_weights_K=None if weights_K is None else weights_K.to(device),
         ohem=settings.ohem,
     )
+
+
+def _class_weights(
+    told: str | Mapping[str, float], found: Survey, labels: LabelSet
+) -> Tensor | None:
+    if isinstance(told, str):
+        return None if told == "none" else log_class_weights(found.pixels_K, _OFFSETS[told])
+    for name in told:
+        if name not in labels.names:
+            raise ConfigError(
+                f"class_weights: there is no class {name!r}; there are {', '.join(labels.names)}"
+            )
+    return torch.tensor([told.get(name, 1.0) for name in labels.names])
 
 
 def loaders_of(

@@ -159,7 +159,7 @@ class _Trainer:
         mean: Colour = (red, green, blue)
         self._batches, self._val_views = loaders_of(settings, data, self._fit, mean, ranks)
         self._num_steps = self._batches.num_steps
-        self._loss = loss_of(settings, found, ranks.device)
+        self._loss = loss_of(settings, found, data.labels, ranks.device)
         self._clock = ValidationClock(
             val_every=settings.val_every, steps_per_epoch=self._batches.steps_per_epoch
         )
