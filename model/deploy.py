@@ -56,3 +56,18 @@ class DeployGraph(nn.Module):
         # In float32 also where the weights are half: bf16 would move the mean by 0.2.
         x_NHW3 = (rgb_NHW3.float() - self.mean_3).to(self.icnet.classifier.weight.dtype)
         return x_NHW3.permute(0, 3, 1, 2)
+
+
+class PlanarDeployGraph(DeployGraph):
+    """The same for an input that was taken apart by `Planes` before.
+
+    Turning pixels into planes and leaving out every second one is a fifth of the time that OpenVINO
+    takes for the whole network, and almost nothing for OpenCV.
+    """
+
+    def forward(self, rgb_N3HW: Tensor, half_N3hw: Tensor) -> Tensor:  # type: ignore[override]
+        """Gives the logits at every 8th pixel, of uint8 planes at full and at half size."""
+        mean_311 = self.mean_3[:, None, None]
+        features = self.icnet.features(rgb_N3HW.float() - mean_311, half_N3hw.float() - mean_311)
+        scores_NKhw: Tensor = self.icnet.classifier(features.fused12_NCHW)
+        return scores_NKhw

@@ -152,10 +152,15 @@ class ICNet(nn.Module):
         self.cff12 = CascadeFeatureFusion(c2, c1, c2, config.num_classes, norm=norm)
         self.classifier = nn.Conv2d(c2, config.num_classes, 1)
 
-    def features(self, x_NCHW: Tensor) -> Features:
-        """Gives what the heads need, from an input whose sides are 32k+1."""
+    def features(self, x_NCHW: Tensor, half_NCHW: Tensor | None = None) -> Features:
+        """Gives what the heads need, from an input whose sides are 32k+1.
+
+        Args:
+            x_NCHW: the input.
+            half_NCHW: `halve(x_NCHW)`, for callers who have it already.
+        """
         # sub2 and sub4 share the trunk up to conv3_1
-        y_NCHW = halve(x_NCHW)  # 1/2
+        y_NCHW = halve(x_NCHW) if half_NCHW is None else half_NCHW  # 1/2
         y_NCHW = F.relu(self.conv1_1(y_NCHW))  # 1/4
         y_NCHW = F.relu(self.conv1_2(y_NCHW))
         y_NCHW = F.relu(self.conv1_3(y_NCHW))

@@ -6,6 +6,8 @@ from av import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from icstream.stages.items import Size
+
 HD_LINES = 720
 """Untagged pictures are BT.709 from this height on and BT.601 below, as players show them."""
 
@@ -19,6 +21,11 @@ _MATRICES = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
 }
+_LUMA_WEIGHTS = {
+    Colorspace.ITU601: (0.299, 0.114),  # ITU-R BT.601 section 2.5.1
+    Colorspace.ITU709: (0.2126, 0.0722),  # BT.709 item 3.2
+}
+"""Of red and blue."""
 _FULL_RANGE = 2
 # swscale's fastest path is up to 3 levels too dark; with these two it is right to half a level,
 # and planar RGB, interleaved afterwards, costs it a third of what packed RGB does.
@@ -26,34 +33,69 @@ _SCALING = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpola
 
 
 class RgbConverter:
-    """Turns frames of one stream into RGB; keeps its tables from frame to frame."""
+    """Turns frames of one stream into RGB; keeps its tables and memory from frame to frame."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
+        self._planes_3HW = np.empty((3, 0, 0), np.uint8)
 
     def rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """Gives (H, W, 3) RGB of the displayed size: converted by tag, cropped and turned."""
         untagged = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
+        matrix = _MATRICES.get(int(frame.colorspace), untagged)
         full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
+        if frame.format.name in ("yuv420p", "yuvj420p") and matrix in _LUMA_WEIGHTS:
+            planes = self._from_420(frame, matrix, full=full)
+        else:
+            planes = self._from_any(frame, matrix, full=full)
+        return turn(np.asarray(cv2.merge(planes), np.uint8), frame.rotation)
+
+    def _from_420(
+        self, frame: VideoFrame, matrix: Colorspace, *, full: bool
+    ) -> list[NDArray[np.uint8]]:
+        # Here and not above: the compiler behind it takes half a second.
+        from icstream.stages.yuv import coefficients, yuv420_to_rgb
+
+        size = frame.height, frame.width
+        if self._planes_3HW.shape[1:] != size:
+            self._planes_3HW = np.empty((3, *size), np.uint8)
+        red, blue = _LUMA_WEIGHTS[matrix]
+        weights = coefficients(red=red, blue=blue, full_range=full)
+        yuv420_to_rgb(*_planes_of(frame), weights, self._planes_3HW)
+        return list(self._planes_3HW)
+
+    def _from_any(
+        self, frame: VideoFrame, matrix: Colorspace, *, full: bool
+    ) -> list[NDArray[np.uint8]]:
         converted = self._reformatter.reformat(
             frame,
             format="gbrp",
-            src_colorspace=_MATRICES.get(int(frame.colorspace), untagged),
+            src_colorspace=matrix,
             src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.JPEG,
             interpolation=_SCALING,
             threads=1,
         )
-        green, blue, red = (
-            np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[
-                :, : plane.width
-            ]
-            for plane in converted.planes
-        )
-        return turn(np.asarray(cv2.merge([red, green, blue]), np.uint8), frame.rotation)
+        green, blue, red = _planes_of(converted)
+        return [red, green, blue]
+
+
+def _planes_of(frame: VideoFrame) -> list[NDArray[np.uint8]]:
+    return [
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[
+            :, : plane.width
+        ]
+        for plane in frame.planes
+    ]
 
 
 def turn(picture: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
     """Gives the picture turned counter-clockwise to the nearest right angle, contiguous."""
     return np.ascontiguousarray(np.rot90(picture, round(degrees / 90) % 4))
+
+
+def displayed_size(frame: VideoFrame) -> Size:
+    """Gives (height, width) of the picture once it is turned as it should be shown."""
+    turned = round(frame.rotation / 90) % 2
+    return (frame.width, frame.height) if turned else (frame.height, frame.width)
