@@ -1,0 +1,42 @@
+"""What one would write in ten minutes: a picture in, its mask out, one after another.
+
+python benchmarks/serve_plain.py WEIGHTS PORT
+
+Exists to be compared with; see serve.py.
+"""
+
+import io
+import sys
+import threading
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from icstream.model import Segmenter, load_weights
+from icstream.stages.decode_images import read_image
+from icstream.stages.sinks.png_masks import write_png
+
+
+def build_app(weights: str) -> FastAPI:
+    """Gives an application with one route."""
+    segmenter = Segmenter(load_weights(weights))
+    one_at_a_time = threading.Lock()
+    app = FastAPI()
+
+    def mask(data: bytes) -> bytes:
+        file = io.BytesIO()
+        with one_at_a_time:
+            write_png(segmenter(read_image(io.BytesIO(data))), segmenter.labels, file)
+        return file.getvalue()
+
+    @app.post("/segment")
+    async def segment(request: Request) -> Response:
+        body = await request.body()
+        return Response(await run_in_threadpool(mask, body), media_type="image/png")
+
+    return app
+
+
+if __name__ == "__main__":
+    uvicorn.run(build_app(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2]), log_level="error")

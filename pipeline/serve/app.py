@@ -1,0 +1,80 @@
+"""All interfaces of a service as one ASGI application."""
+
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from importlib.resources import files
+
+from fastapi import Depends, FastAPI, Response
+from fastapi.security import HTTPBearer
+from fastapi_offline import FastAPIOffline
+
+from icstream.pipeline.serve.guard import Guard
+from icstream.pipeline.serve.plugin_api import plugin_router
+from icstream.pipeline.serve.problems import add_handlers
+from icstream.pipeline.serve.segment_api import segment_router
+from icstream.pipeline.serve.service import Service
+from icstream.pipeline.serve.v2_api import v2_router
+
+_PAGE = {
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+_PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' blob:; media-src blob:; object-src 'none';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def build_app(service: Service, *, token: str | None) -> Guard:
+    """Gives the application, with the guard before it.
+
+    Args:
+        service: what answers.
+        token: what clients must know; None: nothing.
+    """
+    app: FastAPI = FastAPIOffline(
+        redoc_url=None,
+        static_url="/docs-assets",
+        title="icstream",
+        version=version("icstream"),
+        description="Pictures in, the class of every pixel out.",
+        openapi_url="/openapi.json",
+    )
+    add_handlers(app)
+    # The guard looks at the token; this only lets /docs ask for it.
+    asks = [] if token is None else [Depends(HTTPBearer(auto_error=False))]
+    for router in (segment_router(service), plugin_router(service), v2_router(service)):
+        app.include_router(router, dependencies=asks)
+    _add_page(app)
+
+    @app.get(
+        "/metrics", summary="Figures for Prometheus", response_class=Response, tags=["service"]
+    )
+    async def metrics() -> Response:
+        """Requests, times of each stage, memory."""
+        return Response(service.metrics.text(), headers={"Content-Type": _METRICS_TYPE})
+
+    return Guard(
+        app,
+        metrics=service.metrics,
+        token=token,
+        loopback=not service.config.server.beyond_this_machine,
+        max_drained=service.config.limits.body_bytes,
+    )
+
+
+def _add_page(app: FastAPI) -> None:
+    for path, (name, media_type) in _PAGE.items():
+        body = (files("icstream.pipeline.serve") / "page" / name).read_bytes()
+        app.add_api_route(path, _file(body, media_type), include_in_schema=False)
+
+
+def _file(body: bytes, media_type: str) -> Callable[[], Awaitable[Response]]:
+    async def file() -> Response:
+        headers = {"Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-cache"}
+        return Response(body, media_type=media_type, headers=headers)
+
+    return file

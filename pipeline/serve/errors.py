@@ -1,0 +1,58 @@
+"""What a request can be refused for; each refusal is an HTTP answer."""
+
+from typing import Literal
+
+Kind = Literal[
+    "bad_request",
+    "token_needed",
+    "foreign_host",
+    "unknown_model",
+    "not_acceptable",
+    "too_slow",
+    "too_large",
+    "too_many_pixels",
+    "unsupported",
+    "unreadable",
+    "not_ready",
+    "busy",
+]
+
+STATUS: dict[Kind, int] = {
+    "bad_request": 400,
+    "token_needed": 401,
+    "foreign_host": 403,
+    "unknown_model": 404,
+    "not_acceptable": 406,
+    "too_slow": 408,
+    "too_large": 413,
+    "too_many_pixels": 413,
+    "unsupported": 415,
+    "unreadable": 422,
+    "not_ready": 503,
+    "busy": 503,
+}
+
+
+class RefusedError(Exception):
+    """A request that is not served.
+
+    Attributes:
+        kind: which refusal it is, for programs.
+        status: of HTTP.
+        retry_after_s: after how long the same request may do better; None: never.
+    """
+
+    def __init__(self, kind: Kind, detail: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.status = STATUS[kind]
+        self.retry_after_s = retry_after_s
+
+    def headers(self) -> dict[str, str]:
+        """Gives what the answer says in its headers."""
+        headers = {}
+        if self.retry_after_s is not None:
+            headers["Retry-After"] = str(self.retry_after_s)
+        if self.kind == "token_needed":
+            headers["WWW-Authenticate"] = "Bearer"
+        return headers

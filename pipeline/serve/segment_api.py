@@ -1,0 +1,119 @@
+"""POST /segment: a picture in, its mask out, in the form that the client accepts."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from icstream.pipeline.serve.accept import choose_type
+from icstream.pipeline.serve.body import FORM, media_type, read_body, read_form
+from icstream.pipeline.serve.errors import RefusedError
+from icstream.pipeline.serve.metrics import Times
+from icstream.pipeline.serve.networks import Networks
+from icstream.pipeline.serve.pictures import MEDIA_TYPES, picture_size, unpack
+from icstream.pipeline.serve.problems import PROBLEMS
+from icstream.pipeline.serve.replies import FORMS, JPEG, JSON, PNG, SUPERVISELY, Reply, mask_reply
+from icstream.pipeline.serve.service import Service
+
+_RAW = ("application/octet-stream", *MEDIA_TYPES)
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_REQUEST: dict[str, Any] = {
+    "required": True,
+    "content": {
+        **{kind: _BINARY for kind in _RAW},
+        FORM: {
+            "schema": {
+                "type": "object",
+                "required": ["image"],
+                "properties": {"image": {"type": "string", "format": "binary"}},
+            }
+        },
+    },
+}
+_OBJECT: dict[str, Any] = {"schema": {"type": "object"}}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The mask, in the form that Accept asks for.",
+        "content": {PNG: _BINARY, JPEG: _BINARY, JSON: _OBJECT, SUPERVISELY: _OBJECT},
+    },
+    **PROBLEMS,
+}
+
+
+def segment_router(service: Service) -> APIRouter:
+    """Gives the routes."""
+    router = APIRouter(tags=["pictures"])
+
+    @router.post(
+        "/segment",
+        summary="Segment a picture",
+        responses=_ANSWERS,
+        response_class=Response,
+        openapi_extra={"requestBody": _REQUEST},
+    )
+    async def segment(request: Request, model: str | None = None) -> Response:
+        """The picture is the body itself, or the part `image` of a form.
+
+        `Accept` chooses what comes back: `image/png` has class ids as palette indices,
+        `image/jpeg` shows the classes' colours over the picture, `application/json` has COCO run
+        lengths, `application/vnd.icstream.supervisely+json` an annotation in Supervisely's format.
+        """
+        chosen = service.model(model)
+        kind = choose_type(request.headers.get("accept"), tuple(FORMS))
+        with service.admitted():
+            data = await _picture(request, service)
+            size = picture_size(data, max_pixels=service.config.limits.pixels)
+
+            def work(networks: Networks, times: Times) -> Reply:
+                with times.stage("unpack"):
+                    picture_HW3 = unpack(data)
+                with times.stage("network"):
+                    ids_HW = networks.segment(chosen.name, picture_HW3)
+                with times.stage("encode"):
+                    return mask_reply(chosen, picture_HW3, ids_HW, media_type=kind)
+
+            reply, times = await service.run(
+                work, model=chosen, is_quick=lambda one: one.is_ready(chosen.name, size)
+            )
+        headers = reply.headers | {"Server-Timing": times.header(), "Vary": "Accept"}
+        return Response(reply.body, media_type=reply.media_type, headers=headers)
+
+    @router.get("/models", summary="Models and their classes")
+    async def models() -> dict[str, Any]:
+        """All models that are served, with the name and colour of each class id."""
+        return {
+            "default": service.default,
+            "models": {
+                model.name: {
+                    "weights": model.digest,
+                    "runtime": model.choice.runtime,
+                    "device": model.choice.device,
+                    "precision": model.choice.precision,
+                    "classes": [
+                        {"id": k, "name": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour)}
+                        for k, (name, colour) in enumerate(
+                            zip(model.labels.names, model.labels.colours, strict=True)
+                        )
+                    ],
+                }
+                for model in service.models.values()
+            },
+        }
+
+    return router
+
+
+async def _picture(request: Request, service: Service) -> bytes:
+    limits = service.config.limits
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise RefusedError("unsupported", "a picture is not sent with a Content-Encoding")
+    kind = media_type(request)
+    if kind == FORM:
+        form = await read_form(request, limits)
+        if "image" not in form:
+            raise RefusedError("bad_request", "the form has no part named image")
+        return form["image"]
+    if kind and kind not in _RAW:
+        raise RefusedError(
+            "unsupported", f"content type {kind}: known are {FORM}, {', '.join(_RAW)}"
+        )
+    return await read_body(request, limits)

@@ -1,0 +1,179 @@
+"""Tensors of the Open Inference Protocol: UINT8, as JSON or as bytes behind it."""
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+
+from icstream.pipeline.serve.errors import RefusedError
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+"""HTTP header of the protocol's extension for binary data: bytes of the JSON in front."""
+INPUT, OUTPUT = "image", "class_ids"
+DATATYPE = "UINT8"
+
+_Byte = Annotated[int, Meta(ge=0, le=255)]
+_NESTED: Mapping[int, Any] = {
+    1: list[_Byte],
+    2: list[list[_Byte]],
+    3: list[list[list[_Byte]]],
+    4: list[list[list[list[_Byte]]]],
+}
+_ENCODINGS = ("gzip", "deflate")
+_EITHER_HEADER = 32 + zlib.MAX_WBITS
+
+
+class InputTensor(Struct):
+    """A tensor of a request."""
+
+    name: str
+    datatype: str
+    shape: Annotated[list[Annotated[int, Meta(ge=1)]], Meta(max_length=8)]
+    parameters: dict[str, Any] = {}
+    data: msgspec.Raw = msgspec.Raw()
+
+
+class RequestedOutput(Struct):
+    """An output that is asked for."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class InferenceRequest(Struct):
+    """The JSON of a request."""
+
+    inputs: Annotated[list[InputTensor], Meta(min_length=1, max_length=1)]
+    outputs: Annotated[list[RequestedOutput], Meta(max_length=1)] = []
+    id: str = ""
+    parameters: dict[str, Any] = {}
+
+    def wants_bytes(self) -> bool:
+        """True if the output comes as bytes behind the JSON."""
+        default = self.parameters.get("binary_data_output", False)
+        if not self.outputs:
+            return default is True
+        return self.outputs[0].parameters.get("binary_data", default) is True
+
+
+def uncompressed(body: bytes, encoding: str | None, *, max_bytes: int) -> bytes:
+    """Gives a body without its Content-Encoding.
+
+    Raises:
+        RefusedError: another encoding, damaged, or larger than allowed.
+    """
+    if encoding is None or encoding.lower() == "identity":
+        return body
+    if encoding.lower() not in _ENCODINGS:
+        raise RefusedError("unsupported", f"Content-Encoding {encoding}: known are gzip, deflate")
+    inflater = zlib.decompressobj(_EITHER_HEADER)
+    try:
+        data = inflater.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise RefusedError("bad_request", f"the body is not {encoding}") from error
+    if len(data) > max_bytes:
+        raise RefusedError("too_large", f"more than the allowed {max_bytes} bytes")
+    if not inflater.eof:
+        raise RefusedError("bad_request", "the compressed body is cut off")
+    return data
+
+
+def read_request(
+    body: bytes, header_length: str | None, *, max_pixels: int, max_pictures: int
+) -> tuple[InferenceRequest, NDArray[np.uint8]]:
+    """Gives what was asked and the (N, H, W, 3) pictures.
+
+    Args:
+        body: JSON, with binary data behind it if `header_length` is given.
+        header_length: value of the header `Inference-Header-Content-Length`.
+        max_pixels: of all pictures together.
+        max_pictures: N at most.
+
+    Raises:
+        RefusedError: what is there is not one UINT8 tensor "image" of that shape.
+    """
+    if header_length is None:
+        head, tail = body, None
+    else:
+        if not header_length.isdigit() or int(header_length) > len(body):
+            raise RefusedError("bad_request", f"{HEADER_LENGTH}: got {header_length!r}")
+        head, tail = body[: int(header_length)], memoryview(body)[int(header_length) :]
+    try:
+        request = msgspec.json.decode(head, type=InferenceRequest)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RefusedError("bad_request", f"request: {error}") from error
+    for output in request.outputs:
+        if output.name != OUTPUT:
+            raise RefusedError("bad_request", f"output {output.name!r}: the only one is {OUTPUT}")
+    tensor = request.inputs[0]
+    _check(tensor, max_pixels=max_pixels, max_pictures=max_pictures)
+    return request, _pixels(tensor, tail)
+
+
+def _check(tensor: InputTensor, *, max_pixels: int, max_pictures: int) -> None:
+    if tensor.name != INPUT:
+        raise RefusedError("bad_request", f"input {tensor.name!r}: the only one is {INPUT}")
+    if tensor.datatype != DATATYPE:
+        raise RefusedError("bad_request", f"{INPUT}: datatype {tensor.datatype}, needed {DATATYPE}")
+    shape = tensor.shape
+    if len(shape) != 4 or shape[3] != 3:
+        raise RefusedError("bad_request", f"{INPUT}: shape {shape}, needed [N, H, W, 3]")
+    if shape[0] > max_pictures:
+        raise RefusedError("too_large", f"{INPUT}: {shape[0]} pictures, allowed {max_pictures}")
+    if math.prod(shape[:3]) > max_pixels:
+        raise RefusedError(
+            "too_many_pixels", f"{INPUT}: shape {shape}, allowed {max_pixels} pixels"
+        )
+
+
+def _pixels(tensor: InputTensor, tail: memoryview | None) -> NDArray[np.uint8]:
+    said = tensor.parameters.get("binary_data_size")
+    if said is None:
+        values = _json_values(tensor.data)
+    elif tail is None or said != len(tail):
+        there = 0 if tail is None else len(tail)
+        raise RefusedError("bad_request", f"{INPUT}: binary_data_size {said}, got {there} bytes")
+    else:
+        values = np.frombuffer(tail, np.uint8)
+    if values.size != math.prod(tensor.shape):
+        raise RefusedError("bad_request", f"{INPUT}: {values.size} values for shape {tensor.shape}")
+    return values.reshape(tensor.shape)
+
+
+def _json_values(raw: msgspec.Raw) -> NDArray[np.uint8]:
+    text = bytes(raw).lstrip()
+    depth = next((n for n, c in enumerate(text[:16].replace(b" ", b"")) if c != ord("[")), 16)
+    if depth not in _NESTED:
+        raise RefusedError("bad_request", f"{INPUT}: data is missing, or no array")
+    try:
+        return np.asarray(msgspec.json.decode(text, type=_NESTED[depth]), np.uint8).ravel()
+    except (msgspec.DecodeError, ValueError) as error:
+        raise RefusedError("bad_request", f"{INPUT}: data: {error}") from error
+
+
+def write_response(
+    request: InferenceRequest, ids: Sequence[NDArray[np.uint8]], *, model: str, version: str
+) -> tuple[bytes, dict[str, str]]:
+    """Gives body and headers of the answer: (H, W) class ids of each picture."""
+    stacked_NHW = np.stack(ids)
+    tensor: dict[str, Any] = {
+        "name": OUTPUT,
+        "datatype": DATATYPE,
+        "shape": list(stacked_NHW.shape),
+    }
+    values = {"model_name": model, "model_version": version, "outputs": [tensor]}
+    if request.id:
+        values["id"] = request.id
+    if not request.wants_bytes():
+        tensor["data"] = stacked_NHW.ravel().tolist()
+        return msgspec.json.encode(values), {"Content-Type": "application/json"}
+    data = stacked_NHW.tobytes()
+    tensor["parameters"] = {"binary_data_size": len(data)}
+    head = msgspec.json.encode(values)
+    headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
+    return head + data, headers
