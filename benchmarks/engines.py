@@ -3,13 +3,14 @@
     python benchmarks/engines.py --size 540x960
 
 "plain" is what a script would do: the graph as written in eager fp32, logits at full size, argmax.
-All others are `Segmenter`: uint8 picture in, class ids out.
+All others are `Segmenter`: uint8 picture in, class ids out; int8 for weights that are calibrated.
 """
 
 import argparse
 import statistics
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -42,11 +43,16 @@ def engines(checkpoint: Checkpoint, threads: int) -> dict[str, Engine]:
     """Gives all that this machine offers, by name."""
     found: dict[str, Engine] = {"plain": plain(checkpoint, threads)}
     half = ["fp32", "bf16"] if cpu_does_bf16() else ["fp32"]
-    for runtime in ("torch", "openvino"):
-        for precision in half:
+    able = {"torch": half, "openvino": list(half)}
+    if cpu_does_bf16() and checkpoint.ranges is not None:
+        able["openvino"].append("int8")
+    if find_spec("onnxruntime") is not None:
+        able["onnx"] = ["fp32"]
+    for runtime, precisions in able.items():
+        for precision in precisions:
             found[f"{runtime} {precision}"] = Segmenter(
                 checkpoint,
-                runtime=runtime,
+                runtime=runtime,  # type: ignore[arg-type]
                 device="cpu",
                 precision=precision,  # type: ignore[arg-type]
                 threads=threads,

@@ -17,6 +17,7 @@ from icstream.model.errors import CheckpointError, ConfigError
 from icstream.model.geometry import Fit
 from icstream.model.icnet_config import ICNetConfig
 from icstream.model.labels import CITYSCAPES, LabelSet
+from icstream.model.ranges import Ranges
 from icstream.model.stored import StoredTensors
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class Checkpoint:
     """By precision ("bf16", ...)."""
     fit: Fit = field(default_factory=Fit)
     """How pictures were shown to it in training, and are to be shown."""
+    ranges: Ranges | None = None
+    """What int8 needs; None: it was not calibrated."""
 
     def __post_init__(self) -> None:
         if len(self.labels) != self.config.num_classes:
@@ -159,6 +162,7 @@ class Checkpoint:
                 training=values["training"],
                 agreement={k: Agreement(**v) for k, v in values["agreement"].items()},
                 fit=_fit(values.get("fit", {})),
+                ranges=Ranges(**values["ranges"]) if values.get("ranges") else None,
             )
         except CheckpointError:
             raise
@@ -172,7 +176,9 @@ class Checkpoint:
 
     def digest(self) -> str:
         """Gives the SHA-256 of all that decides the masks, in hexadecimal."""
-        settings = [asdict(self.config), asdict(self.preprocessing), self.labels.names]
+        settings: list[Any] = [asdict(self.config), asdict(self.preprocessing), self.labels.names]
+        if self.ranges is not None:
+            settings.append(dict(self.ranges.highs))
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name in sorted(self.tensors):
             digest.update(name.encode())
@@ -196,6 +202,7 @@ class Checkpoint:
             "training": dict(self.training),
             "agreement": {name: asdict(value) for name, value in self.agreement.items()},
             "fit": asdict(self.fit),
+            "ranges": None if self.ranges is None else asdict(self.ranges),
         }
         partial = path.with_name(f"{path.name}.partial")
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}

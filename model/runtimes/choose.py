@@ -5,6 +5,7 @@ import importlib.util
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
@@ -15,15 +16,20 @@ from icstream.model.runtimes.protocol import Runtime
 
 log = logging.getLogger(__name__)
 
-RuntimeName = Literal["auto", "torch", "openvino"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+RuntimeName = Literal["auto", "torch", "openvino", "onnx"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 MIN_PIXELS = 0.99
 """`auto` takes a lower precision only if this share of pixels was measured to agree with fp32,"""
 MAX_MIOU_POINTS = 0.5
 """and the mIoU to differ by no more than this many percentage points."""
 
-_PRECISIONS = {("openvino", "cpu"): ("bf16", "fp32"), ("torch", "cpu"): ("bf16", "fp32")}
+_PRECISIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("openvino", "cpu"): ("int8", "bf16", "fp32"),
+    ("torch", "cpu"): ("bf16", "fp32"),
+    ("onnx", "cpu"): ("fp32",),
+}
+"""The fastest first."""
 _CUDA_PRECISIONS = ("fp16", "bf16", "fp32")
 
 
@@ -59,8 +65,14 @@ def choose(
         chosen = next(p for p in known if p == "fp32" or _trusted(checkpoint, p, device))
     elif precision not in known:
         raise ConfigError(f"precision {precision}: {engine} on {device} offers {', '.join(known)}")
-    elif precision == "bf16" and engine == "openvino" and not cpu_does_bf16():
-        raise ConfigError("precision bf16: this processor has no bf16 instructions; use fp32")
+    elif precision != "fp32" and engine == "openvino" and not cpu_does_bf16():
+        raise ConfigError(
+            f"precision {precision}: this processor has no bf16 instructions; use fp32"
+        )
+    elif precision == "int8" and checkpoint.ranges is None:
+        raise ConfigError(
+            "precision int8: the weights were not calibrated for it; icstream quantise does that"
+        )
     else:
         chosen = precision
     return Choice(engine, device, chosen, threads)
@@ -79,6 +91,10 @@ def open_runtime(checkpoint: Checkpoint, choice: Choice) -> Runtime:
         from icstream.model.runtimes.openvino import OpenVinoRuntime
 
         return OpenVinoRuntime(checkpoint, precision=choice.precision, threads=choice.threads)
+    if choice.runtime == "onnx":
+        from icstream.model.runtimes.onnx import OnnxRuntime
+
+        return OnnxRuntime(checkpoint, threads=choice.threads)
     from icstream.model.runtimes.torch import TorchRuntime
 
     return TorchRuntime(
@@ -121,10 +137,12 @@ def _engine(name: str, device: str) -> str:
         raise ConfigError(f"runtime: got {name!r}, allowed are {', '.join(get_args(RuntimeName))}")
     if name == "auto":
         return "openvino" if device == "cpu" and _has_openvino() else "torch"
-    if name == "openvino" and device != "cpu":
-        raise ConfigError(f"runtime openvino runs on the CPU, not on {device}; use runtime torch")
+    if name in ("openvino", "onnx") and device != "cpu":
+        raise ConfigError(f"runtime {name} runs on the CPU, not on {device}; use runtime torch")
     if name == "openvino" and not _has_openvino():
         raise ConfigError("runtime openvino: the package is not installed; pip install openvino")
+    if name == "onnx" and importlib.util.find_spec("onnxruntime") is None:
+        raise ConfigError("runtime onnx: not installed; pip install 'icstream[onnx]'")
     return name
 
 
@@ -132,6 +150,7 @@ def _trusted(checkpoint: Checkpoint, precision: str, device: str) -> bool:
     measured: Agreement | None = checkpoint.agreement.get(precision)
     return (
         measured is not None
+        and (precision != "int8" or checkpoint.ranges is not None)
         and measured.pixels >= MIN_PIXELS
         and abs(measured.miou_points) <= MAX_MIOU_POINTS
         and (device != "cpu" or cpu_does_bf16())

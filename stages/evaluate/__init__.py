@@ -1,6 +1,7 @@
 """Evaluation: how well a checkpoint's masks agree with labelled pictures."""
 
 from icstream.stages.evaluate.agreement import AgreementFigures, measure_agreement
+from icstream.stages.evaluate.calibration import calibrate_on
 from icstream.stages.evaluate.confusion_picture import confusion_picture
 from icstream.stages.evaluate.evaluation import CorruptedSample, Evaluation, FrameScore
 from icstream.stages.evaluate.frame_sheet import frame_sheet
@@ -14,6 +15,7 @@ __all__ = [
     "Evaluation",
     "FrameScore",
     "Matching",
+    "calibrate_on",
     "confusion_picture",
     "evaluate",
     "frame_sheet",

@@ -65,7 +65,7 @@ def measure_agreement(
         SampleError: not one sample can be loaded.
     """
     if precision in ("auto", "fp32"):
-        raise ConfigError(f"agreement: got {precision}, name a lower precision: bf16 or fp16")
+        raise ConfigError(f"agreement: got {precision}, name a lower precision: bf16, fp16 or int8")
     samples = data.split(split)
     lower, fp32 = (
         Segmenter(checkpoint, runtime=runtime, device=device, precision=p, threads=threads, fit=fit)

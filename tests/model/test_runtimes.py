@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from icstream.model import Agreement, Checkpoint, ConfigError, Fit, Segmenter, load_weights, prepare
+from icstream.model.cache import cache_dir
 from icstream.model.runtimes import choose, cpu_does_bf16
 from icstream.stages.streets import Street
 
@@ -58,10 +59,11 @@ def test_the_reference_tells_many_classes_apart(reference: list[Picture]) -> Non
     assert len(np.unique(reference)) >= 8
 
 
-def test_both_engines_agree_in_fp32(
-    checkpoint: Checkpoint, pictures: list[Picture], reference: list[Picture]
+@pytest.mark.parametrize("runtime", ["openvino", "onnx"])
+def test_the_engines_agree_in_fp32(
+    checkpoint: Checkpoint, pictures: list[Picture], reference: list[Picture], runtime: str
 ) -> None:
-    assert agreement(masks(checkpoint, pictures, "openvino", "fp32"), reference) >= 0.9999
+    assert agreement(masks(checkpoint, pictures, runtime, "fp32"), reference) >= 0.9999
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
@@ -87,7 +89,7 @@ def test_the_plain_graph_gives_the_same_ids(
     assert agreement(plain, reference) >= 0.9999
 
 
-@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+@pytest.mark.parametrize("runtime", ["torch", "openvino", "onnx"])
 def test_masks_do_not_depend_on_what_came_before(
     checkpoint: Checkpoint, pictures: list[Picture], runtime: str
 ) -> None:
@@ -129,7 +131,11 @@ def test_what_is_no_rgb_picture_is_refused(checkpoint: Checkpoint, picture: Pict
     [
         ({"runtime": "trt"}, "runtime: got 'trt'"),
         ({"device": "gpu"}, "device: got 'gpu', allowed are auto, cpu, cuda and cuda:N"),
-        ({"device": "cpu", "precision": "fp16"}, "precision fp16: openvino on cpu offers bf16"),
+        (
+            {"device": "cpu", "precision": "fp16"},
+            "precision fp16: openvino on cpu offers int8, bf16",
+        ),
+        ({"device": "cpu", "runtime": "onnx", "precision": "bf16"}, "onnx on cpu offers fp32"),
         ({"threads": 0}, "threads: got 0"),
     ],
 )
@@ -155,6 +161,18 @@ def test_auto_takes_a_lower_precision_only_on_measured_agreement(checkpoint: Che
     assert chosen(Agreement(0.98, 0.0, "")) == "fp32"
     assert chosen(Agreement(0.999, -0.6, "")) == "fp32"
     assert chosen(Agreement(0.999, 0.1, "")) == ("bf16" if cpu_does_bf16() else "fp32")
+
+
+def test_a_damaged_graph_in_the_cache_is_made_again(
+    checkpoint: Checkpoint, pictures: list[Picture], reference: list[Picture]
+) -> None:
+    masks(checkpoint, pictures[:1], "onnx", "fp32")
+    cached = list(cache_dir().glob("*.onnx"))
+    for file in cached:
+        file.write_bytes(b"damaged")
+    assert agreement(masks(checkpoint, pictures[:1], "onnx", "fp32"), reference[:1]) >= 0.9999
+    assert cached
+    assert any(file.read_bytes() != b"damaged" for file in cached)
 
 
 @pytest.mark.gpu

@@ -1,0 +1,64 @@
+"""From a graph in PyTorch to ONNX and OpenVINO."""
+
+import importlib.util
+import logging
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from icstream.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OPSET = 18
+"""Of ONNX: what ONNX Runtime 1.14 (2023) and all since can read."""
+
+
+def to_onnx(graph: nn.Module, example: Tensor, *, names: tuple[str, str]) -> "ModelProto":
+    """Gives the graph for inputs of the example's shape.
+
+    Args:
+        graph: takes one tensor, gives one.
+        example: an input.
+        names: of input and output.
+
+    Raises:
+        ConfigError: the packages for it are not there.
+    """
+    missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"ONNX files need the package {missing[0]}, which is not installed;"
+            " pip install 'icstream[onnx]'"
+        )
+    # The exporter tells of operators that nothing here uses.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            graph.eval(),
+            (example,),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=[names[0]],
+            output_names=[names[1]],
+        )
+    assert program is not None  # dynamo=True always gives one
+    return program.model_proto
+
+
+def to_openvino(graph: nn.Module, examples: Sequence[Tensor]) -> Any:
+    """Gives the graph for inputs of the examples' shapes, as an `openvino.Model`."""
+    import openvino
+
+    with torch.no_grad(), warnings.catch_warnings():
+        # Sizes become constants of the trace, which is what is wanted here.
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(graph, tuple(examples), check_trace=False)  # type: ignore[no-untyped-call]
+        shapes = [list(example.shape) for example in examples]
+        return openvino.convert_model(traced, example_input=tuple(examples), input=shapes)

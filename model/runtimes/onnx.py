@@ -1,0 +1,87 @@
+"""ONNX Runtime on the CPU."""
+
+import logging
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from icstream.model.cache import cache_dir, keep
+from icstream.model.checkpoint import Checkpoint
+
+log = logging.getLogger(__name__)
+
+_MAX_SHAPES = 4
+"""So many sessions are kept; a camera or a recording needs one."""
+_GRAPH_VERSION = 1
+"""To be raised when the deploy graph changes: graphs in the cache are of no use then."""
+_SILENT = 3
+
+
+class OnnxRuntime:
+    """The deploy graph in ONNX Runtime, in fp32, a session for each input shape.
+
+    Converting it takes PyTorch and seconds; the result is kept in the cache.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, threads: int) -> None:
+        self._checkpoint = checkpoint
+        self._options = onnxruntime.SessionOptions()
+        self._options.intra_op_num_threads = threads
+        self._options.inter_op_num_threads = 1
+        # Threads that wait must leave the processor to the other stages.
+        self._options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._options.log_severity_level = _SILENT
+        self._sessions: OrderedDict[tuple[int, ...], onnxruntime.InferenceSession] = OrderedDict()
+
+    def scores(self, rgb_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Runtime.scores`."""
+        session = self._sessions.get(rgb_NHW3.shape)
+        if session is None:
+            session = self._sessions[rgb_NHW3.shape] = self._open(rgb_NHW3.shape)
+            if len(self._sessions) > _MAX_SHAPES:
+                self._sessions.popitem(last=False)
+        self._sessions.move_to_end(rgb_NHW3.shape)
+        (scores_NKhw,) = session.run(None, {"rgb": np.ascontiguousarray(rgb_NHW3)})
+        return np.asarray(scores_NKhw, np.float32)
+
+    def _open(self, shape: tuple[int, ...]) -> onnxruntime.InferenceSession:
+        sides = "x".join(map(str, shape))
+        path = cache_dir() / f"{self._checkpoint.digest()[:32]}-{sides}-{_GRAPH_VERSION}.onnx"
+        cached = self._cached(path)
+        if cached is not None:
+            return cached
+        content = _convert(self._checkpoint, shape)
+        keep(path.name, lambda file: _write(file, content))
+        return self._session(content)
+
+    def _cached(self, path: Path) -> onnxruntime.InferenceSession | None:
+        if not path.exists():
+            return None
+        try:
+            return self._session(path.read_bytes())
+        except Exception as error:  # its classes of errors have no base in common
+            log.debug("cache %s: %s", path, error)
+            return None
+
+    def _session(self, content: bytes) -> onnxruntime.InferenceSession:
+        return onnxruntime.InferenceSession(
+            content, self._options, providers=["CPUExecutionProvider"]
+        )
+
+
+def _convert(checkpoint: Checkpoint, shape: tuple[int, ...]) -> bytes:
+    import torch
+
+    from icstream.model.convert_graph import to_onnx
+    from icstream.model.deploy import DeployGraph
+
+    example_NHW3 = torch.zeros(shape, dtype=torch.uint8)
+    model = to_onnx(DeployGraph(checkpoint), example_NHW3, names=("rgb", "scores"))
+    return bytes(model.SerializeToString())
+
+
+def _write(file: Path, content: bytes) -> None:
+    file.write_bytes(content)

@@ -1,0 +1,44 @@
+"""Calibrates weights for int8 on the pictures of a data set."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import Checkpoint, ConfigError
+from icstream.model.calibrate import calibrate
+from icstream.stages.data import LabelledData
+from icstream.stages.evaluate.evaluation import CorruptedSample
+from icstream.stages.evaluate.scoring import OnProgress, ignore_progress, load_all
+
+
+def calibrate_on(
+    checkpoint: Checkpoint,
+    data: LabelledData,
+    *,
+    split: str = "train",
+    num_pictures: int = 32,
+    on_progress: OnProgress = ignore_progress,
+) -> Checkpoint:
+    """Gives the checkpoint with ranges for int8, measured on pictures spread over a split.
+
+    The labels are of no account; samples that cannot be loaded are left out.
+
+    Raises:
+        ConfigError: no such split, no pictures asked for, or activations that are not finite.
+        SampleError: not one sample can be loaded.
+    """
+    if num_pictures < 1:
+        raise ConfigError(f"pictures to calibrate on: got {num_pictures}, at least 1 is needed")
+    samples = data.split(split)
+    places = np.linspace(0, len(samples) - 1, min(num_pictures, len(samples))).round()
+    chosen = [samples[int(place)] for place in places]
+    corrupted: list[CorruptedSample] = []
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        for _, picture in load_all(chosen, corrupted, on_progress):
+            yield picture.rgb_HW3
+
+    where = f"{len(chosen)} pictures of {Path(data.origin).name} {split}"
+    return calibrate(checkpoint, pictures(), calibrated_on=where)

@@ -1,0 +1,149 @@
+"""How far an exported graph agrees with the network that it came from, on pictures."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import Checkpoint, ConfigError, Scores, Segmenter, prepare
+from icstream.model.export import Run
+from icstream.stages.books import Books
+from icstream.stages.decode import open_source
+from icstream.stages.items import Frame
+from icstream.stages.sources import find_sources
+from icstream.stages.streets import Street
+
+NEAR = 1e-3
+"""Where two classes are so close, as a share of the largest score, either is right."""
+MIN_SHARE = 0.9999
+"""Of pixels that must be equal or near ties, where nothing was rounded on purpose."""
+_NUM_FRAMES = 8
+_SECONDS_APART = 3.0
+_FRAMES_APART = 25
+_FIRST_SEED = 30_000
+"""Streets from here on were never trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportAgreement:
+    """Pixels of the exported graph against those of PyTorch in fp32."""
+
+    frames: str
+    """What was compared, for people."""
+    num_frames: int
+    num_pixels: int
+    equal: int
+    """Pixels with the same class."""
+    near_ties: int
+    """Pixels with another class, whose score comes within `NEAR` of the best."""
+
+    @property
+    def share(self) -> float:
+        """Pixels that are equal or near ties, 0 to 1."""
+        return (self.equal + self.near_ties) / self.num_pixels
+
+    def values(self) -> dict[str, Any]:
+        """Gives the figures as plain JSON values."""
+        return {
+            "frames": self.frames,
+            "num_frames": self.num_frames,
+            "pixels": self.num_pixels,
+            "equal": self.equal,
+            "near_ties": self.near_ties,
+            "other": self.num_pixels - self.equal - self.near_ties,
+            "near": f"scores within {NEAR} of the largest score",
+        }
+
+    def line(self) -> str:
+        """Gives the figures for people."""
+        other = self.num_pixels - self.equal - self.near_ties
+        return (
+            f"against PyTorch in fp32 on {self.num_frames} frames of {self.frames}:"
+            f" {100 * self.equal / self.num_pixels:.4f} % of {self.num_pixels} pixels equal;"
+            f" {self.near_ties} near ties, {other} others"
+        )
+
+
+def check_export(
+    checkpoint: Checkpoint,
+    run: Run,
+    pictures: Iterable[NDArray[np.uint8]],
+    *,
+    batch: int,
+    frames: str,
+) -> ExportAgreement:
+    """Compares masks, pixel by pixel.
+
+    Args:
+        checkpoint: what was exported.
+        run: the exported graph, of either form.
+        pictures: (H, W, 3) RGB of the size that it takes; each fills a batch.
+        batch: pictures at a time that it takes.
+        frames: what the pictures are, for people.
+
+    Raises:
+        ConfigError: there are no pictures.
+    """
+    reference = Segmenter(checkpoint, runtime="torch", device="cpu", precision="fp32")
+    equal = near_ties = num_pixels = num_frames = 0
+    for picture_HW3 in pictures:
+        geometry = reference.fit.geometry((picture_HW3.shape[0], picture_HW3.shape[1]))
+        prepared_hw3 = prepare(picture_HW3, geometry, reference.mean_colour)
+        scores = reference.scores(prepared_hw3, geometry)
+        wanted_HW = scores.class_ids()
+        # The last of the batch: all of them must be right, and any of them is.
+        output = run(np.repeat(picture_HW3[None], batch, axis=0))[-1]
+        got_HW = output if output.ndim == 2 else Scores(output, geometry).class_ids()
+        y, x = np.nonzero(got_HW != wanted_HW)
+        values_Kn = _values_at(scores, y, x)
+        pixels = np.arange(len(y))
+        behind = values_Kn[wanted_HW[y, x], pixels] - values_Kn[got_HW[y, x], pixels]
+        near_ties += int((behind <= NEAR * np.abs(scores.values_Khw).max()).sum())
+        equal += wanted_HW.size - len(y)
+        num_pixels += wanted_HW.size
+        num_frames += 1
+    if not num_frames:
+        raise ConfigError(f"{frames}: no picture in it to check the export with")
+    return ExportAgreement(frames, num_frames, num_pixels, equal, near_ties)
+
+
+def rendered_pictures(size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """Yields rendered streets, of (height, width)."""
+    for number in range(_NUM_FRAMES):
+        yield Street(_FIRST_SEED + number, size=size).render(_SECONDS_APART * number)[0]
+
+
+def recorded_pictures(source: str, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """Yields pictures of a recording or a folder, some frames apart, resized where need be.
+
+    Raises:
+        ConfigError: not one recording or folder of images.
+        SourceError: it cannot be read.
+    """
+    specs = find_sources([source])
+    if len(specs) != 1 or specs[0].kind not in ("video", "images"):
+        raise ConfigError(f"{source}: one recording or one folder of images is needed")
+    step = _FRAMES_APART if specs[0].kind == "video" else 1
+    with open_source(specs[0], books=Books()) as opened:
+        pictures = (item.picture for item in opened if isinstance(item, Frame))
+        for picture_HW3 in islice(pictures, 0, _NUM_FRAMES * step, step):
+            if picture_HW3 is None:
+                continue
+            if picture_HW3.shape[:2] != size:
+                resized = cv2.resize(picture_HW3, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+                picture_HW3 = np.asarray(resized, np.uint8)
+            yield picture_HW3
+
+
+def _values_at(scores: Scores, y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Gives (K, n) scores at pixels."""
+    rows, columns = scores.geometry.axes()
+    i, j, fy, fx = rows.nodes[y], columns.nodes[x], rows.fractions[y], columns.fractions[x]
+    values = scores.values_Khw
+    top = values[:, i, j] * (1 - fx) + values[:, i, j + 1] * fx
+    bottom = values[:, i + 1, j] * (1 - fx) + values[:, i + 1, j + 1] * fx
+    return np.asarray(top * (1 - fy) + bottom * fy, np.float32)

@@ -1,0 +1,159 @@
+"""`icstream export` and `icstream quantise` as a user meets them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from clips import make_clip
+from PIL import Image
+from street_samples import street_sample
+
+from icstream.model import Checkpoint, Segmenter, load_weights
+from icstream.model.runtimes import cpu_does_bf16
+
+STREETS = ("--weights", "streets")
+
+
+def icstream(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "icstream.pipeline", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+
+
+def read(path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(path.read_text())
+    return values
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Gives three streets in CamVid's numbering: two in train, one in val."""
+    folder = tmp_path_factory.mktemp("data")
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    for index in range(3):
+        sample = street_sample(index)
+        assert sample.ids_HW is not None
+        ids_HW = np.where(sample.ids_HW == 255, 11, sample.ids_HW).astype(np.uint8)
+        Image.fromarray(sample.rgb_HW3).save(folder / "images" / f"s{index}.png")
+        Image.fromarray(ids_HW).save(folder / "labels" / f"s{index}.png")
+    (folder / "train.txt").write_text("s0\ns1\n")
+    (folder / "val.txt").write_text("s2\n")
+    return folder
+
+
+def test_an_exported_file_is_checked_and_used_without_icstream(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "net.onnx"
+    done = icstream("export", *STREETS, "--size", "64x96", "-o", out, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    values = read(out.with_name("net.onnx.json"))
+    assert values == json.loads(done.stdout)
+    assert values["agreement"]["equal"] + values["agreement"]["near_ties"] == 8 * 64 * 96
+    assert "8 frames of rendered streets: 100.0000 % of 49152 pixels equal" in done.stderr
+    assert values["weights"] == load_weights("streets").digest()
+    sample = street_sample(1, (64, 96))
+    session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+    (ids_NHW,) = session.run(None, {"rgb": sample.rgb_HW3[None]})
+    own = Segmenter(load_weights("streets"), device="cpu", precision="fp32")
+    assert (ids_NHW[0] == own(sample.rgb_HW3)).all()
+
+    again = icstream("export", *STREETS, "--size", "64x96", "-o", out)
+    assert again.returncode == 2
+    assert "is there already; choose another file, or --overwrite" in again.stderr
+
+
+def test_openvino_files_are_checked_on_a_recording(tmp_path: Path) -> None:
+    clip, out = make_clip(tmp_path / "clip.mp4", pts=(0, 1, 2)), tmp_path / "net.xml"
+    options = ["--size", "64x96", "--form", "logits", "--check", clip, "-o", out]
+    done = icstream("export", *STREETS, *options)
+    assert done.returncode == 0, done.stderr
+    values = read(tmp_path / "net.xml.json")
+    assert values["agreement"]["frames"] == "clip.mp4"
+    assert values["agreement"]["num_frames"] == 1  # they are 25 frames apart
+    assert values["output"]["shape"] == [1, 11, 9, 13]
+    assert sorted(p.name for p in tmp_path.glob("net*")) == ["net.bin", "net.xml", "net.xml.json"]
+
+
+@pytest.mark.skipif(not cpu_does_bf16(), reason="this processor has no bf16 instructions")
+def test_weights_are_quantised_once_and_then_run_in_int8(data: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.safetensors"
+    load_weights("streets").save(own)
+    done = icstream("evaluate", data, "--weights", own, "--precision", "int8")
+    assert done.returncode == 2
+    assert "not calibrated for it; icstream quantise does that" in done.stderr
+
+    done = icstream("quantise", data, "--weights", own, "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    assert "58 convolutions calibrated on 2 pictures of " in done.stderr
+    ranges = Checkpoint.load(own).ranges
+    assert ranges is not None
+    assert str(data) not in ranges.calibrated_on
+
+    options = ["--write-agreement", "int8", "--precision", "int8", "--device", "cpu", "--json", "-"]
+    done = icstream("evaluate", data, "--weights", own, *options)
+    assert done.returncode == 0, done.stderr
+    values = json.loads(done.stdout)
+    assert values["chosen"]["precision"] == "int8"
+    assert 0.97 <= values["agreement"]["agreement"]["pixels"] < 1
+    assert Checkpoint.load(own).ranges == ranges
+    assert Checkpoint.load(own).agreement.keys() == {"bf16", "int8"}
+
+    clip, out = make_clip(tmp_path / "clip.mp4", pts=(0, 1)), tmp_path / "net.xml"
+    options = ["--precision", "int8", "--device", "cpu", "--sink", "png"]
+    done = icstream("run", clip, "-o", tmp_path / "run", "--weights", own, *options)
+    assert done.returncode == 0, done.stderr
+    assert read(tmp_path / "run" / "report.json")["chosen"]["precision"] == "int8"
+    done = icstream("export", "--weights", own, "--size", "64x96", "--precision", "int8", "-o", out)
+    assert done.returncode == 0, done.stderr
+    assert read(tmp_path / "net.xml.json")["precision"] == "int8"
+
+
+def test_the_runtime_onnx_runs_recordings(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", pts=(0, 1))
+    options = ["--runtime", "onnx", "--sink", "png", "--replicas", "1", "--device", "cpu"]
+    done = icstream("run", clip, "-o", tmp_path / "out", *STREETS, *options)
+    assert done.returncode == 0, done.stderr
+    report = read(tmp_path / "out" / "report.json")
+    assert (report["chosen"]["runtime"], report["chosen"]["precision"]) == ("onnx", "fp32")
+    assert "onnxruntime" in report["host"]["packages"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--size", "64x96", "-o", "net.pt"], "net.pt: a name that ends in .onnx|.xml"),
+        (["--size", "64x96", "--format", "openvino", "-o", "net.onnx"], "net.onnx: a name that"),
+        (["--size", "96", "-o", "net.onnx"], "--size 96: a size is HEIGHTxWIDTH"),
+        (["--size", "8x96", "-o", "net.onnx"], "size 8x96: sides from 64 to 8192"),
+        (["--size", "64x96", "--precision", "int8", "-o", "net.onnx"], "only the format openvino"),
+        (["--size", "64x96", "-o", "net.xml", "--check", "none.mp4"], "none.mp4"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    places = [str(tmp_path / a) if a.startswith("net.") else a for a in arguments]
+    done = icstream("export", *STREETS, *places)
+    assert (done.returncode, done.stdout) == (2, "")
+    complaint = [line for line in done.stderr.splitlines() if line.startswith("icstream: ")]
+    assert len(complaint) == 1
+    assert any(part in complaint[0] for part in words.split("|"))
+    assert "Traceback" not in done.stderr
+
+
+def test_quantise_refuses_what_it_cannot_use(data: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.safetensors"
+    load_weights("streets").save(own)
+    for arguments, words in [
+        ([data, *STREETS], "a weights file of your own, got streets"),
+        ([tmp_path / "none", "--weights", own], "no such folder"),
+        ([data, "--weights", own, "--split", "test"], "no samples in the split 'test'"),
+    ]:
+        done = icstream("quantise", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert words in done.stderr.splitlines()[-1]
+    assert Checkpoint.load(own).ranges is None
