@@ -9,6 +9,9 @@ from icstream.model.runtimes import Choice, choose
 from icstream.model.segmenter import mean_colour
 from icstream.pipeline.config import RunConfig
 
+_MAX_REPLICAS = 8
+"""Of those that nobody asked for: so many eat what one decoder gives."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inference:
@@ -53,8 +56,10 @@ def plan_inference(config: RunConfig) -> Inference:
 
 
 def default_replicas(choice: Choice) -> int:
-    """Gives as many replicas as the cores can serve; one on a GPU."""
-    return 1 if choice.device != "cpu" else max(1, num_cores() // choice.threads)
+    """Gives as many replicas as the cores can serve and a decoder can feed; one on a GPU."""
+    if choice.device != "cpu":
+        return 1
+    return min(max(1, num_cores() // choice.threads), _MAX_REPLICAS)
 
 
 def num_cores() -> int:

@@ -1,0 +1,198 @@
+"""Measure how speed depends on everything that it depends on, and draw it.
+
+    python benchmarks/performance.py VIDEO -o runs/performance
+    python benchmarks/performance.py VIDEO -o runs/performance --only sizes sinks
+
+Writes figures.json, tables.md and a picture per series. Within a series the settings take turns,
+round by round, so that a slow minute of the machine falls on all of them. Needs `ffmpeg`, to scale
+the video, and matplotlib.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from charts import draw_bars, draw_stages
+from peers import PEERS, Peer
+
+from icstream.model import load_weights
+from icstream.pipeline.bench import PipelineFigures, time_pipeline
+from icstream.pipeline.config import load_config
+from icstream.pipeline.report import latency_ms
+
+_WIDTHS = {"480x270": 480, "960x540": 960, "1280x720": 1280, "2048x1024": 2048}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One bar of a series."""
+
+    label: str
+    options: dict[str, Any] = field(default_factory=dict)
+    """Of `icstream run`, by their places in the configuration."""
+    sources: int = 1
+    """So many times the same recording side by side."""
+    size: str | None = None
+    """The recording scaled to it."""
+
+
+SERIES: dict[str, tuple[Setting, ...]] = {
+    "sizes": tuple(Setting(size, size=size) for size in _WIDTHS),
+    "precision": tuple(
+        Setting(name, {"model.precision": name}) for name in ("fp32", "bf16", "int8")
+    ),
+    "replicas": (
+        Setting("1 x 1", {"pipeline.replicas": 1, "model.threads": 1}),
+        Setting("1 x 2", {"pipeline.replicas": 1, "model.threads": 2}),
+        Setting("2 x 1", {"pipeline.replicas": 2, "model.threads": 1}),
+    ),
+    "streams": tuple(Setting(f"{count}", sources=count) for count in (1, 2, 4)),
+    "sinks": tuple(
+        Setting(name, {"output.sinks": name.split("+")})
+        for name in ("masks", "png", "rle", "areas", "overlay", "masks+overlay")
+    ),
+    "transport": tuple(
+        Setting(name, {"pipeline.transport": name}) for name in ("shm", "ipc", "tcp")
+    ),
+}
+
+
+def main() -> None:
+    """Parses the command line, measures, writes and draws."""
+    parser = argparse.ArgumentParser(description="Measure what speed depends on, and draw it.")
+    parser.add_argument("video", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--weights", default="camvid")
+    parser.add_argument("--frames", type=int, default=100, help="per setting and round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", choices=[*SERIES, "peers"], help="series")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    kept = options.out / "figures.json"
+    figures: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    for name in options.only or [*SERIES, "peers"]:
+        print(name, flush=True)
+        measure = _peers if name == "peers" else _series
+        figures[name] = measure(name, options)
+        kept.write_text(json.dumps(figures, indent=2) + "\n")
+        draw_bars(figures[name], options.out / f"{name}.png", title=name)
+        if name in ("sizes", "sinks"):
+            draw_stages(figures[name], options.out / f"{name}_stages.png", title=name)
+    (options.out / "tables.md").write_text("\n".join(_tables(figures)))
+
+
+def _series(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Gives a row of figures for each setting that this machine and these weights offer."""
+    settings = [s for s in SERIES[name] if _is_offered(s, options.weights)]
+    rounds: dict[str, list[PipelineFigures]] = {setting.label: [] for setting in settings}
+    for number in range(options.rounds):
+        for setting in settings:
+            with tempfile.TemporaryDirectory(prefix="icstream-performance-") as folder:
+                rounds[setting.label].append(_run(setting, options, Path(folder)))
+            print(f"  round {number + 1}: {setting.label}", flush=True)
+    return [_row(label, values) for label, values in rounds.items()]
+
+
+def _run(setting: Setting, options: argparse.Namespace, folder: Path) -> PipelineFigures:
+    video = _scaled(options.video, setting.size, options.out)
+    told = {"model.weights": options.weights, "output.sinks": ["masks"], **setting.options}
+    frames = options.frames * setting.sources
+    return time_pipeline(
+        load_config(None, (), told), [str(video)] * setting.sources, folder, frames
+    )
+
+
+def _row(label: str, rounds: Sequence[PipelineFigures]) -> dict[str, Any]:
+    per_second = [1 / figures.seconds_per_frame for figures in rounds]
+    kinds = {kind for figures in rounds for kind in figures.core_ms}
+    streams = [stream for figures in rounds for stream in figures.result.streams]
+    return {
+        "label": label,
+        "frames_per_second": statistics.median(per_second),
+        "spread": [min(per_second), max(per_second)],
+        "core_ms": {
+            kind: statistics.median(figures.core_ms.get(kind, 0.0) for figures in rounds)
+            for kind in sorted(kinds)
+        },
+        "service_ms": latency_ms(stream.service for stream in streams),
+    }
+
+
+def _peers(_name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Gives a row for each peer that is installed, and for the pipeline with PNG files."""
+    ours = Setting("icstream", {"output.sinks": ["png"]})
+    found = [peer for peer in PEERS if peer.is_installed()]
+    per_second: dict[str, list[float]] = {ours.label: []}
+    per_second.update({peer.label: [] for peer in found})
+    for _ in range(options.rounds):
+        for label, seconds in _each_once(ours, found, options):
+            per_second[label].append(1 / seconds)
+    return [
+        {
+            "label": label,
+            "frames_per_second": statistics.median(values),
+            "spread": [min(values), max(values)],
+        }
+        for label, values in per_second.items()
+    ]
+
+
+def _each_once(
+    ours: Setting, peers: Sequence[Peer], options: argparse.Namespace
+) -> Iterator[tuple[str, float]]:
+    def timed(action: Callable[[Path], float]) -> float:
+        with tempfile.TemporaryDirectory(prefix="icstream-performance-") as folder:
+            return action(Path(folder))
+
+    yield ours.label, timed(lambda folder: _run(ours, options, folder).seconds_per_frame)
+    for peer in peers:
+        yield peer.label, timed(lambda folder, peer=peer: peer.time(options.video, folder))  # type: ignore[misc]
+
+
+def _is_offered(setting: Setting, weights: str) -> bool:
+    """False for precisions that were not measured for these weights."""
+    precision = setting.options.get("model.precision", "fp32")
+    return precision == "fp32" or precision in load_weights(weights).agreement
+
+
+def _scaled(video: Path, size: str | None, folder: Path) -> Path:
+    if size is None:
+        return video
+    scaled = folder / f"{video.stem}_{size}.mp4"
+    if not scaled.exists():
+        command = [
+            "ffmpeg",
+            "-v",
+            "error",
+            "-i",
+            str(video),
+            "-vf",
+            f"scale={size.replace('x', ':')}",
+        ]
+        encoding = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p"]
+        subprocess.run([*command, *encoding, str(scaled)], check=True)
+    return scaled
+
+
+def _tables(figures: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    for name, rows in figures.items():
+        yield f"\n{name}:\n"
+        first = rows[0]["frames_per_second"]
+        kinds = sorted({kind for row in rows for kind in row.get("core_ms", {})})
+        yield f"| | frames/s | ratio | {' | '.join(f'{kind}, core-ms' for kind in kinds)} |"
+        yield "| --- |" + " --- |" * (2 + len(kinds))
+        for row in rows:
+            cells = [f"{row.get('core_ms', {}).get(kind, 0):.1f}" for kind in kinds]
+            speed = row["frames_per_second"]
+            cells = [row["label"], f"{speed:.1f}", f"{speed / first:.2f}", *cells]
+            yield f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
