@@ -13,9 +13,10 @@ from icstream.model import ConfigError, Fit, Segmenter, load_weights
 from icstream.model.runtimes import Precision, RuntimeName
 from icstream.model.zoo import DEFAULT
 from icstream.pipeline.chain import Chain, build_stages
+from icstream.pipeline.live_source import LiveSource
 from icstream.stages import Books, ClassIds, Frame
-from icstream.stages.decode import open_source
-from icstream.stages.sources import find_sources
+from icstream.stages.decode import Source, open_source
+from icstream.stages.sources import SourceSpec, find_sources
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +57,8 @@ def segment(
     closes the source.
 
     Args:
-        source: a video file, an image, a directory or a glob of images.
+        source: a video file, an image, a directory or a glob of images, a camera or a URL. Of a
+            live source no frame is dropped: a loop that is slower than it falls behind.
         weights: a checkpoint file, a name, "random", or a `Segmenter` to be used again; the
             settings of inference after it are for the other cases and are ignored then.
         runtime: see `Segmenter`.
@@ -87,7 +89,7 @@ def segment(
     books = Books() if books is None else books
     stages, _ = build_stages(segmenter, [], books, keep_picture=True)
     with (
-        open_source(specs[0], books=books) as opened,
+        _open(specs[0], books) as opened,
         closing(Chain(stages, books=books).run(opened)) as items,
     ):
         for item in items:
@@ -97,3 +99,7 @@ def segment(
             assert isinstance(item.result, ClassIds)
             meta = item.meta
             yield Segmented(meta.index, meta.pts, meta.time_base, item.picture, item.result.ids)
+
+
+def _open(spec: SourceSpec, books: Books) -> Source | LiveSource:
+    return LiveSource(spec, books=books) if spec.kind == "live" else open_source(spec, books=books)

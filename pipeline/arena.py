@@ -91,5 +91,7 @@ class ArenaView:
         return pixels.view(self._map, pixels.offset)
 
     def put(self, pixels: Pixels, values: NDArray[Any]) -> None:
-        """Copies an array to where `pixels` says."""
-        np.copyto(self.array(pixels), values)
+        """Copies an array to where `pixels` says, unless it was made there."""
+        place = self.array(pixels)
+        if place.ctypes.data != values.ctypes.data:
+            np.copyto(place, values)

@@ -17,6 +17,9 @@ from icstream.pipeline.cli_common import StopSignals, hand_on, log_to_stderr
 from icstream.pipeline.cli_convert import convert
 from icstream.pipeline.cli_data import data_app
 from icstream.pipeline.cli_evaluate import evaluate
+from icstream.pipeline.cli_export import export
+from icstream.pipeline.cli_quantise import quantise
+from icstream.pipeline.cli_serve import serve
 from icstream.pipeline.cli_train import train
 
 # Commands import what they need when they run, so that --help need not wait for PyTorch.
@@ -81,12 +84,15 @@ def _common(
 
 @app.command()
 def run(
-    sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help="Video files, image folders, globs.")
-    ],
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for the results.")
     ],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE", help="Video files, image folders, globs, cameras (0, /dev/...), URLs."
+        ),
+    ] = None,
     config: Annotated[
         str | None,
         typer.Option("-c", "--config", metavar="FILE|NAME", help="YAML settings, or ready-made."),
@@ -104,15 +110,16 @@ def run(
         typer.Option(
             "--sink",
             metavar="NAME",
-            help="masks, overlay, png, rle, areas or supervisely; repeatable.",
+            help="masks, overlay, png, rle, areas, supervisely, rolling, events or publish;"
+            " repeatable.",
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu or cuda:N.")] = None,
     runtime: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, openvino or torch.")
+        str | None, typer.Option(metavar="NAME", help="auto, openvino, torch or onnx.")
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16.")
+        str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16, fp16 or int8.")
     ] = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Threads of each replica.")
@@ -125,6 +132,21 @@ def run(
         str | None, typer.Option(metavar="NAME", help="auto, every_frame or freshest.")
     ] = None,
     loop: Annotated[int | None, typer.Option(metavar="N", help="Read each source N times.")] = None,
+    view: Annotated[bool, typer.Option("--view", help="Show the run in a browser.")] = False,
+    view_address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where; default 127.0.0.1:8787.")
+    ] = None,
+    view_token: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            envvar="ICSTREAM_VIEW_TOKEN",
+            help="What those who look must know; needed beyond this machine.",
+        ),
+    ] = None,
+    metrics_address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Serve figures for Prometheus.")
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier run's results.")
     ] = False,
@@ -159,13 +181,17 @@ def run(
             "pipeline.policy": policy,
             "decode.loop": loop,
             "output.sinks": sinks,
+            "view.show": view or view_address is not None or None,
+            "view.address": view_address,
+            "view.token": view_token,
+            "view.metrics_address": metrics_address,
             "output.overwrite": overwrite or None,
             "output.resume": resume or None,
         },
     )
     stop = StopSignals()
     with open_progress(quiet=quiet) as progress:
-        result = run_all(settings, sources, out, progress=progress, should_stop=stop.received)
+        result = run_all(settings, sources or (), out, progress=progress, should_stop=stop.received)
     code = stop.exit_code() or result.exit_code
     if not quiet:
         for line in [*reports.summary(result), f"results in {out}"]:
@@ -213,7 +239,7 @@ def bench(
         typer.Option(metavar="FILE|NAME", help="Checkpoint, a shipped name, or random."),
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16.")
+        str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16, fp16 or int8.")
     ] = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Threads of each replica.")
@@ -275,6 +301,9 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(annotate)
 app.command()(convert)
+app.command()(export)
+app.command()(quantise)
+app.command()(serve)
 
 
 @config_app.callback()
@@ -285,8 +314,8 @@ def _config() -> None:
 @config_app.command()
 def schema(
     of: Annotated[
-        Literal["run", "train", "annotate"],
-        typer.Option(metavar="COMMAND", help="run, train or annotate."),
+        Literal["run", "train", "annotate", "serve"],
+        typer.Option(metavar="COMMAND", help="run, train, annotate or serve."),
     ] = "run",
 ) -> None:
     """Print the JSON schema of a command's settings."""
@@ -298,6 +327,10 @@ def schema(
         from icstream.pipeline.annotate_config import AnnotateConfig
 
         values = AnnotateConfig.model_json_schema()
+    elif of == "serve":
+        from icstream.pipeline.serve.config import ServeConfig
+
+        values = ServeConfig.model_json_schema()
     else:
         from icstream.pipeline.config import RunConfig
 

@@ -57,7 +57,7 @@ def evaluate(
         typer.Option("--json", metavar="FILE", help="Write the figures here; - for stdout."),
     ] = None,
     write_agreement: Annotated[
-        Literal["bf16", "fp16"] | None,
+        Literal["bf16", "fp16", "int8"] | None,
         typer.Option(
             metavar="PRECISION",
             help="First compare it with fp32, and keep the figures in the weights file.",

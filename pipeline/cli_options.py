@@ -25,12 +25,12 @@ Weights: TypeAlias = Annotated[
     str | None, typer.Option(metavar="FILE|NAME", help="Checkpoint, a shipped name, or random.")
 ]
 Runtime: TypeAlias = Annotated[
-    Literal["auto", "torch", "openvino"],
-    typer.Option(metavar="NAME", help="auto, openvino or torch."),
+    Literal["auto", "torch", "openvino", "onnx"],
+    typer.Option(metavar="NAME", help="auto, openvino, torch or onnx."),
 ]
 Precision: TypeAlias = Annotated[
-    Literal["auto", "fp32", "bf16", "fp16"],
-    typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16."),
+    Literal["auto", "fp32", "bf16", "fp16", "int8"],
+    typer.Option(metavar="NAME", help="auto, fp32, bf16, fp16 or int8."),
 ]
 Device: TypeAlias = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda:N.")]
 Threads: TypeAlias = Annotated[

@@ -3,14 +3,22 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr
 
 from icstream.model import ConfigError, Fit
 from icstream.model.zoo import DEFAULT
+from icstream.pipeline.live_settings import LiveSettings, PolicyName, StreamSettings, merged
 from icstream.pipeline.settings import Settings, assign, check, put, read_settings
+from icstream.pipeline.sink_settings import (
+    EventSettings,
+    PublishSettings,
+    RollingSettings,
+    plain,
+)
 
 
-def _parse_size(value: object) -> object:
+def parse_size(value: object) -> object:
+    """Turns HEIGHTxWIDTH into (height, width) before pydantic looks at it."""
     if isinstance(value, str):
         height, cross, width = value.lower().partition("x")
         if cross and height.isdigit() and width.isdigit():
@@ -34,7 +42,7 @@ class FitSettings(Settings):
     mode: Literal["auto", "native", "stretch", "letterbox"] = "auto"
     """auto: as the weights were trained; native: every pixel as it is, padded; stretch, letterbox:
     resized to `size` and back."""
-    size: Annotated[tuple[int, int] | None, BeforeValidator(_parse_size)] = None
+    size: Annotated[tuple[int, int] | None, BeforeValidator(parse_size)] = None
     """HEIGHTxWIDTH for stretch and letterbox."""
     double_below: int = Field(0, ge=0, le=10_000)
     """native: pictures whose shorter side has fewer pixels are shown twice as large."""
@@ -53,32 +61,34 @@ class ModelSettings(Settings):
 
     weights: str = DEFAULT
     """A checkpoint file, the name of shipped weights, or "random"."""
-    runtime: Literal["auto", "openvino", "torch"] = "auto"
+    runtime: Literal["auto", "openvino", "torch", "onnx"] = "auto"
     """auto: OpenVINO on a CPU, PyTorch on a GPU."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
     """auto: the fastest that the checkpoint was measured to stand, else fp32."""
-    threads: int = Field(2, ge=1, le=256)
-    """Threads of inference; part of what fixes the masks, so never derived from the machine."""
+    threads: int = Field(1, ge=1, le=256)
+    """Threads of each replica; part of what fixes the masks, so never derived from the machine. One
+    is fastest where there is a replica for each core; more give the single frame earlier."""
 
 
 class PipelineSettings(Settings):
     """How the stages are spread over processes. The masks do not depend on it."""
 
     replicas: int | None = Field(None, ge=1, le=256)
-    """Processes that run the network; if none is given, cores divided by `model.threads`."""
+    """Processes that run the network; if none is given, cores divided by `model.threads`, but no
+    more than 8."""
     preprocess_workers: int = Field(1, ge=1, le=64)
     """Processes that prepare pictures."""
     window: int | None = Field(None, ge=2, le=1024)
     """Frames of a stream in flight at most; bounds memory. If none is given, 4 + 3 per replica."""
     max_streams: int = Field(4, ge=1, le=256)
-    """Streams that are worked on at once."""
+    """Recordings that are worked on at once; live sources do not wait for one another."""
     transport: Literal["shm", "ipc", "tcp"] = "shm"
     """shm: pixels in shared memory; ipc, tcp: pixels in the messages, over Unix or TCP sockets."""
-    policy: Literal["auto", "every_frame", "freshest"] = "auto"
-    """freshest: a frame that finds no room makes room by dropping the oldest one that waits;
-    auto: every frame of recordings, the freshest of cameras."""
+    policy: PolicyName = "auto"
+    """freshest: the newest frame goes first, and older ones that nobody works on are dropped;
+    auto: every frame of recordings, the freshest of live sources."""
 
 
 class SupervisionSettings(Settings):
@@ -105,6 +115,36 @@ class OutputSettings(Settings):
     """Go on with a run that was interrupted; settings and weights must be the same."""
     overwrite: bool = False
     """Replace what an earlier run wrote into the same folder."""
+    rolling: RollingSettings = RollingSettings()
+    """Of the sink `rolling`."""
+    events: EventSettings = EventSettings()
+    """Of the sink `events`."""
+    publish: PublishSettings = PublishSettings()
+    """Of the sink `publish`."""
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Of the sinks of other packages, by name; see their own documentation."""
+
+    def of_sink(self, name: str) -> dict[str, Any]:
+        """Gives the settings of a sink as plain values."""
+        own = {"rolling": self.rolling, "events": self.events, "publish": self.publish}
+        return plain(own[name]) if name in own else self.options.get(name, {})
+
+
+class ViewSettings(Settings):
+    """The live view in a browser, and figures for monitoring."""
+
+    show: bool = False
+    """Whether there is a live view."""
+    address: str = "127.0.0.1:8787"
+    """HOST:PORT of the live view."""
+    metrics_address: str | None = None
+    """HOST:PORT of /metrics, /status, /healthz and /readyz alone; the live view has them too."""
+    token: SecretStr | None = None
+    """What readers must know; needed where other machines can reach the address."""
+    frames_per_second: float = Field(10, gt=0, le=30)
+    """Pictures a second of each stream, at most."""
+    max_side: int = Field(1280, ge=64, le=8192)
+    """Larger pictures are shrunk before they are shown."""
 
 
 class RunConfig(Settings):
@@ -122,6 +162,12 @@ class RunConfig(Settings):
     """Deadlines."""
     output: OutputSettings = OutputSettings()
     """Writing."""
+    view: ViewSettings = ViewSettings()
+    """Looking."""
+    live: LiveSettings = LiveSettings()
+    """Cameras and network streams."""
+    streams: tuple[StreamSettings, ...] = ()
+    """Sources with settings of their own, before those that are given as arguments."""
 
 
 def load_config(
@@ -144,4 +190,7 @@ def load_config(
             put(values, key, value)
     config = check(RunConfig, values, origin=file)
     config.fit.fit()
+    for number, stream in enumerate(config.streams):
+        path = f"{file or 'settings'}: streams.{number}.live"
+        check(LiveSettings, merged(config.live, stream.live), origin=path)
     return config

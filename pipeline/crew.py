@@ -1,18 +1,21 @@
 """The workers of one stage that all streams share, and the frames that wait for them."""
 
-from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
 import zmq
 
-from icstream.pipeline.flow import Flow, Send, found_arrays, send_frame
+from icstream.pipeline.flow import Flow
+from icstream.pipeline.handover import Send, found_arrays, send_frame
 from icstream.pipeline.ledger import At, Lease
 from icstream.pipeline.processes import Worker
+from icstream.pipeline.turns import Turns
 from icstream.pipeline.wire import Done, Failed
 
 _DEPTH = 2
 """Frames that a worker has at once: one under its hands and one to go on with."""
+_QUICK = 0.1
+"""A stage is quick for a stream if it takes less than this share of a frame's greatest age."""
 _MAX_CRASHES = 3
 """A frame on which so many processes ended by their own doing is given up."""
 
@@ -20,7 +23,7 @@ _NEEDS = {"preprocess": ("picture",), "segment": ("prepared",)}
 
 
 class Crew:
-    """Hands out frames in the order in which they came, to whoever has least to do.
+    """Hands out frames, stream by stream, to whoever has least to do.
 
     Attributes:
         workers: of the stage; the place of one that is lost is taken by another.
@@ -38,13 +41,15 @@ class Crew:
         self._stage = stage
         self._start = start
         self._send = send
-        self._waiting: deque[tuple[Flow, Lease]] = deque()
+        self._waiting = Turns()
+        self._service_s: float | None = None
+        """What a frame has taken lately; None before the first."""
         self._held: dict[bytes, list[tuple[Flow, Lease]]] = {}
         self.workers = [start(number) for number in range(count)]
 
     def add(self, flow: Flow, lease: Lease) -> None:
         """Lets a frame wait for its turn."""
-        self._waiting.append((flow, lease))
+        self._waiting.add(flow, lease)
 
     def has(self, flow: Flow, lease: Lease) -> bool:
         """True if the frame waits here, or one of the workers has it."""
@@ -54,21 +59,30 @@ class Crew:
 
     def withdraw(self, flow: Flow, lease: Lease) -> None:
         """Takes a frame out of the queue, if it is in it."""
-        if (flow, lease) in self._waiting:
-            self._waiting.remove((flow, lease))
+        self._waiting.remove(flow, lease)
 
     def dispatch(self) -> None:
         """Hands out what waits, as far as there are hands."""
-        ready = [worker for worker in self.workers if worker.ready]
-        while self._waiting and ready:
+        ready = [worker for worker in self.workers if worker.ready and not worker.warming]
+        while ready and (flow := self._waiting.next_flow()) is not None:
             worker = min(ready, key=lambda worker: len(self._held.get(worker.name, ())))
             held = self._held.setdefault(worker.name, [])
-            if len(held) >= _DEPTH:
+            if len(held) >= self._depth(flow):
                 return
-            flow, lease = self._waiting.popleft()
+            lease = self._waiting.take(flow)
             lease.at = At.HELD
             held.append((flow, lease))
             send_frame(self._send, worker, lease, _NEEDS[self._stage])
+
+    def _depth(self, flow: Flow) -> int:
+        """Gives how many frames a worker may have once it gets one of this stream.
+
+        A fresh frame that waited in a worker for a slow one could not be overtaken any more.
+        """
+        pace, service_s = flow.stream.pace, self._service_s
+        if pace.freshest and (service_s is None or service_s > _QUICK * pace.max_age_s):
+            return 1
+        return _DEPTH
 
     def take_done(self, worker: Worker, body: Done, payload: list[zmq.Frame]) -> Flow | None:
         """Takes a finished frame on to its next stage; gives its stream.
@@ -83,6 +97,9 @@ class Crew:
         lease.arrays.update(found_arrays(lease.slot, body.arrays, payload))
         lease.geometry = body.geometry
         lease.served[self._stage] = body.served
+        took_s = body.served.stop - body.served.start
+        before_s = took_s if self._service_s is None else self._service_s
+        self._service_s = 0.8 * before_s + 0.2 * took_s
         # What no later stage needs is not kept.
         if self._stage == "segment":
             lease.arrays.pop("prepared", None)
@@ -114,7 +131,7 @@ class Crew:
                 flow.fail(lease, f"{self._stage} crashed", "its worker crashed on it every time")
         for flow, lease in reversed(held):
             if lease.at is At.WAITING:
-                self._waiting.appendleft((flow, lease))
+                self._waiting.put_back(flow, lease)
 
     def start_again(self, worker: Worker) -> None:
         """Starts a worker in the place of a lost one."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def examine() -> list[Finding]:
     """Gives all findings; it never raises."""
     found = [_python()]
     found += [_module(module, package) for module, package in _MODULES.items()]
-    for check in (_openvino, _codecs, _processor, _cuda, _shared_memory, _weights):
+    for check in (_openvino, _onnx, _codecs, _processor, _cuda, _shared_memory, _weights):
         found.append(_guarded(check))
     return found
 
@@ -84,6 +85,19 @@ def _openvino() -> Finding:
     return Finding("openvino", True, f"{version('openvino')}, CPU: {', '.join(able)}")
 
 
+def _onnx() -> Finding:
+    names = ("onnx", "onnxruntime", "onnxscript")
+    lacking = [name for name in names if find_spec(name) is None]
+    if lacking:
+        return Finding(
+            "onnx",
+            True,
+            f"without {', '.join(lacking)}: no runtime onnx, no export to it;"
+            " pip install 'icstream[onnx]'",
+        )
+    return Finding("onnx", True, ", ".join(f"{name} {version(name)}" for name in names))
+
+
 def _codecs() -> Finding:
     import av
 
@@ -101,7 +115,8 @@ def _has_codec(name: str) -> bool:
 
 def _processor() -> Finding:
     flags = set(_cpu_flags())
-    useful = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
+    known = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+    useful = [flag for flag in known if flag in flags]
     return Finding(
         "processor", True, f"{os.cpu_count()} cores, {', '.join(useful) or 'no AVX2 found'}"
     )

@@ -1,13 +1,15 @@
 """One stream under way: its decoder, its sinks, its slots, and the order of its frames."""
 
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import zmq
 
+from icstream.pipeline.handover import Send, found_arrays, send_frame
 from icstream.pipeline.ledger import At, Lease
 from icstream.pipeline.processes import Worker
 from icstream.pipeline.slots import SlotPool
@@ -16,33 +18,27 @@ from icstream.pipeline.wire import (
     BeginDecode,
     BeginEncode,
     Closed,
+    Condition,
     Decoded,
     Ended,
     Finish,
     FormatChanged,
     GapFound,
     Grant,
-    Message,
     Opened,
-    Pixels,
     SinksOpened,
+    Skipped,
     Slot,
     Stop,
     WireError,
-    WireFrame,
-    Work,
     Written,
 )
 from icstream.stages import Gap
 
 log = logging.getLogger(__name__)
 
-
-class Send(Protocol):
-    """Sends a message to a worker, and what travels behind it."""
-
-    def __call__(self, worker: Worker, body: Message, payload: list[Any] | None = None) -> None:
-        """Gives nothing back: a worker that is gone is noticed elsewhere."""
+_ENCODE_DEPTH = 2
+"""Frames of the policy "freshest" that an encode worker has at once: more would grow old there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +47,14 @@ class FlowContext:
 
     window: int
     """Frames of a stream that may be in flight."""
-    freshest: bool
-    """Whether the oldest waiting frame is dropped when the next one finds no room."""
     slots: SlotPool
     send: Send
     enqueue: Callable[["Flow", Lease], None]
     """Lets a frame wait for a worker of its stage."""
     withdraw: Callable[["Flow", Lease], None]
     """Undoes that."""
+    is_staffed: Callable[[], bool]
+    """Tells whether every stage that streams share has a worker that is ready."""
     on_frame: Callable[[Stream, Lease], None]
     """Called with each frame that is durable in its files."""
 
@@ -80,6 +76,12 @@ class Flow:
         self._context = context
         self._finishing = False
         self._cut_short = False
+        self._was_told = False
+        """To stop reading."""
+        self._connecting: Worker | None = None
+        """The decoder of a live source that was told to connect."""
+        self._live_since: float | None = None
+        """When a live source was first told to connect."""
         self._free: list[Slot] | None = None
         """Slots that nobody has; None until they are made."""
         self._granted: dict[int, Slot] = {}
@@ -99,6 +101,12 @@ class Flow:
                 self._take_sinks_opened(worker, body)
             case Decoded():
                 self._take_decoded(body, payload)
+            case Skipped():
+                stream.check_index(body.index)
+                stream.count_item(body.number, body.books)
+                stream.skip(body.index, body.reason)
+            case Condition():
+                stream.note_condition(body)
             case GapFound():
                 stream.count_item(body.number, body.books)
                 stream.note_gap(body.gap)
@@ -125,12 +133,22 @@ class Flow:
         encoder = self._ready("encode")
         if encoder is None or self._finishing:
             return
-        while (lease := self.stream.ledger.next_to_write()) is not None:
+        while self._may_write() and (lease := self.stream.ledger.next_to_write()) is not None:
             fields = ("scores", "picture") if self.stream.wants_picture else ("scores",)
             send_frame(self._context.send, encoder, lease, () if lease.done_before else fields)
         if self.ended and self.stream.ledger.all_at_writer():
             self._finishing = True
             self._context.send(encoder, Finish())
+
+    def tick(self) -> None:
+        """Does what time demands: several times a second at least."""
+        stream = self.stream
+        stream.watch()
+        self._begin_live()
+        if stream.pace.freshest:
+            self._drop_stale()
+        if self._time_left() < 0 and not self._was_told:
+            self.stop_reading()
 
     def fail(self, lease: Lease, reason: str, detail: str) -> None:
         """Takes a frame out that a stage could not process."""
@@ -191,6 +209,7 @@ class Flow:
 
     def stop_reading(self) -> None:
         """Lets no more frames in; those in flight go on."""
+        self._was_told = True
         decoder = self._ready("decode")
         if not self.reading or decoder is None:
             self.end()
@@ -222,7 +241,8 @@ class Flow:
             self.drop(lease, "stopped")
         self.over = self.ended = True
         self.workers = {}  # what they still say is not listened to
-        stream.ledger.close(stream.books.decoded - stream.num_dropped_at_source)
+        stream.health = stream.health.to("ended")
+        stream.ledger.close(stream.books.decoded)
         for worker in workers:
             worker.end()
             self._context.send(worker, Stop())
@@ -239,6 +259,25 @@ class Flow:
         worker = self.workers.get(kind)
         return worker if worker is not None and worker.ready else None
 
+    def _time_left(self) -> float:
+        """Gives how many seconds the stream may still go on."""
+        duration_s = self.stream.pace.duration_s
+        if duration_s is None or self._live_since is None:
+            return math.inf
+        return self._live_since + duration_s - time.monotonic()
+
+    def _begin_live(self) -> None:
+        """Lets the decoder of a live source connect, once somebody can take its frames."""
+        stream, decoder = self.stream, self._ready("decode")
+        if stream.spec.kind != "live" or decoder is None or decoder is self._connecting:
+            return
+        if self._context.is_staffed() and self._ready("encode") is not None:
+            self._connecting = decoder
+            self._live_since = self._live_since or time.monotonic()
+            begin = BeginDecode(stream.num_items, 0, stream.before())
+            self._context.send(decoder, begin)
+            self._begin_reading()
+
     def _begin_reading(self) -> None:
         """Lets the decoder begin, once source and sinks are open."""
         stream, decoder = self.stream, self._ready("decode")
@@ -248,8 +287,9 @@ class Flow:
         if self._free is None:
             size, make = stream.info.size, self._context.slots.make
             self._free = [make(number, size) for number in range(self._context.window)]
-        first = max(stream.ledger.num_ordered, stream.num_done)
-        self._context.send(decoder, BeginDecode(stream.num_items, first))
+        if stream.spec.kind != "live":
+            first = max(stream.ledger.num_ordered, stream.num_done)
+            self._context.send(decoder, BeginDecode(stream.num_items, first, stream.before()))
         self._grant()
 
     def _grant(self) -> None:
@@ -278,6 +318,7 @@ class Flow:
         if self._granted.get(body.slot.number) != body.slot:
             raise WireError(f"slot {body.slot.number} was filled and not granted")
         self.stream.check_frame(body.frame.meta)
+        self.stream.note_picture(body.frame.meta, body.served.start)
         self.stream.count_item(body.number, body.books)
         del self._granted[body.slot.number]
         self.stream.books.in_flight += 1
@@ -286,15 +327,31 @@ class Flow:
         if not lease.done_before:
             self._context.enqueue(self, lease)
         self._grant()
-        if self._context.freshest and not self._granted and not self._free:
-            self._drop_oldest()
+        if self.stream.pace.freshest and not self._granted and not self._free:
+            oldest = next(self._waiting(), None)
+            if oldest is not None:
+                self.drop(oldest, "stale")
 
-    def _drop_oldest(self) -> None:
-        """Makes room for the newest frame at the cost of the oldest that nobody works on."""
+    def _waiting(self) -> Iterator[Lease]:
+        """Gives the frames that nobody works on and that may be dropped, the oldest first."""
         for lease in self.stream.ledger:
-            if lease.at is At.WAITING and lease.stage != "encode":
+            if lease.at is At.WAITING and not lease.done_before:
+                yield lease
+
+    def _drop_stale(self) -> None:
+        """Drops what is too old, and what waits for an encode worker that has its hands full."""
+        dead_line = time.monotonic() - self.stream.pace.max_age_s
+        for lease in self._waiting():
+            if lease.served["decode"].start < dead_line:
                 self.drop(lease, "stale")
-                return
+        if not self._may_write():
+            finished = [lease for lease in self._waiting() if lease.stage == "encode"]
+            for lease in finished[:-1]:
+                self.drop(lease, "stale")
+
+    def _may_write(self) -> bool:
+        """Tells whether the encode worker may get another frame."""
+        return not self.stream.pace.freshest or self.stream.ledger.num_unwritten < _ENCODE_DEPTH
 
     def _release(self, num_durable: int) -> None:
         for lease in self.stream.ledger.release(num_durable):
@@ -303,33 +360,3 @@ class Flow:
             self._context.on_frame(self.stream, lease)
             self.release_slot(lease)
         self.stream.books.encoded = num_durable
-
-
-def send_frame(send: Send, worker: Worker, lease: Lease, fields: tuple[str, ...]) -> None:
-    """Sends a worker a frame, with those of its arrays that the stage needs."""
-    chosen = [lease.arrays[name] for name in fields if name in lease.arrays]
-    frame = WireFrame(lease.meta, lease.geometry, tuple(pixels for pixels, _ in chosen))
-    payload = [held for _, held in chosen if held is not None]
-    send(worker, Work(frame, lease.room(), lease.begins_part), payload)
-
-
-def found_arrays(
-    slot: Slot, arrays: tuple[Pixels, ...], payload: list[zmq.Frame]
-) -> dict[str, tuple[Pixels, zmq.Frame | None]]:
-    """Gives what a message brought, by field.
-
-    Raises:
-        WireError: an array is not where it is said to be.
-    """
-    rest = iter(payload)
-    found: dict[str, tuple[Pixels, zmq.Frame | None]] = {}
-    for pixels in arrays:
-        held = None
-        if pixels.offset is None:
-            held = next(rest, None)
-            if held is None or len(held) != pixels.num_bytes:
-                raise WireError(f"{pixels.field}: the array did not come with its message")
-        elif not slot.start <= pixels.offset <= slot.stop - pixels.num_bytes:
-            raise WireError(f"{pixels.field}: the array lies outside its slot")
-        found[pixels.field] = pixels, held
-    return found

@@ -8,7 +8,7 @@ handed out again.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ from icstream.pipeline.wire import (
     Opened,
     Ready,
     Stop,
+    Warm,
     WarmUp,
     WireError,
 )
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 _TICK_S = 0.1
 _PAUSED_S = 1.0
 """If the hub itself did nothing for so long, silence of the others means nothing."""
-_LINK_FAULT_S = 1.0
+_LINK_FAULT_S = 5.0
 """A message that was sent this long ago and has not come is lost."""
 _CLOSE_S = 1.0
 """So long may files take to close once a run is cut short,"""
@@ -56,9 +57,7 @@ class HubSettings:
     window: int
     """Frames of a stream that may be in flight."""
     max_streams: int
-    """Streams that are worked on at once."""
-    freshest: bool
-    """Whether the oldest waiting frame is dropped when the next one finds no room."""
+    """Recordings that are worked on at once; live streams do not wait for one another."""
     stop_s: float
     """How long frames in flight may take to finish once the run is to stop."""
     replicas: int
@@ -82,6 +81,7 @@ class Hub:
         slots: SlotPool,
         start_preprocess: Callable[[int], Worker],
         start_segment: Callable[[int], Worker],
+        start_others: Mapping[str, Callable[[], Worker]],
         on_frame: Callable[[Stream, Lease], None],
         on_tick: Callable[[], None],
     ) -> None:
@@ -94,6 +94,8 @@ class Hub:
             slots: the memory for frames in flight.
             start_preprocess: starts a worker, told its number.
             start_segment: starts a worker, told its number.
+            start_others: start workers, by kind, that get no frames from the hub; a run goes on
+                without them if they cannot be kept alive.
             on_frame: called with each frame that is durable in its files.
             on_tick: called several times a second.
         """
@@ -104,11 +106,11 @@ class Hub:
         self._on_tick = on_tick
         self._context = FlowContext(
             window=settings.window,
-            freshest=settings.freshest,
             slots=slots,
             send=self._send,
             enqueue=lambda flow, lease: self._crews[lease.stage].add(flow, lease),
             withdraw=self._withdraw,
+            is_staffed=self._is_staffed,
             on_frame=on_frame,
         )
         self._queue: deque[Stream] = deque()
@@ -123,15 +125,22 @@ class Hub:
                 "preprocess", start_preprocess, count=settings.preprocess_workers, send=self._send
             ),
         }
+        self._start_others = start_others
+        for start in start_others.values():
+            start()
 
     def run(self, streams: list[Stream], *, should_stop: Callable[[], bool]) -> None:
         """Takes the streams to their end; those that are not begun when it must stop are left."""
-        self._queue.extend(streams)
+        for stream in streams:
+            if stream.spec.kind == "live":
+                self._flows.append(Flow(stream, self._context))
+            else:
+                self._queue.append(stream)
         poller = zmq.Poller()
         poller.register(self._socket.socket, zmq.POLLIN)
         last = time.monotonic()
         while self._flows or self._queue:
-            while self._queue and len(self._flows) < self._settings.max_streams:
+            while self._queue and self._num_recordings() < self._settings.max_streams:
                 self._flows.append(Flow(self._queue.popleft(), self._context))
             poller.poll(round(1e3 * _TICK_S))
             self._take_messages()
@@ -156,7 +165,12 @@ class Hub:
             self._send(worker, Stop())
         self._supervisor.processes.end_all(wait_s=_END_S)
 
+    def _num_recordings(self) -> int:
+        return sum(flow.stream.spec.kind != "live" for flow in self._flows)
+
     def _move(self) -> None:
+        for flow in self._flows:
+            flow.tick()
         for crew in self._crews.values():
             crew.dispatch()
         for flow in self._flows:
@@ -171,6 +185,9 @@ class Hub:
                 if crew is not None and not crew.has(flow, lease):
                     log.error("%s: frame %d vanished", flow.stream.name, lease.meta.index)
                     flow.stream.ledger.note_vanished(lease)
+
+    def _is_staffed(self) -> bool:
+        return all(any(w.ready for w in crew.workers) for crew in self._crews.values())
 
     def _withdraw(self, flow: Flow, lease: Lease) -> None:
         if lease.stage in self._crews:
@@ -218,9 +235,11 @@ class Hub:
                 worker.connected = True
                 if worker.kind == "segment":
                     for size in {f.stream.info.size for f in self._flows if f.stream.info}:
-                        self._send(worker, WarmUp(size))
+                        self._warm_up(worker, size)
             case Ready():
                 worker.ready = True
+            case Warm():
+                worker.warming.discard(body.size)
             case Fault():
                 self._take_fault(worker, flow, body)
             case Done() if crew is not None:
@@ -237,7 +256,8 @@ class Hub:
                     flow.fail(lease, body.reason, body.detail)
             case _ if flow is not None:
                 if isinstance(body, Opened):
-                    self._warm_up(body.info.size)
+                    for other in self._crews["segment"].workers:
+                        self._warm_up(other, body.info.size)
                 flow.take(worker, body, payload)
 
     def _flow_of(self, worker: Worker) -> Flow | None:
@@ -247,12 +267,16 @@ class Hub:
                 return flow
         return None
 
-    def _warm_up(self, size: tuple[int, int]) -> None:
-        for worker in self._crews["segment"].workers:
-            if worker.connected:
-                self._send(worker, WarmUp(size))
+    def _warm_up(self, worker: Worker, size: tuple[int, int]) -> None:
+        if worker.connected:
+            worker.warming.add(size)
+            self._send(worker, WarmUp(size))
 
     def _take_fault(self, worker: Worker, flow: Flow | None, fault: Fault) -> None:
+        if worker.kind in self._start_others:
+            log.error("%s: %s; the run goes on without it", worker.label, fault.text)
+            worker.end()
+            return
         if flow is None:
             self._give_up(f"{worker.label}: {fault.text}")
             return
@@ -269,12 +293,14 @@ class Hub:
         flow, crew = self._flow_of(worker), self._crews.get(worker.kind)
         if crew is not None:
             crew.lose(worker, crashed=lost.crashed)
-        elif flow is None or not flow.lose(worker):
+        elif worker.kind not in self._start_others and (flow is None or not flow.lose(worker)):
             return
         if lost.too_often:
             times = self._supervisor.restarts_per_minute + 1
             reason = f"{worker.label}: {lost.why}, lost {times} times in a minute"
-            if flow is None:
+            if worker.kind in self._start_others:
+                log.error("%s; the run goes on without it", reason)
+            elif flow is None:
                 self._give_up(reason)
             else:
                 flow.break_off(worker.kind, reason)
@@ -282,6 +308,8 @@ class Hub:
         log.warning("%s: %s; it is started again", worker.label, lost.why)
         if crew is not None:
             crew.start_again(worker)
+        elif worker.kind in self._start_others:
+            self._start_others[worker.kind]()
         elif flow is not None:
             flow.start_again(worker.kind)
 

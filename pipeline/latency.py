@@ -1,25 +1,60 @@
 """Percentiles of durations in constant memory."""
 
 import math
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
 
 _STEP = math.log(1.02)
 """Durations are kept in bins 2 % wide, so a percentile is right to within 1 %."""
 
 
 class Latency:
-    """Counts durations and tells their percentiles."""
+    """Counts durations and tells their percentiles.
+
+    Attributes:
+        sum_s: all durations together.
+    """
 
     def __init__(self) -> None:
         self._bins: Counter[int] = Counter()
+        self.sum_s = 0.0
 
     def add(self, seconds: float) -> None:
         """Counts one duration."""
         self._bins[round(math.log(max(seconds, 1e-9)) / _STEP)] += 1
+        self.sum_s += max(seconds, 0.0)
 
     def merge(self, other: "Latency") -> None:
         """Counts all that `other` has counted."""
         self._bins.update(other._bins)
+        self.sum_s += other.sum_s
+
+    @property
+    def count(self) -> int:
+        """How many durations were counted."""
+        return self._bins.total()
+
+    def copy(self) -> "Latency":
+        """Gives what was counted so far, on its own."""
+        copy = Latency()
+        copy.merge(self)
+        return copy
+
+    def since(self, earlier: "Latency") -> "Latency":
+        """Gives what was counted after `earlier` was copied from this."""
+        later = Latency()
+        later._bins = self._bins - earlier._bins
+        later.sum_s = self.sum_s - earlier.sum_s
+        return later
+
+    def histogram(self, bounds_s: Sequence[float]) -> list[int]:
+        """Gives how many durations did not exceed each of these bounds, which ascend."""
+        counts = [0] * (len(bounds_s) + 1)
+        for position, count in self._bins.items():
+            counts[bisect_left(bounds_s, math.exp(position * _STEP))] += count
+        return list(accumulate(counts[:-1]))
 
     def percentile_ms(self, percent: float) -> float:
         """Gives the duration in milliseconds that `percent` of all do not exceed.

@@ -104,6 +104,8 @@ class Ledger:
         self._next_index = 0
         self.num_ordered = 0
         """Frames that came from the decoder."""
+        self.num_skipped = 0
+        """Those among them that no stage got."""
         self._begins_part = False
         self._last_part = -1
 
@@ -135,6 +137,12 @@ class Ledger:
             lease.stage = STAGES[-1]
         self._enter(lease)
         return lease
+
+    def skip(self, index: int) -> None:
+        """Notes that a frame left the decoder and goes no further."""
+        self.num_ordered += 1
+        self.num_skipped += 1
+        self._out.add(index)
 
     def advance(self, lease: Lease) -> None:
         """Takes a frame to its next stage."""
@@ -190,6 +198,11 @@ class Ledger:
         """True if the encode worker has every frame that is under way."""
         return len(self._leases) == len(self._written)
 
+    @property
+    def num_unwritten(self) -> int:
+        """Frames that the encode worker has and has not handed to all sinks."""
+        return sum("encode" not in lease.served for lease in self._written)
+
     def mark_written(self, index: int, part: int) -> Lease | None:
         """Notes that all sinks have a frame; gives its lease."""
         lease = self._leases.get(index)
@@ -234,7 +247,7 @@ class Ledger:
         """Compares the books of all stages, now that the last frame is through."""
         self._note_vanished(num_decoded)
         num_past = min(self._num_done, num_decoded)
-        due = num_decoded - num_past
+        due = num_decoded - num_past - self.num_skipped
         for stage, hop in self.hops.items():
             if stage == "encode":
                 due += num_past  # these went past the other stages

@@ -54,13 +54,23 @@ class WorkerLink:
         self.num_sent += 1
         self._socket.send_multipart(parts, copy=False)
 
+    def wait(self, timeout_s: float, *, also: int | None) -> None:
+        """Waits until there is a message, or the descriptor `also` has something to read."""
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        if also is not None:
+            poller.register(also, zmq.POLLIN)
+        poller.poll(round(1e3 * timeout_s))
+
     def receive(self, timeout_s: float) -> tuple[Any, list[zmq.Frame]] | None:
         """Gives the next message and what came behind it; None if none came in time.
 
         Raises:
             WireError: it cannot be read, or one before it is missing.
         """
-        if not self._socket.poll(round(1e3 * timeout_s)):
+        if not _has_message(self._socket) and (
+            not timeout_s or not self._socket.poll(round(1e3 * timeout_s))
+        ):
             return None
         header, *payload = self._socket.recv_multipart(copy=False)
         number, body = FROM_HUB.read(header.bytes)
@@ -103,16 +113,43 @@ class HubSocket:
 
     def receive(self) -> tuple[bytes, bytes, list[zmq.Frame]] | None:
         """Gives sender, header and payload of the next message; None if none is waiting."""
-        try:
-            name, *rest = self.socket.recv_multipart(flags=zmq.NOBLOCK, copy=False)
-        except zmq.Again:
+        if not _has_message(self.socket):
             return None
+        name, *rest = self.socket.recv_multipart(copy=False)
         return name.bytes, rest[0].bytes if rest else b"", rest[1:]
 
     @staticmethod
     def read(header: bytes) -> tuple[int, Any]:
         """See `Reader.read`."""
         return FROM_WORKER.read(header)
+
+
+def _has_message(socket: "zmq.Socket[bytes]") -> bool:
+    """True if a message is waiting; a tenth of the time of asking for it in vain."""
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
+
+class Room:
+    """The place in shared memory for what a stage makes of the frame that it has."""
+
+    def __init__(self, memory: ArenaView | None) -> None:
+        self._memory = memory
+        self._range = (0, 0)
+
+    def begin(self, room: tuple[int, int]) -> None:
+        """Moves on to the next frame's."""
+        self._range = room
+
+    def empty(self, shape: tuple[int, ...], dtype: type[np.uint8]) -> NDArray[np.uint8]:
+        """Gives memory for the first array that is made, where `pack` would put it if it can be.
+
+        Made there, it need not be copied.
+        """
+        pixels = Pixels("prepared", "uint8", shape, align(self._range[0]))
+        assert pixels.offset is not None
+        if self._memory is None or pixels.offset + pixels.num_bytes > self._range[1]:
+            return np.empty(shape, dtype)
+        return self._memory.array(pixels)
 
 
 def pack(

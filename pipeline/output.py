@@ -84,9 +84,9 @@ def prepare_output(
 def _remove_results(folder: Path) -> None:
     """Removes what sinks write and nothing else, in case the folder holds a user's own files."""
     videos = ("masks.mp4", "masks.*.mp4", "overlay.mp4", "overlay.*.mp4")
-    for pattern in (*videos, "masks.jsonl", "areas.csv"):
+    for pattern in (*videos, "masks.jsonl", "areas.csv", "events.jsonl", "events.state"):
         for path in folder.glob(pattern):
             path.unlink()
-    for name in ("masks", "supervisely"):
+    for name in ("masks", "rolling", "supervisely"):
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,8 @@ class Worker:
     """It has sent something."""
     ready: bool = False
     """It takes work."""
+    warming: set[tuple[int, int]] = field(default_factory=set)
+    """Sizes of pictures that it is preparing for."""
     ending: bool = False
     """It was told to end, and its end is no loss."""
     ending_since: float = 0.0
@@ -163,7 +165,9 @@ class Processes:
         """Gives the worker of that name."""
         return self._workers.get(name)
 
-    def start(self, kind: str, which: str, task: bytes, *, threads: int) -> Worker:
+    def start(
+        self, kind: str, which: str, task: bytes, *, threads: int, fds: Sequence[int] = ()
+    ) -> Worker:
         """Starts a worker.
 
         Args:
@@ -171,6 +175,7 @@ class Processes:
             which: of that kind, for people.
             task: what its stage is made from, as JSON.
             threads: for libraries that compute in threads of their own.
+            fds: open files that it inherits besides the shared memory.
 
         Raises:
             OSError: the system has no room for another process.
@@ -192,7 +197,7 @@ class Processes:
                 stdin=letter,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                pass_fds=() if self._arena_fd is None else (self._arena_fd,),
+                pass_fds=(*fds, *(() if self._arena_fd is None else (self._arena_fd,))),
                 env={**os.environ, **_environment(threads)},
                 # Ctrl-C in a terminal is for the supervisor, which ends its workers in order.
                 process_group=0,

@@ -24,7 +24,7 @@ class LiveProgress:
 
     def __init__(self, console: Console | None = None) -> None:
         self._live = Live(console=console or Console(stderr=True), refresh_per_second=4)
-        self._rates: dict[str, _Rate] = {}
+        self._rates: dict[str, Rate] = {}
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -42,7 +42,7 @@ class LiveProgress:
             table.add_column(title, justify="right", no_wrap=True)
         table.add_column("state", no_wrap=True)
         for stream in streams:
-            rate = self._rates.setdefault(stream.name, _Rate())
+            rate = self._rates.setdefault(stream.name, Rate())
             table.add_row(*_row(stream, rate.of(stream)))
         self._live.update(table)
 
@@ -75,18 +75,21 @@ def state(stream: Stream) -> str:
     """Gives a word for what a stream is doing."""
     if stream.seconds:
         return "failed" if stream.error else "done"
+    if stream.spec.kind == "live" and stream.health.state != "live":
+        return stream.health.state
     if not stream.reading:
         return "starting"
     return "running"
 
 
-class _Rate:
+class Rate:
     """Frames per second over the last few seconds."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[float, int]] = []
 
     def of(self, stream: Stream) -> float:
+        """Gives the rate as of now; of a stream that is over, that of the whole."""
         now, done = time.monotonic(), stream.books.encoded
         if stream.seconds:
             return done / stream.seconds
@@ -114,17 +117,33 @@ class LogProgress:
         for stream in streams:
             if stream.info is not None and stream.name not in self._begun:
                 self._begun.add(stream.name)
-                promised = stream.info.num_frames or "unknown"
-                log.info("%s: begins, %s frames in its index", stream.name, promised)
+                log.info("%s: begins, %s", stream.name, _expected(stream))
         now = time.monotonic()
         if now < self._next:
             return
         if self._next:
             for stream in streams:
-                if stream.reading and not stream.seconds and stream.info is not None:
-                    promised = stream.info.num_frames or "unknown"
-                    log.info("%s: %d of %s frames", stream.name, stream.books.encoded, promised)
+                if stream.started and not stream.seconds and stream.info is not None:
+                    log.info("%s", _how_far(stream))
         self._next = now + _LOG_EVERY_S
+
+
+def _expected(stream: Stream) -> str:
+    if stream.spec.kind == "live":
+        return "live"
+    promised = stream.info.num_frames if stream.info else None
+    return f"{promised or 'unknown'} frames in its index"
+
+
+def _how_far(stream: Stream) -> str:
+    """Gives how far a stream has come, in words."""
+    encoded = stream.books.encoded
+    if stream.spec.kind != "live":
+        promised = stream.info.num_frames if stream.info else None
+        return f"{stream.name}: {encoded} of {promised or 'unknown'} frames"
+    age = stream.health.last_frame_age
+    last = "" if age is None else f", last picture {age:.1f} s ago"
+    return f"{stream.name}: {stream.health.state}, {encoded} frames{last}"
 
 
 def open_progress(*, quiet: bool) -> LiveProgress | LogProgress:

@@ -5,8 +5,9 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from icstream.pipeline.stream import Stream
 from icstream.stages import Gap
 from icstream.stages.sinks import Part
 
-_PACKAGES = ("av", "numba", "numpy", "opencv-python-headless", "openvino", "pyzmq", "torch")
+_PACKAGES = (
+    *("av", "numba", "numpy", "onnxruntime", "opencv-python-headless", "openvino", "pyzmq"),
+    "torch",
+)
 
 
 def report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
@@ -39,9 +43,18 @@ def report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
             "processor": _processor(),
             "cores": os.cpu_count(),
             "python": platform.python_version(),
-            "packages": {name: version(name) for name in _PACKAGES},
+            "packages": _versions(),
         },
     }
+
+
+def _versions() -> dict[str, str]:
+    """Gives the versions of those packages that are installed; some are optional."""
+    versions = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def chosen(inference: Inference) -> dict[str, Any]:
@@ -115,6 +128,9 @@ def _stream(stream: Stream) -> dict[str, Any]:
         "hops": {stage: asdict(hop) for stage, hop in stream.ledger.hops.items()},
         "closed": not stream.faults(),
         "error": stream.error,
+        "policy": "freshest" if stream.pace.freshest else "every_frame",
+        "connections": stream.health.connections,
+        "last_error": stream.health.last_error,
     }
 
 

@@ -1,47 +1,30 @@
 """A run: every source from its decoder to its sinks, and the books at the end."""
 
 import logging
-import os
-import re
-import shutil
-import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from icstream.model import ConfigError
-from icstream.pipeline.arena import Arena
 from icstream.pipeline.config import RunConfig
 from icstream.pipeline.hub import Hub, HubSettings
 from icstream.pipeline.inference import Inference, num_cores, plan_inference
+from icstream.pipeline.intake import plan_intake
 from icstream.pipeline.ledger import Lease
-from icstream.pipeline.link import HubSocket
 from icstream.pipeline.output import REPORT, begin_manifest, check_output, prepare_output
-from icstream.pipeline.processes import Processes, Worker
+from icstream.pipeline.publish import SINKS
+from icstream.pipeline.publish_check import check_publish
+from icstream.pipeline.site import Site
 from icstream.pipeline.slots import SlotPool
 from icstream.pipeline.stream import Stream
 from icstream.pipeline.supervisor import Deadlines, Supervisor
-from icstream.pipeline.wire import (
-    DecodeTask,
-    EncodeTask,
-    PreprocessTask,
-    SegmentTask,
-    task_to_json,
-)
-from icstream.stages.sinks import SinkContext, open_sink
-from icstream.stages.sources import SourceSpec, find_sources
+from icstream.pipeline.tasks import Tasks, sink_context
+from icstream.pipeline.view.front import Front
+from icstream.stages.sinks import open_sink
+from icstream.stages.sources import SourceSpec
 
 log = logging.getLogger(__name__)
-
-DEFAULT_SINKS = {
-    "video": ["masks", "overlay"],
-    "images": ["png"],
-    "other": ["masks", "overlay"],
-}
-_MAX_SOCKET_PATH = 90
-"""Paths of ipc sockets end at 107 bytes."""
 
 
 class Progress(Protocol):
@@ -105,18 +88,24 @@ def run(
         ConfigError: something is wrong with the settings, the sources or the folder; nothing was
             written then.
     """
-    specs = find_sources(arguments)
-    sinks = {spec.name: config.output.sinks or DEFAULT_SINKS[spec.kind] for spec in specs}
+    intakes = plan_intake(config, arguments)
+    specs = [intake.spec for intake in intakes]
+    sinks = {intake.spec.name: intake.sinks for intake in intakes}
     overwrite, resume = config.output.overwrite, config.output.resume
     check_output(folder, overwrite=overwrite, resume=resume)
-    if resume and config.pipeline.policy == "freshest":
+    if resume and any(i.plan.pace.freshest or i.spec.kind == "live" for i in intakes):
         raise ConfigError(
-            "--resume: with --policy freshest no run is like another; start a new one"
+            "--resume: with live sources or the policy freshest no run is like another;"
+            " start a new one"
         )
     inference = plan_inference(config)
     for spec in specs:
         for sink in sinks[spec.name]:
-            open_sink(sink, _sink_context(folder, spec, inference))
+            context = sink_context(folder, spec, inference, config.output.of_sink(sink))
+            open_sink(sink, context, further=SINKS)
+    if any("publish" in chosen for chosen in sinks.values()):
+        check_publish(config.output.publish)
+    front = Front(config.view)
     prepare_output(folder, [spec.name for spec in specs], overwrite=overwrite, resume=resume)
     manifest = _manifest(config, inference, specs, sinks)
     begin_manifest(folder, manifest, resume=resume)
@@ -129,9 +118,10 @@ def run(
             inference.choice.threads,
             cores,
         )
-    with _Site(config.pipeline.transport) as site:
-        tasks = _Tasks(config, inference, folder, site.processes)
-        streams = [tasks.stream(spec, sinks[spec.name]) for spec in specs]
+    with front, Site(config.pipeline.transport) as site:
+        front.open(site.folder, inference)
+        tasks = Tasks(config, inference, folder, site, front)
+        streams = [tasks.stream(intake) for intake in intakes]
         supervisor = Supervisor(
             site.processes,
             Deadlines(
@@ -141,11 +131,16 @@ def run(
             ),
             restarts_per_minute=config.supervision.restarts_per_minute,
         )
+
+        def on_tick() -> None:
+            begun = [stream for stream in streams if stream.started]
+            progress.update(begun)
+            front.tell(begun, supervisor)
+
         hub = Hub(
             HubSettings(
                 window=config.pipeline.window or 4 + 3 * inference.replicas,
                 max_streams=config.pipeline.max_streams,
-                freshest=config.pipeline.policy == "freshest",
                 stop_s=config.supervision.stop_timeout_s,
                 replicas=inference.replicas,
                 preprocess_workers=config.pipeline.preprocess_workers,
@@ -155,85 +150,21 @@ def run(
             slots=SlotPool(site.arena, fit=inference.fit, num_classes=len(inference.labels)),
             start_preprocess=tasks.start_preprocess,
             start_segment=tasks.start_segment,
+            start_others=tasks.start_others(sinks),
             on_frame=on_frame,
-            on_tick=lambda: progress.update([s for s in streams if s.started]),
+            on_tick=on_tick,
         )
         try:
             hub.run(streams, should_stop=should_stop)
+            front.tell(streams, supervisor, over=True)
         finally:
             hub.end()
     for stream in streams:
-        if not (stream.books.decoded or stream.error or should_stop()):
-            stream.error = f"{stream.spec.given}: no picture in it could be decoded"
+        why = stream.health.last_error
+        if not (stream.books.decoded or stream.error) and (why or not should_stop()):
+            stream.error = why or f"{stream.spec.given}: no picture in it could be decoded"
             log.error("%s", stream.error)
     return RunResult(config, inference, streams, site.transport, supervisor.num_lost, hub.error)
-
-
-class _Site:
-    """Where the processes of a run meet: socket, shared memory, and the folder for both."""
-
-    def __init__(self, transport: str) -> None:
-        self.transport = _possible(transport)
-        self._folder: str | None = None
-        self.arena: Arena | None = None
-
-    def __enter__(self) -> "_Site":
-        _sweep()
-        endpoint = "tcp://127.0.0.1:*"
-        if self.transport != "tcp":
-            parent = tempfile.gettempdir()
-            if len(parent) > _MAX_SOCKET_PATH - 40:
-                parent = "/tmp"
-            self._folder = tempfile.mkdtemp(prefix=f"icstream-{os.getpid()}-", dir=parent)
-            endpoint = f"ipc://{self._folder}/hub"
-        if self.transport == "shm":
-            self.arena = Arena()
-        self.socket = HubSocket(endpoint)
-        arena_fd = None if self.arena is None else self.arena.fd
-        self.processes = Processes(self.socket.endpoint, arena_fd=arena_fd)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-        if self.arena is not None:
-            self.arena.close()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _possible(transport: str) -> str:
-    """Gives the transport, or the next best one that this system has, with one line."""
-    possible = transport
-    if possible == "shm" and not Arena.available():
-        possible = "ipc"
-    if possible == "ipc" and sys.platform == "win32":
-        possible = "tcp"
-    if possible != transport:
-        log.warning("transport %s: not on this system; using %s", transport, possible)
-    return possible
-
-
-def _sweep() -> None:
-    """Removes the folders of runs that were killed."""
-    for path in Path(tempfile.gettempdir()).glob("icstream-*-*"):
-        match = re.fullmatch(r"icstream-(\d+)-\w+", path.name)
-        if match and not _is_running(int(match[1])):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's
-    return True
-
-
-def _sink_context(folder: Path, spec: SourceSpec, inference: Inference) -> SinkContext:
-    recording = spec.paths[0] if spec.kind == "video" else None
-    return SinkContext(folder / spec.name, inference.labels, recording)
 
 
 def _manifest(
@@ -253,50 +184,13 @@ def _manifest(
             for spec in specs
         },
         "sinks": sinks,
+        **_sink_settings(config, sinks),
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Tasks:
-    """Starts the workers of a run, each with what its stage is made from."""
-
-    config: RunConfig
-    inference: Inference
-    folder: Path
-    processes: Processes
-
-    def start_preprocess(self, number: int) -> Worker:
-        """Starts a preprocess worker."""
-        task = PreprocessTask(self.inference.fit, self.inference.mean_colour)
-        return self.processes.start("preprocess", str(number), task_to_json(task), threads=1)
-
-    def start_segment(self, number: int) -> Worker:
-        """Starts a replica of the network."""
-        choice = self.inference.choice
-        task = SegmentTask(
-            weights=self.inference.weights,
-            runtime=choice.runtime,
-            device=choice.device,
-            precision=choice.precision,
-            threads=choice.threads,
-            fit=self.inference.fit,
-        )
-        text = task_to_json(task)
-        return self.processes.start("segment", str(number), text, threads=choice.threads)
-
-    def stream(self, spec: SourceSpec, sinks: list[str]) -> Stream:
-        """Gives a stream that knows how to start its own workers."""
-        settings = self.config.decode
-        decode = task_to_json(DecodeTask(spec, settings.threads, settings.loop))
-
-        def start_encode(num_done: int | None) -> Worker:
-            context = _sink_context(self.folder, spec, self.inference)
-            task = EncodeTask(context.folder, context.labels, context.source, sinks, num_done)
-            return self.processes.start("encode", spec.name, task_to_json(task), threads=1)
-
-        return Stream(
-            spec,
-            start_decode=lambda: self.processes.start("decode", spec.name, decode, threads=1),
-            start_encode=start_encode,
-            resumes=self.config.output.resume,
-        )
+def _sink_settings(config: RunConfig, sinks: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Gives the settings that decide what the sinks of a run write; nothing if they have none."""
+    chosen = {sink for names in sinks.values() for sink in names if sink != "publish"}
+    settings = {sink: config.output.of_sink(sink) for sink in sorted(chosen)}
+    settings = {sink: values for sink, values in settings.items() if values}
+    return {"sink_settings": settings} if settings else {}

@@ -4,22 +4,28 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import zmq
 from numpy.typing import NDArray
 
 from icstream.model import Fit, Scores, SourceError, StageError
-from icstream.pipeline.link import pack, unpack
+from icstream.pipeline.letters import (
+    DecodeTask,
+    EncodeTask,
+    PreprocessTask,
+    SegmentTask,
+    task_from_json,
+)
+from icstream.pipeline.link import Room, pack, unpack
 from icstream.pipeline.post import Post, Stopped
 from icstream.pipeline.wire import (
     BeginDecode,
     BeginEncode,
     Closed,
     Decoded,
-    DecodeTask,
     Done,
-    EncodeTask,
     Ended,
     Failed,
     Finish,
@@ -27,18 +33,17 @@ from icstream.pipeline.wire import (
     GapFound,
     Grant,
     Opened,
-    PreprocessTask,
     Ready,
-    SegmentTask,
     Served,
     SinksOpened,
+    Skipped,
     Slot,
     SourceBooks,
+    Warm,
     WarmUp,
     WireFrame,
     Work,
     Written,
-    task_from_json,
 )
 from icstream.stages import Books, End, FormatChange, Frame, Gap, Stage
 
@@ -51,6 +56,12 @@ def decode(post: Post) -> None:
 
     task = task_from_json(DecodeTask, post.task.encode())
     books = Books()
+    if task.live is not None:
+        from icstream.pipeline.live_cameras import camera_opener
+        from icstream.pipeline.live_decode import decode_live
+
+        decode_live(post, task, camera_opener(task.spec, task.live.options, books), books)
+        return
     num_loops, threads = task.num_loops, task.threads
     source = open_source(task.spec, books=books, threads=threads, num_loops=num_loops)
     post.link.send(Opened(source.info))
@@ -84,14 +95,16 @@ class _Reader:
     def read(self, items: Iterator[Any]) -> None:
         """Sends everything up to the end, or until it is told to finish."""
         error = None
+        announced = False  # by a change of format: that frame is decoded, and counted
         try:
-            while not self._stopped:
+            while announced or not self._stopped:
                 start = time.monotonic()
                 with self._post.busy():
                     item = next(items, None)
                 if item is None or isinstance(item, End):
                     break
                 self._look(0)
+                announced = isinstance(item, FormatChange)
                 if self._number >= self._skip_items:
                     self._send(item, Served(start, time.monotonic()))
                 self._number += 1
@@ -112,7 +125,8 @@ class _Reader:
             while not self._slots and not self._stopped:
                 self._look(_WAIT_S)
             if not self._slots:
-                self._books.dropped["stopped"] += 1
+                index = item.meta.index
+                self._post.link.send(Skipped(self._number, index, "stopped", self._snapshot()))
                 return
             slot = self._slots.popleft()
             arrays = {} if item.picture is None else {"picture": item.picture}
@@ -131,16 +145,7 @@ class _Reader:
             timeout_s = 0
 
     def _snapshot(self) -> SourceBooks:
-        books = self._books
-        return SourceBooks(
-            books.packets,
-            books.in_decoder,
-            books.decoded,
-            books.missing,
-            dict(books.undecodable),
-            dict(books.without_picture),
-            dict(books.dropped),
-        )
+        return SourceBooks.of(self._books)
 
 
 def preprocess(post: Post) -> None:
@@ -148,10 +153,14 @@ def preprocess(post: Post) -> None:
     from icstream.stages.preprocess import Preprocess
 
     task = task_from_json(PreprocessTask, post.task.encode())
-    stage = Preprocess(fit=task.fit, mean_colour=task.mean_colour, keep_picture=False)
+    room = Room(post.memory)
+    stage = Preprocess(
+        fit=task.fit, mean_colour=task.mean_colour, keep_picture=False, empty=room.empty
+    )
     post.link.send(Ready())
     for body, payload in post.messages():
         if isinstance(body, Work):
+            room.begin(body.room)
             _serve(post, stage, body, payload)
 
 
@@ -165,13 +174,19 @@ def segment(post: Post) -> None:
     # What pictures will come is often known by now.
     while (got := post.receive(0)) is not None:
         if isinstance(got[0], WarmUp):
-            segmenter.warm_up(got[0].size)
+            _warm_up(post, segmenter, got[0])
     post.link.send(Ready())
     for body, payload in post.messages():
         if isinstance(body, WarmUp):
-            segmenter.warm_up(body.size)
+            _warm_up(post, segmenter, body)
         elif isinstance(body, Work):
             _serve(post, stage, body, payload)
+
+
+def _warm_up(post: Post, segmenter: Any, wish: WarmUp) -> None:
+    with post.busy():
+        segmenter.warm_up(wish.size)
+    post.link.send(Warm(wish.size))
 
 
 def _open_segmenter(task: SegmentTask) -> Any:
@@ -212,23 +227,29 @@ def _serve(post: Post, stage: Stage, work: Work, payload: list[zmq.Frame]) -> No
 
 def encode(post: Post) -> None:
     """Writes the frames of one stream to its sinks."""
+    from icstream.pipeline.publish import SINKS
     from icstream.stages.encode import Encode
     from icstream.stages.sinks import SinkContext, open_sink, restart_point
 
     task = task_from_json(EncodeTask, post.task.encode())
     context = SinkContext(task.folder, task.labels, task.source)
-    sinks = {name: open_sink(name, context) for name in task.sinks}
+    sinks = {
+        name: open_sink(name, replace(context, settings=task.settings.get(name, {})), further=SINKS)
+        for name in task.sinks
+    }
     opened = list(sinks.values())
     _warm_up_upsampling(len(task.labels))
     num_done = restart_point(opened) if task.num_done is None else task.num_done
-    post.link.send(SinksOpened(any(sink.wants_picture for sink in opened), num_done))
+    wants_picture = task.view is not None or any(sink.wants_picture for sink in opened)
+    post.link.send(SinksOpened(wants_picture, num_done))
     begin = post.expect(BeginEncode)
-    stage = Encode(opened, books=Books(), keep_picture=False, num_done=num_done)
+    stage = Encode(opened, books=Books(), keep_picture=task.view is not None, num_done=num_done)
+    show = _open_showcase(task)
     try:
         stage.go_on([(run.first, run.num_frames) for run in begin.runs], begin.last)
         for body, payload in post.messages():
             if isinstance(body, Work):
-                _write(post, stage, body, payload)
+                _write(post, stage, body, payload, show)
             elif isinstance(body, Finish):
                 with post.busy():
                     stage.close()
@@ -241,17 +262,33 @@ def encode(post: Post) -> None:
         raise
 
 
-def _write(post: Post, stage: Any, work: Work, payload: list[zmq.Frame]) -> None:
+def _open_showcase(task: EncodeTask) -> Callable[[Frame], None]:
+    """Gives what shows a frame to those who look."""
+    if task.view is None:
+        return lambda _: None
+    from icstream.pipeline.view.showcase import Showcase
+
+    return Showcase(task.view, task.folder.name, max_side=task.max_side).offer
+
+
+def _write(
+    post: Post,
+    stage: Any,
+    work: Work,
+    payload: list[zmq.Frame],
+    show: Callable[[Frame], None],
+) -> None:
     meta = work.frame.meta
     start = time.monotonic()
     with post.busy():
         if work.begins_part:
             list(stage.process(FormatChange(meta.stream, meta.index, "")))
         try:
-            list(stage.process(unpack(work.frame, payload, post.memory)))
+            (frame,) = stage.process(unpack(work.frame, payload, post.memory))
         except StageError as error:
             post.link.send(Failed(meta.stream, meta.index, error.reason, str(error)))
             return
+        show(frame)
     served = Served(start, time.monotonic())
     post.link.send(Written(meta.index, stage.part, stage.num_durable, served))
 
@@ -265,9 +302,25 @@ def _warm_up_upsampling(num_classes: int) -> None:
     Scores(np.zeros((num_classes, height, width), np.float32), geometry).class_ids()
 
 
+def view(post: Post) -> None:
+    """Shows the run in browsers, and its figures to whoever may ask."""
+    from icstream.pipeline.view.service import serve
+
+    serve(post)
+
+
+def publish(post: Post) -> None:
+    """Hands masks on to subscribers."""
+    from icstream.pipeline.publish import forward
+
+    forward(post)
+
+
 SERVICES: dict[str, Callable[[Post], None]] = {
     "decode": decode,
     "preprocess": preprocess,
     "segment": segment,
     "encode": encode,
+    "view": view,
+    "publish": publish,
 }

@@ -13,9 +13,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from icstream.model.errors import ConfigError
 
-Kind = Literal["run", "train", "annotate"]
+Kind = Literal["run", "train", "annotate", "serve"]
 """The command that a configuration is for."""
-_PREFIXES: Mapping[Kind, str] = {"train": "train_", "annotate": "annotate_"}
+_PREFIXES: Mapping[Kind, str] = {
+    "train": "train_",
+    "annotate": "annotate_",
+    "serve": "serve_",
+}
 """How the ready-made files of a kind begin; those of no other kind are for `run`."""
 
 

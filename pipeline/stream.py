@@ -1,18 +1,52 @@
 """One stream of a run, as the hub sees it."""
 
+import logging
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Literal, TypeAlias
 
 from icstream.pipeline.latency import Latency
 from icstream.pipeline.ledger import STAGES, Lease, Ledger
+from icstream.pipeline.live_plan import Pace
 from icstream.pipeline.processes import Worker
-from icstream.pipeline.wire import SourceBooks, WireError
+from icstream.pipeline.wire import Before, Condition, SourceBooks, WireError
 from icstream.stages import Books, FrameMeta, Gap
 from icstream.stages.sinks import Part
 from icstream.stages.source import SourceInfo
 from icstream.stages.sources import SourceSpec
 
+log = logging.getLogger(__name__)
+
 _MAX_GAPS = 1000
+
+State: TypeAlias = Literal["connecting", "live", "stalled", "backing off", "ended"]
+"""What the source of a stream is doing: "live" means that pictures come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the source of a stream is doing. Moments are by `time.monotonic()`."""
+
+    state: State = "connecting"
+    since: float = field(default_factory=time.monotonic)
+    """When it came into this state."""
+    connections: int = 0
+    """How often it was connected."""
+    last_error: str | None = None
+    """Why the last connection failed or ended."""
+    last_frame: float | None = None
+    """When the last picture was decoded; None before the first."""
+
+    @property
+    def last_frame_age(self) -> float | None:
+        """Gives how many seconds ago the last picture was decoded; None before the first."""
+        return None if self.last_frame is None else time.monotonic() - self.last_frame
+
+    def to(self, state: State) -> "Health":
+        """Gives the health after a change of state; the same if it is none."""
+        return self if state == self.state else replace(self, state=state, since=time.monotonic())
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +81,8 @@ class Stream:
     """It ended because one of its workers failed again and again."""
     seconds: float = 0.0
     """Wall time from opening to closing."""
+    health: Health = field(default_factory=Health)
+    pace: Pace = field(default_factory=Pace)
 
     ledger: Ledger = field(init=False)
     wants_picture: bool = True
@@ -57,7 +93,8 @@ class Stream:
     reading: bool = False
     """Frames are coming, or have come."""
     started: float = 0.0
-    num_dropped_at_source: int = 0
+    last: tuple[Fraction, float] | None = None
+    """Time of the last frame of a live source in seconds, and when it came."""
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.name)
@@ -85,11 +122,19 @@ class Stream:
         Raises:
             WireError: it is of another stream, or its index is not the next.
         """
-        due = self.ledger.num_ordered
         if meta.stream != self.name:
             raise WireError(f"a frame of {meta.stream!r} came from the decoder of {self.name!r}")
-        if meta.index != due:
-            raise WireError(f"frame {meta.index} came where {due} was due")
+        self.check_index(meta.index)
+
+    def check_index(self, index: int) -> None:
+        """Looks whether an index is that of the next frame.
+
+        Raises:
+            WireError: it is not.
+        """
+        due = self.ledger.num_ordered
+        if index != due:
+            raise WireError(f"frame {index} came where {due} was due")
 
     def count_item(self, number: int, books: SourceBooks | None) -> None:
         """Counts an item from the decoder.
@@ -104,19 +149,51 @@ class Stream:
             self.count_books(books)
 
     def count_books(self, source: SourceBooks) -> None:
-        """Takes over the decoder's side of the books, which begins anew with every decoder."""
-        books = self.books
-        books.packets, books.in_decoder = source.packets, source.in_decoder
-        books.decoded, books.missing = source.decoded, source.missing
-        for counter, counts in (
-            (books.undecodable, source.undecodable),
-            (books.without_picture, source.without_picture),
+        """Takes over the decoder's side of the books.
+
+        That of a recording begins anew with every decoder, that of a live source goes on.
+        """
+        source.write_to(self.books)
+
+    def note_condition(self, condition: Condition) -> None:
+        """Takes note of how a live source is doing, and tells what is new."""
+        error = condition.error or self.health.last_error
+        if condition.state == "live":
+            log.info("%s: connected", self.name)
+        elif condition.error and (self.health.state, self.health.last_error) != (
+            "connecting",
+            condition.error,
         ):
-            counter.clear()
-            counter.update(counts)
-        for reason, count in source.dropped.items():
-            books.dropped[reason] += count
-            self.num_dropped_at_source += count
+            log.warning("%s: %s; connecting again", self.name, condition.error)
+        self.health = replace(
+            self.health.to(condition.state), connections=condition.connections, last_error=error
+        )
+
+    def note_picture(self, meta: FrameMeta, came: float) -> None:
+        """Takes note of a picture that was decoded, and of when by the monotonic clock."""
+        if self.spec.kind == "live" and meta.time is not None:
+            self.last = meta.time, came
+        connections = max(1, self.health.connections)
+        self.health = replace(self.health.to("live"), last_frame=came, connections=connections)
+
+    def watch(self) -> None:
+        """Looks whether the source has fallen silent."""
+        age = self.health.last_frame_age
+        if self.spec.kind == "live" and self.health.state == "live" and age is not None:
+            since = min(age, time.monotonic() - self.health.since)
+            if since > self.pace.stall_s:
+                self.health = self.health.to("stalled")
+
+    def before(self) -> Before:
+        """Gives what the next decoder of a live source must know."""
+        books = SourceBooks.of(self.books).closed()
+        return Before(books, self.last, self.health.connections)
+
+    def skip(self, index: int, reason: str) -> None:
+        """Counts a frame that left the decoder and goes no further."""
+        self.books.dropped[reason] += 1
+        self.ledger.skip(index)
+        self.health = replace(self.health.to("live"), last_frame=time.monotonic())
 
     def note_gap(self, gap: Gap) -> None:
         """Keeps a gap for the report."""

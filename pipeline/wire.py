@@ -7,18 +7,16 @@ from 0, so that a lost one shows.
 
 from fractions import Fraction
 from math import prod
-from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
 
-from icstream.model import Fit, Geometry, LabelSet
-from icstream.model.labels import Colour
-from icstream.stages import FormatChange, FrameMeta, Gap
+from icstream.model import Geometry
+from icstream.pipeline.codec import decode_hook, encode_hook
+from icstream.stages import Books, FormatChange, FrameMeta, Gap
 from icstream.stages.sinks.sink import Part
 from icstream.stages.source import SourceInfo
-from icstream.stages.sources import SourceSpec
 
 VERSION = 1
 MAX_BYTES = 2**30
@@ -88,7 +86,37 @@ class SourceBooks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     missing: int
     undecodable: dict[str, int]
     without_picture: dict[str, int]
-    dropped: dict[str, int]
+
+    @classmethod
+    def of(cls, books: Books) -> "SourceBooks":
+        """Gives the books as they are now."""
+        return cls(
+            books.packets,
+            books.in_decoder,
+            books.decoded,
+            books.missing,
+            dict(books.undecodable),
+            dict(books.without_picture),
+        )
+
+    def write_to(self, books: Books) -> None:
+        """Puts these counts in the place of those that are there."""
+        books.packets, books.in_decoder = self.packets, self.in_decoder
+        books.decoded, books.missing = self.decoded, self.missing
+        for counter, counts in (
+            (books.undecodable, self.undecodable),
+            (books.without_picture, self.without_picture),
+        ):
+            counter.clear()
+            counter.update(counts)
+
+    def closed(self) -> "SourceBooks":
+        """Gives the books of a decoder that is given up: what it still held has no picture."""
+        if not self.in_decoder:
+            return self
+        without_picture = dict(self.without_picture)
+        without_picture["stopped"] = without_picture.get("stopped", 0) + self.in_decoder
+        return msgspec.structs.replace(self, in_decoder=0, without_picture=without_picture)
 
 
 class Served(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -117,6 +145,12 @@ class Ready(Message, frozen=True):
     """A preprocess or segment worker takes work."""
 
 
+class Warm(Message, frozen=True):
+    """A segment worker is prepared for pictures of (height, width)."""
+
+    size: tuple[int, int]
+
+
 class Opened(Message, frozen=True):
     """A decode worker has opened its source."""
 
@@ -135,11 +169,20 @@ class Decoded(Message, frozen=True):
     """A frame left the decoder."""
 
     number: int
-    """Among all items of the stream, from 0; so in the next three."""
+    """Among all items of the stream, from 0; so in the next four."""
     slot: Slot
     frame: WireFrame
     books: SourceBooks
     served: Served
+
+
+class Skipped(Message, frozen=True):
+    """A frame left the decoder and goes no further."""
+
+    number: int
+    index: int
+    reason: str
+    books: SourceBooks
 
 
 class GapFound(Message, frozen=True):
@@ -203,6 +246,16 @@ class Closed(Message, frozen=True):
     parts: dict[str, list[Part]]
 
 
+class Condition(Message, frozen=True):
+    """The state of a live source has changed."""
+
+    state: Literal["connecting", "live", "backing off", "ended"]
+    connections: int
+    """How often it was connected."""
+    error: str | None
+    """Why the last connection ended."""
+
+
 class Fault(Message, frozen=True):
     """The worker gives up, and starting it again would not help."""
 
@@ -218,6 +271,15 @@ class Grant(Message, frozen=True):
     slots: list[Slot]
 
 
+class Before(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a live source has sent by way of other workers."""
+
+    books: SourceBooks
+    last: tuple[Fraction, float] | None
+    """Time of the last frame in seconds, and when it came by the system's monotonic clock."""
+    connections: int
+
+
 class BeginDecode(Message, frozen=True):
     """A decode worker may begin."""
 
@@ -225,6 +287,8 @@ class BeginDecode(Message, frozen=True):
     """So many items were received from another worker; they are not sent again."""
     first_picture: int
     """Index of the first frame whose picture is needed."""
+    before: Before
+    """For live sources, which cannot be read again."""
 
 
 class WarmUp(Message, frozen=True):
@@ -269,9 +333,11 @@ FromWorker: TypeAlias = (
     Beat
     | Hello
     | Ready
+    | Warm
     | Opened
     | SinksOpened
     | Decoded
+    | Skipped
     | GapFound
     | FormatChanged
     | Ended
@@ -279,68 +345,20 @@ FromWorker: TypeAlias = (
     | Failed
     | Written
     | Closed
+    | Condition
     | Fault
 )
 FromHub: TypeAlias = Grant | BeginDecode | WarmUp | Work | BeginEncode | Finish | Stop
 
 
-class DecodeTask(msgspec.Struct, frozen=True):
-    """What a decode worker is made from."""
-
-    spec: SourceSpec
-    threads: int
-    num_loops: int
-
-
-class PreprocessTask(msgspec.Struct, frozen=True):
-    """What a preprocess worker is made from."""
-
-    fit: Fit
-    mean_colour: Colour
-
-
-class SegmentTask(msgspec.Struct, frozen=True):
-    """What a segment worker is made from; nothing in it is "auto"."""
-
-    weights: str
-    runtime: str
-    device: str
-    precision: str
-    threads: int
-    fit: Fit
-
-
-class EncodeTask(msgspec.Struct, frozen=True):
-    """What an encode worker is made from."""
-
-    folder: Path
-    labels: LabelSet
-    source: Path | None
-    sinks: list[str]
-    num_done: int | None
-    """Frames that are in the files already; None: the sinks are asked, after an earlier run."""
-
-
-def _encode_hook(value: Any) -> Any:
-    if isinstance(value, (Fraction, Path)):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} cannot be sent")
-
-
-def _decode_hook(kind: type, value: Any) -> Any:
-    if kind in (Fraction, Path):
-        return kind(value)
-    raise TypeError(f"{kind.__name__} cannot be received")
-
-
-_ENCODER = msgspec.msgpack.Encoder(enc_hook=_encode_hook)
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=encode_hook)
 
 
 class Reader:
     """Reads the messages of one side."""
 
     def __init__(self, body: Any) -> None:
-        self._decoder = msgspec.msgpack.Decoder(tuple[int, int, body], dec_hook=_decode_hook)
+        self._decoder = msgspec.msgpack.Decoder(tuple[int, int, body], dec_hook=decode_hook)
 
     def read(self, header: bytes) -> tuple[int, Any]:
         """Gives the number of a message and the message.
@@ -364,16 +382,3 @@ FROM_HUB = Reader(FromHub)
 def write(number: int, body: Message) -> bytes:
     """Gives the header of a message."""
     return _ENCODER.encode((VERSION, number, body))
-
-
-Task = TypeVar("Task")
-
-
-def task_to_json(task: msgspec.Struct) -> bytes:
-    """Gives a task as JSON."""
-    return msgspec.json.encode(task, enc_hook=_encode_hook)
-
-
-def task_from_json(kind: type[Task], text: bytes) -> Task:
-    """Gives the task back that `task_to_json` wrote."""
-    return msgspec.json.decode(text, type=kind, dec_hook=_decode_hook)

@@ -5,6 +5,9 @@ counts. Each count from the fourth on is stored as its difference from the one t
 groups of five bits, lowest first, bit 5 set where more follow, plus 48 (maskApi.c of cocoapi).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +32,15 @@ def rle_counts(ids_HW: NDArray[np.uint8]) -> dict[int, str]:  # noqa: N803
         int(k): buffer[offsets[k] : ends[k]].tobytes().decode("ascii")
         for k in np.flatnonzero(runs_of)
     }
+
+
+def class_masks(ids_HW: NDArray[np.uint8], names: Sequence[str]) -> list[dict[str, Any]]:  # noqa: N803
+    """Gives id, name and `counts` of each class that occurs, by rising id."""
+    return [
+        {"id": k, "name": names[k], "counts": counts}
+        for k, counts in rle_counts(ids_HW).items()
+        if k < len(names)
+    ]
 
 
 @compiled

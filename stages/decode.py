@@ -1,5 +1,6 @@
 """The decode stage: opens what a spec names."""
 
+from icstream.model import ConfigError
 from icstream.stages.books import Books
 from icstream.stages.decode_images import ImageSource
 from icstream.stages.decode_loop import LoopedSource
@@ -28,8 +29,11 @@ def open_source(
         first_picture: frames before this index may come without their picture.
 
     Raises:
+        ConfigError: it is a live source.
         SourceError: it cannot be opened, or holds no picture.
     """
+    if spec.kind == "live":
+        raise ConfigError(f"{spec.given}: a live source; here a recording is needed")
     if num_loops > 1:
 
         def open_again() -> Source:

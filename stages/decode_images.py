@@ -77,16 +77,20 @@ def _names(paths: Sequence[Path]) -> Iterator[str]:
         yield name
 
 
-def read_image(path: object) -> NDArray[np.uint8]:
+def read_image(path: object, *, formats: Sequence[str] | None = None) -> NDArray[np.uint8]:
     """Gives the (H, W, 3) RGB of an image file, turned as its EXIF says.
 
     Alpha is dropped, gray is spread over three channels, 16 bits are scaled to 8.
+
+    Args:
+        path: of the file, or an open one.
+        formats: those that are tried, as Pillow calls them; None: all.
 
     Raises:
         OSError: not readable, or cut off.
         ValueError: more than `MAX_PIXELS`.
     """
-    with Image.open(path) as image:  # type: ignore[arg-type]
+    with Image.open(path, formats=formats) as image:  # type: ignore[arg-type]
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width}x{image.height} pixels are more than allowed")
         image.load()

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from icstream.model import SourceError
 from icstream.stages.books import Books
-from icstream.stages.colour import RgbConverter
+from icstream.stages.colour import RgbConverter, displayed_size
 from icstream.stages.items import End, FormatChange, Frame, FrameMeta, Gap, Item, Size
 from icstream.stages.source import DEFAULT_RATE, SourceInfo
 from icstream.stages.sources import SourceSpec
@@ -162,7 +162,7 @@ class VideoSource:
         index = self._books.decoded
         picture = self._converter.rgb(frame) if index >= self._first_picture else None
         pts = frame.pts if self.info.clock == "pts" else None
-        size = _displayed(frame) if picture is None else (picture.shape[0], picture.shape[1])
+        size = displayed_size(frame) if picture is None else (picture.shape[0], picture.shape[1])
         yield from self._changes(pts, size)
         self._last_pts, self._last_size, self._seen_picture = pts, size, True
         self._books.decoded += 1
@@ -262,7 +262,7 @@ def _probe(path: Path, index: int) -> tuple[bool, Size]:
                 if packet.size:
                     times.append(packet.pts)
                 if size is None:
-                    size = next((_displayed(frame) for frame in codec.decode(packet)), None)
+                    size = next((displayed_size(frame) for frame in codec.decode(packet)), None)
         except FFmpegError:
             pass  # what is damaged here is counted when the file is really read
         if size is None:
@@ -270,8 +270,3 @@ def _probe(path: Path, index: int) -> tuple[bool, Size]:
     # Second fields come without a time of their own; the pictures that they complete have one.
     own = [time for time in times if time is not None]
     return len(set(own)) == len(own) >= len(times) / 2 > 0, size
-
-
-def _displayed(frame: VideoFrame) -> Size:
-    turned = round(frame.rotation / 90) % 2
-    return (frame.width, frame.height) if turned else (frame.height, frame.width)

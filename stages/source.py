@@ -16,8 +16,8 @@ DEFAULT_RATE = Fraction(25)
 class SourceInfo:
     """What is known of a source when it is opened."""
 
-    clock: Literal["pts", "index"]
-    """Whether its frames carry times."""
+    clock: Literal["pts", "index", "arrival"]
+    """Whether its frames carry times; arrival: those at which they came."""
     time_base: Fraction
     """Seconds per unit of `pts`, or per frame where the clock is the index."""
     num_frames: int | None

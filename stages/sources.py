@@ -3,13 +3,15 @@
 import glob
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Literal
 
 from icstream.model import ConfigError
+from icstream.stages.live.address import expand, live_name, scheme_of, shown, zmq_endpoint
+from icstream.stages.live.synthetic import parse_synthetic
 
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -24,8 +26,6 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".
 ENTRY_POINTS = "icstream.sources"
 """Group of entry points under which other packages offer makers of sources."""
 
-_LIVE = re.compile(r"[a-z][a-z0-9+.-]*://|/dev/|\d+$")
-
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
@@ -33,29 +33,41 @@ class SourceSpec:
 
     name: str
     """Unique in the run, and safe as the name of a folder."""
-    kind: Literal["video", "images", "other"]
-    """other: from a source of another package."""
+    kind: Literal["video", "images", "other", "live"]
+    """other: from a source of another package; live: a camera or a network stream."""
     paths: tuple[Path, ...]
-    """The file; of images all, in order; empty for sources of other packages."""
+    """The file; of images all, in order; empty for sources of other packages and live ones."""
     given: str
-    """What the user wrote."""
+    """What the user wrote, without passwords."""
+    address: str = field(default="", repr=False)
+    """Of a live source, with all that it takes to open it: not to be shown to anybody."""
+    own_pace: bool = False
+    """Its frames come at their own pace, whether anybody is ready for them or not."""
 
 
 def find_sources(arguments: Sequence[str]) -> list[SourceSpec]:
-    """Gives the streams that files, folders and glob patterns stand for, in their order.
+    """Gives the streams that files, folders, glob patterns, cameras and URLs stand for, in order.
 
     A video is a stream, named after its file. The images of a folder or pattern are one stream in
-    natural order (img2 before img10), named after the folder. Names that clash get "-2", "-3".
+    natural order (img2 before img10), named after the folder. A live source is a stream, named
+    cam0 or after host and path. Names that clash get "-2", "-3".
 
     Raises:
         ConfigError: an argument that stands for nothing that can be read.
     """
     found = [spec for argument in arguments for spec in _expand(argument)]
     if not found:
-        raise ConfigError("no source given: name a video file, an image folder or a glob pattern")
+        raise ConfigError(
+            "no source given: name a video file, an image folder, a glob pattern, a camera or a URL"
+        )
+    return name_apart(found)
+
+
+def name_apart(specs: Sequence[SourceSpec]) -> list[SourceSpec]:
+    """Gives the streams with names that differ from one another."""
     taken: set[str] = set()
     unique = []
-    for spec in found:
+    for spec in specs:
         name, count = spec.name, 1
         while name.lower() in taken:
             count += 1
@@ -83,18 +95,40 @@ def _expand(argument: str) -> list[SourceSpec]:
         return _group(argument, path.resolve().name, sorted(path.iterdir(), key=natural_key))
     if path.is_file():
         return [_file(argument, path)]
+    maker, _, rest = argument.partition(":")
+    if maker in own_sources():
+        return [SourceSpec(_safe(rest or maker), "other", (), argument)]
+    address = expand(argument)
+    scheme = scheme_of(address)
+    if scheme == "device" and glob.has_magic(argument):
+        devices = sorted(glob.glob(argument), key=lambda device: natural_key(Path(device)))
+        if not devices:
+            raise ConfigError(f"{argument}: the pattern matches no camera")
+        return [_live(device, "device") for device in devices]
+    if scheme is not None:
+        return [_live(address, scheme)]
     if glob.has_magic(argument):
         matches = sorted((Path(m) for m in glob.glob(argument, recursive=True)), key=natural_key)
         files = [match for match in matches if match.is_file()]
         if not files:
             raise ConfigError(f"{argument}: the pattern matches no file")
         return _group(argument, files[0].resolve().parent.name, files)
-    maker, _, rest = argument.partition(":")
-    if maker in own_sources():
-        return [SourceSpec(_safe(rest or maker), "other", (), argument)]
-    if _LIVE.match(argument):
-        raise ConfigError(f"{argument}: cameras and network streams are not supported yet")
     raise ConfigError(f"{argument}: no such file or folder")
+
+
+def _live(address: str, scheme: str) -> SourceSpec:
+    if scheme == "zmq":
+        zmq_endpoint(address)
+    own_pace = _has_own_pace(address, scheme)
+    return SourceSpec(_safe(live_name(address)), "live", (), shown(address), address, own_pace)
+
+
+def _has_own_pace(address: str, scheme: str) -> bool:
+    """Tells apart what goes on by itself and what waits for its reader."""
+    if scheme == "synthetic":
+        return not parse_synthetic(address).fast
+    path = Path(shown(address))
+    return not (address.startswith("http") and path.suffix.lower() in VIDEO_SUFFIXES)
 
 
 def _file(argument: str, path: Path) -> SourceSpec:

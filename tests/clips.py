@@ -109,7 +109,7 @@ def require_program(name: str) -> str:
     """Gives the path of a program; without it the test is skipped, or fails under REQUIRE_ALL."""
     path = shutil.which(name)
     if path is None:
-        reason = f"the program {name} is not installed (Debian's package ffmpeg has it)"
+        reason = f"the program {name} is not installed (.ci/run tells where it comes from)"
         if os.environ.get("REQUIRE_ALL"):
             pytest.fail(reason)
         pytest.skip(reason)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clips import make_clip
+from live_servers import push_frames
 
 from icstream.model import CAMVID
 from icstream.stages.data import open_data
@@ -92,6 +93,15 @@ def test_a_source_of_another_package_is_found_by_its_name(site: Path, tmp_path: 
     assert found["7"]["clock"] == "pts"
 
 
+def test_a_program_pushes_frames_into_a_running_icstream(tmp_path: Path) -> None:
+    socket = tmp_path / "frames"
+    with push_frames(f"ipc://{socket}", "--frames", "20"):
+        found = streams(tmp_path, tmp_path / "out", f"zmq://{socket}", "--policy", "every_frame")
+    (stream,) = found.values()
+    assert (stream["encoded"], stream["missing"], stream["closed"]) == (20, 0, True)
+    assert (stream["clock"], stream["time_base"]) == ("pts", "1/1000")
+
+
 def test_every_example_is_tested() -> None:
-    tested = {"render_streets.py", "segment_recording.py"}
+    tested = {"push_frames.py", "render_streets.py", "segment_recording.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested

@@ -10,7 +10,8 @@ from icstream.stages.annotate.modes import MODES, Mode
 
 _ALIASES = {"objects": "bboxes"}
 """How the plugin's window calls a mode, by the name that its configurations have."""
-_PLUGIN_SUFFIX = "_icnet"
+PLUGIN_SUFFIX = "_icnet"
+"""What the plugin put behind class names in mode full_image, where nothing else was asked for."""
 
 
 class Resolved(NamedTuple):
@@ -20,8 +21,12 @@ class Resolved(NamedTuple):
     values: dict[str, Any]
 
 
-def resolve_mode(values: Mapping[str, Any]) -> Resolved:
+def resolve_mode(values: Mapping[str, Any], *, suffix: str = PLUGIN_SUFFIX) -> Resolved:
     """Gives the schema that the name asks for, and the values over the plugin's own defaults.
+
+    Args:
+        values: the section `mode`.
+        suffix: of classes in mode full_image, where the values ask for none.
 
     Raises:
         ConfigError: no such mode; known ones are named.
@@ -33,19 +38,19 @@ def resolve_mode(values: Mapping[str, Any]) -> Resolved:
         raise ConfigError(f"mode.name: got {given!r}, known are {known}")
     merged = dict(values) | {"name": name}
     if name == "full_image":
-        suffix = {"add_suffix": _PLUGIN_SUFFIX}
-        defaults = {"model_classes": dict(suffix), "model_tags": dict(suffix)}
+        added = {"add_suffix": suffix}
+        defaults = {"model_classes": dict(added), "model_tags": dict(added)}
         merged = _laid_over(defaults, merged)
     return Resolved(MODES[name], merged)
 
 
-def parse_mode(values: Mapping[str, Any]) -> Mode:
-    """Gives the mode that JSON values state.
+def parse_mode(values: Mapping[str, Any], *, suffix: str = PLUGIN_SUFFIX) -> Mode:
+    """Gives the mode that JSON values state; see `resolve_mode`.
 
     Raises:
         ConfigError: every fault at once, one clause each.
     """
-    schema, merged = resolve_mode(values)
+    schema, merged = resolve_mode(values, suffix=suffix)
     try:
         return schema.model_validate(merged)
     except ValidationError as error:

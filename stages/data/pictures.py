@@ -42,10 +42,15 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     """
     data = read_bytes(path)
     with naming(path):
-        check_size(*_size_in_header(data))
-        if data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
-            raise SampleError("the image is cut off")  # some decoders would fill it up with gray
-        return np.asarray(cv2.cvtColor(decode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+        return rgb_of(data)
+
+
+def rgb_of(data: bytes) -> NDArray[np.uint8]:
+    """Gives the picture in the bytes of an image file; see `read_rgb`."""
+    check_size(*_size_in_header(data))
+    if data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+        raise SampleError("the image is cut off")  # some decoders would fill it up with gray
+    return np.asarray(cv2.cvtColor(decode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def read_ids(path: Path) -> NDArray[np.uint8]:

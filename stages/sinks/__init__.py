@@ -4,14 +4,17 @@ from icstream.stages.sinks.area_table import AreaTable
 from icstream.stages.sinks.choose import (
     SINKS,
     SinkContext,
+    SinkMaker,
     check_sink,
     open_sink,
     restart_point,
 )
+from icstream.stages.sinks.event_lines import EventLines
 from icstream.stages.sinks.masks_video import MasksVideo
 from icstream.stages.sinks.overlay_video import Blend, OverlayVideo
 from icstream.stages.sinks.png_masks import PngMasks
 from icstream.stages.sinks.rle_lines import RleLines
+from icstream.stages.sinks.rolling_video import RollingPlan, RollingVideo
 from icstream.stages.sinks.sink import Part, Sink
 from icstream.stages.sinks.supervisely_project import SuperviselyProject
 
@@ -19,13 +22,17 @@ __all__ = [
     "SINKS",
     "AreaTable",
     "Blend",
+    "EventLines",
     "MasksVideo",
     "OverlayVideo",
     "Part",
     "PngMasks",
     "RleLines",
+    "RollingPlan",
+    "RollingVideo",
     "Sink",
     "SinkContext",
+    "SinkMaker",
     "SuperviselyProject",
     "check_sink",
     "open_sink",

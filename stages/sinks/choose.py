@@ -2,19 +2,21 @@
 
 import difflib
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from icstream.model import ConfigError, LabelSet
 from icstream.stages.sinks.area_table import AreaTable
+from icstream.stages.sinks.event_lines import EventLines
 from icstream.stages.sinks.masks_video import MasksVideo
 from icstream.stages.sinks.overlay_video import OverlayVideo
 from icstream.stages.sinks.png_masks import PngMasks
 from icstream.stages.sinks.rle_lines import RleLines
+from icstream.stages.sinks.rolling_video import RollingPlan, RollingVideo
 from icstream.stages.sinks.sink import Sink
 from icstream.stages.sinks.supervisely_project import SuperviselyProject
 
@@ -32,6 +34,8 @@ class SinkContext:
     """The classes whose ids will come."""
     source: Path | None
     """The recording that the frames come from; None if they come from something else."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of this sink, as plain values."""
 
 
 SinkMaker: TypeAlias = Callable[[SinkContext], Sink]
@@ -45,6 +49,12 @@ SINKS: dict[str, SinkMaker] = {
     "supervisely": lambda context: SuperviselyProject(
         context.folder, context.labels, source=context.source
     ),
+    "rolling": lambda context: RollingVideo(
+        context.folder, context.labels, RollingPlan(**context.settings)
+    ),
+    "events": lambda context: EventLines(
+        context.folder, context.labels, context.settings.get("rules", ())
+    ),
 }
 """The sinks that come with icstream."""
 
@@ -54,23 +64,31 @@ def _others() -> dict[str, EntryPoint]:
     return {found.name: found for found in entry_points(group=ENTRY_POINTS)}
 
 
-def check_sink(name: str) -> None:
+def check_sink(name: str, *, further: Collection[str] = ()) -> None:
     """Raises ConfigError, with the nearest known name, if there is no such sink."""
-    known = [*SINKS, *_others()]
+    known = [*SINKS, *further, *_others()]
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ConfigError(f"sink: got {name!r}, known are {', '.join(known)}{hint}")
 
 
-def open_sink(name: str, context: SinkContext) -> Sink:
+def open_sink(
+    name: str, context: SinkContext, *, further: Mapping[str, SinkMaker] | None = None
+) -> Sink:
     """Gives the sink of that name; it creates its files with the first frame.
+
+    Args:
+        name: of the sink.
+        context: what it is told.
+        further: sinks that cannot lie here, by name, because they need more than files.
 
     Raises:
         ConfigError: there is no such sink, or it cannot serve this source.
     """
-    check_sink(name)
-    maker: SinkMaker = SINKS[name] if name in SINKS else _others()[name].load()
+    makers = {**SINKS, **(further or {})}
+    check_sink(name, further=further or ())
+    maker: SinkMaker = makers[name] if name in makers else _others()[name].load()
     return maker(context)
 
 

@@ -16,8 +16,8 @@ class MasksVideo(VideoSink):
 
     wants_picture = False
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, "masks", codec="ffv1", pix_fmt="gray", options=_OPTIONS)
+    def __init__(self, folder: Path, *, stem: str = "masks") -> None:
+        super().__init__(folder, stem, codec="ffv1", pix_fmt="gray", options=_OPTIONS)
 
     def write(self, frame: Frame) -> None:
         """See `Sink.write`."""

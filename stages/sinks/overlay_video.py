@@ -23,8 +23,8 @@ class OverlayVideo(VideoSink):
 
     wants_picture = True
 
-    def __init__(self, folder: Path, labels: LabelSet) -> None:
-        super().__init__(folder, "overlay", codec="libx264", pix_fmt="yuv420p", options=_OPTIONS)
+    def __init__(self, folder: Path, labels: LabelSet, *, stem: str = "overlay") -> None:
+        super().__init__(folder, stem, codec="libx264", pix_fmt="yuv420p", options=_OPTIONS)
         self._blend = Blend(labels)
         self._reformatter = VideoReformatter()
 

@@ -1,7 +1,10 @@
 """masks/NAME.png: an indexed PNG per frame."""
 
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from icstream.model import LabelSet
@@ -13,6 +16,13 @@ _COMPRESSION = 1
 """zlib's fastest; higher levels take twice the time for a tenth of the size."""
 
 
+def write_png(ids_HW: NDArray[np.uint8], labels: LabelSet, target: Path | BinaryIO) -> None:  # noqa: N803
+    """Writes class ids as palette indices, in the label set's colours."""
+    image = Image.fromarray(ids_HW)
+    image.putpalette(labels.palette().tobytes())
+    image.save(target, format="PNG", compress_level=_COMPRESSION)
+
+
 class PngMasks:
     """Class ids as palette indices, in the label set's colours."""
 
@@ -21,7 +31,7 @@ class PngMasks:
 
     def __init__(self, folder: Path, labels: LabelSet) -> None:
         self._folder = folder / "masks"
-        self._palette = labels.palette().tobytes()
+        self._labels = labels
         self._parts = PartList("masks")
 
     @property
@@ -40,9 +50,7 @@ class PngMasks:
         name = f"{frame.meta.index:06}" if frame.meta.name is None else frame.meta.name
         path = self._folder / f"{name}.png"
         partial = path.with_suffix(".png.partial")
-        image = Image.fromarray(frame.result.ids)
-        image.putpalette(self._palette)
-        image.save(partial, format="PNG", compress_level=_COMPRESSION)
+        write_png(frame.result.ids, self._labels, partial)
         partial.replace(path)
         self._parts.count(frame.meta)
 

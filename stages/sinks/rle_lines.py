@@ -13,11 +13,11 @@ class RleLines(LineSink):
 
     def __init__(self, folder: Path, labels: LabelSet) -> None:
         # Here and not above: the compiler behind it is slow to import, and few runs need it.
-        from icstream.stages.coco_rle import rle_counts
+        from icstream.stages.coco_rle import class_masks
 
         super().__init__(folder, "masks.jsonl")
         self._names = labels.names
-        self._counts = rle_counts
+        self._class_masks = class_masks
 
     def write(self, frame: Frame) -> None:
         """See `Sink.write`."""
@@ -28,10 +28,6 @@ class RleLines(LineSink):
             "pts": meta.pts,
             "time_base": str(meta.time_base),
             "size": list(meta.size),
-            "classes": [
-                {"id": k, "name": self._names[k], "counts": counts}
-                for k, counts in self._counts(frame.result.ids).items()
-                if k < len(self._names)
-            ],
+            "classes": self._class_masks(frame.result.ids, self._names),
         }
         self._write_line(meta, json.dumps(values, ensure_ascii=False))

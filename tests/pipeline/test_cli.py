@@ -175,7 +175,10 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
         (["run", "{clip}", "--weights", "{clip}", "-o", "{out}"], "not a safetensors file"),
         (["run", "{clip}", *STREETS, "-o", "{used}"], "not empty.*--overwrite"),
         (["run", "{clip}", *STREETS, "-o", "{clip}"], "is a file, a folder is needed"),
-        (["run", "rtsp://camera", *STREETS, "-o", "{out}"], "not supported yet"),
+        (
+            ["run", "ftp://camera/a", *STREETS, "-o", "{out}"],
+            "ftp:// cannot be read; known are rtsp://",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(
@@ -290,7 +293,7 @@ def test_the_schema_tells_every_setting() -> None:
     assert done.returncode == 0
     schema = json.loads(done.stdout)
     assert schema["properties"].keys() == {
-        *("decode", "fit", "model", "output", "pipeline", "supervision")
+        *("decode", "fit", "live", "model", "output", "pipeline", "streams", "supervision", "view")
     }
     assert "checkpoint" in json.dumps(schema["$defs"]["ModelSettings"])
 

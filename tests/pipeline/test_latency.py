@@ -29,3 +29,22 @@ def test_nothing_counted_gives_no_figures() -> None:
     assert Latency().summary() == {}
     with pytest.raises(ValueError, match="no durations"):
         Latency().percentile_ms(50)
+
+
+def test_a_histogram_counts_what_does_not_exceed_each_bound() -> None:
+    latency = Latency()
+    for milliseconds in (2, 2, 30, 400, 9000):
+        latency.add(milliseconds / 1000)
+    assert latency.histogram((0.001, 0.01, 0.1, 1.0)) == [0, 2, 3, 4]
+    assert latency.count == 5
+    assert latency.sum_s == pytest.approx(9.434)
+
+
+def test_what_came_since_an_earlier_moment_can_be_told_apart() -> None:
+    latency = Latency()
+    latency.add(1.0)
+    before = latency.copy()
+    latency.add(0.001)
+    assert latency.since(before).count == 1
+    assert latency.since(before).percentile_ms(50) == pytest.approx(1, rel=0.02)
+    assert before.count == 1

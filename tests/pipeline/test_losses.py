@@ -14,6 +14,7 @@ from typing import Any
 import av
 import pytest
 from clips import make_clip
+from live_runs import children, is_running
 from runs import run_pipeline
 
 from icstream.pipeline.ledger import Lease
@@ -24,29 +25,6 @@ from icstream.pipeline.wire import Done, Message, Work
 ROOT = Path(__file__).parents[2]
 KINDS = ("decode", "preprocess", "segment", "encode")
 COMMAND = [sys.executable, "-m", "icstream.pipeline", "run", "--weights", "streets", "--quiet"]
-
-
-def children(parent: int) -> dict[str, int]:
-    """Gives the workers of a run, by kind."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            words = (path / "cmdline").read_text(errors="replace").split("\0")
-        except OSError:
-            continue
-        if int(fields[1]) == parent and "icstream.pipeline.worker" in words:
-            found[words[words.index("icstream.pipeline.worker") + 1]] = int(path.name)
-    return found
-
-
-def is_running(pid: int) -> bool:
-    """False too for one that has ended and that nobody has taken note of."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ def test_resuming_a_finished_run_changes_nothing(clip: Path, whole: Path, tmp_pa
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--threads", "1"], "had other inference"),
+        (["--threads", "2"], "had other inference"),
         (["--set", "fit.mode=stretch", "--set", "fit.size=64x64"], "had other fit"),
         (["--overwrite"], "contradict one another"),
         (["--policy", "freshest"], "no run is like another"),

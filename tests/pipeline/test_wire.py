@@ -9,6 +9,7 @@ import pytest
 
 from icstream.model import CAMVID, Fit, Geometry, Scores
 from icstream.pipeline.arena import Arena, ArenaView
+from icstream.pipeline.letters import EncodeTask, task_from_json, task_to_json
 from icstream.pipeline.link import HubSocket, WorkerLink, pack, unpack
 from icstream.pipeline.slots import SlotPool
 from icstream.pipeline.wire import (
@@ -18,7 +19,6 @@ from icstream.pipeline.wire import (
     BeginEncode,
     Closed,
     Done,
-    EncodeTask,
     Hello,
     Message,
     Pixels,
@@ -29,8 +29,6 @@ from icstream.pipeline.wire import (
     WireError,
     WireFrame,
     Work,
-    task_from_json,
-    task_to_json,
     write,
 )
 from icstream.stages import FrameMeta

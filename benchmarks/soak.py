@@ -1,0 +1,268 @@
+"""Live sources for a long time: shares, memory, what is left behind, and how soon a camera is back.
+
+python benchmarks/soak.py cameras --minutes 10
+python benchmarks/soak.py reconnect --cycles 100
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from icstream.pipeline.config import load_config
+from icstream.pipeline.run import RunResult, run
+from icstream.pipeline.stream import Stream
+
+RTSP_SERVER = Path(__file__).parents[1] / "tests" / "rtsp_server.py"
+WARM_UP = 0.25
+"""Share of the time after which memory is expected to stand."""
+BACKOFF_CAP_S = 2.0
+WAIT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What the processes of a run hold."""
+
+    processes: int
+    threads: int
+    descriptors: int
+    megabytes: float
+    """Own and shared memory, each page once; files that are mapped, as libraries are, belong to
+    whoever else has them too."""
+    shared_memory: tuple[str, ...]
+    """Files in /dev/shm."""
+
+
+def footprint() -> Footprint:
+    """Looks at this process and its children."""
+    processes = threads = descriptors = kilobytes = 0
+    for path in [Path("/proc/self"), *_children()]:
+        try:
+            rollup = (path / "smaps_rollup").read_text().splitlines()
+            sizes = {line.split(":")[0]: line.split()[1] for line in rollup[1:]}
+            kilobytes += int(sizes["Pss_Anon"]) + int(sizes["Pss_Shmem"])
+            threads += len(os.listdir(path / "task"))
+            descriptors += len(os.listdir(path / "fd"))
+            processes += 1
+        except (OSError, KeyError):
+            continue
+    names = tuple(sorted(os.listdir("/dev/shm")))
+    return Footprint(processes, threads, descriptors, kilobytes / 1024, names)
+
+
+def _children() -> Iterator[Path]:
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            words = (path / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid() and b"icstream.pipeline.worker" in words:
+            yield path
+
+
+@dataclass
+class Soak:
+    """A run in a thread, its books looked at all the time."""
+
+    sources: list[str]
+    options: dict[str, Any]
+    streams: Sequence[Stream] = ()
+    faults: list[str] = field(default_factory=list)
+    num_looks: int = 0
+    result: RunResult | None = None
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def update(self, streams: Sequence[Stream]) -> None:
+        """See `Progress.update`."""
+        self.streams = streams
+        self.num_looks += 1
+        for stream in streams:
+            self.faults += stream.books.faults()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Runs while the block does."""
+        thread = threading.Thread(target=self._run)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _run(self) -> None:
+        config = load_config(
+            None, (), {"model.weights": "streets", "output.sinks": ["areas"], **self.options}
+        )
+        with tempfile.TemporaryDirectory(prefix="icstream-soak-") as name:
+            self.result = run(
+                config,
+                self.sources,
+                Path(name) / "out",
+                progress=self,
+                should_stop=self._stop.is_set,
+            )
+
+    def wait_for(self, what: Callable[[Sequence[Stream]], bool]) -> float:
+        """Waits until something is so; gives how long that took.
+
+        Raises:
+            TimeoutError: it never was.
+        """
+        begin = time.monotonic()
+        while not (self.streams and what(self.streams)):
+            if time.monotonic() - begin > WAIT_S:
+                raise TimeoutError(str([stream.health for stream in self.streams]))
+            time.sleep(0.02)
+        return time.monotonic() - begin
+
+
+def cameras(minutes: float, num_cameras: int) -> list[str]:
+    """Runs synthetic cameras side by side; gives what is not as it should be."""
+    soak = Soak([f"synthetic:size=320x240,rate=10,seed={n}" for n in range(num_cameras)], {})
+    samples: list[tuple[float, Footprint]] = []
+    with soak.running():
+        soak.wait_for(lambda streams: all(stream.books.encoded > 5 for stream in streams))
+        before = [stream.books.encoded for stream in soak.streams]
+        begin = time.monotonic()
+        while (now := time.monotonic() - begin) < 60 * minutes:
+            samples.append((now, footprint()))
+            time.sleep(1)
+        encoded = [stream.books.encoded for stream in soak.streams]
+    done = np.array(encoded) - np.array(before)
+    shares = done / done.mean()
+    steady = [(when, print_) for when, print_ in samples if when > WARM_UP * 60 * minutes]
+    times = np.array([when for when, _ in steady])
+    memory = np.array([found.megabytes for _, found in steady])
+    slope = 60 * float(np.polyfit(times, memory, 1)[0])
+    first, last = steady[0][1], steady[-1][1]
+    assert soak.result is not None
+    dropped = {s.name: dict(s.books.dropped) for s in soak.result.streams}
+    print(
+        f"{num_cameras} cameras, {minutes:g} minutes: {done.sum()} masks,"
+        f" shares {shares.min():.3f} to {shares.max():.3f} of the mean, dropped {dropped}\n"
+        f"memory {memory[0]:.0f} MB, {memory[-1]:.0f} MB at last; slope {slope:+.2f} MB a minute\n"
+        f"threads {first.threads} and {last.threads},"
+        f" descriptors {first.descriptors} and {last.descriptors},"
+        f" processes {first.processes} and {last.processes}\n"
+        f"books looked at {soak.num_looks} times"
+    )
+    found = _faults(soak)
+    if abs(shares - 1).max() > 0.1:
+        found.append("shares differ by more than 10 %")
+    if slope > 1:
+        found.append("memory grows by more than 1 MB a minute")
+    return found + _left_behind(first, last)
+
+
+def reconnect(cycles: int) -> list[str]:
+    """Starts and kills an RTSP camera again and again; gives what is not as it should be."""
+    with tempfile.TemporaryDirectory() as name:
+        port = 20_000 + os.getpid() % 20_000
+        options = {
+            "live.read_timeout_s": 2,
+            "live.backoff": {"first_s": 0.5, "cap_s": BACKOFF_CAP_S},
+        }
+        soak = Soak([f"rtsp://127.0.0.1:{port}/cam"], options)
+        waits: list[float] = []
+        prints: list[Footprint] = []
+        with soak.running():
+            for cycle in range(cycles):
+                soak.wait_for(lambda streams: streams[0].health.state == "backing off")
+                prints.append(footprint())
+                with _rtsp_camera(port, Path(name) / "server.log"):
+                    count = cycle + 1
+                    waits.append(
+                        soak.wait_for(lambda streams: streams[0].health.connections == count)  # noqa: B023
+                    )
+                    encoded = soak.streams[0].books.encoded
+                    soak.wait_for(lambda streams: streams[0].books.encoded > encoded + 3)  # noqa: B023
+            soak.wait_for(lambda streams: streams[0].health.state == "backing off")
+            prints.append(footprint())
+    settled = prints[len(prints) // 4 :]
+    memory = np.array([found.megabytes for found in settled])
+    print(
+        f"{cycles} cycles: back after {np.median(waits):.2f} s, {max(waits):.2f} s at most"
+        f" (cap {BACKOFF_CAP_S:g} s)\n"
+        f"memory {memory[0]:.0f} MB, {memory[-1]:.0f} MB at last;"
+        f" threads {settled[0].threads} and {settled[-1].threads},"
+        f" descriptors {settled[0].descriptors} and {settled[-1].descriptors},"
+        f" processes {settled[0].processes} and {settled[-1].processes}\n"
+        f"books looked at {soak.num_looks} times"
+    )
+    found = _faults(soak)
+    if max(waits) > BACKOFF_CAP_S + 2:
+        found.append("not back in time")
+    return found + _left_behind(settled[0], settled[-1])
+
+
+@contextmanager
+def _rtsp_camera(port: int, log: Path) -> Iterator[None]:
+    command = ["/usr/bin/python3", str(RTSP_SERVER), str(port)]
+    with (
+        log.open("a") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as server,
+    ):
+        assert server.stdout is not None
+        if server.stdout.readline() != "ready\n":
+            raise RuntimeError(log.read_text())
+        try:
+            yield
+        finally:
+            server.kill()
+
+
+def _faults(soak: Soak) -> list[str]:
+    assert soak.result is not None
+    found = sorted(set(soak.faults))
+    for stream in soak.result.streams:
+        found += stream.faults()
+        unknown = set(stream.books.dropped) - {"stale", "stopped"}
+        found += [f"dropped without a known reason: {reason}" for reason in unknown]
+    if soak.result.num_restarts:
+        found.append(f"{soak.result.num_restarts} workers were lost")
+    return found
+
+
+def _left_behind(first: Footprint, last: Footprint) -> list[str]:
+    found = []
+    for name in ("processes", "threads", "descriptors", "shared_memory"):
+        before, after = getattr(first, name), getattr(last, name)
+        if before != after:
+            found.append(f"{name}: {before} at first, {after} at last")
+    return found
+
+
+def main() -> int:
+    """Parses the command line, soaks and reports."""
+    parser = argparse.ArgumentParser(description="Run live sources for a long time.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    many = commands.add_parser("cameras")
+    many.add_argument("--minutes", type=float, default=10)
+    many.add_argument("--cameras", type=int, default=8)
+    often = commands.add_parser("reconnect")
+    often.add_argument("--cycles", type=int, default=100)
+    arguments = parser.parse_args()
+    if arguments.command == "cameras":
+        faults = cameras(arguments.minutes, arguments.cameras)
+    else:
+        faults = reconnect(arguments.cycles)
+    for fault in faults:
+        print(f"FAULT: {fault}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""How values of other types travel in messages and tasks."""
+
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+
+def encode_hook(value: Any) -> Any:
+    """Turns a value that msgspec does not know into one that it does."""
+    if isinstance(value, (Fraction, Path)):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be sent")
+
+
+def decode_hook(kind: type, value: Any) -> Any:
+    """Undoes that."""
+    if kind in (Fraction, Path):
+        return _parsed(kind, value)
+    raise TypeError(f"{kind.__name__} cannot be received")
+
+
+@lru_cache(maxsize=64)
+def _parsed(kind: type, value: str) -> Any:
+    """Keeps the few that come again and again: time bases above all."""
+    return kind(value)

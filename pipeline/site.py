@@ -1,0 +1,78 @@
+"""Where the processes of a run meet."""
+
+import logging
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from icstream.pipeline.arena import Arena
+from icstream.pipeline.link import HubSocket
+from icstream.pipeline.processes import Processes
+
+log = logging.getLogger(__name__)
+
+_MAX_SOCKET_PATH = 90
+"""Paths of ipc sockets end at 107 bytes."""
+
+
+class Site:
+    """Socket, shared memory, and a folder for sockets; to be used as a context manager."""
+
+    def __init__(self, transport: str) -> None:
+        self.transport = _possible(transport)
+        self.folder = ""
+        """For sockets; only this user can enter it."""
+        self.arena: Arena | None = None
+
+    def __enter__(self) -> "Site":
+        _sweep()
+        parent = tempfile.gettempdir()
+        if len(parent) > _MAX_SOCKET_PATH - 40:
+            parent = "/tmp"
+        self.folder = tempfile.mkdtemp(prefix=f"icstream-{os.getpid()}-", dir=parent)
+        endpoint = "tcp://127.0.0.1:*" if self.transport == "tcp" else f"ipc://{self.folder}/hub"
+        if self.transport == "shm":
+            self.arena = Arena()
+        self.socket = HubSocket(endpoint)
+        arena_fd = None if self.arena is None else self.arena.fd
+        self.processes = Processes(self.socket.endpoint, arena_fd=arena_fd)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+        if self.arena is not None:
+            self.arena.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _possible(transport: str) -> str:
+    """Gives the transport, or the next best one that this system has, with one line."""
+    possible = transport
+    if possible == "shm" and not Arena.available():
+        possible = "ipc"
+    if possible == "ipc" and sys.platform == "win32":
+        possible = "tcp"
+    if possible != transport:
+        log.warning("transport %s: not on this system; using %s", transport, possible)
+    return possible
+
+
+def _sweep() -> None:
+    """Removes the folders of runs that were killed."""
+    for path in Path(tempfile.gettempdir()).glob("icstream-*-*"):
+        match = re.fullmatch(r"icstream-(\d+)-\w+", path.name)
+        if match and not _is_running(int(match[1])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True

@@ -1,0 +1,61 @@
+"""What every live source offers: one connection at a time, and what comes over it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.stages.items import Size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """A decoded picture; it becomes RGB only once it is known to be wanted."""
+
+    pts: int | None
+    """As the source says, in units of `time_base`; None where it says nothing."""
+    time_base: Fraction
+    size: Size
+    """As displayed."""
+    develop: Callable[[], NDArray[np.uint8]]
+    """Gives (H, W, 3) RGB; the caller owns it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A picture that should have come and cannot be used; the camera has counted it."""
+
+    pts: int | None
+    reason: str
+
+
+class Camera(Protocol):
+    """One connection to a live source; to be used as a context manager and read once.
+
+    It keeps its side of the books: `packets`, `in_decoder`, `undecodable`, `without_picture`. When
+    it is left, nothing is `in_decoder`.
+
+    Attributes:
+        comes_in_bursts: pictures come faster than they were taken, and then none for a while.
+        may_be_silent: that no picture comes is no reason to connect again.
+    """
+
+    comes_in_bursts: bool
+    may_be_silent: bool
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __iter__(self) -> Iterator[Shot | Lost | None]:
+        """Gives pictures as they come, and None for signs of life that bring none.
+
+        It ends where the source says that no more will ever come.
+
+        Raises:
+            SourceError: the connection is lost.
+        """
+        ...

@@ -1,0 +1,234 @@
+"""Cameras at this computer and network streams, read by FFmpeg."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Self
+
+import av
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from icstream.model import SourceError
+from icstream.stages.books import Books
+from icstream.stages.colour import RgbConverter, displayed_size
+from icstream.stages.decode_video import MAX_PIXELS
+from icstream.stages.live.address import device_path, scheme_of, shown
+from icstream.stages.live.camera import Lost, Shot
+from icstream.stages.live.hardware import accelerator
+from icstream.stages.live.options import CameraOptions
+
+log = logging.getLogger(__name__)
+
+_WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v"})
+"""Formats whose times FFmpeg makes up from a frame rate."""
+_PATIENCE = 32
+"""A packet whose picture has not come after so many others will not give one."""
+_MICROSECONDS = 1_000_000
+_PROMPT = {"analyzeduration": "1000000", "fpsprobesize": "0"}
+"""FFmpeg would else collect pictures for seconds only to find out the frame rate."""
+
+
+class FFmpegCamera:
+    """One connection to a camera or a network stream.
+
+    Packets before the first key frame are not decoded: what they show builds on what never came.
+    """
+
+    may_be_silent = False
+
+    def __init__(
+        self, address: str, *, options: CameraOptions, books: Books, is_first: bool
+    ) -> None:
+        """Connects.
+
+        Args:
+            address: device or URL, secrets included; they are in no message and no error.
+            options: of the connection.
+            books: of the stream.
+            is_first: no frame came over an earlier connection.
+
+        Raises:
+            SourceError: it cannot be opened in time, or holds no video.
+        """
+        self._shown = shown(address)
+        self._books = books
+        self._container = _open(address, options)
+        try:
+            self._stream = self._video_stream()
+            codec = self._stream.codec_context
+            codec.thread_count = options.threads
+            # Threads that take a frame each would hold frames back.
+            codec.thread_type = "SLICE" if options.threads > 1 else "NONE"
+            codec.copy_opaque = True
+        except BaseException:
+            self._container.close()
+            raise
+        names = set(self._container.format.name.split(","))
+        self.comes_in_bursts = "hls" in names or self._is_finite(address)
+        self._ends = self._is_finite(address)
+        self._is_over = self._ends and not is_first  # what it still holds came before
+        self._has_clock = not names & _WITHOUT_CLOCK
+        self._converter = RgbConverter()
+        self._pending: OrderedDict[int, int | None] = OrderedDict()
+        """Times of the packets whose picture has not come, by number."""
+        self._seen_key = self._seen_time = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def __iter__(self) -> Iterator[Shot | Lost | None]:
+        """See `Camera.__iter__`."""
+        if self._is_over:
+            return
+        try:
+            for packet in self._packets():
+                yield from self._take_packet(packet)
+            yield from self._decode(None)
+        finally:
+            if self._pending:
+                self._books.without_picture["connection ended"] += len(self._pending)
+                self._books.in_decoder -= len(self._pending)
+                self._pending.clear()
+
+    def _is_finite(self, address: str) -> bool:
+        """Tells whether it is a recording on a web server, or a stream that has ended."""
+        return address.lower().startswith("http") and self._container.duration is not None
+
+    def _packets(self) -> "Iterator[Packet[VideoStream]]":
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError as error:
+                raise SourceError(f"{self._shown}: {_why(error)}") from None
+            if packet is None or packet.size == 0:
+                break
+            yield packet
+        if not self._ends:
+            raise SourceError(f"{self._shown}: the other side ended the connection")
+
+    def _take_packet(self, packet: "Packet[VideoStream]") -> Iterator[Shot | Lost | None]:
+        books = self._books
+        books.packets += 1
+        self._seen_key = self._seen_key or packet.is_keyframe
+        if not self._seen_key:
+            books.without_picture["before the first key frame"] += 1
+            yield None
+            return
+        packet.opaque = books.packets
+        self._pending[books.packets] = packet.pts
+        books.in_decoder += 1
+        yield from self._decode(packet)
+        while len(self._pending) > _PATIENCE:
+            _, pts = self._pending.popitem(last=False)
+            books.in_decoder -= 1
+            yield self._lose(pts, "no picture from the decoder")
+        yield None
+
+    def _decode(self, packet: "Packet[VideoStream] | None") -> Iterator[Shot | Lost]:
+        try:
+            frames = self._stream.codec_context.decode(packet)
+        except FFmpegError:
+            if packet is not None and self._came(self._books.packets):
+                yield self._lose(packet.pts, "damaged packet")
+            return
+        for frame in frames:
+            if not self._came(int(frame.opaque)):  # type: ignore[call-overload]
+                continue
+            self._seen_time = self._seen_time or frame.pts is not None
+            if self._has_clock and not self._seen_time:
+                self._books.without_picture["before the first time"] += 1
+            else:
+                yield self._shot(frame)
+
+    def _came(self, number: int) -> bool:
+        """Notes that the decoder is done with a packet; False if it was before."""
+        if number not in self._pending:
+            return False
+        del self._pending[number]
+        self._books.in_decoder -= 1
+        return True
+
+    def _shot(self, frame: VideoFrame) -> Shot | Lost:
+        if frame.is_corrupt:
+            return self._lose(frame.pts, "damaged packet")
+        if frame.width * frame.height > MAX_PIXELS:
+            return self._lose(frame.pts, "picture too large")
+        pts = frame.pts if self._has_clock else None
+        time_base = self._stream.time_base or Fraction(1)
+        return Shot(pts, time_base, displayed_size(frame), lambda: self._converter.rgb(frame))
+
+    def _lose(self, pts: int | None, reason: str) -> Lost:
+        self._books.undecodable[reason] += 1
+        return Lost(pts if self._has_clock else None, reason)
+
+    def _video_stream(self) -> VideoStream:
+        for stream in self._container.streams.video:
+            if stream.codec_context is not None and stream.codec_context.width:
+                return stream
+        others = ", ".join(stream.type for stream in self._container.streams) or "nothing"
+        raise SourceError(f"{self._shown}: no video that can be decoded came (but {others})")
+
+
+def _open(address: str, options: CameraOptions) -> av.container.InputContainer:
+    is_device = scheme_of(address) == "device"
+    try:
+        return av.open(
+            device_path(address) if is_device else address,
+            format="v4l2" if is_device else None,
+            options=_PROMPT
+            | (_of_device(options) if is_device else _of_network(address, options))
+            | options.ffmpeg,
+            timeout=(options.open_timeout_s, options.read_timeout_s),
+            metadata_errors="replace",
+            hwaccel=accelerator(options.hardware),
+        )
+    except FFmpegError as error:
+        raise SourceError(f"{shown(address)}: {_why(error)}{_cameras(is_device)}") from None
+    except ValueError as error:  # FFmpeg's own words name the address
+        raise SourceError(f"{shown(address)}: cannot be opened") from error
+
+
+def _why(error: FFmpegError) -> str:
+    if isinstance(error, av.error.ExitError):
+        return "nothing came in time"
+    return f"{error.strerror}".lower()
+
+
+def _cameras(is_device: bool) -> str:
+    """Gives the end of a sentence that names the cameras at this computer."""
+    if not is_device:
+        return ""
+    found = sorted(str(path) for path in Path("/dev").glob("video*"))
+    return f" (cameras here: {', '.join(found) or 'none'})"
+
+
+def _of_device(options: CameraOptions) -> dict[str, str]:
+    found = {}
+    if options.size is not None:
+        found["video_size"] = f"{options.size[1]}x{options.size[0]}"
+    if options.rate is not None:
+        found["framerate"] = f"{options.rate:g}"
+    if options.pixel_format is not None:
+        found["input_format"] = options.pixel_format
+    return found
+
+
+def _of_network(address: str, options: CameraOptions) -> dict[str, str]:
+    scheme = address.partition(":")[0].lower()
+    timeout = str(round(_MICROSECONDS * options.read_timeout_s))
+    if scheme in ("rtsp", "rtsps"):
+        return {"rtsp_transport": options.rtsp_transport, "timeout": timeout}
+    if scheme in ("http", "https"):
+        return {"rw_timeout": timeout, "live_start_index": "-1"}
+    if scheme == "udp":
+        return {"timeout": timeout, "overrun_nonfatal": "1"}
+    return {"rw_timeout": timeout}

@@ -1,0 +1,158 @@
+"""events.jsonl: a line when an event begins and when it ends."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any
+
+import cv2
+
+from icstream.model import ConfigError, LabelSet
+from icstream.stages.items import ClassIds, Frame, FrameMeta
+from icstream.stages.sinks.event_rules import EventRule, RuleState, event_line
+from icstream.stages.sinks.part_list import PartList
+from icstream.stages.sinks.sink import Part
+
+_COUNT_BYTES = 16
+"""The state file begins with the number of frames, in a line of its own."""
+
+
+class EventLines:
+    """Looks for events; what it must know to go on elsewhere is in `events.state`."""
+
+    wants_picture = False
+    num_held_back = 0
+
+    def __init__(self, folder: Path, labels: LabelSet, rules: Sequence[Mapping[str, Any]]) -> None:
+        """Takes the rules.
+
+        Raises:
+            ConfigError: there are none, or one looks for a class that there is not.
+        """
+        if not rules:
+            raise ConfigError("sink events: no rule to go by; set output.events.rules")
+        self._folder = folder
+        self._num_classes = len(labels)
+        self._rules = [EventRule.from_settings(rule, labels) for rule in rules]
+        self._states = [RuleState() for _ in self._rules]
+        self._journal = Journal(folder / "events.state")
+        self._file: IO[str] | None = None
+        self._num_lines = 0
+        self._parts = PartList("events.jsonl")
+
+    @property
+    def parts(self) -> list[Part]:
+        """See `Sink.parts`; frames are those that were looked at."""
+        return self._parts.all()
+
+    def begin_part(self) -> None:
+        """See `Sink.begin_part`; the file goes on."""
+        self._parts.begin_part()
+
+    def restart_point(self, at_most: int) -> int:
+        """See `Sink.restart_point`."""
+        return min(at_most, self._journal.num_frames())
+
+    def skip(self, first: FrameMeta, num_frames: int) -> None:
+        """See `Sink.skip`."""
+        self._parts.count(first, num_frames)
+
+    def write(self, frame: Frame) -> None:
+        """See `Sink.write`."""
+        assert isinstance(frame.result, ClassIds)
+        file = self._file or self._open()
+        ids = frame.result.ids
+        counts = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()
+        self._parts.count(frame.meta)
+        for place, rule in enumerate(self._rules):
+            share = Fraction(int(counts[rule.class_id]), ids.size)
+            before, after = self._states[place], self._states[place].after(rule, share, frame.meta)
+            if after is before:
+                continue
+            if after.active != before.active:
+                line = event_line("begin" if after.active else "end", rule, share, frame.meta)
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.flush()
+                self._num_lines += 1
+            self._states[place] = after
+            self._journal.note(self._parts.num_frames, place, after, self._num_lines)
+        self._journal.count(self._parts.num_frames)
+
+    def close(self) -> None:
+        """See `Sink.close`."""
+        if self._file is None and self._parts.num_frames:
+            self._open()
+        if self._file is not None:
+            self._file.close()
+        self._journal.close()
+
+    def _open(self) -> IO[str]:
+        """Cuts the file behind the events of the frames that were skipped."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._num_lines = self._journal.open(self._parts.num_frames, self._states)
+        path = self._folder / "events.jsonl"
+        with path.open("a+b") as file:
+            file.seek(0)
+            for _ in range(self._num_lines):
+                file.readline()
+            file.truncate(file.tell())
+        self._file = path.open("a", encoding="utf-8", newline="\n")
+        return self._file
+
+
+class Journal:
+    """How many frames were looked at, and every change of a rule's state."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+
+    def num_frames(self) -> int:
+        """Gives how many frames an earlier process has looked at."""
+        if not self._path.exists():
+            return 0
+        with self._path.open("rb") as file:
+            head = file.read(_COUNT_BYTES).strip()
+        return int(head) if head.isdigit() else 0
+
+    def open(self, num_done: int, states: list[RuleState]) -> int:
+        """Puts the states after so many frames into `states`, and forgets what came later.
+
+        Returns:
+            How many lines about events had been written by then.
+        """
+        self._file = self._path.open("r+b" if num_done else "w+b")
+        num_lines, end = 0, _COUNT_BYTES
+        self._file.seek(end)
+        for line in self._file if num_done else ():
+            if not line.endswith(b"\n"):
+                break
+            frames, place, active, since, lines = json.loads(line)
+            if frames > num_done:
+                break
+            states[place] = RuleState(active, since and (since[0], since[1], Fraction(since[2])))
+            num_lines, end = lines, end + len(line)
+        self._file.truncate(end)
+        self.count(num_done)
+        self._file.seek(end)
+        return num_lines
+
+    def note(self, num_frames: int, place: int, state: RuleState, num_lines: int) -> None:
+        """Writes down the state of a rule after so many frames."""
+        assert self._file is not None
+        since = state.since and (state.since[0], state.since[1], str(state.since[2]))
+        values = [num_frames, place, state.active, since, num_lines]
+        self._file.write(json.dumps(values).encode() + b"\n")
+        self._file.flush()
+
+    def count(self, num_frames: int) -> None:
+        """Writes down how many frames were looked at."""
+        assert self._file is not None
+        os.pwrite(self._file.fileno(), b"%0*d\n" % (_COUNT_BYTES - 1, num_frames), 0)
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,87 @@
+"""rolling/segments.jsonl: where each file of a rolling recording begins."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO
+
+from icstream.stages.items import FrameMeta
+from icstream.stages.sinks.event_rules import moment
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One file of a rolling recording, and the one beside it of the same frames."""
+
+    start: int
+    """How many frames were recorded before it."""
+    first: FrameMeta
+
+    @property
+    def time(self) -> Fraction:
+        """When it begins, in the stream's own time."""
+        return moment(self.first.index, self.first.pts, self.first.time_base)
+
+    def stem(self, kind: str) -> str:
+        """Gives the name of its file of that kind, without suffix."""
+        return f"{kind}.{self.start:09}"
+
+
+class RollingIndex:
+    """Writes a line for each segment before its first frame, and reads them again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+
+    def read(self) -> list[Segment]:
+        """Gives the segments that an earlier process began."""
+        if not self._path.exists():
+            return []
+        lines = self._path.read_bytes().splitlines(keepends=True)
+        return [_segment(line) for line in lines if line.endswith(b"\n")]
+
+    def begin(self, segments: Iterable[Segment]) -> None:
+        """Leaves these segments in the file, and no other."""
+        self.close()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(".partial")
+        partial.write_text("".join(_line(s) for s in segments), encoding="utf-8", newline="\n")
+        partial.replace(self._path)
+        self._file = self._path.open("a", encoding="utf-8", newline="\n")
+
+    def add(self, segment: Segment) -> None:
+        """Notes that a segment begins."""
+        assert self._file is not None
+        self._file.write(_line(segment))
+        self._file.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _line(segment: Segment) -> str:
+    first = segment.first
+    values = {
+        "file": f"{segment.stem('masks')}.mp4",
+        "start": segment.start,
+        "stream": first.stream,
+        "index": first.index,
+        "pts": first.pts,
+        "time_base": str(first.time_base),
+        "size": list(first.size),
+    }
+    return json.dumps(values, ensure_ascii=False) + "\n"
+
+
+def _segment(line: bytes) -> Segment:
+    values = json.loads(line)
+    height, width = values["size"]
+    time_base = Fraction(values["time_base"])
+    first = FrameMeta(values["stream"], values["index"], values["pts"], time_base, (height, width))
+    return Segment(values["start"], first)

@@ -1,0 +1,185 @@
+"""rolling/: recordings cut into files, of which the oldest may be removed."""
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from icstream.model import LabelSet
+from icstream.stages.items import Frame, FrameMeta
+from icstream.stages.sinks.event_rules import moment
+from icstream.stages.sinks.masks_video import MasksVideo
+from icstream.stages.sinks.overlay_video import OverlayVideo
+from icstream.stages.sinks.rolling_index import RollingIndex, Segment
+from icstream.stages.sinks.sink import Part
+
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RollingPlan:
+    """When a file ends, and which are kept; None: does not matter."""
+
+    seconds: float | None = 60
+    """A file ends at every multiple of this, in the stream's own time,"""
+    megabytes: float | None = None
+    """or when masks and overlay together are so large."""
+    overlay: bool = True
+    """Whether there is an overlay beside the masks."""
+    keep_files: int | None = None
+    """Of each kind, the one under way included."""
+    keep_seconds: float | None = None
+    """Age of the last frame, in the stream's own time."""
+    keep_megabytes: float | None = None
+
+
+class RollingVideo:
+    """Masks, and overlays if wanted, in files that begin at the same frames.
+
+    Which files are kept is looked at whenever one begins. A file is on disk before the next begins.
+    """
+
+    num_held_back = 1
+
+    def __init__(self, folder: Path, labels: LabelSet, plan: RollingPlan) -> None:
+        self.wants_picture = plan.overlay
+        self._folder = folder / "rolling"
+        self._labels = labels
+        self._plan = plan
+        self._index = RollingIndex(self._folder / "segments.jsonl")
+        self._segments: list[Segment] | None = None
+        """Those that are kept, in order; None until files are touched."""
+        self._current: list[MasksVideo | OverlayVideo] = []
+        self._num_frames = 0
+        self._begins_part = False
+
+    @property
+    def parts(self) -> list[Part]:
+        """See `Sink.parts`; those that are kept."""
+        segments = self._segments or []
+        stops = [*(segment.start for segment in segments[1:]), self._num_frames]
+        return [
+            Part.beginning(f"rolling/{path.name}", segment.first, num_frames=stop - segment.start)
+            for segment, stop in zip(segments, stops, strict=False)
+            for path in self._paths(segment)
+        ]
+
+    def begin_part(self) -> None:
+        """See `Sink.begin_part`."""
+        self._begins_part = True
+
+    def restart_point(self, at_most: int) -> int:
+        """See `Sink.restart_point`; 0 if the file that it lies in was removed."""
+        segments = self._index.read()
+        before = [segment for segment in segments if segment.start <= at_most]
+        if not before:
+            return 0
+        last = before[-1]
+        if last.start == at_most:  # the file before is whole
+            return last.start
+        if last is not segments[-1] and not self._paths(last):
+            return 0
+        whole = (sink.restart_point(at_most - last.start) for sink in self._sinks(last))
+        return last.start + min(whole)
+
+    def skip(self, first: FrameMeta, num_frames: int) -> None:
+        """See `Sink.skip`."""
+        self._num_frames += num_frames
+        self._begins_part = False
+
+    def write(self, frame: Frame) -> None:
+        """See `Sink.write`."""
+        if self._segments is None:
+            self._segments = self._settle()
+        if not self._segments or self._is_due(frame.meta, self._segments[-1]):
+            self._begin(frame.meta, self._segments)
+        for sink in self._current:
+            sink.write(frame)
+        self._num_frames += 1
+
+    def close(self) -> None:
+        """See `Sink.close`."""
+        if self._segments is None and self._num_frames:
+            self._segments = self._settle()
+        self._finish()
+        self._index.close()
+
+    def _settle(self) -> list[Segment]:
+        """Removes what lies behind the frames that were skipped, and opens the last file again."""
+        known = self._index.read()
+        left = [segment for segment in known if segment.start < self._num_frames]
+        for segment in known[len(left) :]:
+            self._remove(segment)
+        self._index.begin(left)
+        kept = [segment for segment in left if self._paths(segment)]
+        if kept:
+            self._current = self._sinks(kept[-1])
+            for sink in self._current:
+                sink.skip(kept[-1].first, self._num_frames - kept[-1].start)
+        return kept
+
+    def _is_due(self, meta: FrameMeta, segment: Segment) -> bool:
+        """True if the frame begins a new file."""
+        plan = self._plan
+        if self._begins_part:
+            return True
+        if plan.seconds is not None:
+            step = Fraction(str(plan.seconds))
+            now = moment(meta.index, meta.pts, meta.time_base)
+            if now // step != segment.time // step:
+                return True
+        return plan.megabytes is not None and self._size(segment) >= plan.megabytes * _MEGABYTE
+
+    def _begin(self, meta: FrameMeta, segments: list[Segment]) -> None:
+        self._finish()
+        segment = Segment(self._num_frames, meta)
+        segments.append(segment)
+        self._index.add(segment)
+        self._current = self._sinks(segment)
+        self._begins_part = False
+        while len(segments) > 1 and self._is_too_old(segments):
+            self._remove(segments.pop(0))
+
+    def _finish(self) -> None:
+        """Closes the files under way and sees to it that they are on disk."""
+        for sink in self._current:
+            sink.close()
+        if self._current and self._segments:
+            for path in self._paths(self._segments[-1]):
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        self._current = []
+
+    def _is_too_old(self, segments: list[Segment]) -> bool:
+        """True if the oldest is to go."""
+        plan = self._plan
+        if plan.keep_files is not None and len(segments) > plan.keep_files:
+            return True
+        if plan.keep_seconds is not None:
+            age = segments[-1].time - segments[1].time
+            if age > Fraction(str(plan.keep_seconds)):
+                return True
+        if plan.keep_megabytes is None:
+            return False
+        return sum(map(self._size, segments)) > plan.keep_megabytes * _MEGABYTE
+
+    def _sinks(self, segment: Segment) -> list[MasksVideo | OverlayVideo]:
+        sinks: list[MasksVideo | OverlayVideo] = [
+            MasksVideo(self._folder, stem=segment.stem("masks"))
+        ]
+        if self._plan.overlay:
+            stem = segment.stem("overlay")
+            sinks.append(OverlayVideo(self._folder, self._labels, stem=stem))
+        return sinks
+
+    def _paths(self, segment: Segment) -> list[Path]:
+        """Gives the segment's files, as far as they are there."""
+        paths = (self._folder / f"{segment.stem(kind)}.mp4" for kind in ("masks", "overlay"))
+        return [path for path in paths if path.exists()]
+
+    def _size(self, segment: Segment) -> int:
+        return sum(path.stat().st_size for path in self._paths(segment))
+
+    def _remove(self, segment: Segment) -> None:
+        for path in self._paths(segment):
+            path.unlink()

@@ -1,0 +1,137 @@
+"""Runs icstream in the background, so that tests can look at it while it runs."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+COMMAND = [sys.executable, "-m", "icstream.pipeline", "run", "--weights", "streets"]
+
+
+class LiveRun:
+    """`icstream run`, to be used as a context manager; what it says is read all the time."""
+
+    def __init__(self, sources: Sequence[Path | str], out: Path, *options: str) -> None:
+        """Starts it."""
+        command = [*COMMAND, *map(str, sources), "-o", str(out), *options]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines += iter(self.process.stderr.readline, "")
+
+    @property
+    def said(self) -> str:
+        """What it wrote to standard error so far."""
+        return "".join(self.lines)
+
+    def url(self, what: str = "live view") -> str:
+        """Gives the address at which something can be looked at, without the last slash."""
+        self.wait_for(lambda: f"{what}: http" in self.said)
+        found = re.search(rf"{what}: (http://\S+)/", self.said)
+        assert found is not None
+        return found[1]
+
+    def wait_for(self, condition: Any, *, timeout_s: float = 60) -> None:
+        """Waits until a condition is true."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.02)
+
+    def status(self) -> dict[str, Any]:
+        """Gives how the run is going once every stream has finished a frame."""
+        found: dict[str, Any] = {}
+
+        def running() -> bool:
+            code, body = get(f"{self.url()}/status")
+            if code == 200:
+                found.update(json.loads(body))
+            streams = found.get("streams", ())
+            return bool(streams) and all(stream["encoded"] for stream in streams)
+
+        self.wait_for(running)
+        return found
+
+    def wait(self) -> int:
+        """Waits until it ends by itself and gives its exit code."""
+        code = self.process.wait(timeout=150)
+        self._reader.join()
+        return code
+
+    def stop(self) -> int:
+        """Ends it in order and gives its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+
+def get(url: str, *, data: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+    """Gives the status code and the body of an answer; 0 where nobody answered."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        request = urllib.request.Request(url, data=data, headers=named)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+    except OSError:
+        return 0, b""
+
+
+def read_frames(body: bytes) -> list[tuple[dict[str, Any], bytes, bytes]]:
+    """Gives the frames in an answer of /frames: what is known of each, its JPEG, its PNG."""
+    length = int.from_bytes(body[:4], "big")
+    start, found = 4 + length, []
+    for entry in json.loads(body[4:start])["frames"]:
+        middle = start + entry["picture_bytes"]
+        stop = middle + entry["ids_bytes"]
+        found.append((entry, body[start:middle], body[middle:stop]))
+        start = stop
+    assert start == len(body)
+    return found
+
+
+def children(parent: int) -> dict[str, int]:
+    """Gives the workers of a run, by kind."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            words = (path / "cmdline").read_text(errors="replace").split("\0")
+        except OSError:
+            continue
+        if int(fields[1]) == parent and "icstream.pipeline.worker" in words:
+            found[words[words.index("icstream.pipeline.worker") + 1]] = int(path.name)
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """False too for one that has ended and that nobody has taken note of."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,166 @@
+"""Rolling recordings: what is in which file, which are kept, and what an interruption leaves."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import moving_picture
+from numpy.typing import NDArray
+
+from icstream.model import CAMVID
+from icstream.stages import ClassIds, Frame, FrameMeta
+from icstream.stages.sinks import RollingPlan, RollingVideo
+
+
+def frame(index: int, *, pts: int | None = None, size: tuple[int, int] = (64, 96)) -> Frame:
+    meta = FrameMeta("s", index, index if pts is None else pts, Fraction(1, 10), size)
+    coarse = np.random.default_rng(index).integers(0, 11, (size[0] // 8, size[1] // 8), np.uint8)
+    ids = np.ascontiguousarray(coarse.repeat(8, 0).repeat(8, 1))
+    return Frame(meta, moving_picture(index, size), None, ClassIds(ids))
+
+
+def record(folder: Path, plan: RollingPlan, frames: list[Frame]) -> RollingVideo:
+    sink = RollingVideo(folder, CAMVID, plan)
+    for item in frames:
+        sink.write(item)
+    sink.close()
+    return sink
+
+
+def files(folder: Path, kind: str = "masks") -> dict[str, list[int]]:
+    """Gives the times in each file, in tenths of a second."""
+    found = {}
+    for path in sorted((folder / "rolling").glob(f"{kind}.*.mp4")):
+        with av.open(path) as file:
+            found[path.name] = [
+                int(10 * f.pts * f.time_base)
+                for f in file.decode(video=0)
+                if f.pts is not None and f.time_base is not None
+            ]
+    return found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in (folder / "rolling").iterdir() if "over" not in p.name}
+
+
+FRAMES = [frame(index) for index in range(35)]
+
+
+def test_files_begin_at_multiples_of_their_length(tmp_path: Path) -> None:
+    sink = record(tmp_path, RollingPlan(seconds=1), [frame(i, pts=i + 7) for i in range(20)])
+    wanted = {
+        "masks.000000000.mp4": [7, 8, 9],
+        "masks.000000003.mp4": list(range(10, 20)),
+        "masks.000000013.mp4": list(range(20, 27)),
+    }
+    assert files(tmp_path) == wanted
+    assert list(files(tmp_path, "overlay").values()) == list(wanted.values())
+    lines = (tmp_path / "rolling" / "segments.jsonl").read_text().splitlines()
+    assert [(e["file"], e["pts"]) for e in map(json.loads, lines)] == [
+        (name, times[0]) for name, times in wanted.items()
+    ]
+    parts = {part.path: (part.first_index, part.num_frames) for part in sink.parts}
+    assert parts["rolling/masks.000000003.mp4"] == (3, 10)
+    assert parts["rolling/overlay.000000013.mp4"] == (13, 7)
+
+
+def test_masks_read_back_are_those_that_went_in(tmp_path: Path) -> None:
+    record(tmp_path, RollingPlan(seconds=1, overlay=False), FRAMES)
+    ids: list[NDArray[np.uint8]] = []
+    for path in sorted((tmp_path / "rolling").glob("*.mp4")):
+        with av.open(path) as file:
+            ids += [np.asarray(f.to_ndarray(format="gray"), np.uint8) for f in file.decode(video=0)]
+    wanted = [f.result.ids for f in FRAMES if isinstance(f.result, ClassIds)]
+    assert len(ids) == 35
+    assert all(map(np.array_equal, ids, wanted))
+
+
+def test_a_file_ends_when_it_is_large_or_the_format_changes(tmp_path: Path) -> None:
+    small = RollingPlan(seconds=None, megabytes=0.005, overlay=False)
+    record(tmp_path / "large", small, FRAMES)
+    sizes = [p.stat().st_size for p in sorted((tmp_path / "large" / "rolling").glob("*.mp4"))]
+    assert len(sizes) > 2
+    assert max(sizes) < 7_000
+    sink = RollingVideo(tmp_path / "change", CAMVID, RollingPlan(seconds=None))
+    sink.write(frame(0))
+    sink.begin_part()
+    sink.write(frame(1, size=(48, 64)))
+    sink.close()
+    assert [part.size for part in sink.parts if "masks" in part.path] == [(64, 96), (48, 64)]
+
+
+@pytest.mark.parametrize(
+    ("plan", "kept"),
+    [
+        (RollingPlan(seconds=0.5, keep_files=2), [30, 25]),
+        (RollingPlan(seconds=0.5, keep_seconds=0.9), [30, 25, 20]),
+        (RollingPlan(seconds=0.5, keep_megabytes=0.000001), [30]),
+        (RollingPlan(seconds=0.5), [30, 25, 20, 15, 10, 5, 0]),
+    ],
+)
+def test_the_oldest_files_go_first(tmp_path: Path, plan: RollingPlan, kept: list[int]) -> None:
+    sink = record(tmp_path, plan, FRAMES)
+    wanted = [f"masks.{start:09}.mp4" for start in sorted(kept)]
+    assert list(files(tmp_path)) == wanted
+    assert [p.path for p in sink.parts if "masks" in p.path] == [f"rolling/{n}" for n in wanted]
+    assert len(files(tmp_path, "overlay")) == len(kept)
+
+
+def test_each_file_is_playable_while_it_is_written(tmp_path: Path) -> None:
+    sink = RollingVideo(tmp_path, CAMVID, RollingPlan(seconds=1))
+    for item in FRAMES[:25]:
+        sink.write(item)
+    found = files(tmp_path)
+    assert found["masks.000000000.mp4"] == list(range(10))
+    assert found["masks.000000020.mp4"] == list(range(20, 24))  # one is held back
+    assert files(tmp_path, "overlay")["overlay.000000020.mp4"] == list(range(20, 24))
+    sink.close()
+
+
+@pytest.mark.parametrize("kept", [1, 4, 5, 9, 10, 11, 24, 30])
+@pytest.mark.parametrize("plan", [RollingPlan(seconds=0.5), RollingPlan(seconds=1, keep_files=2)])
+def test_after_an_interruption_anywhere_the_same_is_written(
+    tmp_path: Path, kept: int, plan: RollingPlan
+) -> None:
+    record(tmp_path / "whole", plan, FRAMES)
+    folder = tmp_path / "cut"
+    first = RollingVideo(folder, CAMVID, plan)
+    for item in FRAMES[: kept + 3]:
+        first.write(item)  # and never closed
+    again = RollingVideo(folder, CAMVID, plan)
+    assert again.restart_point(10**9) == kept + 1  # the last two are not sure
+    assert again.restart_point(kept) in (kept, kept - 1)
+    again.begin_part()
+    again.skip(FRAMES[0].meta, kept)
+    for item in FRAMES[kept:]:
+        again.write(item)
+    again.close()
+    assert contents(folder) == contents(tmp_path / "whole")
+    assert files(folder, "overlay") == files(tmp_path / "whole", "overlay")
+    whole = RollingVideo(tmp_path / "again", CAMVID, plan)
+    for item in FRAMES:
+        whole.write(item)
+    whole.close()
+    assert [(p.path, p.num_frames) for p in again.parts] == [
+        (p.path, p.num_frames) for p in whole.parts
+    ]
+    first.close()
+
+
+def test_a_torn_file_is_cut_back(tmp_path: Path) -> None:
+    record(tmp_path / "whole", RollingPlan(seconds=1), FRAMES)
+    record(tmp_path / "torn", RollingPlan(seconds=1), FRAMES[:28])
+    for name in ("masks.000000020.mp4", "segments.jsonl"):
+        path = tmp_path / "torn" / "rolling" / name
+        path.write_bytes(path.read_bytes()[:-5])
+    sink = RollingVideo(tmp_path / "torn", CAMVID, RollingPlan(seconds=1))
+    start = sink.restart_point(10**9)
+    sink.skip(FRAMES[0].meta, start)
+    for item in FRAMES[start:]:
+        sink.write(item)
+    sink.close()
+    assert contents(tmp_path / "torn") == contents(tmp_path / "whole")
