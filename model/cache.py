@@ -1,7 +1,7 @@
 """A folder for what is slow to make and easy to make again.
 
 `ICSTREAM_CACHE` names it; else it is `icstream` in the user's cache folder. Everything works
-without it, only slower.
+without it, only slower. What was made longest ago goes when there is more than 1 GB.
 """
 
 import logging
@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
+
+_MAX_BYTES = 2**30
 
 
 def cache_dir() -> Path:
@@ -38,9 +40,21 @@ def keep(name: str, write: Callable[[Path], None]) -> Path | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(partial)
         partial.replace(path)
+        _make_room(path.parent)
     except (OSError, RuntimeError) as error:
         log.debug("cache %s: %s", path, error)
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         return None
     return path
+
+
+def _make_room(folder: Path) -> None:
+    """Removes the oldest files until the others fit."""
+    stats = {path: path.stat() for path in folder.iterdir() if path.is_file()}
+    num_bytes = sum(stat.st_size for stat in stats.values())
+    for path in sorted(stats, key=lambda path: stats[path].st_mtime):
+        if num_bytes <= _MAX_BYTES:
+            return
+        path.unlink(missing_ok=True)
+        num_bytes -= stats[path].st_size

@@ -18,7 +18,7 @@ _TYPES = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
 """Of int8: what is not quantised."""
 _MAX_SHAPES = 4
 """So many compiled input shapes are kept; a camera or a recording needs one."""
-_GRAPH_VERSION = 2
+_GRAPH_VERSION = 3
 """To be raised when the deploy graph changes: graphs in the cache are of no use then."""
 
 

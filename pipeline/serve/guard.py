@@ -7,15 +7,14 @@ from contextlib import suppress
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from icstream.pipeline.reach import is_secret, names_loopback
 from icstream.pipeline.serve.errors import STATUS, RefusedError
-from icstream.pipeline.serve.listening import is_token
 from icstream.pipeline.serve.metrics import Metrics
 from icstream.pipeline.serve.problems import V2, answer
 
 _OPEN = {"/", "/page.css", "/page.js", "/icon.svg", "/docs", "/openapi.json"}
 """These tell nothing that is not in the documentation; the page asks for the token itself."""
 _OPEN_BELOW = (f"{V2}/health/", "/docs-assets/")
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -89,16 +88,14 @@ class Guard:
     def _check(self, scope: Scope) -> None:
         headers, path = Headers(scope=scope), scope["path"]
         if self._token is None:
-            # A page of somebody else may have had its own name point here.
-            host = headers.get("host", "").lower()
-            name = host if host.endswith("]") else host.rpartition(":")[0] or host
-            if self._loopback and name not in _LOOPBACK_NAMES:
+            host = headers.get("host", "")
+            if self._loopback and not names_loopback(host):
                 raise RefusedError("foreign_host", f"host {host!r}: only localhost is served")
             return
         if path in _OPEN or path.startswith(_OPEN_BELOW):
             return
         kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not is_token(given.strip(), self._token):
+        if kind.lower() != "bearer" or not is_secret(given.strip(), self._token):
             raise RefusedError("token_needed", "the header Authorization: Bearer TOKEN is needed")
 
 

@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from icstream.pipeline.reach import is_secret, names_loopback
+
 _OPEN = ("/healthz", "/readyz")
 """These tell nothing, and whoever asks for them may have no way to show a token."""
 _COOKIE = "icstream_view"
 _MAX_LOGIN_BYTES = 4096
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -68,10 +69,7 @@ class Guard:
         if path in _OPEN or path == "/view.css":
             return None
         if self._token is None:
-            # A page of somebody else may have had its own name point here.
-            host = headers.get("host", "").lower()
-            name = host if host.endswith("]") else host.rpartition(":")[0] or host
-            if self._loopback and name not in _LOOPBACK_NAMES:
+            if self._loopback and not names_loopback(headers.get("host", "")):
                 return PlainTextResponse("only localhost may ask here\n", 403)
             return None
         if path == "/login" and scope["method"] == "POST":
@@ -89,7 +87,7 @@ class Guard:
             if len(body) > _MAX_LOGIN_BYTES:
                 return PlainTextResponse("too long\n", 413)
         form = parse_qs(body.decode(errors="replace"))
-        if not _same(form.get("token", [""])[0], self._token or ""):
+        if not is_secret(form.get("token", [""])[0], self._token or ""):
             return HTMLResponse(_LOGIN.format(complaint="That is not the token."), 401)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(_COOKIE, self._cookie(), httponly=True, samesite="strict")
@@ -98,22 +96,17 @@ class Guard:
     def _knows_token(self, headers: Headers) -> bool:
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            return _same(token.strip(), self._token or "")
+            return is_secret(token.strip(), self._token or "")
         try:
             morsel = SimpleCookie(headers.get("cookie", "")).get(_COOKIE)
         except CookieError:
             return False
-        return morsel is not None and _same(morsel.value, self._cookie())
+        return morsel is not None and is_secret(morsel.value, self._cookie())
 
     def _cookie(self) -> str:
         """Gives what a browser keeps in place of the token."""
         token = (self._token or "").encode()
         return hmac.new(token, b"icstream view", hashlib.sha256).hexdigest()
-
-
-def _same(given: str, wanted: str) -> bool:
-    """Compares in a time that does not tell how much was right."""
-    return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
 
 
 def _with_headers(send: Send) -> Send:
