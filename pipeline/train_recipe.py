@@ -23,7 +23,7 @@ def _rising(value: tuple[float, float]) -> tuple[float, float]:
 
 
 Zoom = Annotated[float, Field(ge=0.1, le=10)]
-Weight = Annotated[float, Field(gt=0, le=1000)]
+Factor = Annotated[float, Field(gt=0, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -98,9 +98,10 @@ class Recipe(StrictSettings):
     """2: pictures are doubled before the network sees them, in training and afterwards."""
     label_guidance: Literal["full", "shrunk"] = "full"
     """full: logits are brought to the size of the labels; shrunk: labels to that of the logits."""
-    class_weights: Literal["none", "log", "steep"] | dict[str, Weight] = "none"
-    """log: rare classes weigh more, 1 / ln(1.1 + share of pixels); steep: with 1.02; or weights by
-    the names of classes, others 1."""
+    class_weights: Literal["none", "log", "steep"] = "none"
+    """log: rare classes weigh more, 1 / ln(1.1 + share of pixels); steep: with 1.02."""
+    class_factors: dict[str, Factor] = Field(default_factory=dict)
+    """Multiply the weights of classes, by name."""
     ohem: float | None = Field(None, gt=0, lt=1)
     """Only pixels whose true class gets less than this probability count; null: all count."""
     ema: float | None = Field(None, gt=0, lt=1)
@@ -123,6 +124,7 @@ class Recipe(StrictSettings):
             input_scale=2 if self.input_scale == 2 else 1,
             label_guidance=self.label_guidance,
             class_weights=self.class_weights,
+            class_factors=self.class_factors,
             ohem=self.ohem,
             ema=self.ema,
             precision=self.precision,

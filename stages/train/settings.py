@@ -90,9 +90,11 @@ class TrainSettings:
     """Of the losses at sub124, sub24 and sub4."""
     label_guidance: Literal["full", "shrunk"] = "full"
     """full: logits are brought to the size of the labels; shrunk: labels to that of the logits."""
-    class_weights: Literal["none", "log", "steep"] | Mapping[str, float] = "none"
+    class_weights: Literal["none", "log", "steep"] = "none"
     """log: 1 / ln(1.1 + share of the class's pixels in the training set); steep: with 1.02, up to
     ten times the weight of a common class where log gives three."""
+    class_factors: Mapping[str, float] = field(default_factory=dict)
+    """Multiply the weights of classes, by name."""
     ohem: float | None = None
     """Only pixels whose true class gets less than this probability count, at least 1/16 of all."""
     ema: float | None = None

@@ -98,7 +98,7 @@ def loss_of(
     Raises:
         ConfigError: a weight for a class that is not there.
     """
-    weights_K = _class_weights(settings.class_weights, found, labels)
+    weights_K = _class_weights(settings, found, labels)
     return GuidedLoss(
         void=VOID,
         head_weights=settings.aux_weights,
@@ -108,17 +108,19 @@ def loss_of(
     )
 
 
-def _class_weights(
-    told: str | Mapping[str, float], found: Survey, labels: LabelSet
-) -> Tensor | None:
-    if isinstance(told, str):
-        return None if told == "none" else log_class_weights(found.pixels_K, _OFFSETS[told])
-    for name in told:
+def _class_weights(settings: TrainSettings, found: Survey, labels: LabelSet) -> Tensor | None:
+    factors, offset = settings.class_factors, _OFFSETS.get(settings.class_weights)
+    for name in factors:
         if name not in labels.names:
             raise ConfigError(
-                f"class_weights: there is no class {name!r}; there are {', '.join(labels.names)}"
+                f"class_factors: there is no class {name!r}; there are {', '.join(labels.names)}"
             )
-    return torch.tensor([told.get(name, 1.0) for name in labels.names])
+    if offset is None and not factors:
+        return None
+    weights_K = torch.ones(len(labels))
+    if offset is not None:
+        weights_K = log_class_weights(found.pixels_K, offset)
+    return weights_K * torch.tensor([factors.get(name, 1.0) for name in labels.names])
 
 
 def loaders_of(

@@ -241,3 +241,19 @@ def test_more_replicas_than_cores_are_obeyed_with_one_warning(
     warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert len(warnings) == 1
     assert f"{replicas} replicas of 1 threads" in warnings[0]
+
+
+def test_books_close_when_it_is_stopped_between_two_readings(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "short.mp4", size=(64, 64))
+    finished: list[int] = []
+    result = run_pipeline(
+        clip,
+        tmp_path / "out",
+        on_frame=lambda _stream, lease: finished.append(lease.meta.index),
+        should_stop=lambda: len(finished) >= 12,  # the first reading is over
+        decode__loop=1000,
+        pipeline__window=2,
+    )
+    (stream,) = result.streams
+    assert (result.exit_code, stream.faults()) == (0, [])
+    assert stream.books.decoded == stream.books.encoded >= 12

@@ -13,6 +13,7 @@ from icstream.stages import Books, Frame
 from icstream.stages.colour import RgbConverter, turn
 from icstream.stages.decode import open_source
 from icstream.stages.sources import find_sources
+from icstream.stages.yuv import coefficients, yuv420_to_rgb
 
 # Luma weights of red and blue: ITU-R BT.601 section 2.5.1, BT.709 item 3.2, BT.2020 table 4.
 WEIGHTS = {5: (0.299, 0.114), 6: (0.299, 0.114), 1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}
@@ -94,3 +95,36 @@ def test_turning_is_counter_clockwise() -> None:
     assert turn(picture, 90)[:, :, 0].tolist() == [[2, 5], [1, 4], [0, 3]]
     assert turn(picture, -90)[:, :, 0].tolist() == [[3, 0], [4, 1], [5, 2]]
     assert turn(picture, 0) is not None
+
+
+@pytest.mark.parametrize("size", [(48, 64), (47, 63), (2, 2), (1, 1), (9, 130)])
+@pytest.mark.parametrize("full", [False, True])
+def test_chroma_between_luma_is_interpolated(size: tuple[int, int], full: bool) -> None:
+    height, width = size
+    rows, columns = (height + 1) // 2, (width + 1) // 2
+    random = np.random.default_rng(0)
+    y = random.integers(16, 236, size, np.uint8)
+    u, v = random.integers(60, 190, (2, rows, columns), np.uint8)
+    got = np.empty((3, *size), np.uint8)
+    yuv420_to_rgb(y, u, v, coefficients(red=0.299, blue=0.114, full_range=full), got)
+
+    def at_luma(count: int, small: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        places = np.clip((np.arange(count) + 0.5) / 2 - 0.5, 0, small - 1)
+        below = np.minimum(places.astype(int), max(small - 2, 0))
+        return below, places - below
+
+    def large(plane: NDArray[np.uint8]) -> NDArray[np.float64]:
+        (i, fy), (j, fx) = at_luma(height, rows), at_luma(width, columns)
+        i2, j2 = np.minimum(i + 1, rows - 1), np.minimum(j + 1, columns - 1)
+        fy, there = fy[:, None], plane.astype(float)
+        top = there[i][:, j] * (1 - fx) + there[i][:, j2] * fx
+        bottom = there[i2][:, j] * (1 - fx) + there[i2][:, j2] * fx
+        return np.asarray(top * (1 - fy) + bottom * fy)
+
+    luma = y.astype(float) if full else (y - 16.0) * 255 / 219
+    span = 1.0 if full else 255 / 224
+    cb, cr = (large(u) - 128) * span, (large(v) - 128) * span
+    red, blue = luma + 1.402 * cr, luma + 1.772 * cb
+    green = (luma - 0.299 * red - 0.114 * blue) / 0.587
+    wanted = np.clip([red, green, blue], 0, 255)
+    assert np.abs(got - wanted).max() <= 0.51
