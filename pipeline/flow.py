@@ -187,6 +187,7 @@ class Flow:
                 self._free += self._granted.values()
             self._granted.clear()
             self.reading = False
+            self.ended = self.ended or self._was_told
             return not self.ended
         self._finishing = False
         return True
@@ -211,8 +212,10 @@ class Flow:
         """Lets no more frames in; those in flight go on."""
         self._was_told = True
         decoder = self._ready("decode")
-        if not self.reading or decoder is None:
+        if not self.stream.reading:
             self.end()
+        elif not self.reading or decoder is None:
+            self.ended = True  # what came before still goes into the files
         elif not self.ended:
             self._context.send(decoder, Finish())
 
@@ -271,6 +274,8 @@ class Flow:
         stream, decoder = self.stream, self._ready("decode")
         if stream.spec.kind != "live" or decoder is None or decoder is self._connecting:
             return
+        if self.ended:
+            return
         if self._context.is_staffed() and self._ready("encode") is not None:
             self._connecting = decoder
             self._live_since = self._live_since or time.monotonic()
@@ -282,6 +287,8 @@ class Flow:
         """Lets the decoder begin, once source and sinks are open."""
         stream, decoder = self.stream, self._ready("decode")
         if self.reading or stream.info is None or decoder is None or self._ready("encode") is None:
+            return
+        if self.ended:
             return
         self.reading = stream.reading = True
         if self._free is None:

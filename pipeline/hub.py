@@ -194,8 +194,8 @@ class Hub:
             self._crews[lease.stage].withdraw(flow, lease)
 
     def _send(self, worker: Worker, body: Message, payload: list[Any] | None = None) -> None:
-        if self._socket.send(worker.name, worker.num_sent, body, payload or ()):
-            worker.num_sent += 1
+        self._socket.send(worker.name, worker.num_sent, body, payload or ())
+        worker.num_sent += 1  # also if it could not be sent: its number will be missed
 
     def _take_messages(self) -> None:
         while (got := self._socket.receive()) is not None:
@@ -273,6 +273,8 @@ class Hub:
             self._send(worker, WarmUp(size))
 
     def _take_fault(self, worker: Worker, flow: Flow | None, fault: Fault) -> None:
+        if worker.ending:  # its stream is over already
+            return
         if worker.kind in self._start_others:
             log.error("%s: %s; the run goes on without it", worker.label, fault.text)
             worker.end()

@@ -246,7 +246,8 @@ def encode(post: Post) -> None:
     stage = Encode(opened, books=Books(), keep_picture=task.view is not None, num_done=num_done)
     show = _open_showcase(task)
     try:
-        stage.go_on([(run.first, run.num_frames) for run in begin.runs], begin.last)
+        with post.busy():  # it looks through all files that are there
+            stage.go_on([(run.first, run.num_frames) for run in begin.runs], begin.last)
         for body, payload in post.messages():
             if isinstance(body, Work):
                 _write(post, stage, body, payload, show)

@@ -194,4 +194,7 @@ def _clause(fault: Mapping[str, Any], schema: type[BaseModel], refusals: Mapping
         message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "value_error" and isinstance(fault["input"], Mapping):
         return f"{path}: {message}"  # it says itself which values in the section are at odds
-    return f"{path}: {message[:1].lower()}{message[1:]}, got {fault['input']!r}"
+    got = f", got {fault['input']!r}"
+    if "://" in got or path.endswith("token"):
+        got = ""  # it may hold a password
+    return f"{path}: {message[:1].lower()}{message[1:]}{got}"

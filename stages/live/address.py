@@ -17,6 +17,7 @@ _LOOPBACK = ("127.0.0.1", "localhost")
 _MAX_SOCKET_PATH = 107
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_QUERY_BEGUN = re.compile(r"(.*@)?(\[[^\]]*\]|[^/?#:@\[]*)(:\d*)?(/[^?#]*)?[?#].*", re.DOTALL)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -29,7 +30,7 @@ def expand(argument: str) -> str:
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
-            raise ConfigError(f"{argument}: there is no environment variable {match[1]}")
+            raise ConfigError(f"{shown(argument)}: there is no environment variable {match[1]}")
         return os.environ[match[1]]
 
     return _VARIABLE.sub(value, argument)
@@ -72,14 +73,14 @@ def zmq_endpoint(address: str) -> str:
     rest = address.partition("://")[2]
     if rest.startswith("/"):
         if len(os.fsencode(rest)) > _MAX_SOCKET_PATH:
-            raise ConfigError(f"{address}: paths of sockets end at {_MAX_SOCKET_PATH} bytes")
+            raise ConfigError(f"{shown(address)}: paths of sockets end at {_MAX_SOCKET_PATH} bytes")
         return f"ipc://{rest}"
     host, _, port = rest.rpartition(":")
     if not port.isdigit() or not host:
-        raise ConfigError(f"{address}: write it as zmq://127.0.0.1:PORT or zmq:///PATH")
+        raise ConfigError(f"{shown(address)}: write it as zmq://127.0.0.1:PORT or zmq:///PATH")
     if host not in _LOOPBACK:
         raise ConfigError(
-            f"{address}: frames are taken from this machine only; use 127.0.0.1 or a path"
+            f"{shown(address)}: frames are taken from this machine only; use 127.0.0.1 or a path"
         )
     return f"tcp://{host}:{port}"
 
@@ -90,8 +91,10 @@ def shown(address: str) -> str:
     if url is None:
         return device_path(address)
     # A password may hold anything, also what should have been quoted: all before the last @ goes.
-    rest = re.split(r"[?#]", address[url.end() :].rpartition("@")[2], maxsplit=1)[0]
-    return f"{url[0].lower()}{rest}"
+    before, _, rest = address[url.end() :].rpartition("@")
+    if _QUERY_BEGUN.fullmatch(before):
+        return url[0].lower()  # that @ may as well be one of the query
+    return f"{url[0].lower()}{re.split(r'[?#]', rest, maxsplit=1)[0]}"
 
 
 def live_name(address: str) -> str:

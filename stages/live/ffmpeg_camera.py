@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import av
 from av.error import FFmpegError
@@ -90,7 +90,10 @@ class FFmpegCamera:
             return
         try:
             for packet in self._packets():
-                yield from self._take_packet(packet)
+                if packet is None:
+                    yield None
+                else:
+                    yield from self._take_packet(packet)
             yield from self._decode(None)
         finally:
             if self._pending:
@@ -102,14 +105,18 @@ class FFmpegCamera:
         """Tells whether it is a recording on a web server, or a stream that has ended."""
         return address.lower().startswith("http") and self._container.duration is not None
 
-    def _packets(self) -> "Iterator[Packet[VideoStream]]":
-        packets = self._container.demux(self._stream)
+    def _packets(self) -> "Iterator[Packet[VideoStream] | None]":
+        """Gives pictures, and None for other packets: sound may go on where no picture comes."""
+        packets: Iterator[Any] = self._container.demux()
         while True:
             try:
                 packet = next(packets, None)
             except FFmpegError as error:
                 raise SourceError(f"{self._shown}: {_why(error)}") from None
-            if packet is None or packet.size == 0:
+            if packet is not None and packet.stream is not self._stream:
+                yield None
+                continue
+            if packet is None or (packet.size == 0 and packet.pts is None):
                 break
             yield packet
         if not self._ends:
@@ -118,6 +125,9 @@ class FFmpegCamera:
     def _take_packet(self, packet: "Packet[VideoStream]") -> Iterator[Shot | Lost | None]:
         books = self._books
         books.packets += 1
+        if not packet.size:  # V4L2: the driver says that the picture is damaged
+            yield self._lose(packet.pts, "damaged packet")
+            return
         self._seen_key = self._seen_key or packet.is_keyframe
         if not self._seen_key:
             books.without_picture["before the first key frame"] += 1

@@ -1,0 +1,41 @@
+"""Say whether the pipeline has become slower, in ratios of one run; to be run by hand.
+
+    python benchmarks/gate.py VIDEO_960x540 [VIDEO_2048x1024]
+
+The floors are a tenth below what two cores with AMX were measured to reach (docs/performance.md), so
+that noise does not trip them; on other processors they say nothing. Exit code 1 if one is missed.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+FLOORS = {
+    "960x540": {"pipeline_vs_naive": 9.0, "pipeline_vs_bare": 0.63, "engine_vs_eager": 12.5},
+    "2048x1024": {"pipeline_vs_naive": 11.5, "pipeline_vs_bare": 0.73, "engine_vs_eager": 15.0},
+}
+
+
+def main() -> int:
+    """Parses the command line, measures and compares; gives the exit code."""
+    parser = argparse.ArgumentParser(description="Say whether the pipeline has become slower.")
+    parser.add_argument("videos", nargs="+", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    code = 0
+    for video, (size, floors) in zip(options.videos, FLOORS.items(), strict=False):
+        command = [sys.executable, "-m", "icstream.pipeline", "bench", str(video), "--json", "-"]
+        rounds = ["--rounds", str(options.rounds)]
+        done = subprocess.run([*command, *rounds], stdout=subprocess.PIPE, check=True)
+        ratios: dict[str, float] = json.loads(done.stdout)["ratios"]
+        for name, floor in floors.items():
+            missed = ratios[name] < floor
+            code |= missed
+            print(f"{size} {name}: {ratios[name]:.2f}, floor {floor}{', MISSED' * missed}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
