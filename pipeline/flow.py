@@ -202,11 +202,18 @@ class Flow:
         Without a decoder, what is in flight still goes into the files.
         """
         self.stream.broken = True
-        if kind == "decode" and self.stream.reading:
-            self._note_error(reason)
-            self.ended = True
+        if kind == "decode":
+            self.end_reading(reason)
         else:
             self.end(reason)
+
+    def end_reading(self, error: str) -> None:
+        """Notes that no more frames will come, and why; those before still go into the files."""
+        if not self.stream.reading:
+            self.end(error)
+            return
+        self._note_error(error)
+        self.ended = True
 
     def stop_reading(self) -> None:
         """Lets no more frames in; those in flight go on."""

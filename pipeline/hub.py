@@ -131,17 +131,16 @@ class Hub:
 
     def run(self, streams: list[Stream], *, should_stop: Callable[[], bool]) -> None:
         """Takes the streams to their end; those that are not begun when it must stop are left."""
+        self._queue.extend(stream for stream in streams if stream.spec.kind != "live")
         for stream in streams:
-            if stream.spec.kind == "live":
-                self._flows.append(Flow(stream, self._context))
-            else:
-                self._queue.append(stream)
+            if stream.spec.kind == "live" and self.error is None:
+                self._begin(stream)
         poller = zmq.Poller()
         poller.register(self._socket.socket, zmq.POLLIN)
         last = time.monotonic()
         while self._flows or self._queue:
             while self._queue and self._num_recordings() < self._settings.max_streams:
-                self._flows.append(Flow(self._queue.popleft(), self._context))
+                self._begin(self._queue.popleft())
             poller.poll(round(1e3 * _TICK_S))
             self._take_messages()
             self._move()
@@ -164,6 +163,12 @@ class Hub:
             worker.end()
             self._send(worker, Stop())
         self._supervisor.processes.end_all(wait_s=_END_S)
+
+    def _begin(self, stream: Stream) -> None:
+        try:
+            self._flows.append(Flow(stream, self._context))
+        except OSError as error:
+            self._give_up(f"{stream.name}: its workers cannot be started: {error.strerror}")
 
     def _num_recordings(self) -> int:
         return sum(flow.stream.spec.kind != "live" for flow in self._flows)
@@ -282,6 +287,11 @@ class Hub:
         if flow is None:
             self._give_up(f"{worker.label}: {fault.text}")
             return
+        if worker.kind == "decode":
+            worker.end()
+            self._send(worker, Stop())
+            flow.end_reading(fault.text)
+            return
         flow.stream.unwritable = fault.kind == "output"
         flow.stream.parts = fault.parts
         flow.end(fault.text)
@@ -308,6 +318,13 @@ class Hub:
                 flow.break_off(worker.kind, reason)
             return
         log.warning("%s: %s; it is started again", worker.label, lost.why)
+        try:
+            self._start_again(worker, flow)
+        except OSError as error:
+            self._give_up(f"{worker.label}: cannot be started again: {error.strerror}")
+
+    def _start_again(self, worker: Worker, flow: Flow | None) -> None:
+        crew = self._crews.get(worker.kind)
         if crew is not None:
             crew.start_again(worker)
         elif worker.kind in self._start_others:

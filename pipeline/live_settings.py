@@ -12,6 +12,8 @@ from icstream.stages.live.options import CameraOptions
 
 PolicyName = Literal["auto", "every_frame", "freshest"]
 
+_HIDDEN = "..."
+
 
 def _parse_size(value: object) -> object:
     if isinstance(value, str):
@@ -70,6 +72,10 @@ class LiveSettings(Settings):
     backoff: BackoffSettings = BackoffSettings()
     """Reconnecting."""
 
+    @field_serializer("ffmpeg", when_used="json")
+    def _without_secrets(self, ffmpeg: dict[str, str]) -> dict[str, str]:
+        return dict.fromkeys(ffmpeg, _HIDDEN)
+
     def plan(self, *, freshest: bool, threads: int) -> LivePlan:
         """Gives all that as plain values."""
         options = CameraOptions(
@@ -105,6 +111,13 @@ class StreamSettings(Settings):
     @field_serializer("source")
     def _without_password(self, source: str) -> str:
         return shown(source)
+
+    @field_serializer("live", when_used="json")
+    def _without_secrets(self, live: dict[str, Any]) -> dict[str, Any]:
+        ffmpeg = live.get("ffmpeg")
+        if not isinstance(ffmpeg, Mapping):
+            return live
+        return {**live, "ffmpeg": dict.fromkeys(ffmpeg, _HIDDEN)}
 
 
 def merged(settings: LiveSettings, different: Mapping[str, Any]) -> dict[str, Any]:

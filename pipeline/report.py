@@ -84,7 +84,9 @@ def losses(stream: Stream) -> list[str]:
     found = [f"the books do not close: {fault}" for fault in stream.faults()]
     if stream.error:
         found.append(stream.error)
-    if books.missing:
+    if books.missing and stream.spec.kind == "live":
+        found.append(f"{books.missing} pictures did not come: cut off, or lost on the way")
+    elif books.missing:
         promised = books.packets + books.missing
         found.append(
             f"{books.missing} of the {promised} pictures in the file's own index are missing;"

@@ -195,6 +195,6 @@ def _clause(fault: Mapping[str, Any], schema: type[BaseModel], refusals: Mapping
     if fault["type"] == "value_error" and isinstance(fault["input"], Mapping):
         return f"{path}: {message}"  # it says itself which values in the section are at odds
     got = f", got {fault['input']!r}"
-    if "://" in got or path.endswith("token"):
+    if "://" in got or path.endswith("token") or "ffmpeg" in path.split("."):
         got = ""  # it may hold a password
     return f"{path}: {message[:1].lower()}{message[1:]}{got}"

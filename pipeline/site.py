@@ -1,11 +1,13 @@
 """Where the processes of a run meet."""
 
+import fcntl
 import logging
 import os
 import re
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from icstream.pipeline.arena import Arena
@@ -16,6 +18,8 @@ log = logging.getLogger(__name__)
 
 _MAX_SOCKET_PATH = 90
 """Paths of ipc sockets end at 107 bytes."""
+_LOCK = "lock"
+"""Held in a run's folder while the run lasts."""
 
 
 class Site:
@@ -27,12 +31,15 @@ class Site:
         """For sockets; only this user can enter it."""
         self.arena: Arena | None = None
 
+        self._lock: int | None = None
+
     def __enter__(self) -> "Site":
         _sweep()
         parent = tempfile.gettempdir()
         if len(parent) > _MAX_SOCKET_PATH - 40:
             parent = "/tmp"
         self.folder = tempfile.mkdtemp(prefix=f"icstream-{os.getpid()}-", dir=parent)
+        self._lock = _lock(Path(self.folder))
         endpoint = "tcp://127.0.0.1:*" if self.transport == "tcp" else f"ipc://{self.folder}/hub"
         if self.transport == "shm":
             self.arena = Arena()
@@ -46,6 +53,8 @@ class Site:
         if self.arena is not None:
             self.arena.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
 
 
 def _possible(transport: str) -> str:
@@ -60,12 +69,32 @@ def _possible(transport: str) -> str:
     return possible
 
 
+def _lock(folder: Path) -> int:
+    """Locks a new folder for as long as the descriptor that it gives is open."""
+    partial = folder / f"{_LOCK}.partial"
+    descriptor = os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    partial.rename(folder / _LOCK)  # nobody ever sees it without its lock
+    return descriptor
+
+
 def _sweep() -> None:
     """Removes the folders of runs that were killed."""
     for path in Path(tempfile.gettempdir()).glob("icstream-*-*"):
         match = re.fullmatch(r"icstream-(\d+)-\w+", path.name)
         if match and not _is_running(int(match[1])):
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):  # it has no lock, or somebody holds it
+                _remove(path)
+
+
+def _remove(folder: Path) -> None:
+    """Removes the folder of a run, unless that goes on: in a container, it has another number."""
+    descriptor = os.open(folder / _LOCK, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
 
 
 def _is_running(pid: int) -> bool:

@@ -173,8 +173,8 @@ class Stream:
         """Takes note of a picture that was decoded, and of when by the monotonic clock."""
         if self.spec.kind == "live" and meta.time is not None:
             self.last = meta.time, came
-        connections = max(1, self.health.connections)
-        self.health = replace(self.health.to("live"), last_frame=came, connections=connections)
+        self.health = replace(self.health, connections=max(1, self.health.connections))
+        self._note_decoded(came)
 
     def watch(self) -> None:
         """Looks whether the source has fallen silent."""
@@ -193,7 +193,17 @@ class Stream:
         """Counts a frame that left the decoder and goes no further."""
         self.books.dropped[reason] += 1
         self.ledger.skip(index)
-        self.health = replace(self.health.to("live"), last_frame=time.monotonic())
+        self._note_decoded(time.monotonic())
+
+    def _note_decoded(self, moment: float) -> None:
+        """Takes note of when a picture was decoded.
+
+        That of a live source may arrive after its decoder has said that the connection is lost.
+        """
+        health = self.health
+        if self.spec.kind != "live" or health.state == "stalled":
+            health = health.to("live")
+        self.health = replace(health, last_frame=moment)
 
     def note_gap(self, gap: Gap) -> None:
         """Keeps a gap for the report."""

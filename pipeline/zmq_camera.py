@@ -6,13 +6,14 @@ A message has three parts: `icstream-frame-1`, a header as JSON, and the picture
 
 `encoding` is "rgb" (height x width x 3 bytes) or "jpeg". Without `pts` and `time_base`, the moment
 of arrival is the frame's time. `number` counts the frames of a sender and may be
-left out; with it, lost ones are noticed. The header `{"end": true}` ends the stream.
+left out; with it, lost ones are noticed. Several senders that count tell themselves apart by
+`"sender": "a name"`. The header `{"end": true}` ends the stream.
 """
 
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 import msgspec
 import numpy as np
@@ -31,15 +32,29 @@ MAGIC = b"icstream-frame-1"
 _QUEUE = 4
 """Messages that wait in the socket; senders wait for room."""
 _LOOK_S = 0.25
+_MAX_SENDERS = 64
+"""Of more, those that were silent for longest are forgotten."""
+_MAX_TIME_S = 2**32
+"""Times beyond that, in either direction, would not fit into files."""
+
+_Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""As JSON holds it everywhere."""
+_TimeBase: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,9}(/[0-9]{1,9})?$")]
 
 
 class _Header(msgspec.Struct, frozen=True):
     size: tuple[int, int] = (0, 0)
     encoding: Literal["rgb", "jpeg"] = "rgb"
-    pts: int | None = None
-    time_base: str = "1/1000"
-    number: int | None = None
+    pts: _Integer | None = None
+    time_base: _TimeBase = "1/1000"
+    number: _Integer | None = None
+    sender: Annotated[str, msgspec.Meta(max_length=64)] = ""
     end: bool = False
+
+    def __post_init__(self) -> None:
+        unit = Fraction(self.time_base)  # a ZeroDivisionError is for the reader to catch
+        if unit == 0 or abs((self.pts or 0) * unit) > _MAX_TIME_S:
+            raise ValueError(f"a time of {self.pts} x {self.time_base} s is not allowed")
 
 
 class ZmqCamera:
@@ -59,7 +74,8 @@ class ZmqCamera:
             SourceError: the address is taken.
         """
         self._books = books
-        self._next_number: int | None = None
+        self._next_numbers: dict[str, int] = {}
+        """By sender, the one last heard from last."""
         endpoint = zmq_endpoint(address)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.PULL)
@@ -101,7 +117,10 @@ class ZmqCamera:
     def _count_lost(self, header: _Header | None) -> Iterator[Lost]:
         if header is None or header.number is None:
             return
-        due, self._next_number = self._next_number, header.number + 1
+        due = self._next_numbers.pop(header.sender, None)
+        if len(self._next_numbers) == _MAX_SENDERS:
+            del self._next_numbers[next(iter(self._next_numbers))]
+        self._next_numbers[header.sender] = header.number + 1
         if due is not None and header.number > due:
             self._books.missing += header.number - due
             yield Lost(None, f"{header.number - due} lost on the way")
@@ -111,8 +130,7 @@ def _read_header(parts: list[bytes]) -> _Header | None:
     if len(parts) != 2 or parts[0] != MAGIC:
         return None
     try:
-        header = msgspec.json.decode(parts[1], type=_Header)
-        return header if header.end or Fraction(header.time_base) > 0 else None
+        return msgspec.json.decode(parts[1], type=_Header)
     except (msgspec.MsgspecError, ValueError, ZeroDivisionError):
         return None
 

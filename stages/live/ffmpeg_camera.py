@@ -72,6 +72,8 @@ class FFmpegCamera:
         self.comes_in_bursts = "hls" in names or self._is_finite(address)
         self._ends = self._is_finite(address)
         self._is_over = self._ends and not is_first  # what it still holds came before
+        self._is_recording = self._ends and "hls" not in names
+        self._num_before = books.packets if is_first else 0
         self._has_clock = not names & _WITHOUT_CLOCK
         self._converter = RgbConverter()
         self._pending: OrderedDict[int, int | None] = OrderedDict()
@@ -87,6 +89,7 @@ class FFmpegCamera:
     def __iter__(self) -> Iterator[Shot | Lost | None]:
         """See `Camera.__iter__`."""
         if self._is_over:
+            self._count_missing(at_least=1)
             return
         try:
             for packet in self._packets():
@@ -95,6 +98,7 @@ class FFmpegCamera:
                 else:
                     yield from self._take_packet(packet)
             yield from self._decode(None)
+            self._count_missing(at_least=0)
         finally:
             if self._pending:
                 self._books.without_picture["connection ended"] += len(self._pending)
@@ -104,6 +108,18 @@ class FFmpegCamera:
     def _is_finite(self, address: str) -> bool:
         """Tells whether it is a recording on a web server, or a stream that has ended."""
         return address.lower().startswith("http") and self._container.duration is not None
+
+    def _count_missing(self, *, at_least: int) -> None:
+        """Counts what a recording's own index promises beyond what came.
+
+        Args:
+            at_least: pictures that must be missing where there is no index to say so.
+        """
+        if not self._is_recording:
+            return
+        promised, came = self._stream.frames, self._books.packets - self._num_before
+        missing = max(0, promised - came) if promised else at_least
+        self._books.missing = max(self._books.missing, missing)
 
     def _packets(self) -> "Iterator[Packet[VideoStream] | None]":
         """Gives pictures, and None for other packets: sound may go on where no picture comes."""

@@ -7,12 +7,17 @@ from icstream.stages.sinks.sink import Part
 
 
 class PartList:
-    """Counts the frames of each format under one path."""
+    """Counts the frames of each format under one path.
+
+    Attributes:
+        num_frames: how many were counted.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._parts: list[Part] = []
         self._begin = True
+        self.num_frames = 0
 
     def begin_part(self) -> None:
         """Makes the next frame the first of a new part."""
@@ -20,17 +25,13 @@ class PartList:
 
     def count(self, first: FrameMeta, num_frames: int = 1) -> None:
         """Counts frames that were written."""
+        self.num_frames += num_frames
         if self._begin:
             self._parts.append(Part.beginning(self._path, first, num_frames=num_frames))
             self._begin = False
         else:
             last = self._parts[-1]
             self._parts[-1] = replace(last, num_frames=last.num_frames + num_frames)
-
-    @property
-    def num_frames(self) -> int:
-        """How many frames were counted."""
-        return sum(part.num_frames for part in self._parts)
 
     def all(self) -> list[Part]:
         """Gives the parts so far."""

@@ -6,6 +6,7 @@ import pytest
 
 from icstream.model import ConfigError, Fit
 from icstream.pipeline.config import RunConfig, load_config
+from icstream.pipeline.live_settings import merged
 from icstream.pipeline.settings import preset_names
 
 
@@ -79,6 +80,34 @@ def test_a_bad_file_says_what_is_wrong(tmp_path: Path, content: str, words: str)
     file.write_text(content)
     with pytest.raises(ConfigError, match=words):
         load_config(str(file), (), {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "streams: ['rtsp://admin:geheim@host']",
+        "streams: [{source: 'rtsp://admin:geheim@host', max_fps: 3}]",
+        "view: {token: [geheim]}",
+        "live: {ffmpeg: 'headers=geheim'}",
+    ],
+)
+def test_faults_do_not_tell_secrets(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(str(file), (), {})
+    assert "geheim" not in str(caught.value)
+
+
+def test_options_for_ffmpeg_are_reported_by_name_only() -> None:
+    headers = {"headers": "Authorization: geheim"}
+    entry = {"source": "rtsp://host/cam", "live": {"ffmpeg": headers, "max_fps": 3}}
+    config = load_config(None, (), {"live.ffmpeg": headers, "streams": [entry]})
+    told = config.model_dump(mode="json")
+    assert told["live"]["ffmpeg"] == {"headers": "..."}
+    assert told["streams"][0]["live"] == {"ffmpeg": {"headers": "..."}, "max_fps": 3}
+    assert merged(config.live, {})["ffmpeg"] == headers
+    assert merged(config.live, config.streams[0].live)["ffmpeg"] == headers
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

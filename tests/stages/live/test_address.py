@@ -16,6 +16,7 @@ from icstream.stages.sources import find_sources
         ("rtsp://user:pa%40ss@host:554/a", "host_a", "rtsp://host:554/a"),
         ("rtsp://user:p/a#s?s@host/a", "host_a", "rtsp://host/a"),
         ("http://host:80/v.m3u8?token=secret", "host_v.m3u8", "http://host:80/v.m3u8"),
+        ("http://host/cam?user=me@x.org&pwd=secret", "http", "http://"),
         ("udp://@:5000", "udp-5000", "udp://:5000"),
         ("zmq://127.0.0.1:5555", "127.0.0.1", "zmq://127.0.0.1:5555"),
         ("synthetic:rate=5", "synthetic", "synthetic:rate=5"),

@@ -1,10 +1,12 @@
 """Network streams by FFmpeg: where they begin, how they end, what is counted."""
 
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
@@ -91,6 +93,94 @@ def test_a_connection_that_falls_silent_is_given_up(clip: Path) -> None:
     assert shots
     assert books.in_decoder == 0
     assert time.monotonic() - begin >= 1
+
+
+@contextmanager
+def served(data: bytes, *, length: int) -> Iterator[str]:
+    """Serves bytes by HTTP, of which only so many are announced or there; gives the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            start = int(wanted[1]) if wanted else 0
+            self.send_response(206 if wanted else 200)
+            self.send_header("Accept-Ranges", "bytes")
+            self.send_header("Content-Length", str(length - start))
+            self.send_header("Content-Range", f"bytes {start}-{length - 1}/{length}")
+            self.end_headers()
+            with suppress(OSError):  # the reader has enough
+                self.wfile.write(data[start:])
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/drive"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> bytes:
+    """Gives an MP4 of 60 pictures whose index stands at the front."""
+    plain = make_clip(tmp_path / "plain.mp4", pts=tuple(range(60)), size=(96, 128))
+    with (
+        av.open(plain) as source,
+        av.open(tmp_path / "clip.mp4", "w", options={"movflags": "faststart"}) as file,
+    ):
+        stream = file.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                file.mux(packet)
+    return (tmp_path / "clip.mp4").read_bytes()
+
+
+def test_what_a_recording_promises_and_its_server_does_not_send_is_missing(
+    recording: bytes,
+) -> None:
+    books = Books()
+    half = recording[: len(recording) // 2]
+    with served(half, length=len(recording)) as address:
+        shots, _, why = read(address, books)
+        assert 0 < len(shots) < 60
+        assert books.packets + books.missing == 60 or why  # then it is connected again
+        with FFmpegCamera(address, options=OPTIONS, books=books, is_first=False) as camera:
+            assert list(camera) == []
+    assert books.packets + books.missing == 60
+    assert books.missing > 0
+
+
+def test_a_file_that_was_cut_off_is_missing_what_its_index_promises(recording: bytes) -> None:
+    books = Books()
+    half = recording[: len(recording) // 2]
+    with served(half, length=len(half)) as address:
+        read(address, books)
+        with FFmpegCamera(address, options=OPTIONS, books=books, is_first=False) as camera:
+            assert list(camera) == []
+    assert books.packets + books.missing == 60
+    assert books.missing > 0
+
+
+def test_a_whole_recording_misses_nothing(recording: bytes) -> None:
+    books = Books()
+    with served(recording, length=len(recording)) as address:
+        shots, losses, why = read(address, books)
+    assert (len(shots), losses, why) == (60, [], "")
+    assert books.missing == 0
+
+
+def test_a_recording_without_an_index_that_is_cut_off_misses_at_least_one(clip: Path) -> None:
+    books = Books()
+    data = clip.read_bytes()
+    with served(data[: len(data) // 2], length=len(data)) as address:
+        shots, _, _ = read(address, books)
+        assert shots
+        with FFmpegCamera(address, options=OPTIONS, books=books, is_first=False) as camera:
+            assert list(camera) == []
+    assert books.missing == 1
 
 
 def test_a_server_that_says_nothing_is_given_up() -> None:
