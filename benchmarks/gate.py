@@ -3,7 +3,8 @@
     python benchmarks/gate.py VIDEO_960x540 [VIDEO_2048x1024]
 
 The floors are a tenth below what two cores with AMX were measured to reach (docs/performance.md),
-so that noise does not trip them; on other processors they say nothing. Exit code 1 if one is missed.
+so that noise does not trip them; on other processors they say nothing. The exit code is 1 if one is
+missed.
 """
 
 import argparse
