@@ -40,11 +40,10 @@ def run_pipeline(
     should_stop: Callable[[], bool] = lambda: False,
     **settings: Any,
 ) -> RunResult:
-    """Runs with the weights "streets"; settings are written `pipeline__window=3`."""
+    """Runs with the weights "streets" in one replica; settings are written `pipeline__window=3`."""
     options = {key.replace("__", "."): value for key, value in settings.items()}
-    config = load_config(
-        None, (), {"model.weights": "streets", "output.sinks": list(sinks), **options}
-    )
+    told = {"model.weights": "streets", "output.sinks": list(sinks), "pipeline.replicas": 1}
+    config = load_config(None, (), {**told, **options})
     given = [sources] if isinstance(sources, Path) else sources
     return run(
         config,

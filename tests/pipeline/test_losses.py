@@ -144,9 +144,7 @@ def test_killing_the_supervisor_leaves_no_process_and_a_playable_file(
 def test_a_worker_that_is_lost_too_often_ends_the_run(clip: Path, tmp_path: Path) -> None:
     strike = Strike("segment", signal.SIGKILL, after=20)
     out = tmp_path / "out"
-    result = run_pipeline(
-        clip, out, on_frame=strike, supervision__restarts_per_minute=0, pipeline__replicas=1
-    )
+    result = run_pipeline(clip, out, on_frame=strike, supervision__restarts_per_minute=0)
     assert result.exit_code == 1
     assert "segment 0: killed by SIGKILL" in (result.error or "")
     (stream,) = result.streams
