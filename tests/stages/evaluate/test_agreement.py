@@ -72,7 +72,7 @@ def test_the_figures_are_those_of_the_masks(
 def test_only_lower_precisions_are_compared(
     checkpoint: Checkpoint, samples: list[InMemory], precision: str
 ) -> None:
-    with pytest.raises(ConfigError, match="name a lower precision: bf16 or fp16"):
+    with pytest.raises(ConfigError, match="name a lower precision: bf16, fp16 or int8"):
         measure_agreement(checkpoint, in_memory_data(samples), precision=precision)  # type: ignore[arg-type]
 
 
