@@ -104,4 +104,5 @@ def test_a_program_pushes_frames_into_a_running_icstream(tmp_path: Path) -> None
 
 def test_every_example_is_tested() -> None:
     tested = {"push_frames.py", "render_streets.py", "segment_recording.py"}
+    tested.add("subscribe.py")  # by test_live_sinks
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
