@@ -13,6 +13,8 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 _MAX_BYTES = 2**30
+_SUFFIXES = (".bin", ".onnx", ".xml")
+"""Of what is removed: the folder may be somebody's who keeps other things there too."""
 
 
 def cache_dir() -> Path:
@@ -51,7 +53,7 @@ def keep(name: str, write: Callable[[Path], None]) -> Path | None:
 
 def _make_room(folder: Path) -> None:
     """Removes the oldest files until the others fit."""
-    stats = {path: path.stat() for path in folder.iterdir() if path.is_file()}
+    stats = {path: path.stat() for path in folder.iterdir() if path.suffix in _SUFFIXES}
     num_bytes = sum(stat.st_size for stat in stats.values())
     for path in sorted(stats, key=lambda path: stats[path].st_mtime):
         if num_bytes <= _MAX_BYTES:

@@ -18,16 +18,16 @@ def write_100(path: Path) -> None:
     path.write_bytes(bytes(100))
 
 
-def test_the_oldest_files_go_when_there_is_no_room(
+def test_the_oldest_graphs_go_when_there_is_no_room(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "_MAX_BYTES", 250)
-    for age, name in enumerate(("a", "b"), start=1):
+    for age, name in enumerate(("other", "a.bin", "b.xml"), start=1):
         kept = cache.keep(name, write_100)
         assert kept == folder / name
         os.utime(kept, (age, age))
-    cache.keep("c", write_100)
-    assert sorted(path.name for path in folder.iterdir()) == ["b", "c"]
+    cache.keep("c.onnx", write_100)
+    assert sorted(path.name for path in folder.iterdir()) == ["b.xml", "c.onnx", "other"]
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(
