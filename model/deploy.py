@@ -59,7 +59,7 @@ class DeployGraph(nn.Module):
 
 
 class PlanarDeployGraph(DeployGraph):
-    """The same for an input that was taken apart by `Planes` before.
+    """The same for an input that was taken apart before.
 
     Turning pixels into planes and leaving out every second one is a fifth of the time that OpenVINO
     takes for the whole network, and almost nothing for OpenCV.

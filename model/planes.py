@@ -1,25 +1,44 @@
-"""The network's input taken apart into planes, as OpenVINO likes it best."""
+"""Pictures whose red, green and blue lie one after another in memory, as networks read them.
+
+Such a picture is an ordinary (H, W, 3) array, only with other strides: whoever does not care need
+not know.
+"""
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+Empty = Callable[[tuple[int, ...], type[np.uint8]], NDArray[np.uint8]]
+"""Gives memory for an array, told its shape and type, as `np.empty` does."""
 
-class Planes:
-    """Memory for inputs of one size, as `PlanarDeployGraph` takes them.
 
-    Attributes:
-        full_N3HW: red, green and blue, each by itself.
-        half_N3hw: every second row and column of them.
-    """
+def empty_planar(size: tuple[int, int], empty: Empty = np.empty) -> NDArray[np.uint8]:
+    """Gives an (H, W, 3) array whose three planes are contiguous, each by itself."""
+    return empty((3, *size), np.uint8).transpose(1, 2, 0)
 
-    def __init__(self, shape_NHW3: tuple[int, ...]) -> None:
-        batch, height, width, _ = shape_NHW3
-        self.full_N3HW = np.empty((batch, 3, height, width), np.uint8)
-        self.half_N3hw = np.empty((batch, 3, (height + 1) // 2, (width + 1) // 2), np.uint8)
 
-    def fill(self, rgb_NHW3: NDArray[np.uint8]) -> None:
-        """Takes inputs apart."""
-        for rgb_HW3, planes_3HW in zip(rgb_NHW3, self.full_N3HW, strict=True):
-            cv2.split(rgb_HW3, list(planes_3HW))
-        np.copyto(self.half_N3hw, self.full_N3HW[:, :, ::2, ::2])
+def planes(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Gives the (3, H, W) view of a picture."""
+    return rgb_HW3.transpose(2, 0, 1)
+
+
+def is_planar(rgb_HW3: NDArray[np.uint8]) -> bool:
+    """Tells whether the rows of each plane are contiguous."""
+    return rgb_HW3.strides[1] == 1
+
+
+def copy_planes(rgb_HW3: NDArray[np.uint8], to_HW3: NDArray[np.uint8]) -> None:
+    """Copies a picture of any layout to a planar place."""
+    if is_planar(rgb_HW3):
+        np.copyto(to_HW3, rgb_HW3)
+    else:
+        cv2.split(rgb_HW3, list(planes(to_HW3)))
+
+
+def interleaved(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Gives the picture with the three values of a pixel side by side, contiguous."""
+    if is_planar(rgb_HW3):
+        return np.asarray(cv2.merge(list(planes(rgb_HW3))), np.uint8)
+    return np.ascontiguousarray(rgb_HW3)

@@ -1,20 +1,19 @@
 """From a picture to the network's input."""
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model.geometry import Geometry
 from icstream.model.labels import Colour
+from icstream.model.planes import Empty, copy_planes, empty_planar, is_planar, planes
 
 
 def prepare(
     picture_HW3: NDArray[np.uint8],
     geometry: Geometry,
     mean_colour: Colour,
-    empty: Callable[[tuple[int, ...], type[np.uint8]], NDArray[np.uint8]] = np.empty,
+    empty: Empty = np.empty,
 ) -> NDArray[np.uint8]:
     """Gives the (h, w, 3) input of `geometry.outer`: the picture top left, the rest mean colour.
 
@@ -22,14 +21,25 @@ def prepare(
         picture_HW3: RGB of `geometry.source` size; it is copied.
         geometry: as `Fit.geometry` gives it.
         mean_colour: the model's mean, which becomes almost zero behind the network's input.
-        empty: gives the memory for the input, told its shape and type.
+        empty: gives the memory for the input, whose planes lie one after another.
     """
     height, width = geometry.inner
-    if geometry.resized:
+    prepared_hw3 = empty_planar(geometry.outer, empty)
+    place_hw3 = prepared_hw3[:height, :width]
+    if geometry.resized and is_planar(picture_HW3):
+        for plane_HW, place_hw in zip(planes(picture_HW3), planes(place_hw3), strict=True):
+            cv2.resize(plane_HW, (width, height), place_hw, interpolation=cv2.INTER_LINEAR)
+    elif geometry.resized:
         resized = cv2.resize(picture_HW3, (width, height), interpolation=cv2.INTER_LINEAR)
-        picture_HW3 = np.asarray(resized, np.uint8)
-    prepared = empty((*geometry.outer, 3), np.uint8)
-    prepared[:height, :width] = picture_HW3
-    prepared[height:] = mean_colour
-    prepared[:height, width:] = mean_colour
-    return prepared
+        copy_planes(np.asarray(resized, np.uint8), place_hw3)
+    else:
+        copy_planes(picture_HW3, place_hw3)
+    fill_margin(prepared_hw3, geometry, mean_colour)
+    return prepared_hw3
+
+
+def fill_margin(input_hw3: NDArray[np.uint8], geometry: Geometry, mean_colour: Colour) -> None:
+    """Makes the input mean colour where the picture is not."""
+    height, width = geometry.inner
+    input_hw3[height:] = mean_colour
+    input_hw3[:height, width:] = mean_colour

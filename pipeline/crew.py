@@ -19,7 +19,8 @@ _QUICK = 0.1
 _MAX_CRASHES = 3
 """A frame on which so many processes ended by their own doing is given up."""
 
-_NEEDS = {"preprocess": ("picture",), "segment": ("prepared",)}
+_NEEDS = {"preprocess": ("picture", "canvas"), "segment": ("prepared",)}
+"""Of the arrays of a frame. A canvas that is the network's input stands for `prepared`."""
 
 
 class Crew:
@@ -72,7 +73,10 @@ class Crew:
             lease = self._waiting.take(flow)
             lease.at = At.HELD
             held.append((flow, lease))
-            send_frame(self._send, worker, lease, _NEEDS[self._stage])
+            fields = _NEEDS[self._stage]
+            if self._stage == "segment" and "prepared" not in lease.arrays:
+                fields = ("canvas",)
+            send_frame(self._send, worker, lease, fields)
 
     def _depth(self, flow: Flow) -> int:
         """Gives how many frames a worker may have once it gets one of this stream.
@@ -103,8 +107,9 @@ class Crew:
         # What no later stage needs is not kept.
         if self._stage == "segment":
             lease.arrays.pop("prepared", None)
-        elif not flow.stream.wants_picture:
+        if not flow.stream.wants_picture:
             lease.arrays.pop("picture", None)
+            lease.arrays.pop("canvas", None)
         flow.stream.ledger.advance(lease)
         self._held[worker.name].remove(found)
         return flow

@@ -26,6 +26,7 @@ from icstream.pipeline.wire import (
     GapFound,
     Grant,
     Opened,
+    Served,
     SinksOpened,
     Skipped,
     Slot,
@@ -134,8 +135,8 @@ class Flow:
         if encoder is None or self._finishing:
             return
         while self._may_write() and (lease := self.stream.ledger.next_to_write()) is not None:
-            fields = ("scores", "picture") if self.stream.wants_picture else ("scores",)
-            send_frame(self._context.send, encoder, lease, () if lease.done_before else fields)
+            fields = ["scores", *(("picture", "canvas") if self.stream.wants_picture else ())]
+            send_frame(self._context.send, encoder, lease, [] if lease.done_before else fields)
         if self.ended and self.stream.ledger.all_at_writer():
             self._finishing = True
             self._context.send(encoder, Finish())
@@ -338,6 +339,10 @@ class Flow:
         self.stream.books.in_flight += 1
         lease = self.stream.ledger.open(body.frame.meta, body.slot, body.served)
         lease.arrays.update(arrays)
+        if body.frame.geometry is not None and not lease.done_before:
+            lease.geometry = body.frame.geometry
+            lease.served["preprocess"] = Served(body.served.stop, body.served.stop)
+            self.stream.ledger.advance(lease)
         if not lease.done_before:
             self._context.enqueue(self, lease)
         self._grant()

@@ -1,5 +1,6 @@
 """How frames are handed to workers, and what they made is taken from them."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import zmq
@@ -16,7 +17,7 @@ class Send(Protocol):
         """Gives nothing back: a worker that is gone is noticed elsewhere."""
 
 
-def send_frame(send: Send, worker: Worker, lease: Lease, fields: tuple[str, ...]) -> None:
+def send_frame(send: Send, worker: Worker, lease: Lease, fields: Sequence[str]) -> None:
     """Sends a worker a frame, with those of its arrays that the stage needs."""
     chosen = [lease.arrays[name] for name in fields if name in lease.arrays]
     frame = WireFrame(lease.meta, lease.geometry, tuple(pixels for pixels, _ in chosen))

@@ -12,21 +12,23 @@ from icstream.pipeline.live_plan import LivePlan
 from icstream.stages.sources import SourceSpec
 
 
+class PreprocessTask(msgspec.Struct, frozen=True):
+    """What a preprocess worker is made from."""
+
+    fit: Fit
+    mean_colour: Colour
+
+
 class DecodeTask(msgspec.Struct, frozen=True):
     """What a decode worker is made from."""
 
     spec: SourceSpec
     threads: int
     num_loops: int
+    preprocess: PreprocessTask
+    """What becomes of its frames next, for those that need next to nothing."""
     live: LivePlan | None
     """Of a live source."""
-
-
-class PreprocessTask(msgspec.Struct, frozen=True):
-    """What a preprocess worker is made from."""
-
-    fit: Fit
-    mean_colour: Colour
 
 
 class SegmentTask(msgspec.Struct, frozen=True):

@@ -145,7 +145,7 @@ class Room:
 
         Made there, it need not be copied.
         """
-        pixels = Pixels("prepared", "uint8", shape, align(self._range[0]))
+        pixels = Pixels("canvas", "uint8", shape, align(self._range[0]))
         assert pixels.offset is not None
         if self._memory is None or pixels.offset + pixels.num_bytes > self._range[1]:
             return np.empty(shape, dtype)
@@ -155,7 +155,10 @@ class Room:
 def pack(
     arrays: dict[str, NDArray[Any]], room: tuple[int, int], memory: ArenaView | None
 ) -> tuple[tuple[Pixels, ...], list[NDArray[Any]]]:
-    """Puts arrays into shared memory, as far as they fit; gives their places and the rest."""
+    """Puts arrays into shared memory, as far as they fit; gives their places and the rest.
+
+    The rest is copied: sockets send it later, when the network may be writing its next scores.
+    """
     places, payload = [], []
     offset, stop = room
     for field, values in arrays.items():
@@ -167,7 +170,7 @@ def pack(
             memory.put(pixels, values)
             offset += values.nbytes
         else:
-            payload.append(np.ascontiguousarray(values))
+            payload.append(np.array(values, order="C"))
         places.append(pixels)
     return tuple(places), payload
 
@@ -190,10 +193,18 @@ def unpack(frame: WireFrame, payload: Sequence[zmq.Frame], memory: ArenaView | N
         if part is None or len(part) != pixels.num_bytes:
             raise WireError(f"{pixels.field}: the array did not come with its message")
         arrays[pixels.field] = pixels.view(part.buffer)
-    prepared = scores = None
+    picture, canvas, prepared, scores = arrays.get("picture"), None, None, None
+    if "canvas" in arrays:
+        height, width = frame.meta.size
+        canvas = arrays["canvas"].transpose(1, 2, 0)
+        picture = canvas[:height, :width]
+        if picture.shape[:2] != frame.meta.size:
+            raise WireError(f"canvas: {canvas.shape}, too small for {frame.meta.size}")
     if frame.geometry is not None:
-        if "prepared" in arrays:
-            prepared = Prepared(arrays["prepared"], frame.geometry)
         if "scores" in arrays:
             scores = Scores(arrays["scores"], frame.geometry)
-    return Frame(frame.meta, arrays.get("picture"), prepared, scores)
+        elif "prepared" in arrays:
+            prepared = Prepared(arrays["prepared"].transpose(1, 2, 0), frame.geometry)
+        elif canvas is not None:
+            prepared = Prepared(canvas, frame.geometry)
+    return Frame(frame.meta, picture, prepared, scores, canvas)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from icstream.model.planes import interleaved
 from icstream.pipeline.feed import Exposure, Feed, FeedItem, OpenCamera
 from icstream.pipeline.letters import DecodeTask
 from icstream.pipeline.link import pack
@@ -209,7 +210,7 @@ class _Sender:
 
     def _send_frame(self, entry: _Entry, exposure: Exposure, slot: Slot) -> None:
         with self._post.busy():
-            picture = exposure.develop()
+            picture = interleaved(exposure.develop())
             room = (slot.start, slot.stop)
             places, payload = pack({"picture": picture}, room, self._post.memory)
         served = Served(exposure.arrived, time.monotonic())

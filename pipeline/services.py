@@ -5,12 +5,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import zmq
 from numpy.typing import NDArray
 
-from icstream.model import Fit, Scores, SourceError, StageError
+from icstream.model import Fit, Geometry, Scores, SourceError, StageError
+from icstream.model.planes import planes
 from icstream.pipeline.letters import (
     DecodeTask,
     EncodeTask,
@@ -36,7 +38,6 @@ from icstream.pipeline.wire import (
     Ready,
     Served,
     SinksOpened,
-    Skipped,
     Slot,
     SourceBooks,
     Warm,
@@ -46,6 +47,7 @@ from icstream.pipeline.wire import (
     Written,
 )
 from icstream.stages import Books, End, FormatChange, Frame, Gap, Stage
+from icstream.stages.preprocess import Preprocess
 
 _WAIT_S = 0.5
 
@@ -62,34 +64,48 @@ def decode(post: Post) -> None:
 
         decode_live(post, task, camera_opener(task.spec, task.live.options, books), books)
         return
-    num_loops, threads = task.num_loops, task.threads
-    source = open_source(task.spec, books=books, threads=threads, num_loops=num_loops)
+    room = Room(post.memory)
+    open_it = partial(
+        open_source,
+        task.spec,
+        books=books,
+        threads=task.threads,
+        num_loops=task.num_loops,
+        empty=room.empty,
+    )
+    source = open_it()
     post.link.send(Opened(source.info))
     begin = post.expect(BeginDecode)
     if begin.first_picture:
         source.__exit__(None, None, None)
-        source = open_source(
-            task.spec,
-            books=books,
-            threads=threads,
-            num_loops=num_loops,
-            first_picture=begin.first_picture,
-        )
+        source = open_it(first_picture=begin.first_picture)
+    stage = _preprocess_stage(task.preprocess, room)
     with source:
-        _Reader(post, books, begin.skip_items).read(iter(source))
+        _Reader(post, books, begin.skip_items, room, stage).read(iter(source))
     for _ in post.messages():
         pass
+
+
+def _preprocess_stage(task: PreprocessTask, room: Room) -> Preprocess:
+    return Preprocess(
+        fit=task.fit, mean_colour=task.mean_colour, keep_picture=False, empty=room.empty
+    )
 
 
 class _Reader:
     """Sends the items of a source as fast as there is room for them."""
 
-    def __init__(self, post: Post, books: Books, skip_items: int) -> None:
+    def __init__(
+        self, post: Post, books: Books, skip_items: int, room: Room, preprocess: Preprocess
+    ) -> None:
         self._post = post
         self._books = books
         self._skip_items = skip_items
+        self._room = room
+        self._preprocess = preprocess
         self._number = 0
         self._slots: deque[Slot] = deque()
+        """The frame that comes next goes into the first."""
         self._stopped = False
 
     def read(self, items: Iterator[Any]) -> None:
@@ -97,13 +113,12 @@ class _Reader:
         error = None
         announced = False  # by a change of format: that frame is decoded, and counted
         try:
-            while announced or not self._stopped:
+            while announced or self._has_room():
                 start = time.monotonic()
                 with self._post.busy():
                     item = next(items, None)
                 if item is None or isinstance(item, End):
                     break
-                self._look(0)
                 announced = isinstance(item, FormatChange)
                 if self._number >= self._skip_items:
                     self._send(item, Served(start, time.monotonic()))
@@ -122,18 +137,32 @@ class _Reader:
         elif isinstance(item, FormatChange):
             self._post.link.send(FormatChanged(self._number, item))
         elif isinstance(item, Frame):
-            while not self._slots and not self._stopped:
-                self._look(_WAIT_S)
-            if not self._slots:
-                index = item.meta.index
-                self._post.link.send(Skipped(self._number, index, "stopped", self._snapshot()))
-                return
             slot = self._slots.popleft()
-            arrays = {} if item.picture is None else {"picture": item.picture}
+            arrays, geometry = self._arrays(item)
             places, payload = pack(arrays, (slot.start, slot.stop), self._post.memory)
-            frame = WireFrame(item.meta, None, places)
+            frame = WireFrame(item.meta, geometry, places)
             message = Decoded(self._number, slot, frame, self._snapshot(), served)
             self._post.link.send(message, payload)
+
+    def _arrays(self, frame: Frame) -> tuple[dict[str, NDArray[Any]], Geometry | None]:
+        """Gives what travels of a frame, and its geometry if that is the network's input already.
+
+        A picture that is only padded needs no preprocess worker: it lies where the network reads.
+        """
+        if frame.canvas is None:
+            return ({} if frame.picture is None else {"picture": frame.picture}), None
+        done = self._preprocess.in_place(frame)
+        geometry = done.prepared.geometry if done and done.prepared else None
+        return {"canvas": planes(frame.canvas)}, geometry
+
+    def _has_room(self) -> bool:
+        """Waits for a place for the next frame; false if there will be none any more."""
+        self._look(0)
+        while not self._slots and not self._stopped:
+            self._look(_WAIT_S)
+        if self._slots:
+            self._room.begin((self._slots[0].start, self._slots[0].stop))
+        return not self._stopped
 
     def _look(self, timeout_s: float) -> None:
         """Takes what the hub has sent."""
@@ -150,13 +179,8 @@ class _Reader:
 
 def preprocess(post: Post) -> None:
     """Makes network inputs of pictures, for any stream."""
-    from icstream.stages.preprocess import Preprocess
-
-    task = task_from_json(PreprocessTask, post.task.encode())
     room = Room(post.memory)
-    stage = Preprocess(
-        fit=task.fit, mean_colour=task.mean_colour, keep_picture=False, empty=room.empty
-    )
+    stage = _preprocess_stage(task_from_json(PreprocessTask, post.task.encode()), room)
     post.link.send(Ready())
     for body, payload in post.messages():
         if isinstance(body, Work):
@@ -213,7 +237,8 @@ def _serve(post: Post, stage: Stage, work: Work, payload: list[zmq.Frame]) -> No
             arrays: dict[str, NDArray[Any]] = {}
             geometry = None
             if made.prepared is not None:
-                arrays, geometry = {"prepared": made.prepared.rgb_hw3}, made.prepared.geometry
+                geometry = made.prepared.geometry
+                arrays = {"prepared": planes(made.prepared.rgb_hw3)}
             elif isinstance(made.result, Scores):
                 arrays, geometry = {"scores": made.result.values_Khw}, made.result.geometry
             places, rest = pack(arrays, work.room, post.memory)

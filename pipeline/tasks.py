@@ -49,8 +49,8 @@ class Tasks:
 
     def start_preprocess(self, number: int) -> Worker:
         """Starts a preprocess worker."""
-        task = PreprocessTask(self.inference.fit, self.inference.mean_colour)
-        return self.processes.start("preprocess", str(number), task_to_json(task), threads=1)
+        task = task_to_json(self._preprocess)
+        return self.processes.start("preprocess", str(number), task, threads=1)
 
     def start_segment(self, number: int) -> Worker:
         """Starts a replica of the network."""
@@ -70,7 +70,9 @@ class Tasks:
         """Gives a stream that knows how to start its own workers."""
         spec, sinks, settings = intake.spec, intake.sinks, self.config.decode
         live = intake.plan if spec.kind == "live" else None
-        decode = task_to_json(DecodeTask(spec, settings.threads, settings.loop, live))
+        decode = task_to_json(
+            DecodeTask(spec, settings.threads, settings.loop, self._preprocess, live)
+        )
 
         def start_encode(num_done: int | None) -> Worker:
             context = sink_context(self.folder, spec, self.inference, {})
@@ -117,6 +119,10 @@ class Tasks:
     def _sink_settings(self, sink: str) -> dict[str, Any]:
         settings = self.config.output.of_sink(sink)
         return {**settings, "masks": self._masks} if sink == "publish" else settings
+
+    @property
+    def _preprocess(self) -> PreprocessTask:
+        return PreprocessTask(self.inference.fit, self.inference.mean_colour)
 
     @property
     def _masks(self) -> str:

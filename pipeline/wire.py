@@ -32,7 +32,8 @@ class WireError(Exception):
 class Pixels(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Where an array of a frame lies."""
 
-    field: Literal["picture", "prepared", "scores"]
+    field: Literal["picture", "canvas", "prepared", "scores"]
+    """picture and scores as they are in a `Frame`; of canvas and prepared (3, h, w), the planes."""
     dtype: Literal["uint8", "float32"]
     shape: tuple[int, ...]
     offset: int | None
@@ -64,7 +65,7 @@ class WireFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 
     meta: FrameMeta
     geometry: Geometry | None = None
-    """Of `prepared` and `scores`."""
+    """Of `prepared` and `scores`; where neither is there, the canvas is the network's input."""
     arrays: tuple[Pixels, ...] = ()
 
 

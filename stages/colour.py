@@ -1,11 +1,12 @@
 """From a decoder's picture to RGB, by the colour tags of the stream."""
 
-import cv2
 import numpy as np
 from av import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from icstream.model import Fit
+from icstream.model.planes import Empty, empty_planar, planes
 from icstream.stages.items import Size
 
 HD_LINES = 720
@@ -33,40 +34,45 @@ _SCALING = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpola
 
 
 class RgbConverter:
-    """Turns frames of one stream into RGB; keeps its tables and memory from frame to frame."""
+    """Turns frames of one stream into RGB; keeps its tables from frame to frame."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
-        self._planes_3HW = np.empty((3, 0, 0), np.uint8)
 
     def rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """Gives (H, W, 3) RGB of the displayed size: converted by tag, cropped and turned."""
+        """Gives (H, W, 3) planar RGB of the displayed size: converted by tag, cropped, turned."""
+        height, width = displayed_size(frame)
+        return self.canvas(frame)[:height, :width]
+
+    def canvas(self, frame: VideoFrame, empty: Empty = np.empty) -> NDArray[np.uint8]:
+        """Gives the same in the top left of memory as large as the network's input is.
+
+        Args:
+            frame: as the decoder gave it.
+            empty: gives the memory.
+
+        Returns:
+            (h, w, 3) planar, of the size that `Fit` pads pictures to; what is beyond the picture
+            is undefined.
+        """
+        height, width = size = displayed_size(frame)
+        canvas_hw3 = empty_planar(Fit().geometry(size).outer, empty)
         untagged = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
         matrix = _MATRICES.get(int(frame.colorspace), untagged)
         full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
-        if frame.format.name in ("yuv420p", "yuvj420p") and matrix in _LUMA_WEIGHTS:
-            planes = self._from_420(frame, matrix, full=full)
+        is_420 = frame.format.name in ("yuv420p", "yuvj420p") and matrix in _LUMA_WEIGHTS
+        if is_420 and not round(frame.rotation / 90) % 4:
+            _from_420(frame, matrix, planes(canvas_hw3), full=full)
+            return canvas_hw3
+        if is_420:
+            rgb_HW3 = empty_planar((frame.height, frame.width))
+            _from_420(frame, matrix, planes(rgb_HW3), full=full)
         else:
-            planes = self._from_any(frame, matrix, full=full)
-        return turn(np.asarray(cv2.merge(planes), np.uint8), frame.rotation)
+            rgb_HW3 = self._from_any(frame, matrix, full=full)
+        canvas_hw3[:height, :width] = turn(rgb_HW3, frame.rotation)
+        return canvas_hw3
 
-    def _from_420(
-        self, frame: VideoFrame, matrix: Colorspace, *, full: bool
-    ) -> list[NDArray[np.uint8]]:
-        # Here and not above: the compiler behind it takes half a second.
-        from icstream.stages.yuv import coefficients, yuv420_to_rgb
-
-        size = frame.height, frame.width
-        if self._planes_3HW.shape[1:] != size:
-            self._planes_3HW = np.empty((3, *size), np.uint8)
-        red, blue = _LUMA_WEIGHTS[matrix]
-        weights = coefficients(red=red, blue=blue, full_range=full)
-        yuv420_to_rgb(*_planes_of(frame), weights, self._planes_3HW)
-        return list(self._planes_3HW)
-
-    def _from_any(
-        self, frame: VideoFrame, matrix: Colorspace, *, full: bool
-    ) -> list[NDArray[np.uint8]]:
+    def _from_any(self, frame: VideoFrame, matrix: Colorspace, *, full: bool) -> NDArray[np.uint8]:
         converted = self._reformatter.reformat(
             frame,
             format="gbrp",
@@ -78,7 +84,18 @@ class RgbConverter:
             threads=1,
         )
         green, blue, red = _planes_of(converted)
-        return [red, green, blue]
+        return np.stack([red, green, blue]).transpose(1, 2, 0)
+
+
+def _from_420(
+    frame: VideoFrame, matrix: Colorspace, planes_3hw: NDArray[np.uint8], *, full: bool
+) -> None:
+    # Here and not above: the compiler behind it takes half a second.
+    from icstream.stages.yuv import coefficients, yuv420_to_rgb
+
+    red, blue = _LUMA_WEIGHTS[matrix]
+    weights = coefficients(red=red, blue=blue, full_range=full)
+    yuv420_to_rgb(*_planes_of(frame), weights, planes_3hw)
 
 
 def _planes_of(frame: VideoFrame) -> list[NDArray[np.uint8]]:
@@ -91,8 +108,8 @@ def _planes_of(frame: VideoFrame) -> list[NDArray[np.uint8]]:
 
 
 def turn(picture: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
-    """Gives the picture turned counter-clockwise to the nearest right angle, contiguous."""
-    return np.ascontiguousarray(np.rot90(picture, round(degrees / 90) % 4))
+    """Gives a view of the picture, turned counter-clockwise to the nearest right angle."""
+    return np.rot90(picture, round(degrees / 90) % 4)
 
 
 def displayed_size(frame: VideoFrame) -> Size:

@@ -1,6 +1,9 @@
 """The decode stage: opens what a spec names."""
 
+import numpy as np
+
 from icstream.model import ConfigError
+from icstream.model.planes import Empty
 from icstream.stages.books import Books
 from icstream.stages.decode_images import ImageSource
 from icstream.stages.decode_loop import LoopedSource
@@ -18,6 +21,7 @@ def open_source(
     threads: int = 1,
     num_loops: int = 1,
     first_picture: int = 0,
+    empty: Empty = np.empty,
 ) -> Source:
     """Opens a source; it keeps `books` while it is read.
 
@@ -27,6 +31,7 @@ def open_source(
         threads: of the decoder.
         num_loops: how often it is read from beginning to end.
         first_picture: frames before this index may come without their picture.
+        empty: gives memory for pictures, where the source can decode into any.
 
     Raises:
         ConfigError: it is a live source.
@@ -37,7 +42,9 @@ def open_source(
     if num_loops > 1:
 
         def open_again() -> Source:
-            return open_source(spec, books=books, threads=threads, first_picture=first_picture)
+            return open_source(
+                spec, books=books, threads=threads, first_picture=first_picture, empty=empty
+            )
 
         return LoopedSource(open_again, num_loops=num_loops)
     if spec.kind == "images":
@@ -46,4 +53,4 @@ def open_source(
         maker, _, rest = spec.given.partition(":")
         source: Source = own_sources()[maker].load()(SourceContext(spec.name, rest, books))
         return source
-    return VideoSource(spec, books=books, threads=threads, first_picture=first_picture)
+    return VideoSource(spec, books=books, threads=threads, first_picture=first_picture, empty=empty)

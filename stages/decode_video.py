@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import av
+import numpy as np
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from icstream.model import SourceError
+from icstream.model.planes import Empty
 from icstream.stages.books import Books
 from icstream.stages.colour import RgbConverter, displayed_size
 from icstream.stages.items import End, FormatChange, Frame, FrameMeta, Gap, Item, Size
@@ -49,7 +51,13 @@ class VideoSource:
     """
 
     def __init__(
-        self, spec: SourceSpec, *, books: Books, threads: int, first_picture: int = 0
+        self,
+        spec: SourceSpec,
+        *,
+        books: Books,
+        threads: int,
+        first_picture: int = 0,
+        empty: Empty = np.empty,
     ) -> None:
         """Opens the file.
 
@@ -58,6 +66,7 @@ class VideoSource:
             books: of the stream; counts of an earlier reading are gone on from.
             threads: of the decoder.
             first_picture: frames before this index come without their picture, which saves time.
+            empty: gives the memory for each picture.
 
         Raises:
             SourceError: it cannot be opened, or holds no video.
@@ -66,6 +75,7 @@ class VideoSource:
         self._books = books
         self._threads = threads
         self._first_picture = first_picture
+        self._empty = empty
         self._path = spec.paths[0]
         self._container = _open(spec)
         try:
@@ -160,14 +170,18 @@ class VideoSource:
             yield self._lose(frame.pts, "picture too large")
             return
         index = self._books.decoded
-        picture = self._converter.rgb(frame) if index >= self._first_picture else None
+        height, width = size = displayed_size(frame)
+        canvas = picture = None
+        if index >= self._first_picture:
+            canvas = self._converter.canvas(frame, self._empty)
+            picture = canvas[:height, :width]
         pts = frame.pts if self.info.clock == "pts" else None
-        size = displayed_size(frame) if picture is None else (picture.shape[0], picture.shape[1])
         yield from self._changes(pts, size)
         self._last_pts, self._last_size, self._seen_picture = pts, size, True
         self._books.decoded += 1
         self._books.in_flight += 1
-        yield Frame(FrameMeta(self._spec.name, index, pts, self._time_base(pts), size), picture)
+        meta = FrameMeta(self._spec.name, index, pts, self._time_base(pts), size)
+        yield Frame(meta, picture, canvas=canvas)
 
     def _changes(self, pts: int | None, size: Size) -> Iterator[Item]:
         name, index = self._spec.name, self._books.decoded

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from icstream.model import Scores, StageError
+from icstream.model.planes import interleaved
 from icstream.stages.books import Books
 from icstream.stages.items import ClassIds, FormatChange, Frame, FrameMeta, Item
 from icstream.stages.sinks import Sink
@@ -33,6 +34,7 @@ class Encode:
         self._sinks = sinks
         self._books = books
         self._keep_picture = keep_picture
+        self._wants_picture = keep_picture or any(sink.wants_picture for sink in sinks)
         self._last: FrameMeta | None = None
 
     def process(self, item: Item) -> Iterator[Item]:
@@ -49,12 +51,14 @@ class Encode:
             raise StageError("no result", f"frame {item.meta.index} was not segmented")
         if self._last is not None and not _continues(self._last, item.meta):
             self._begin_part()
+        if item.picture is not None and self._wants_picture:
+            item = replace(item, picture=interleaved(item.picture))
         for sink in self._sinks:
             sink.skip(item.meta, 1) if done else sink.write(item)
         self._count(item.meta, 1)
         self._books.encoded += 1
         self._books.in_flight -= 1
-        yield item if self._keep_picture else replace(item, picture=None)
+        yield replace(item, picture=item.picture if self._keep_picture else None, canvas=None)
 
     def go_on(self, runs: Sequence[tuple[FrameMeta, int]], last: FrameMeta | None) -> None:
         """Begins behind frames that were written before; they are counted as encoded.

@@ -45,7 +45,7 @@ class Prepared:
     """A picture as the network wants it."""
 
     rgb_hw3: NDArray[np.uint8]
-    """(h, w, 3) RGB, both sides 32k+1."""
+    """(h, w, 3) RGB, both sides 32k+1; planar, so that the network can read it where it lies."""
     geometry: Geometry
     """How the picture lies in it."""
 
@@ -68,6 +68,10 @@ class Frame:
     prepared: Prepared | None = None
     """The network's input; set by preprocess, dropped by segment."""
     result: ClassIds | Scores | None = None
+    canvas: NDArray[np.uint8] | None = None
+    """(h, w, 3) planar memory that `picture` is the top left of, as large as the network's input if
+    the picture is only padded; preprocess may write beyond the picture. None from sources that do
+    not care for it."""
 
     def __repr__(self) -> str:
         picture = "no picture" if self.picture is None else f"picture {self.picture.shape}"

@@ -1,14 +1,15 @@
 """The preprocess stage: fits each picture to the network's input."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from icstream.model import Fit, StageError, prepare
 from icstream.model.labels import Colour
+from icstream.model.planes import Empty
+from icstream.model.prepare import fill_margin
 from icstream.stages.items import Frame, Item, Prepared
 
 
@@ -21,7 +22,7 @@ class Preprocess:
         fit: Fit,
         mean_colour: Colour,
         keep_picture: bool,
-        empty: Callable[[tuple[int, ...], type[np.uint8]], NDArray[np.uint8]] = np.empty,
+        empty: Empty = np.empty,
     ) -> None:
         """Settles what inputs look like.
 
@@ -29,7 +30,7 @@ class Preprocess:
             fit: how pictures become inputs.
             mean_colour: what fills the input beside the picture.
             keep_picture: whether frames come out with their picture.
-            empty: gives the memory for an input, told its shape and type.
+            empty: gives the memory for an input.
         """
         self._geometry = lru_cache(maxsize=16)(fit.geometry)
         self._mean_colour = mean_colour
@@ -43,10 +44,23 @@ class Preprocess:
             return
         if item.picture is None:
             raise StageError("no picture", f"frame {item.meta.index} came without its picture")
-        geometry = self._geometry(item.meta.size)
-        rgb_hw3 = prepare(item.picture, geometry, self._mean_colour, self._empty)
-        picture = item.picture if self._keep_picture else None
-        yield replace(item, picture=picture, prepared=Prepared(rgb_hw3, geometry))
+        done = self.in_place(item)
+        if done is None:
+            geometry = self._geometry(item.meta.size)
+            rgb_hw3 = prepare(item.picture, geometry, self._mean_colour, self._empty)
+            done = replace(item, prepared=Prepared(rgb_hw3, geometry))
+        yield done if self._keep_picture else replace(done, picture=None, canvas=None)
+
+    def in_place(self, frame: Frame) -> Frame | None:
+        """Gives the frame prepared where it lies, for next to nothing; None if that cannot be."""
+        geometry = self._geometry(frame.meta.size)
+        canvas = frame.canvas
+        if canvas is None or geometry.resized or canvas.shape[:2] != geometry.outer:
+            return None
+        if not canvas.flags.writeable:
+            return None
+        fill_margin(canvas, geometry, self._mean_colour)
+        return replace(frame, prepared=Prepared(canvas, geometry))
 
     def flush(self) -> Iterable[Item]:
         """See `Stage.flush`; nothing is held back."""

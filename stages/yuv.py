@@ -39,7 +39,10 @@ def yuv420_to_rgb(
     coefficients_6: NDArray[np.float32],
     planes_3HW: NDArray[np.uint8],
 ) -> None:
-    """Writes red, green and blue; chroma has half the rows and columns, rounded up."""
+    """Writes red, green and blue; chroma has half the rows and columns, rounded up.
+
+    Planes may be larger than luma; what lies beyond is left as it is.
+    """
     height, width = y_HW.shape
     rows, columns = u_hw.shape
     luma, red_v, green_u, green_v, blue_u, black = coefficients_6

@@ -1,7 +1,6 @@
 """OpenVINO on the CPU."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from icstream.model.cache import cache_dir, keep
 from icstream.model.checkpoint import Checkpoint
-from icstream.model.planes import Planes
+from icstream.model.planes import copy_planes
 from icstream.model.quantise import quantise
 
 _TYPES = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
@@ -50,8 +49,7 @@ class OpenVinoRuntime:
             if len(self._compiled) > _MAX_SHAPES:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(rgb_NHW3.shape)
-        compiled.planes.fill(rgb_NHW3)
-        outputs = compiled.request.infer(share_outputs=True)
+        outputs = compiled.infer(rgb_NHW3)
         return np.asarray(outputs[0], np.float32)
 
     def _compile(self, shape: tuple[int, ...]) -> "_Compiled":
@@ -72,11 +70,8 @@ class OpenVinoRuntime:
                 graph.with_suffix(".bin").replace(graph.with_name(weights))
 
             keep(name, write)
-        request = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
-        planes = Planes(shape)
-        for place, array in enumerate((planes.full_N3HW, planes.half_N3hw)):
-            request.set_input_tensor(place, openvino.Tensor(array, shared_memory=True))
-        return _Compiled(request, planes)
+        compiled = self._core.compile_model(model, "CPU", self._settings)
+        return _Compiled(compiled.create_infer_request(), shape)
 
     def _cached(self, path: Path) -> Any:
         if not path.exists():
@@ -87,12 +82,32 @@ class OpenVinoRuntime:
             return None
 
 
-@dataclass(frozen=True, slots=True)
 class _Compiled:
-    """The graph for inputs of one size, and the memory that it reads."""
+    """The graph for inputs of one size, and memory for them."""
 
-    request: openvino.InferRequest
-    planes: Planes
+    def __init__(self, request: openvino.InferRequest, shape_NHW3: tuple[int, ...]) -> None:
+        self._request = request
+        full_shape, half_shape = _planar_shapes(shape_NHW3)
+        self._full_N3HW = np.empty(full_shape, np.uint8)
+        self._half_N3hw = np.empty(half_shape, np.uint8)
+        request.set_input_tensor(1, openvino.Tensor(self._half_N3hw, shared_memory=True))
+
+    def infer(self, rgb_NHW3: NDArray[np.uint8]) -> Any:
+        """Gives the outputs; inputs that lie in memory as the network reads them are not copied."""
+        full_N3HW = rgb_NHW3.transpose(0, 3, 1, 2)
+        if not (full_N3HW.flags.c_contiguous and full_N3HW.flags.writeable):
+            for rgb_HW3, planes_3HW in zip(rgb_NHW3, self._full_N3HW, strict=True):
+                copy_planes(rgb_HW3, planes_3HW.transpose(1, 2, 0))
+            full_N3HW = self._full_N3HW
+        np.copyto(self._half_N3hw, full_N3HW[:, :, ::2, ::2])
+        self._request.set_input_tensor(0, openvino.Tensor(full_N3HW, shared_memory=True))
+        return self._request.infer(share_outputs=True)
+
+
+def _planar_shapes(shape_NHW3: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Gives the shapes of the two inputs of `PlanarDeployGraph`."""
+    batch, height, width, _ = shape_NHW3
+    return (batch, 3, height, width), (batch, 3, (height + 1) // 2, (width + 1) // 2)
 
 
 def _convert(checkpoint: Checkpoint, shape: tuple[int, ...]) -> Any:
@@ -101,6 +116,5 @@ def _convert(checkpoint: Checkpoint, shape: tuple[int, ...]) -> Any:
     from icstream.model.convert_graph import to_openvino
     from icstream.model.deploy import PlanarDeployGraph
 
-    planes = Planes(shape)
-    examples = torch.from_numpy(planes.full_N3HW), torch.from_numpy(planes.half_N3hw)
+    examples = [torch.zeros(shape, dtype=torch.uint8) for shape in _planar_shapes(shape)]
     return to_openvino(PlanarDeployGraph(checkpoint), examples)

@@ -11,6 +11,7 @@ import pytest
 from clips import damage_packet, instant, make_clip, moving_picture, packet_places, require_program
 
 from icstream.model import SourceError
+from icstream.model.planes import planes
 from icstream.stages import Books, End, FormatChange, Frame, Gap, Item
 from icstream.stages.decode import SourceInfo, open_source
 from icstream.stages.sources import find_sources
@@ -136,7 +137,9 @@ def test_pictures_are_those_encoded(tmp_path: Path, threads: int) -> None:
     for index, frame in enumerate(frames):
         assert frame.picture is not None
         assert (frame.picture == moving_picture(index, (64, 96))).all()
-        assert frame.picture.flags.c_contiguous
+        assert frame.canvas is not None
+        assert np.shares_memory(frame.canvas[:64, :96], frame.picture)
+        assert all(plane.flags.c_contiguous for plane in planes(frame.canvas))
 
 
 @pytest.mark.parametrize("size", [(65, 97), (97, 65)])
