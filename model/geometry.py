@@ -5,6 +5,7 @@ nodes, and node i lies on pixel 8i (align-corners bilinear, the authors' `Interp
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -66,11 +67,7 @@ class Geometry:
         Pixel centres are kept: pixel y of the picture lies at (y + 0.5) * inner / source - 0.5 of
         the input, which is y itself when native.
         """
-        rows, columns = (
-            _axis(source, inner, outer, step)
-            for source, inner, outer in zip(self.source, self.inner, self.outer, strict=True)
-        )
-        return rows, columns
+        return _axes(self, step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +112,17 @@ class Fit:
             target = self.size
         outer = network_size((max(target[0], MIN_SIDE), max(target[1], MIN_SIDE)))
         return Geometry(source, inner, outer)
+
+
+@lru_cache(maxsize=16)
+def _axes(geometry: Geometry, step: int) -> tuple[Axis, Axis]:
+    rows, columns = (
+        _axis(source, inner, outer, step)
+        for source, inner, outer in zip(
+            geometry.source, geometry.inner, geometry.outer, strict=True
+        )
+    )
+    return rows, columns
 
 
 def _axis(source: int, inner: int, outer: int, step: int) -> Axis:

@@ -143,8 +143,8 @@ class Hub:
                 self._begin(self._queue.popleft())
             poller.poll(round(1e3 * _TICK_S))
             self._take_messages()
-            self._move()
             now = time.monotonic()
+            self._move(is_tick=now - last >= _TICK_S)
             if now - last >= _TICK_S:
                 self._supervisor.watch(self._take_loss, paused=now - last > _PAUSED_S)
                 self._slots.collect()
@@ -173,9 +173,10 @@ class Hub:
     def _num_recordings(self) -> int:
         return sum(flow.stream.spec.kind != "live" for flow in self._flows)
 
-    def _move(self) -> None:
+    def _move(self, *, is_tick: bool) -> None:
         for flow in self._flows:
-            flow.tick()
+            if is_tick or flow.stream.pace.freshest:
+                flow.tick()
         for crew in self._crews.values():
             crew.dispatch()
         for flow in self._flows:

@@ -30,6 +30,7 @@ from icstream.pipeline.wire import (
     Done,
     Ended,
     Failed,
+    Field,
     Finish,
     FormatChanged,
     GapFound,
@@ -144,7 +145,7 @@ class _Reader:
             message = Decoded(self._number, slot, frame, self._snapshot(), served)
             self._post.link.send(message, payload)
 
-    def _arrays(self, frame: Frame) -> tuple[dict[str, NDArray[Any]], Geometry | None]:
+    def _arrays(self, frame: Frame) -> tuple[dict[Field, NDArray[Any]], Geometry | None]:
         """Gives what travels of a frame, and its geometry if that is the network's input already.
 
         A picture that is only padded needs no preprocess worker: it lies where the network reads.
@@ -234,7 +235,7 @@ def _serve(post: Post, stage: Stage, work: Work, payload: list[zmq.Frame]) -> No
         with post.busy():
             (made,) = stage.process(unpack(work.frame, payload, post.memory))
             assert isinstance(made, Frame)
-            arrays: dict[str, NDArray[Any]] = {}
+            arrays: dict[Field, NDArray[Any]] = {}
             geometry = None
             if made.prepared is not None:
                 geometry = made.prepared.geometry

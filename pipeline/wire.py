@@ -29,12 +29,16 @@ class WireError(Exception):
     """A message that is damaged, of another version, or out of turn."""
 
 
+Field: TypeAlias = Literal["picture", "canvas", "prepared", "scores"]
+"""picture and scores are as in a `Frame`; of canvas and prepared, (3, h, w), the planes travel."""
+DType: TypeAlias = Literal["uint8", "float32"]
+
+
 class Pixels(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Where an array of a frame lies."""
 
-    field: Literal["picture", "canvas", "prepared", "scores"]
-    """picture and scores as they are in a `Frame`; of canvas and prepared (3, h, w), the planes."""
-    dtype: Literal["uint8", "float32"]
+    field: Field
+    dtype: DType
     shape: tuple[int, ...]
     offset: int | None
     """In the shared memory; None where it travels behind the header, in order."""
@@ -52,8 +56,7 @@ class Pixels(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
     def view(self, memory: Any, offset: int = 0) -> "np.ndarray[Any, Any]":
         """Gives the array that lies at `offset` of a buffer; nothing is copied."""
-        count = prod(self.shape)
-        return np.frombuffer(memory, self.dtype, count, offset).reshape(self.shape)
+        return np.ndarray(self.shape, self.dtype, memory, offset)
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):

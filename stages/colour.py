@@ -1,5 +1,7 @@
 """From a decoder's picture to RGB, by the colour tags of the stream."""
 
+from functools import lru_cache
+
 import numpy as np
 from av import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
@@ -56,7 +58,7 @@ class RgbConverter:
             is undefined.
         """
         height, width = size = displayed_size(frame)
-        canvas_hw3 = empty_planar(Fit().geometry(size).outer, empty)
+        canvas_hw3 = empty_planar(_canvas_size(size), empty)
         untagged = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
         matrix = _MATRICES.get(int(frame.colorspace), untagged)
         full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
@@ -85,6 +87,11 @@ class RgbConverter:
         )
         green, blue, red = _planes_of(converted)
         return np.stack([red, green, blue]).transpose(1, 2, 0)
+
+
+@lru_cache
+def _canvas_size(size: Size) -> Size:
+    return Fit().geometry(size).outer
 
 
 def _from_420(
