@@ -232,5 +232,9 @@ def _environment(threads: int) -> dict[str, str]:
         **{f"{name}_NUM_THREADS": str(threads) for name in names},
         # Threads that wait in a loop would take the core that another stage needs.
         "OMP_WAIT_POLICY": "PASSIVE",
+        # glibc: memory of freed pictures is kept for the next ones, not fetched anew page by page.
+        "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+        "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20),
+        "MALLOC_TOP_PAD_": str(8 * 2**20),
         "PYTHONUNBUFFERED": "1",
     }

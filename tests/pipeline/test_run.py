@@ -13,6 +13,7 @@ from clips import damage_packet, instant, make_clip
 from rich.console import Console
 from runs import Watcher, read_ids, run_pipeline
 
+from icstream.model import Fit
 from icstream.pipeline import segment
 from icstream.pipeline.crew import Crew
 from icstream.pipeline.flow import Flow
@@ -87,6 +88,32 @@ def test_a_dashcam_recording_gets_the_masks_of_one_process(
             assert instant(mask) == instant(frame) == result_alone.time
             assert np.array_equal(mask.to_ndarray(format="gray"), result_alone.class_ids)
     assert count == 221
+
+
+@pytest.mark.parametrize("transport", ["shm", "ipc"])
+@pytest.mark.parametrize("fit", [Fit(), Fit("stretch", (64, 96)), Fit("letterbox", (128, 128))])
+def test_only_what_must_be_resized_goes_through_a_preprocess_worker(
+    clip: Path, tmp_path: Path, fit: Fit, transport: str
+) -> None:
+    leases: list[Lease] = []
+    size = None if fit.size is None else f"{fit.size[0]}x{fit.size[1]}"
+    result = run_pipeline(
+        clip,
+        tmp_path / "out",
+        on_frame=lambda _, lease: leases.append(lease),
+        sinks=["masks", "overlay"],
+        fit__mode=fit.mode,
+        fit__size=size,
+        pipeline__transport=transport,
+    )
+    assert result.exit_code == 0
+    passed = [one.served["preprocess"].start == one.served["preprocess"].stop for one in leases]
+    assert passed == len(leases) * [fit.size is None]
+    masks = read_ids(tmp_path / "out" / clip.stem / "masks.mp4")
+    alone = segment(clip, weights="streets", fit=fit)
+    for ids, one in zip(masks, alone, strict=True):
+        assert np.array_equal(ids, one.class_ids)
+        assert one.picture.flags.c_contiguous
 
 
 def test_stages_work_at_the_same_time(clip: Path, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Messages: what is sent arrives, and what does not fit is refused before it does harm."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+import zmq
 
 from icstream.model import CAMVID, Fit, Geometry, Scores
 from icstream.pipeline.arena import Arena, ArenaView
@@ -35,6 +37,7 @@ from icstream.stages import FrameMeta
 from icstream.stages.sinks import Part
 
 META = FrameMeta("drive", 7, -3003, Fraction(1001, 30000), (540, 960), "name")
+SMALL = replace(META, size=(64, 96))
 GEOMETRY = Geometry((540, 960), (540, 960), (545, 961))
 
 
@@ -145,6 +148,36 @@ def test_frames_cross_a_link(tmp_path: Path, shared: bool) -> None:
         hub.close()
         if arena:
             arena.close()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_canvas_holds_the_picture_and_the_network_s_input(shared: bool) -> None:
+    arena = Arena() if shared else None
+    memory = ArenaView(arena.fd) if arena else None
+    room = arena.take(100_000) if arena else (0, 0)
+    canvas = np.random.default_rng(0).integers(0, 256, (3, 65, 97), dtype=np.uint8)
+    places, payload = pack({"canvas": canvas}, room, memory)
+    sent = [zmq.Frame(part) for part in payload]
+    frame = unpack(WireFrame(SMALL, Fit().geometry(SMALL.size), places), sent, memory)
+    assert frame.canvas is not None
+    assert frame.picture is not None
+    assert frame.prepared is not None
+    assert np.array_equal(frame.canvas, canvas.transpose(1, 2, 0))
+    assert np.array_equal(frame.picture, frame.canvas[: SMALL.size[0], : SMALL.size[1]])
+    assert np.shares_memory(frame.prepared.rgb_hw3, frame.canvas)
+    bare = unpack(WireFrame(SMALL, None, places), sent, memory)
+    assert bare.prepared is None
+    with pytest.raises(WireError, match="too small"):
+        unpack(WireFrame(replace(SMALL, size=(64, 98)), None, places), sent, memory)
+    if arena:
+        arena.close()
+
+
+def test_what_travels_in_messages_is_what_it_was_when_it_was_sent() -> None:
+    scores = np.zeros((11, 9, 13), np.float32)
+    _, payload = pack({"scores": scores}, (0, 0), None)
+    scores[:] = 1
+    assert not payload[0].any()
 
 
 def test_an_array_without_its_bytes_is_refused() -> None:

@@ -134,6 +134,30 @@ def test_books_that_do_not_close_are_told() -> None:
     assert "packets 3 != decoded 2" in faults[0]
 
 
+def test_a_picture_in_a_canvas_is_prepared_where_it_lies() -> None:
+    canvas = np.full((97, 129, 3), 7, np.uint8)
+    given = replace(frame(7, 7, size=(70, 100)), picture=canvas[:70, :100], canvas=canvas)
+    stage = Preprocess(fit=Fit(), mean_colour=(124, 117, 104), keep_picture=True)
+    (done,) = stage.process(given)
+    assert isinstance(done, Frame)
+    assert done.prepared is not None
+    assert np.shares_memory(done.prepared.rgb_hw3, canvas)
+    assert done.picture is given.picture
+    (wanted,) = stage.process(frame(7, 7, size=(70, 100)))
+    assert isinstance(wanted, Frame)
+    assert wanted.prepared is not None
+    assert np.array_equal(done.prepared.rgb_hw3, wanted.prepared.rgb_hw3)
+    canvas.flags.writeable = False
+    assert stage.in_place(given) is None
+    canvas.flags.writeable = True
+    stretched = Preprocess(fit=Fit("stretch", (64, 64)), mean_colour=(0, 0, 0), keep_picture=True)
+    assert stretched.in_place(given) is None
+    (done,) = stretched.process(given)
+    assert isinstance(done, Frame)
+    assert done.prepared is not None
+    assert not np.shares_memory(done.prepared.rgb_hw3, canvas)
+
+
 def test_preprocessing_needs_a_picture_and_pads_with_the_mean() -> None:
     stage = Preprocess(fit=Fit(), mean_colour=(124, 117, 104), keep_picture=False)
     (done,) = stage.process(frame(7, 7, size=(70, 100)))
