@@ -1,7 +1,7 @@
 """Render streets into a folder that `icstream train` reads, each with its exact labels.
 
     python examples/render_streets.py streets --train 1600 --val 100
-    icstream train train_streets --data streets -o runs/streets
+    icstream train train_streets --data streets -o runs/streets --init camvid
 
 Streets for validation have seeds of their own, so none of them is ever trained on.
 """

@@ -56,33 +56,30 @@ class Ffv1Encoder:
 
 @lru_cache(maxsize=64)
 def ffv1_encoder(size: tuple[int, int]) -> Ffv1Encoder | None:
-    """Gives an encoder for (height, width); None if FFmpeg's packets would be others."""
+    """Gives the encoder of pictures of (height, width); None if FFmpeg's packets are others."""
     picture = _test_picture(size)
-    pictures = [picture, picture[::-1, ::-1]]
-    encoder = learn_encoder(pictures, _encode_by_ffmpeg(pictures))
+    pictures = [picture, np.ascontiguousarray(picture[::-1, ::-1])]
+    encoder = learn_encoder(pictures, encode_by_ffmpeg(pictures))
     if encoder is None:
-        log.debug("FFmpeg's FFV1 is not as foreseen at %dx%d: it encodes itself", *size[::-1])
+        log.debug("FFmpeg's FFV1 is not as foreseen at %dx%d; it encodes itself", *size[::-1])
     return encoder
 
 
-def learn_encoder(
-    pictures: list[NDArray[np.uint8]], packets: list[bytes]
-) -> Ffv1Encoder | None:
+def learn_encoder(pictures: list[NDArray[np.uint8]], packets: list[bytes]) -> Ffv1Encoder | None:
     """Gives the encoder that makes just these packets of these pictures; None if there is none."""
+    height, width = pictures[0].shape
     slices = split_slices(packets[0])
-    size = pictures[0].shape
-    for down in range(1, len(slices) + 1):
-        if len(slices) % down or down > size[0] or len(slices) // down > size[1]:
+    for down in range(1, min(height, len(slices)) + 1):
+        across = len(slices) // down
+        if down * across != len(slices) or across > width:
             continue
-        grid = (down, len(slices) // down)
-        bare = Ffv1Encoder(size, grid, [b""] * len(slices)).encode(pictures[0])
-        headers = [
-            whole.removesuffix(pixels)
-            for whole, pixels in zip(slices, split_slices(bare), strict=True)
-        ]
-        encoder = Ffv1Encoder(size, grid, headers)
-        if [encoder.encode(picture) for picture in pictures] == packets:
-            return encoder
+        grid = (down, across)
+        bare = Ffv1Encoder((height, width), grid, [b""] * len(slices)).encode(pictures[0])
+        pairs = list(zip(slices, split_slices(bare), strict=True))
+        if all(whole.endswith(pixels) for whole, pixels in pairs):
+            headers = [whole.removesuffix(pixels) for whole, pixels in pairs]
+            encoder = Ffv1Encoder((height, width), grid, headers)
+            return encoder if list(map(encoder.encode, pictures)) == packets else None
     return None
 
 
@@ -90,32 +87,32 @@ def split_slices(packet: bytes) -> list[bytes]:
     """Gives the slices of a packet without their footers; none if it is not made of slices."""
     slices: list[bytes] = []
     end = len(packet)
-    while end > 0:
+    while end > _FOOTER:
         stop = end - _FOOTER
-        end = stop - int.from_bytes(packet[stop : stop + 3]) if stop > 0 else -1
-        slices.append(packet[end:stop])
+        end = stop - int.from_bytes(packet[stop : stop + 3])
+        slices.append(packet[max(end, 0) : stop])
     return slices[::-1] if end == 0 else []
 
 
-def _encode_by_ffmpeg(pictures: list[NDArray[np.uint8]]) -> list[bytes]:
-    """Gives the packets of FFmpeg's encoder."""
+def encode_by_ffmpeg(pictures: list[NDArray[np.uint8]]) -> list[bytes]:
+    """Gives the packets of FFmpeg's encoder for pictures of one size."""
     codec = av.VideoCodecContext.create("ffv1", "w")
     codec.height, codec.width = pictures[0].shape
     codec.pix_fmt = "gray"
     codec.time_base = Fraction(1, 25)
     codec.options = FFV1_OPTIONS
     codec.thread_count = 1
-    return [bytes(packet) for p in pictures for packet in codec.encode(VideoFrame.from_ndarray(np.ascontiguousarray(p), format="gray"))]
+    frames = [VideoFrame.from_ndarray(picture, format="gray") for picture in pictures]
+    return [bytes(packet) for frame in frames for packet in codec.encode(frame)]
 
 
 def _test_picture(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Gives a picture of runs, of edges between few classes, and of noise."""
+    """Gives a picture of few edges between long runs, with noise in the middle of each quarter."""
     random = np.random.default_rng(0)
     height, width = size
-    picture = np.zeros(size, np.uint8)
-    blocks = random.integers(0, 20, (height // 64 + 1, width // 40 + 1), np.uint8)
-    picture[:] = blocks.repeat(64, 0).repeat(40, 1)[:height, :width]
-    for middle in (height // 4, 3 * height // 4):
-        band = picture[middle : middle + 16]
+    ids = random.integers(0, 20, (height // 64 + 1, width // 40 + 1), np.uint8)
+    picture = ids.repeat(64, 0).repeat(40, 1)[:height, :width]
+    for middle in range(height // 8, height, height // 4 + 1):
+        band = picture[middle : middle + 2]
         band[:] = random.integers(0, 256, band.shape, np.uint8)
-    return picture
+    return np.ascontiguousarray(picture)

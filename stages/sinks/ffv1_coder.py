@@ -12,22 +12,23 @@ from numpy.typing import NDArray
 
 from icstream.model.jit import compiled
 
-_LEVELS = np.repeat(np.arange(6), (1, 1, 3, 7, 68, 48))
+_LEVELS = np.repeat(np.arange(6), (1, 1, 3, 7, 23, 93))
 # Differences in 11 levels, -5 to 5, as FFmpeg's quantisation has them; index 255 stands for -1.
 _QUANTISED = np.concatenate((_LEVELS, [-5], -_LEVELS[:0:-1]))
 _NUM_CONTEXTS = (11**3 + 1) // 2
-_INITIAL_STATE = np.array((0, 4, 0, 1), np.int32)  # drift, error sum, bias, count (3.8.2.5)
+_INITIAL_STATE = np.array((0, 4, 0, 1))  # drift, error sum, bias, count (3.8.2.5)
 # Bits of a run's length, by how well runs have gone so far (3.8.2.2.1).
 _LOG2_RUN = np.repeat(np.arange(25), (4,) * 4 + (2,) * 4 + (1,) * 17)
+_BLOCK = 64  # pixels that vector instructions take together
 _MAX_PREFIX = 12  # zeros before an escaped difference (3.8.2.1)
 
 
-def _crc_table() -> NDArray[np.uint32]:
+def _crc_table() -> NDArray[np.int64]:
     """Gives the remainders of all bytes by 0x04C11DB7, highest bit first (4.9.3)."""
     remainders = np.arange(256) << 24
     for _ in range(8):
         remainders = (remainders << 1) ^ (remainders >> 31) * 0x1_04C1_1DB7
-    return remainders.astype(np.uint32)
+    return remainders
 
 
 _CRC = _crc_table()
@@ -47,7 +48,7 @@ def encode_slices(
     Slice (i, j) is `ids[rows[i]:rows[i + 1], columns[j]:columns[j + 1]]`; slice number n begins
     with `headers[header_starts[n]:header_starts[n + 1]]`. 4 bytes for each pixel are enough.
     """
-    states = np.empty((_NUM_CONTEXTS, 4), np.int32)
+    states = np.empty((_NUM_CONTEXTS, 4), np.int64)
     end, number = 0, 0
     for i in range(len(rows) - 1):
         for j in range(len(columns) - 1):
@@ -65,61 +66,59 @@ def encode_slices(
 
 @compiled
 def _encode_pixels(
-    ids: NDArray[np.uint8], states: NDArray[np.int32], out: NDArray[np.uint8], end: int
+    ids: NDArray[np.uint8], states: NDArray[np.int64], out: NDArray[np.uint8], end: int
 ) -> int:
     """Appends a slice's pixels, filled up to a whole byte; gives where they end."""
     height, width = ids.shape
-    # One pixel of border on both sides (3.1): above[1 + x] lies over line[1 + x].
-    above, line = np.zeros(width + 2, np.uint8), np.zeros(width + 2, np.uint8)
-    differences = np.ones(width + 1, np.uint8)  # the last is never 0, and so ends every run
+    num_blocks = width // _BLOCK + 1
+    # Two rows in turn, bordered by a pixel (3.1) and filled up to whole blocks.
+    lines = np.zeros((2, num_blocks * _BLOCK + 2), np.uint8)
+    words = np.empty(num_blocks * _BLOCK // 8, np.uint64)
+    differences = words.view(np.uint8)
     run_index, bits, num_bits = 0, 0, 0
     for y in range(height):
-        line[0] = above[1]
-        line[1:-1] = ids[y]
-        line[-1] = line[-2]
-        _take_differences(line, above, differences)
+        now = y & 1
+        lines[now, 0] = lines[1 - now, 1]
+        for x in range(width):
+            lines[now, 1 + x] = ids[y, x]
+        lines[now, 1 + width] = lines[now, width]
+        _take_differences(lines, now, differences)
+        differences[width] = 1  # ends a run at the latest
         x = 0
         while x < width:
-            context = _context(line, above, x)
+            context = _context(lines, now, x)
             in_run = context == 0
             if in_run:
-                start = x
-                while differences[x] == 0:
-                    x += 1
-                count = x - start
-                while count >= 1 << _LOG2_RUN[run_index]:
-                    count -= 1 << _LOG2_RUN[run_index]
-                    run_index += 1
-                    end, bits, num_bits = _put(out, end, bits, num_bits, 1, 1)
+                start, x = x, _run_end(words, x)
+                ones, rest, run_index = _run_steps(x - start, run_index)
+                end, bits, num_bits = _put(out, end, bits, num_bits, (1 << ones) - 1, ones)
                 if x == width:
-                    if count:
-                        end, bits, num_bits = _put(out, end, bits, num_bits, 1, 1)
+                    end, bits, num_bits = _put(out, end, bits, num_bits, rest > 0, rest > 0)
                     break
                 length = 1 + _LOG2_RUN[run_index]
-                end, bits, num_bits = _put(out, end, bits, num_bits, count, length)
+                end, bits, num_bits = _put(out, end, bits, num_bits, rest, length)
                 run_index = max(run_index - 1, 0)
-                context = _context(line, above, x)
-            difference = _signed(differences[x])
-            if context < 0:
-                context, difference = -context, _signed(-difference)
-            if in_run and difference > 0:  # it is not 0
-                difference -= 1
-            code, length = _code(states[context], difference)
+                context = _context(lines, now, x)
+            difference = _signed(differences[x]) * (1 if context >= 0 else -1)
+            if in_run:  # what ends a run is not 0
+                difference -= _signed(difference) > 0
+            code, length = _code(states, abs(context), _signed(difference))
             end, bits, num_bits = _put(out, end, bits, num_bits, code, length)
             x += 1
-        line, above = above, line
-    for shift in range(num_bits - 8, -8, -8):
-        out[end] = (bits >> shift if shift >= 0 else bits << -shift) & 255
+    end, bits, num_bits = _put(out, end, bits, num_bits, 0, -num_bits & 7)
+    for shift in range(num_bits - 8, -1, -8):
+        out[end] = (bits >> shift) & 255
         end += 1
     return end
 
 
 @compiled
 def _take_differences(
-    line: NDArray[np.uint8], above: NDArray[np.uint8], differences: NDArray[np.uint8]
+    lines: NDArray[np.uint8], now: int, differences: NDArray[np.uint8]
 ) -> None:
     """Gives each pixel less the median of left, top and left + top - top left, modulo 256."""
-    for x in range(len(line) - 2):
+    line, above = lines[now], lines[1 - now]
+    for x in range(len(differences)):
         left, top, top_left = line[x], above[x + 1], above[x]
         low, high = min(left, top), max(left, top)
         median = np.uint8(left + top - top_left)
@@ -131,10 +130,25 @@ def _take_differences(
 
 
 @compiled
-def _context(line: NDArray[np.uint8], above: NDArray[np.uint8], x: int) -> int:
+def _run_end(words: NDArray[np.uint64], x: int) -> int:
+    """Gives where the first byte that is not 0 lies, from x on; words hold eight, lowest first."""
+    n, shift = x >> 3, np.uint64(8 * (x & 7))
+    word = words[n] >> shift << shift
+    while word == 0:
+        n += 1
+        word = words[n]
+    # Below the lowest bit that is set every bit becomes 1: the highest of each byte is counted,
+    # by a product whose topmost byte is the sum of all bytes.
+    below = (word & -word) - np.uint64(1)
+    below = (below & np.uint64(0x8080808080808080)) >> np.uint64(7)
+    return 8 * n + np.int64(below * np.uint64(0x0101010101010101) >> np.uint64(56))
+
+
+@compiled
+def _context(lines: NDArray[np.uint8], now: int, x: int) -> int:
     """Gives the context of a pixel: its number, negative if differences change sign (3.5)."""
-    left, top_left = np.int64(line[x]), np.int64(above[x])
-    top, top_right = np.int64(above[x + 1]), np.int64(above[x + 2])
+    left, top_left = np.int64(lines[now, x]), np.int64(lines[1 - now, x])
+    top, top_right = np.int64(lines[1 - now, x + 1]), np.int64(lines[1 - now, x + 2])
     return int(
         _QUANTISED[(left - top_left) & 255]
         + 11 * _QUANTISED[(top_left - top) & 255]
@@ -143,14 +157,10 @@ def _context(line: NDArray[np.uint8], above: NDArray[np.uint8], x: int) -> int:
 
 
 @compiled
-def _code(state: NDArray[np.int32], difference: int) -> tuple[int, int]:
+def _code(states: NDArray[np.int64], context: int, difference: int) -> tuple[int, int]:
     """Gives a difference's code and its length in bits, and adapts the context (3.8.2.4)."""
-    drift, error_sum, bias, count = (
-        np.int64(state[0]),
-        np.int64(state[1]),
-        np.int64(state[2]),
-        np.int64(state[3]),
-    )
+    drift, error_sum = states[context, 0], states[context, 1]
+    bias, count = states[context, 2], states[context, 3]
     value = _signed(difference - bias)
     k = 0
     while count << k < error_sum:
@@ -173,7 +183,8 @@ def _code(state: NDArray[np.int32], difference: int) -> tuple[int, int]:
     elif drift > 0:
         bias = min(bias + 1, 127)
         drift = min(drift - count, 0)
-    state[0], state[1], state[2], state[3] = drift, error_sum, bias, count
+    states[context, 0], states[context, 1] = drift, error_sum
+    states[context, 2], states[context, 3] = bias, count
     return code, length
 
 
@@ -181,6 +192,20 @@ def _code(state: NDArray[np.int32], difference: int) -> tuple[int, int]:
 def _signed(difference: int) -> int:
     """Gives what lies in [-128, 128) and is the same modulo 256."""
     return ((np.int64(difference) + 128) & 255) - 128
+
+
+@compiled
+def _run_steps(count: int, run_index: int) -> tuple[int, int, int]:
+    """Gives how many steps a run's length takes, what is left of it, and the new run index.
+
+    No picture in MP4 is wider than 65,535 pixels, so there are at most 31 steps.
+    """
+    ones = 0
+    while count >= 1 << _LOG2_RUN[run_index]:
+        count -= 1 << _LOG2_RUN[run_index]
+        run_index += 1
+        ones += 1
+    return ones, count, run_index
 
 
 @compiled
@@ -205,10 +230,15 @@ def _put(
 def _write_footer(out: NDArray[np.uint8], start: int, end: int) -> int:
     """Appends a slice's size, error status and checksum (4.9); gives where it ends."""
     size = end - start
-    out[end], out[end + 1], out[end + 2], out[end + 3] = size >> 16, size >> 8, size, 0
-    crc = np.uint32(0)
-    for k in range(start, end + 4):
-        crc = np.uint32(crc << 8) ^ _CRC[(crc >> 24) ^ out[k]]
-    end += 4
-    out[end], out[end + 1], out[end + 2], out[end + 3] = crc >> 24, crc >> 16, crc >> 8, crc
-    return end + 4
+    for shift in (16, 8, 0):
+        out[end] = (size >> shift) & 255
+        end += 1
+    out[end] = 0
+    end += 1
+    crc = np.int64(0)
+    for k in range(start, end):
+        crc = ((crc << 8) & 0xFFFFFFFF) ^ _CRC[(crc >> 24) ^ out[k]]
+    for shift in (24, 16, 8, 0):
+        out[end] = (crc >> shift) & 255
+        end += 1
+    return end

@@ -5,10 +5,8 @@ from pathlib import Path
 from av.video.frame import VideoFrame
 
 from icstream.stages.items import ClassIds, Frame
+from icstream.stages.sinks.ffv1 import FFV1_OPTIONS, ffv1_encoder
 from icstream.stages.sinks.video_sink import VideoSink
-
-# Each picture stands alone (g=1), so that any cut of the file can be played from any frame.
-_OPTIONS = {"g": "1", "level": "3"}
 
 
 class MasksVideo(VideoSink):
@@ -17,9 +15,15 @@ class MasksVideo(VideoSink):
     wants_picture = False
 
     def __init__(self, folder: Path, *, stem: str = "masks") -> None:
-        super().__init__(folder, stem, codec="ffv1", pix_fmt="gray", options=_OPTIONS)
+        super().__init__(folder, stem, codec="ffv1", pix_fmt="gray", options=FFV1_OPTIONS)
 
     def write(self, frame: Frame) -> None:
         """See `Sink.write`."""
         assert isinstance(frame.result, ClassIds)
-        self._write(frame.meta, VideoFrame.from_ndarray(frame.result.ids, format="gray"))
+        ids = frame.result.ids
+        encoder = ffv1_encoder(ids.shape)
+        # FFmpeg encodes the first picture of a file, as it must describe the file's content.
+        if self._current is None or encoder is None:
+            self._write(frame.meta, VideoFrame.from_ndarray(ids, format="gray"))
+        else:
+            self._current.write_packet(frame.meta, encoder.encode(ids))

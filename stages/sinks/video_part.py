@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -89,10 +90,25 @@ class VideoPart:
         Raises:
             OSError: the disk is full, or gone.
         """
-        count = meta.index if meta.pts is None else meta.pts
-        picture.pts = count * meta.time_base.numerator
+        picture.pts = _pts(meta)
         picture.time_base = self._unit
-        self._container.mux(self._stream.encode(picture))
+        self._mux(self._stream.encode(picture))
+
+    def write_packet(self, meta: FrameMeta, data: bytes) -> None:
+        """Puts a key frame that was encoded elsewhere at the frame's time.
+
+        Raises:
+            OSError: the disk is full, or gone.
+        """
+        packet = Packet(data)
+        packet.stream = self._stream
+        packet.pts = packet.dts = _pts(meta)
+        packet.time_base = self._unit
+        packet.is_keyframe = True
+        self._mux([packet])
+
+    def _mux(self, packets: list[Packet]) -> None:
+        self._container.mux(packets)
         if isinstance(self._target, FragmentAppender):
             self._target.flush()
         self._num_frames += 1
@@ -105,6 +121,11 @@ class VideoPart:
             self._container.close()
             if isinstance(self._target, FragmentAppender):
                 self._target.close()
+
+
+def _pts(meta: FrameMeta) -> int:
+    """Gives the time of a frame in the units of its part."""
+    return (meta.index if meta.pts is None else meta.pts) * meta.time_base.numerator
 
 
 def cut_back(path: Path, num_frames: int) -> int:
