@@ -14,36 +14,51 @@ _STAGES = ("decode", "preprocess", "segment", "encode", "hub")
 _COLOURS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#bbbbbb")
 
 
-def draw_bars(rows: Sequence[dict[str, Any]], path: Path, *, title: str) -> None:
-    """Draws frames per second, with the spread of the rounds."""
-    figure, axes = pyplot.subplots(figsize=(6.4, 0.5 * len(rows) + 1.2), layout="constrained")
+def draw(rows: Sequence[dict[str, Any]], path: Path, *, title: str) -> None:
+    """Draws frames per second, and beside them, if they are known, core-ms by stage and latency."""
+    panels = [_draw_speed]
+    if "core_ms" in rows[0]:
+        panels += [_draw_stages, _draw_latency]
+    width, height = 4.2 * len(panels), 0.42 * len(rows) + 1.5
+    figure, axes = pyplot.subplots(
+        1, len(panels), figsize=(width, height), layout="constrained", squeeze=False, sharey=True
+    )
+    for axis, panel in zip(axes[0], panels, strict=True):
+        panel(axis, rows)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.margins(x=0.12)
+    axes[0, 0].set_yticks(range(len(rows)), [row["label"] for row in rows])
+    axes[0, 0].invert_yaxis()
+    axes[0, 0].set_ylabel(title)
+    if len(panels) > 1:
+        figure.legend(loc="outside lower center", ncols=len(_STAGES), frameon=False, fontsize=9)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _draw_speed(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     for place, row in enumerate(rows):
         speed, (low, high) = row["frames_per_second"], row["spread"]
-        axes.barh(place, speed, color=_COLOURS[0], height=0.6)
-        axes.plot([low, high], [place, place], color="black", linewidth=1)
-        axes.annotate(
-            f" {speed:.1f}", (max(speed, high), place), va="center", textcoords="data", fontsize=9
-        )
-    _finish(figure, axes, rows, path, f"{title}: frames per second")
+        axis.barh(place, speed, color=_COLOURS[0], height=0.6)
+        axis.plot([low, high], [place, place], color="black", linewidth=1)
+        axis.annotate(f" {speed:.1f}", (max(speed, high), place), va="center", fontsize=9)
+    axis.set_title("frames per second", loc="left", fontsize=10)
 
 
-def draw_stages(rows: Sequence[dict[str, Any]], path: Path, *, title: str) -> None:
-    """Draws the processor time per frame, stage upon stage."""
-    figure, axes = pyplot.subplots(figsize=(6.4, 0.5 * len(rows) + 1.6), layout="constrained")
+def _draw_stages(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     starts = [0.0] * len(rows)
     for stage, colour in zip(_STAGES, _COLOURS, strict=True):
         widths = [row["core_ms"].get(stage, 0.0) for row in rows]
-        axes.barh(range(len(rows)), widths, left=starts, color=colour, label=stage, height=0.6)
+        axis.barh(range(len(rows)), widths, left=starts, color=colour, label=stage, height=0.6)
         starts = [start + width for start, width in zip(starts, widths, strict=True)]
-    figure.legend(loc="outside lower center", ncols=len(_STAGES), frameon=False, fontsize=9)
-    _finish(figure, axes, rows, path, f"{title}: core-milliseconds per frame")
+    axis.set_title("core-milliseconds per frame", loc="left", fontsize=10)
 
 
-def _finish(figure: Any, axes: Any, rows: Sequence[dict[str, Any]], path: Path, title: str) -> None:
-    axes.set_yticks(range(len(rows)), [row["label"] for row in rows])
-    axes.invert_yaxis()
-    axes.set_title(title, loc="left", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.12)
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+def _draw_latency(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
+    for place, row in enumerate(rows):
+        middle, late = row["latency_ms"]["p50"], row["latency_ms"]["p95"]
+        axis.plot([middle, late], [place, place], color=_COLOURS[0], linewidth=2)
+        axis.plot(middle, place, "o", color=_COLOURS[0])
+        axis.annotate(f" {middle:.0f}, {late:.0f}", (late, place), va="center", fontsize=9)
+    axis.set_xlim(left=0)
+    axis.set_title("latency, p50 and p95, ms", loc="left", fontsize=10)

@@ -14,14 +14,15 @@ import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from charts import draw_bars, draw_stages
+import torch
+from charts import draw
 from peers import PEERS, Peer
 
-from icstream.model import load_weights
+from icstream.model import LabelSet, load_weights
 from icstream.pipeline.bench import PipelineFigures, time_pipeline
 from icstream.pipeline.config import load_config
 from icstream.pipeline.report import latency_ms
@@ -40,6 +41,8 @@ class Setting:
     """So many times the same recording side by side."""
     size: str | None = None
     """The recording scaled to it."""
+    classes: int | None = None
+    """Of the network: some of its own, or more that never win, so that masks stay as they are."""
 
 
 SERIES: dict[str, tuple[Setting, ...]] = {
@@ -53,6 +56,7 @@ SERIES: dict[str, tuple[Setting, ...]] = {
         Setting("2 x 1", {"pipeline.replicas": 2, "model.threads": 1}),
     ),
     "streams": tuple(Setting(f"{count}", sources=count) for count in (1, 2, 4)),
+    "classes": tuple(Setting(f"{count}", classes=count) for count in (2, 11, 19, 50)),
     "sinks": tuple(
         Setting(name, {"output.sinks": name.split("+")})
         for name in ("masks", "png", "rle", "areas", "overlay", "masks+overlay")
@@ -81,9 +85,7 @@ def main() -> None:
         measure = _peers if name == "peers" else _series
         figures[name] = measure(name, options)
         kept.write_text(json.dumps(figures, indent=2) + "\n")
-        draw_bars(figures[name], options.out / f"{name}.png", title=name)
-        if name in ("sizes", "sinks"):
-            draw_stages(figures[name], options.out / f"{name}_stages.png", title=name)
+        draw(figures[name], options.out / f"{name}.png", title=name)
     (options.out / "tables.md").write_text("\n".join(_tables(figures)))
 
 
@@ -101,7 +103,10 @@ def _series(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def _run(setting: Setting, options: argparse.Namespace, folder: Path) -> PipelineFigures:
     video = _scaled(options.video, setting.size, options.out)
-    told = {"model.weights": options.weights, "output.sinks": ["masks"], **setting.options}
+    weights = options.weights
+    if setting.classes is not None:
+        weights = str(_with_classes(weights, setting.classes, options.out))
+    told = {"model.weights": weights, "output.sinks": ["masks"], **setting.options}
     frames = options.frames * setting.sources
     return time_pipeline(
         load_config(None, (), told), [str(video)] * setting.sources, folder, frames
@@ -120,7 +125,7 @@ def _row(label: str, rounds: Sequence[PipelineFigures]) -> dict[str, Any]:
             kind: statistics.median(figures.core_ms.get(kind, 0.0) for figures in rounds)
             for kind in sorted(kinds)
         },
-        "service_ms": latency_ms(stream.service for stream in streams),
+        "latency_ms": latency_ms({"all": stream.total} for stream in streams)["all"],
     }
 
 
@@ -161,6 +166,27 @@ def _is_offered(setting: Setting, weights: str) -> bool:
     return precision == "fp32" or precision in load_weights(weights).agreement
 
 
+def _with_classes(weights: str, num_classes: int, folder: Path) -> Path:
+    """Gives a checkpoint of the same network with so many classes; those that are new never win."""
+    path = folder / f"classes_{num_classes}.safetensors"
+    if path.exists():
+        return path
+    checkpoint = load_weights(weights)
+    tensors = dict(checkpoint.tensors)
+    count = len(checkpoint.labels)
+    chosen = torch.arange(num_classes).clamp(max=count - 1)
+    for head in ("classifier", "cff12.aux", "cff24.aux"):
+        tensors[f"{head}.weight"] = tensors[f"{head}.weight"][chosen]
+        bias_K = tensors[f"{head}.bias"][chosen].clone()
+        bias_K[count:] = -1e4
+        tensors[f"{head}.bias"] = bias_K
+    names = [*checkpoint.labels.names, *(f"new {k}" for k in range(num_classes))][:num_classes]
+    labels = LabelSet(tuple(names), tuple((k, k, k) for k in range(num_classes)))
+    config = replace(checkpoint.config, num_classes=num_classes)
+    replace(checkpoint, config=config, labels=labels, tensors=tensors).save(path)
+    return path
+
+
 def _scaled(video: Path, size: str | None, folder: Path) -> Path:
     if size is None:
         return video
@@ -175,7 +201,7 @@ def _scaled(video: Path, size: str | None, folder: Path) -> Path:
             "-vf",
             f"scale={size.replace('x', ':')}",
         ]
-        encoding = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p"]
+        encoding = ["-c:v", "libx264", "-pix_fmt", "yuv420p"]
         subprocess.run([*command, *encoding, str(scaled)], check=True)
     return scaled
 
@@ -185,12 +211,17 @@ def _tables(figures: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
         yield f"\n{name}:\n"
         first = rows[0]["frames_per_second"]
         kinds = sorted({kind for row in rows for kind in row.get("core_ms", {})})
-        yield f"| | frames/s | ratio | {' | '.join(f'{kind}, core-ms' for kind in kinds)} |"
-        yield "| --- |" + " --- |" * (2 + len(kinds))
+        heads = ["", "frames/s", "ratio", *(f"{kind}, core-ms" for kind in kinds)]
+        has_times = "latency_ms" in rows[0]
+        heads += ["latency p50, ms", "p95"] if has_times else []
+        yield f"| {' | '.join(heads)} |"
+        yield "| --- |" + " --- |" * (len(heads) - 1)
         for row in rows:
             cells = [f"{row.get('core_ms', {}).get(kind, 0):.1f}" for kind in kinds]
             speed = row["frames_per_second"]
             cells = [row["label"], f"{speed:.1f}", f"{speed / first:.2f}", *cells]
+            if has_times:
+                cells += [f"{row['latency_ms'][name]:.0f}" for name in ("p50", "p95")]
             yield f"| {' | '.join(cells)} |"
 
 

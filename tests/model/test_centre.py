@@ -1,0 +1,25 @@
+"""The network's input in bfloat16 equals PyTorch's, bit for bit."""
+
+import numpy as np
+import pytest
+import torch
+
+from icstream.model.centre import centre
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (65, 97), (64, 64)])
+@pytest.mark.parametrize("mean", [(123.68, 116.779, 103.939), (0.0, 255.0, 0.1)])
+def test_the_mean_is_taken_off_as_pytorch_does(
+    size: tuple[int, int], mean: tuple[float, float, float]
+) -> None:
+    height, width = size
+    planes = np.random.default_rng(0).integers(0, 256, (3, *size), np.uint8)
+    mean_3 = np.array(mean, np.float32)
+    full = np.empty((height, 3 * width), np.uint16)
+    half = np.empty(((height + 1) // 2, 3 * ((width + 1) // 2)), np.uint16)
+    centre(planes, mean_3, full, half)
+    wanted = torch.from_numpy(planes).float() - torch.from_numpy(mean_3)[:, None, None]
+    bits = wanted.permute(1, 2, 0).bfloat16().contiguous().view(torch.int16).numpy()
+    bits = bits.view(np.uint16)
+    assert np.array_equal(full, bits.reshape(full.shape))
+    assert np.array_equal(half, bits[::2, ::2].reshape(half.shape))
