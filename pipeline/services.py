@@ -264,7 +264,7 @@ def encode(post: Post) -> None:
         for name in task.sinks
     }
     opened = list(sinks.values())
-    _warm_up_upsampling(len(task.labels))
+    _warm_up_loops(task)
     num_done = restart_point(opened) if task.num_done is None else task.num_done
     wants_picture = task.view is not None or any(sink.wants_picture for sink in opened)
     post.link.send(SinksOpened(wants_picture, num_done))
@@ -320,13 +320,17 @@ def _write(
     post.link.send(Written(meta.index, stage.part, stage.num_durable, served))
 
 
-def _warm_up_upsampling(num_classes: int) -> None:
-    """Loads the compiled loop before the first frame comes."""
+def _warm_up_loops(task: EncodeTask) -> None:
+    """Loads the compiled loops before the first frame comes."""
     import numpy as np
+
+    from icstream.stages.sinks.ffv1 import ffv1_encoder
 
     geometry = Fit().geometry((64, 64))
     height, width = ((side - 1) // 8 + 1 for side in geometry.outer)
-    Scores(np.zeros((num_classes, height, width), np.float32), geometry).class_ids()
+    Scores(np.zeros((len(task.labels), height, width), np.float32), geometry).class_ids()
+    if {"masks", "rolling"}.intersection(task.sinks):
+        ffv1_encoder(geometry.outer)
 
 
 def view(post: Post) -> None:

@@ -16,14 +16,12 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from icstream.stages.sinks.ffv1_coder import encode_slices
-
 log = logging.getLogger(__name__)
 
 # Each picture stands alone (g=1), so that any cut of the file can be played from any frame.
 FFV1_OPTIONS = {"g": "1", "level": "3"}
 _FOOTER = 8
-"""Bytes behind each slice: its size (3), error status (1), checksum (4); RFC 9043, 4.9."""
+"""Bytes behind each slice: its size (3), an error status (1), a checksum (4)."""
 
 
 class Ffv1Encoder:
@@ -42,9 +40,14 @@ class Ffv1Encoder:
     def encode(self, ids_HW: NDArray[np.uint8]) -> bytes:  # noqa: N803
         """Gives the packet of a key frame; the picture must have the encoder's size."""
         assert ids_HW.shape == self._size
+        # Only those who encode wait for numba.
+        from icstream.stages.sinks.ffv1_coder import encode_slices
+
+        ids = np.ascontiguousarray(ids_HW).view()
+        ids.flags.writeable = False  # always, as numba compiles for each kind of array
         out = np.empty(self._max_bytes, np.uint8)
         end = encode_slices(
-            np.ascontiguousarray(ids_HW),
+            ids,
             self._rows,
             self._columns,
             self._headers,

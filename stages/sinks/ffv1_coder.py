@@ -1,10 +1,10 @@
-"""Compiled loops that code a gray picture in FFV1's Golomb Rice mode (RFC 9043).
+"""Compiled loops that code a gray picture in FFV1's Golomb Rice mode (RFC 9043, 3 and 3.8.2).
 
 A picture is cut into slices, and each is coded alone: a pixel is predicted by the median of its
-neighbours (3.3), and the difference goes into a Golomb Rice code whose parameter adapts in each of
-666 contexts (3.8.2), or, where the neighbours agree, into the length of a run of pixels that are
-as predicted. All differences of a row are taken first, in vector instructions; what is looked at
-pixel by pixel is only what lies between runs.
+neighbours, and the difference goes into a Golomb Rice code whose parameter adapts in each of 666
+contexts, or, where the neighbours agree, into the length of a run of pixels that are as predicted.
+All differences of a row are taken first, in vector instructions; what is looked at pixel by pixel
+is only what lies between runs.
 """
 
 import numpy as np
@@ -16,15 +16,15 @@ _LEVELS = np.repeat(np.arange(6), (1, 1, 3, 7, 23, 93))
 # Differences in 11 levels, -5 to 5, as FFmpeg's quantisation has them; index 255 stands for -1.
 _QUANTISED = np.concatenate((_LEVELS, [-5], -_LEVELS[:0:-1]))
 _NUM_CONTEXTS = (11**3 + 1) // 2
-_INITIAL_STATE = np.array((0, 4, 0, 1))  # drift, error sum, bias, count (3.8.2.5)
-# Bits of a run's length, by how well runs have gone so far (3.8.2.2.1).
+_INITIAL_STATE = np.array((0, 4, 0, 1))  # drift, error sum, bias, count
+# Bits of a run's length, by the run index: how well runs have gone so far.
 _LOG2_RUN = np.repeat(np.arange(25), (4,) * 4 + (2,) * 4 + (1,) * 17)
 _BLOCK = 64  # pixels that vector instructions take together
-_MAX_PREFIX = 12  # zeros before an escaped difference (3.8.2.1)
+_MAX_PREFIX = 12  # as many zeros say that the difference follows as it is
 
 
 def _crc_table() -> NDArray[np.int64]:
-    """Gives the remainders of all bytes by 0x04C11DB7, highest bit first (4.9.3)."""
+    """Gives the remainders of all bytes by 0x04C11DB7, highest bit first."""
     remainders = np.arange(256) << 24
     for _ in range(8):
         remainders = (remainders << 1) ^ (remainders >> 31) * 0x1_04C1_1DB7
@@ -71,7 +71,7 @@ def _encode_pixels(
     """Appends a slice's pixels, filled up to a whole byte; gives where they end."""
     height, width = ids.shape
     num_blocks = width // _BLOCK + 1
-    # Two rows in turn, bordered by a pixel (3.1) and filled up to whole blocks.
+    # Two rows in turn, bordered by a pixel and filled up to whole blocks.
     lines = np.zeros((2, num_blocks * _BLOCK + 2), np.uint8)
     words = np.empty(num_blocks * _BLOCK // 8, np.uint64)
     differences = words.view(np.uint8)
@@ -113,9 +113,7 @@ def _encode_pixels(
 
 
 @compiled
-def _take_differences(
-    lines: NDArray[np.uint8], now: int, differences: NDArray[np.uint8]
-) -> None:
+def _take_differences(lines: NDArray[np.uint8], now: int, differences: NDArray[np.uint8]) -> None:
     """Gives each pixel less the median of left, top and left + top - top left, modulo 256."""
     line, above = lines[now], lines[1 - now]
     for x in range(len(differences)):
@@ -141,12 +139,12 @@ def _run_end(words: NDArray[np.uint64], x: int) -> int:
     # by a product whose topmost byte is the sum of all bytes.
     below = (word & -word) - np.uint64(1)
     below = (below & np.uint64(0x8080808080808080)) >> np.uint64(7)
-    return 8 * n + np.int64(below * np.uint64(0x0101010101010101) >> np.uint64(56))
+    return int(8 * n + np.int64(below * np.uint64(0x0101010101010101) >> np.uint64(56)))
 
 
 @compiled
 def _context(lines: NDArray[np.uint8], now: int, x: int) -> int:
-    """Gives the context of a pixel: its number, negative if differences change sign (3.5)."""
+    """Gives the context of a pixel: its number, negative if the difference changes sign."""
     left, top_left = np.int64(lines[now, x]), np.int64(lines[1 - now, x])
     top, top_right = np.int64(lines[1 - now, x + 1]), np.int64(lines[1 - now, x + 2])
     return int(
@@ -158,7 +156,7 @@ def _context(lines: NDArray[np.uint8], now: int, x: int) -> int:
 
 @compiled
 def _code(states: NDArray[np.int64], context: int, difference: int) -> tuple[int, int]:
-    """Gives a difference's code and its length in bits, and adapts the context (3.8.2.4)."""
+    """Gives a difference's code and its length in bits, and adapts the context."""
     drift, error_sum = states[context, 0], states[context, 1]
     bias, count = states[context, 2], states[context, 3]
     value = _signed(difference - bias)
@@ -191,7 +189,7 @@ def _code(states: NDArray[np.int64], context: int, difference: int) -> tuple[int
 @compiled
 def _signed(difference: int) -> int:
     """Gives what lies in [-128, 128) and is the same modulo 256."""
-    return ((np.int64(difference) + 128) & 255) - 128
+    return int(((np.int64(difference) + 128) & 255) - 128)
 
 
 @compiled
@@ -228,7 +226,7 @@ def _put(
 
 @compiled
 def _write_footer(out: NDArray[np.uint8], start: int, end: int) -> int:
-    """Appends a slice's size, error status and checksum (4.9); gives where it ends."""
+    """Appends a slice's size, error status and checksum; gives where it ends."""
     size = end - start
     for shift in (16, 8, 0):
         out[end] = (size >> shift) & 255

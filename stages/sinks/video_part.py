@@ -92,7 +92,8 @@ class VideoPart:
         """
         picture.pts = _pts(meta)
         picture.time_base = self._unit
-        self._mux(self._stream.encode(picture))
+        self._container.mux(self._stream.encode(picture))
+        self._end_frame()
 
     def write_packet(self, meta: FrameMeta, data: bytes) -> None:
         """Puts a key frame that was encoded elsewhere at the frame's time.
@@ -105,10 +106,10 @@ class VideoPart:
         packet.pts = packet.dts = _pts(meta)
         packet.time_base = self._unit
         packet.is_keyframe = True
-        self._mux([packet])
+        self._container.mux(packet)
+        self._end_frame()
 
-    def _mux(self, packets: list[Packet]) -> None:
-        self._container.mux(packets)
+    def _end_frame(self) -> None:
         if isinstance(self._target, FragmentAppender):
             self._target.flush()
         self._num_frames += 1
