@@ -147,6 +147,7 @@ class Flow:
         stream.watch()
         self._begin_live()
         if stream.pace.freshest:
+            self._begin_reading()
             self._drop_stale()
         if self._time_left() < 0 and not self._was_told:
             self.stop_reading()
@@ -292,11 +293,15 @@ class Flow:
             self._begin_reading()
 
     def _begin_reading(self) -> None:
-        """Lets the decoder begin, once source and sinks are open."""
+        """Lets the decoder begin, once source and sinks are open.
+
+        Of a recording of which only the freshest frames count, also somebody must be there to take
+        them, or it would be over before the network is loaded.
+        """
         stream, decoder = self.stream, self._ready("decode")
         if self.reading or stream.info is None or decoder is None or self._ready("encode") is None:
             return
-        if self.ended:
+        if self.ended or (stream.pace.freshest and not self._context.is_staffed()):
             return
         self.reading = stream.reading = True
         if self._free is None:

@@ -24,6 +24,8 @@ from icstream.pipeline.wire import Done, Message, Work
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("decode", "preprocess", "segment", "encode")
+RESIZED = {"fit__mode": "stretch", "fit__size": "128x192"}
+"""Of frames that are only padded, preprocess workers get none."""
 COMMAND = [sys.executable, "-m", "icstream.pipeline", "run", "--weights", "streets", "--quiet"]
 
 
@@ -37,6 +39,13 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def masks(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     out = tmp_path_factory.mktemp("runs") / "out"
     assert run_pipeline(clip, out).exit_code == 0
+    return (out / "clip" / "masks.mp4").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def resized_masks(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    out = tmp_path_factory.mktemp("resized") / "out"
+    assert run_pipeline(clip, out, **RESIZED).exit_code == 0
     return (out / "clip" / "masks.mp4").read_bytes()
 
 
@@ -62,16 +71,27 @@ class Strike:
                 self.recovered_s = begun - self.struck
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "resized"),
+    [("decode", False), *((kind, True) for kind in KINDS), ("segment", False), ("encode", False)],
+)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_worker_that_is_lost_is_replaced_and_nothing_is_missing(
-    clip: Path, masks: bytes, tmp_path: Path, kind: str, number: int
+    clip: Path,
+    masks: bytes,
+    resized_masks: bytes,
+    tmp_path: Path,
+    kind: str,
+    resized: bool,
+    number: int,
 ) -> None:
     strike = Strike(kind, number, after=30)
+    settings: dict[str, Any] = RESIZED if resized else {}
     # Small slots in flight, so that the decoder still has work to do when it is struck.
-    result = run_pipeline(clip, tmp_path / "out", on_frame=strike, pipeline__window=4)
+    result = run_pipeline(clip, tmp_path / "out", on_frame=strike, pipeline__window=4, **settings)
     assert (result.exit_code, result.num_restarts) == (0, 1)
-    assert (tmp_path / "out" / "clip" / "masks.mp4").read_bytes() == masks
+    wanted = resized_masks if resized else masks
+    assert (tmp_path / "out" / "clip" / "masks.mp4").read_bytes() == wanted
     assert result.streams[0].faults() == []
     assert strike.recovered_s is not None
     assert strike.recovered_s < 5
@@ -171,18 +191,18 @@ def drops_one(kind: type[Message], *, at: int) -> Callable[..., bool]:
 
 @pytest.mark.parametrize("at", [20, 21, 22, 360])
 def test_a_lost_message_to_a_worker_is_seen_and_made_good(
-    clip: Path, masks: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+    clip: Path, resized_masks: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     # 360 is the last of three for each of 120 frames: nothing comes behind it to show the gap.
     monkeypatch.setattr(HubSocket, "send", drops_one(Work, at=at))
-    result = run_pipeline(clip, tmp_path / "out")
+    result = run_pipeline(clip, tmp_path / "out", **RESIZED)
     assert (result.exit_code, result.num_restarts) == (0, 1)
-    assert (tmp_path / "out" / "clip" / "masks.mp4").read_bytes() == masks
+    assert (tmp_path / "out" / "clip" / "masks.mp4").read_bytes() == resized_masks
 
 
 @pytest.mark.parametrize("at", [20, 240])
 def test_a_lost_message_from_a_worker_is_seen_and_made_good(
-    clip: Path, masks: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+    clip: Path, resized_masks: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     receive = HubSocket.receive
     count = 0
@@ -197,6 +217,6 @@ def test_a_lost_message_from_a_worker_is_seen_and_made_good(
         return got
 
     monkeypatch.setattr(HubSocket, "receive", lossy)
-    result = run_pipeline(clip, tmp_path / "out")
+    result = run_pipeline(clip, tmp_path / "out", **RESIZED)
     assert (result.exit_code, result.num_restarts) == (0, 1)
-    assert (tmp_path / "out" / "clip" / "masks.mp4").read_bytes() == masks
+    assert (tmp_path / "out" / "clip" / "masks.mp4").read_bytes() == resized_masks
