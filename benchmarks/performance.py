@@ -25,7 +25,7 @@ from peers import PEERS, Peer
 from icstream.model import LabelSet, load_weights
 from icstream.pipeline.bench import PipelineFigures, time_pipeline
 from icstream.pipeline.config import load_config
-from icstream.pipeline.report import latency_ms
+from icstream.pipeline.latency import Latency
 
 _WIDTHS = {"480x270": 480, "960x540": 960, "1280x720": 1280, "2048x1024": 2048}
 
@@ -116,7 +116,9 @@ def _run(setting: Setting, options: argparse.Namespace, folder: Path) -> Pipelin
 def _row(label: str, rounds: Sequence[PipelineFigures]) -> dict[str, Any]:
     per_second = [1 / figures.seconds_per_frame for figures in rounds]
     kinds = {kind for figures in rounds for kind in figures.core_ms}
-    streams = [stream for figures in rounds for stream in figures.result.streams]
+    age = Latency()
+    for figures in rounds:
+        age.merge(figures.age)
     return {
         "label": label,
         "frames_per_second": statistics.median(per_second),
@@ -125,7 +127,7 @@ def _row(label: str, rounds: Sequence[PipelineFigures]) -> dict[str, Any]:
             kind: statistics.median(figures.core_ms.get(kind, 0.0) for figures in rounds)
             for kind in sorted(kinds)
         },
-        "latency_ms": latency_ms({"all": stream.total} for stream in streams)["all"],
+        "latency_ms": age.summary(),
     }
 
 

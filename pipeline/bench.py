@@ -24,6 +24,7 @@ from icstream.model import Checkpoint, ConfigError, Segmenter, load_weights
 from icstream.model.icnet import pad_to_network_size
 from icstream.pipeline.config import RunConfig
 from icstream.pipeline.inference import Inference, plan_inference
+from icstream.pipeline.latency import Latency
 from icstream.pipeline.ledger import Lease
 from icstream.pipeline.naive import segment_naively
 from icstream.pipeline.processes import WORKER_MODULE
@@ -208,6 +209,8 @@ class PipelineFigures:
     seconds_per_frame: float
     core_ms: dict[str, float]
     """Processor time per frame by kind of process, in milliseconds."""
+    age: Latency
+    """From decoded to in every file."""
     result: RunResult
 
 
@@ -218,9 +221,12 @@ def time_pipeline(
     warm_up = min(_PIPELINE_WARM_UP, num_frames // 2)
     finished: list[float] = []
     spent: list[dict[str, float]] = []
+    age = Latency()
 
     def note(_stream: Stream, lease: Lease) -> None:
         finished.append(lease.served["encode"].stop)
+        if len(finished) > warm_up:
+            age.add(finished[-1] - lease.served["decode"].stop)
         if len(finished) in (warm_up, num_frames):
             spent.append(processor_seconds())
 
@@ -236,7 +242,7 @@ def time_pipeline(
     count = len(finished) - 1
     before, after = spent[0], spent[-1]
     core_ms = {kind: 1e3 * (after[kind] - before.get(kind, 0)) / count for kind in after}
-    return PipelineFigures((finished[-1] - finished[0]) / count, core_ms, result)
+    return PipelineFigures((finished[-1] - finished[0]) / count, core_ms, age, result)
 
 
 def processor_seconds() -> dict[str, float]:

@@ -24,7 +24,7 @@ from icstream.pipeline.wire import Done, Message, Work
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("decode", "preprocess", "segment", "encode")
-RESIZED = {"fit__mode": "stretch", "fit__size": "128x192"}
+RESIZED: dict[str, Any] = {"fit__mode": "stretch", "fit__size": "128x192"}
 """Of frames that are only padded, preprocess workers get none."""
 COMMAND = [sys.executable, "-m", "icstream.pipeline", "run", "--weights", "streets", "--quiet"]
 
@@ -86,7 +86,7 @@ def test_a_worker_that_is_lost_is_replaced_and_nothing_is_missing(
     number: int,
 ) -> None:
     strike = Strike(kind, number, after=30)
-    settings: dict[str, Any] = RESIZED if resized else {}
+    settings = RESIZED if resized else {}
     # Small slots in flight, so that the decoder still has work to do when it is struck.
     result = run_pipeline(clip, tmp_path / "out", on_frame=strike, pipeline__window=4, **settings)
     assert (result.exit_code, result.num_restarts) == (0, 1)
