@@ -170,10 +170,10 @@ def _is_offered(setting: Setting, weights: str) -> bool:
 
 def _with_classes(weights: str, num_classes: int, folder: Path) -> Path:
     """Gives a checkpoint of the same network with so many classes; those that are new never win."""
-    path = folder / f"classes_{num_classes}.safetensors"
+    checkpoint = load_weights(weights)
+    path = folder / f"classes_{num_classes}_{checkpoint.digest()[:8]}.safetensors"
     if path.exists():
         return path
-    checkpoint = load_weights(weights)
     tensors = dict(checkpoint.tensors)
     count = len(checkpoint.labels)
     chosen = torch.arange(num_classes).clamp(max=count - 1)

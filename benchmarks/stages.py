@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 
 from icstream.model import Scores, Segmenter, load_weights
+from icstream.model.planes import interleaved
 from icstream.stages import Books, ClassIds, Frame
 from icstream.stages.decode import open_source
 from icstream.stages.preprocess import Preprocess
@@ -52,7 +53,9 @@ def measure(source: str, weights: str) -> dict[str, float]:
             assert isinstance(scored.result, Scores)
             ids = scored.result.class_ids()
             lap("upsample")
-            done = Frame(item.meta, item.picture, None, ClassIds(ids))
+            assert item.picture is not None
+            done = Frame(item.meta, interleaved(item.picture), None, ClassIds(ids))
+            lap("interleave")
             for name, sink in sinks.items():
                 sink.write(done)
                 lap(f"sink {name}")

@@ -125,6 +125,12 @@ def _axes(geometry: Geometry, step: int) -> tuple[Axis, Axis]:
     return rows, columns
 
 
+@lru_cache(maxsize=64)
+def canvas_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Gives (height, width) of the memory for a picture and what the network needs beside it."""
+    return Fit().geometry(size).outer
+
+
 def _axis(source: int, inner: int, outer: int, step: int) -> Axis:
     pixels = np.arange(source, dtype=np.float64)
     if inner != source:

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from icstream.model.errors import ConfigError
 from icstream.model.geometry import Geometry
 from icstream.model.labels import Colour
 from icstream.model.planes import Empty, copy_planes, empty_planar, is_planar, planes
@@ -22,7 +23,13 @@ def prepare(
         geometry: as `Fit.geometry` gives it.
         mean_colour: the model's mean, which becomes almost zero behind the network's input.
         empty: gives the memory for the input, whose planes lie one after another.
+
+    Raises:
+        ConfigError: not an (H, W, 3) uint8 array of that size.
     """
+    fault = picture_fault(picture_HW3, geometry.source)
+    if fault:
+        raise ConfigError(fault)
     height, width = geometry.inner
     prepared_hw3 = empty_planar(geometry.outer, empty)
     place_hw3 = prepared_hw3[:height, :width]
@@ -36,6 +43,14 @@ def prepare(
         copy_planes(picture_HW3, place_hw3)
     fill_margin(prepared_hw3, geometry, mean_colour)
     return prepared_hw3
+
+
+def picture_fault(picture_HW3: NDArray[np.uint8], size: tuple[int, int]) -> str | None:
+    """Tells what is wrong with a picture that should have (height, width); None if nothing is."""
+    if picture_HW3.dtype == np.uint8 and picture_HW3.shape == (*size, 3):
+        return None
+    got = f"{picture_HW3.shape} {picture_HW3.dtype}"
+    return f"a picture is an (H, W, 3) uint8 array, here {(*size, 3)}, got {got}"
 
 
 def fill_margin(input_hw3: NDArray[np.uint8], geometry: Geometry, mean_colour: Colour) -> None:

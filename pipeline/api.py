@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import ConfigError, Fit, Segmenter, load_weights
+from icstream.model.planes import interleaved
 from icstream.model.runtimes import Precision, RuntimeName
 from icstream.model.zoo import DEFAULT
 from icstream.pipeline.chain import Chain, build_stages
@@ -98,7 +99,8 @@ def segment(
             assert item.picture is not None
             assert isinstance(item.result, ClassIds)
             meta = item.meta
-            yield Segmented(meta.index, meta.pts, meta.time_base, item.picture, item.result.ids)
+            picture = interleaved(item.picture)
+            yield Segmented(meta.index, meta.pts, meta.time_base, picture, item.result.ids)
 
 
 def _open(spec: SourceSpec, books: Books) -> Source | LiveSource:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from icstream.model import Checkpoint, ConfigError, Segmenter, load_weights
 from icstream.model.icnet import pad_to_network_size
+from icstream.model.planes import interleaved
 from icstream.pipeline.config import RunConfig
 from icstream.pipeline.inference import Inference, plan_inference
 from icstream.pipeline.latency import Latency
@@ -117,7 +118,9 @@ def bench(config: RunConfig, source: str, *, num_frames: int, rounds: int) -> Be
     bare = _Bare(checkpoint, inference)
     with open_source(specs[0], books=Books()) as opened:
         frames = (item for item in opened if isinstance(item, Frame))
-        pictures = [f.picture for f in islice(frames, num_frames) if f.picture is not None]
+        pictures = [
+            interleaved(f.picture) for f in islice(frames, num_frames) if f.picture is not None
+        ]
     if len(pictures) <= _WARM_UP:
         raise ConfigError(f"{source}: bench needs more than {_WARM_UP} frames, got {len(pictures)}")
     eager = _Eager(checkpoint, threads)

@@ -149,6 +149,7 @@ class Flow:
         if stream.pace.freshest:
             self._begin_reading()
             self._drop_stale()
+        self._grant()
         if self._time_left() < 0 and not self._was_told:
             self.stop_reading()
 

@@ -193,7 +193,10 @@ class Hub:
                     flow.stream.ledger.note_vanished(lease)
 
     def _is_staffed(self) -> bool:
-        return all(any(w.ready for w in crew.workers) for crew in self._crews.values())
+        return all(
+            any(worker.ready and not worker.warming for worker in crew.workers)
+            for crew in self._crews.values()
+        )
 
     def _withdraw(self, flow: Flow, lease: Lease) -> None:
         if lease.stage in self._crews:

@@ -29,6 +29,10 @@ from icstream.pipeline.wire import (
 from icstream.stages import Frame
 from icstream.stages.items import Prepared
 
+_DTYPES: dict[np.dtype[Any], DType] = {
+    np.dtype(np.uint8): "uint8",
+    np.dtype(np.float32): "float32",
+}
 _READABLE = int(zmq.POLLIN)
 """As a plain number, which is compared in a third of the time."""
 
@@ -169,7 +173,7 @@ def pack(
     for field, values in arrays.items():
         offset = align(offset)
         fits = memory is not None and offset + values.nbytes <= stop
-        dtype: DType = "uint8" if values.dtype == np.uint8 else "float32"
+        dtype = _DTYPES[values.dtype]
         pixels = Pixels(field, dtype, values.shape, offset if fits else None)
         if fits:
             assert memory is not None

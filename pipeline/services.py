@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from icstream.model import Fit, Geometry, Scores, SourceError, StageError
 from icstream.model.planes import planes
+from icstream.model.prepare import picture_fault
 from icstream.pipeline.letters import (
     DecodeTask,
     EncodeTask,
@@ -151,7 +152,12 @@ class _Reader:
         A picture that is only padded needs no preprocess worker: it lies where the network reads.
         """
         if frame.canvas is None:
-            return ({} if frame.picture is None else {"picture": frame.picture}), None
+            if frame.picture is None:
+                return {}, None
+            fault = picture_fault(frame.picture, frame.meta.size)
+            if fault:
+                raise SourceError(f"{frame.meta.stream}: frame {frame.meta.index}: {fault}")
+            return {"picture": frame.picture}, None
         done = self._preprocess.in_place(frame)
         geometry = done.prepared.geometry if done and done.prepared else None
         return {"canvas": planes(frame.canvas)}, geometry

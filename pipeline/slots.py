@@ -6,7 +6,7 @@ or with a frame, or free; it goes back to the shared memory only when no process
 
 import logging
 
-from icstream.model.geometry import Fit
+from icstream.model.geometry import Fit, canvas_size
 from icstream.pipeline.arena import Arena, align
 from icstream.pipeline.processes import Worker
 from icstream.pipeline.wire import Slot
@@ -52,10 +52,11 @@ class SlotPool:
         return self.make(slot.number, size)
 
     def frame_bytes(self, size: Size) -> int:
-        """Gives the room that all arrays of a frame take: picture, network input, scores."""
-        height, width = self._fit.geometry(size).outer
+        """Gives the room that all arrays of a frame take: canvas, network input, scores."""
+        geometry, canvas = self._fit.geometry(size), canvas_size(size)
+        height, width = geometry.outer
         nodes = ((height - 1) // 8 + 1) * ((width - 1) // 8 + 1)
-        arrays = (3 * size[0] * size[1], 3 * height * width, 4 * self._num_classes * nodes)
+        arrays = (3 * canvas[0] * canvas[1], 3 * height * width, 4 * self._num_classes * nodes)
         return sum(align(num_bytes) for num_bytes in arrays)
 
     def give_back(self, slots: list[Slot]) -> None:

@@ -1,13 +1,11 @@
 """From a decoder's picture to RGB, by the colour tags of the stream."""
 
-from functools import lru_cache
-
 import numpy as np
 from av import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from icstream.model import Fit
+from icstream.model.geometry import canvas_size
 from icstream.model.planes import Empty, empty_planar, planes
 from icstream.stages.items import Size
 
@@ -31,7 +29,7 @@ _LUMA_WEIGHTS = {
 """Of red and blue."""
 _FULL_RANGE = 2
 # swscale's fastest path is up to 3 levels too dark; with these two it is right to half a level,
-# and planar RGB, interleaved afterwards, costs it a third of what packed RGB does.
+# and planar RGB costs it a third of what packed RGB does.
 _SCALING = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BILINEAR
 
 
@@ -58,7 +56,7 @@ class RgbConverter:
             is undefined.
         """
         height, width = size = displayed_size(frame)
-        canvas_hw3 = empty_planar(_canvas_size(size), empty)
+        canvas_hw3 = empty_planar(canvas_size(size), empty)
         untagged = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
         matrix = _MATRICES.get(int(frame.colorspace), untagged)
         full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
@@ -87,11 +85,6 @@ class RgbConverter:
         )
         green, blue, red = _planes_of(converted)
         return np.stack([red, green, blue]).transpose(1, 2, 0)
-
-
-@lru_cache
-def _canvas_size(size: Size) -> Size:
-    return Fit().geometry(size).outer
 
 
 def _from_420(

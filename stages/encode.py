@@ -34,7 +34,7 @@ class Encode:
         self._sinks = sinks
         self._books = books
         self._keep_picture = keep_picture
-        self._wants_picture = keep_picture or any(sink.wants_picture for sink in sinks)
+        self._wants_picture = any(sink.wants_picture for sink in sinks)
         self._last: FrameMeta | None = None
 
     def process(self, item: Item) -> Iterator[Item]:

@@ -9,7 +9,7 @@ import numpy as np
 from icstream.model import Fit, StageError, prepare
 from icstream.model.labels import Colour
 from icstream.model.planes import Empty
-from icstream.model.prepare import fill_margin
+from icstream.model.prepare import fill_margin, picture_fault
 from icstream.stages.items import Frame, Item, Prepared
 
 
@@ -44,6 +44,9 @@ class Preprocess:
             return
         if item.picture is None:
             raise StageError("no picture", f"frame {item.meta.index} came without its picture")
+        fault = picture_fault(item.picture, item.meta.size)
+        if fault:
+            raise StageError("not a picture", f"frame {item.meta.index}: {fault}")
         done = self.in_place(item)
         if done is None:
             geometry = self._geometry(item.meta.size)

@@ -9,6 +9,7 @@ import numpy as np
 import zmq
 from numpy.typing import NDArray
 
+from icstream.model.planes import interleaved
 from icstream.stages import ClassIds, Frame
 
 MAX_NAME = 255
@@ -75,9 +76,10 @@ def shrink(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Gives picture and mask with sides of at most `max_side`; as they are if they fit."""
     height, width = ids.shape
+    picture = interleaved(picture)
     scale = max_side / max(height, width)
     if scale >= 1:
-        return np.ascontiguousarray(picture), np.ascontiguousarray(ids)
+        return picture, np.ascontiguousarray(ids)
     size = max(1, round(scale * width)), max(1, round(scale * height))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     small_ids = cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)

@@ -13,6 +13,7 @@ from itertools import accumulate
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
@@ -62,7 +63,10 @@ def ffv1_encoder(size: tuple[int, int]) -> Ffv1Encoder | None:
     """Gives the encoder of pictures of (height, width); None if FFmpeg's packets are others."""
     picture = _test_picture(size)
     pictures = [picture, np.ascontiguousarray(picture[::-1, ::-1])]
-    encoder = learn_encoder(pictures, encode_by_ffmpeg(pictures))
+    try:
+        encoder = learn_encoder(pictures, encode_by_ffmpeg(pictures))
+    except FFmpegError:  # it has sizes that it refuses; let it say so itself
+        encoder = None
     if encoder is None:
         log.debug("FFmpeg's FFV1 is not as foreseen at %dx%d; it encodes itself", *size[::-1])
     return encoder

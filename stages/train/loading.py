@@ -1,7 +1,7 @@
 """From samples to batches: the order of an epoch, loader processes, samples that fail."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,22 +133,41 @@ class TrainBatches:
         share = augmentation.whole_frames_share if augmentation else 0.0
         return step >= round((1 - share) * self.num_steps)
 
-    def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[Batch]:
-        """Gives this rank's batches of an epoch, beginning with the one of `first_step`."""
-        order = epoch_order(
-            self.num_samples, seed=self.settings.seed, epoch=epoch, ranks=self.ranks
-        )[self.rank :: self.ranks]
-        size = self.settings.batch_train
-        batches = [
-            [
-                Draw(epoch, int(i), self._is_whole(epoch * self.steps_per_epoch + step))
-                for i in order[step * size : (step + 1) * size]
-            ]
-            for step in range(first_step, self.steps_per_epoch)
-        ]
+    def batches(self, first_step: int) -> Iterator[Batch]:
+        """Gives this rank's batches from a step of the training to its end.
+
+        All epochs come from the same workers: to start others takes as long as several steps.
+        """
         yield from _loader(
-            self.views, batches, workers=self.settings.workers_train, collate=self._collate
+            self.views,
+            _Draws(self, first_step),
+            workers=self.settings.workers_train,
+            collate=self._collate,
         )
+
+    def draws(self, first_step: int) -> Iterator[list[Draw]]:
+        """Gives what this rank's batches are made of."""
+        size, per_epoch = self.settings.batch_train, self.steps_per_epoch
+        for epoch in range(first_step // per_epoch, self.settings.epochs):
+            order = epoch_order(
+                self.num_samples, seed=self.settings.seed, epoch=epoch, ranks=self.ranks
+            )[self.rank :: self.ranks]
+            for step in range(per_epoch):
+                total = epoch * per_epoch + step
+                if total >= first_step:
+                    chosen = order[step * size : (step + 1) * size]
+                    yield [Draw(epoch, int(i), self._is_whole(total)) for i in chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """What a loader iterates over."""
+
+    batches: TrainBatches
+    first_step: int
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        return self.batches.draws(self.first_step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +246,7 @@ def _only(made: list[Fitted | Failures]) -> Fitted | Failures:
 
 def _loader(
     views: Dataset[Any],
-    batches: list[list[Any]],
+    batches: Iterable[list[Any]],
     *,
     workers: int,
     collate: Callable[[list[Any]], Any],

@@ -182,6 +182,10 @@ class _Trainer:
         values = load_state(self._folder)
         compare_told(self._folder, values["told"], self._told())
         self._model.load_state_dict(values["model"])
+        for saved, own in zip(
+            values["optimiser"]["param_groups"], self._optimiser.param_groups, strict=True
+        ):
+            saved["fused"] = own["fused"]  # how it is computed is no part of the state
         self._optimiser.load_state_dict(values["optimiser"])
         self._scaler.load_state_dict(values["scaler"])
         if self._average is not None:
@@ -221,22 +225,18 @@ class _Trainer:
         model: nn.Module = Heads(self._model)
         if self._ranks.count > 1:
             model = DistributedDataParallel(model)
-        per_epoch = self._batches.steps_per_epoch
-        first_epoch, first_step = divmod(self._progress.step, per_epoch)
         with journal_of(self._folder, self._progress.step, self._ranks) as journal:
-            for epoch in range(first_epoch, self._settings.epochs):
-                skipped = first_step if epoch == first_epoch else 0
-                for batch in self._batches.epoch(epoch, first_step=skipped):
-                    loss, lr = self._step(model, batch, journal)
-                    display.step(self._progress.step, self._num_steps, loss, lr)
-                    last = self._progress.step == self._num_steps
-                    if self._clock.tick(self._progress.step) or last:
-                        self._validate(journal, display)
-                    elif self._is_checkpoint_due():
-                        self._save_state()
-                    if not last and self._ranks.any(should_stop()):
-                        self._save_state()
-                        raise _Stop
+            for batch in self._batches.batches(self._progress.step):
+                loss, lr = self._step(model, batch, journal)
+                display.step(self._progress.step, self._num_steps, loss, lr)
+                last = self._progress.step == self._num_steps
+                if self._clock.tick(self._progress.step) or last:
+                    self._validate(journal, display)
+                elif self._is_checkpoint_due():
+                    self._save_state()
+                if not last and self._ranks.any(should_stop()):
+                    self._save_state()
+                    raise _Stop
 
     def _step(self, model: nn.Module, batch: Batch, journal: Journal | None) -> tuple[float, float]:
         """Trains on one batch; gives its loss and the learning rate."""

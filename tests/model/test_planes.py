@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icstream.model import Fit, prepare
+from icstream.model import ConfigError, Fit, prepare
 from icstream.model.planes import copy_planes, empty_planar, interleaved, is_planar, planes
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (100, 140, 3), np.uint8)
@@ -48,6 +48,15 @@ def test_every_layout_is_interleaved(layout: str) -> None:
     made = interleaved(LAYOUTS[layout])
     assert np.array_equal(made, PICTURE)
     assert made.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [PICTURE.astype(np.float32), PICTURE.astype(np.uint16), PICTURE[..., :1], PICTURE[1:]],
+)
+def test_what_is_no_picture_is_refused(picture: NDArray[np.uint8]) -> None:
+    with pytest.raises(ConfigError, match=r"an \(H, W, 3\) uint8 array, here \(100, 140, 3\), got"):
+        prepare(picture, Fit().geometry((100, 140)), MEAN)
 
 
 def test_planar_pictures_are_known() -> None:

@@ -10,6 +10,7 @@ import pytest
 import zmq
 
 from icstream.model import CAMVID, Fit, Geometry, Scores
+from icstream.model.geometry import canvas_size
 from icstream.pipeline.arena import Arena, ArenaView
 from icstream.pipeline.letters import EncodeTask, task_from_json, task_to_json
 from icstream.pipeline.link import HubSocket, WorkerLink, pack, unpack
@@ -202,6 +203,33 @@ def test_memory_that_was_given_back_is_used_again() -> None:
         arena.give_back(first)
         assert arena.take(12_000) == first
         assert arena.take(1) == (20_480, 24_576)
+    finally:
+        arena.close()
+
+
+@pytest.mark.parametrize("size", [(64, 96), (360, 480), (540, 960), (1080, 1920)])
+@pytest.mark.parametrize(
+    "fit",
+    [Fit(), Fit(double_below=500), Fit("stretch", (360, 480)), Fit("letterbox", (513, 1025))],
+)
+def test_everything_that_is_made_of_a_frame_fits_into_its_slot(
+    fit: Fit, size: tuple[int, int]
+) -> None:
+    arena = Arena()
+    try:
+        slot = SlotPool(arena, fit=fit, num_classes=19).make(0, size)
+        outer = fit.geometry(size).outer
+        nodes = [(side - 1) // 8 + 1 for side in outer]
+        start, memory = slot.start, ArenaView(arena.fd)
+        for field, array in {
+            "canvas": np.zeros((3, *canvas_size(size)), np.uint8),
+            "prepared": np.zeros((3, *outer), np.uint8),
+            "scores": np.zeros((19, *nodes), np.float32),
+        }.items():
+            (place,), payload = pack({field: array}, (start, slot.stop), memory)  # type: ignore[dict-item]
+            assert not payload
+            assert place.offset is not None
+            start = place.offset + place.num_bytes
     finally:
         arena.close()
 

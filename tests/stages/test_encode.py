@@ -171,3 +171,7 @@ def test_preprocessing_needs_a_picture_and_pads_with_the_mean() -> None:
     assert done.picture is None
     with pytest.raises(StageError, match="no picture"):
         list(stage.process(replace(frame(0, 0), picture=None)))
+    given = frame(0, 0)
+    assert given.picture is not None
+    with pytest.raises(StageError, match=r"an \(H, W, 3\) uint8 array, .* float64"):
+        list(stage.process(replace(given, picture=given.picture.astype(float))))

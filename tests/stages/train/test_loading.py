@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -40,6 +41,11 @@ def batches(
     )
 
 
+def epoch(made: TrainBatches, number: int) -> list[Batch]:
+    per_epoch = made.steps_per_epoch
+    return list(islice(made.batches(number * per_epoch), per_epoch))
+
+
 def same(one: list[Batch], two: list[Batch]) -> bool:
     return len(one) == len(two) and all(
         torch.equal(a.rgb_NHW3, b.rgb_NHW3) and torch.equal(a.ids_NHW, b.ids_NHW)
@@ -56,19 +62,20 @@ def test_an_epoch_shows_every_sample_once_in_an_order_of_its_own() -> None:
 
 
 def test_the_last_batch_is_kept_though_smaller() -> None:
-    made = list(batches().epoch(0))
+    made = epoch(batches(), 0)
     assert [len(batch.ids_NHW) for batch in made] == [4, 4, 2]
     assert batches().num_steps == 6
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_loader_processes_change_no_pixel(workers: int) -> None:
-    alone = list(batches().epoch(1))
-    assert same(alone, list(batches(replace(SETTINGS, workers_train=workers)).epoch(1)))
+    alone = list(batches().batches(0))
+    assert same(alone, list(batches(replace(SETTINGS, workers_train=workers)).batches(0)))
 
 
-def test_an_epoch_can_be_entered_anywhere() -> None:
-    assert same(list(batches().epoch(1))[1:], list(batches().epoch(1, first_step=1)))
+@pytest.mark.parametrize("step", [0, 1, 3, 4, 5, 6])
+def test_a_training_can_be_entered_anywhere(step: int) -> None:
+    assert same(list(batches().batches(0))[step:], list(batches().batches(step)))
 
 
 def test_ranks_share_an_epoch_evenly() -> None:
@@ -79,15 +86,15 @@ def test_ranks_share_an_epoch_evenly() -> None:
         seen.update(order.tolist())
     assert set(seen) == set(range(10))
     assert max(seen.values()) == 2
-    sizes = {len(list(batches(rank=rank, ranks=3).epoch(0))) for rank in range(3)}
+    sizes = {len(epoch(batches(rank=rank, ranks=3), 0)) for rank in range(3)}
     assert sizes == {1}
 
 
 def test_whole_pictures_come_in_the_last_share_of_the_steps() -> None:
     augmentation = replace(SETTINGS.augmentation or Augmentation(), whole_frames_share=0.5)
     made = batches(replace(SETTINGS, augmentation=augmentation))
-    assert all(batch.ids_NHW.shape[1:] == (65, 65) for batch in made.epoch(0))
-    assert all(batch.ids_NHW.shape[1:] == (97, 129) for batch in made.epoch(1))
+    assert all(batch.ids_NHW.shape[1:] == (65, 65) for batch in epoch(made, 0))
+    assert all(batch.ids_NHW.shape[1:] == (97, 129) for batch in epoch(made, 1))
 
 
 def test_pictures_of_several_sizes_share_a_batch() -> None:
@@ -96,7 +103,8 @@ def test_pictures_of_several_sizes_share_a_batch() -> None:
     )
     samples: tuple[Sample, ...] = (Stripes(0, (80, 100)), Stripes(1, (150, 70)))
     views = TrainViews(samples, settings, Fit(), MEAN)
-    (batch,) = TrainBatches(views, num_samples=2, settings=settings, mean_colour=MEAN).epoch(0)
+    made = TrainBatches(views, num_samples=2, settings=settings, mean_colour=MEAN)
+    (batch,) = epoch(made, 0)
     assert batch.ids_NHW.shape == (2, 161, 129)
     known = (batch.ids_NHW != VOID).sum((1, 2)).tolist()
     assert sorted(known) == sorted([78 * 100, 148 * 70])
@@ -108,7 +116,7 @@ def test_a_sample_that_fails_is_named_and_another_takes_its_place() -> None:
     made = TrainBatches(views, num_samples=5, settings=SETTINGS, mean_colour=MEAN)
     failures: dict[str, str] = {}
     sizes = []
-    for batch in made.epoch(0):
+    for batch in epoch(made, 0):
         failures |= batch.failures
         sizes.append(len(batch.ids_NHW))
     assert failures == {"stripes 0": "stripes 0: cannot be read"}
@@ -120,7 +128,7 @@ def test_when_nothing_can_be_read_it_ends() -> None:
     views = TrainViews(samples, SETTINGS, Fit(), MEAN)
     made = TrainBatches(views, num_samples=1, settings=SETTINGS, mean_colour=MEAN)
     with pytest.raises(ConfigError, match="in a row could not be used"):
-        list(made.epoch(0))
+        epoch(made, 0)
 
 
 def test_validation_shows_each_sample_once_and_names_failures() -> None:
