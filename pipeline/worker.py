@@ -40,6 +40,8 @@ def main() -> None:
     _end_with_parent(told["parent"])
     _log_as_json()
     _one_thread_each()
+    if sys.argv[1] in ("decode", "preprocess", "encode"):
+        _never_interrupt()
     name = bytes.fromhex(told["name"])
     memory = None if told["arena_fd"] is None else ArenaView(told["arena_fd"])
     post = Post(WorkerLink(told["endpoint"], name), memory, told["task"])
@@ -106,6 +108,16 @@ def _one_thread_each() -> None:
     import cv2
 
     cv2.setNumThreads(1)
+
+
+def _never_interrupt() -> None:
+    """Has the process wait for its turn when it wakes up, which is a few milliseconds at most.
+
+    The network then loses its place in the processor's caches less often.
+    """
+    if hasattr(os, "SCHED_BATCH"):
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _log_as_json() -> None:
