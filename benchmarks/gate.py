@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 FLOORS = {
-    "960x540": {"pipeline_vs_naive": 9.0, "pipeline_vs_bare": 0.61, "engine_vs_eager": 12.5},
-    "2048x1024": {"pipeline_vs_naive": 11.5, "pipeline_vs_bare": 0.69, "engine_vs_eager": 15.0},
+    "960x540": {"pipeline_vs_naive": 11.0, "pipeline_vs_bare": 0.71, "engine_vs_eager": 12.5},
+    "2048x1024": {"pipeline_vs_naive": 14.0, "pipeline_vs_bare": 0.74, "engine_vs_eager": 15.0},
 }
 
 
