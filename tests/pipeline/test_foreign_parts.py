@@ -12,6 +12,7 @@ from clips import make_clip
 
 PACKAGE = '''
 import os
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -40,6 +41,7 @@ class Source:
         for index in range(10):
             wrong = str(index) in places
             if wrong and kind == "crash":
+                time.sleep(0.2)  # what came before is on its way
                 os.abort()
             if wrong and kind == "bug":
                 raise ZeroDivisionError("a bug in a source")

@@ -90,7 +90,7 @@ def test_each_class_is_named_and_has_its_share(page: Page) -> None:
         "[...document.querySelectorAll('.share')].map(e => parseFloat(e.textContent))"
     )
     assert sum(shares) == pytest.approx(100, abs=1)
-    assert "%" in page.value("document.querySelector('canvas').getAttribute('aria-label')")
+    page.wait_for("document.querySelector('canvas').getAttribute('aria-label').includes('%')")
 
 
 def test_one_stream_can_be_made_large_and_small_again(page: Page) -> None:
