@@ -25,11 +25,9 @@ def centre(
         half_hw3: becomes (h, 3 * w) of the same, with sides (H + 1) // 2 and (W + 1) // 2.
     """
     _, height, width = planes_3HW.shape
-    red_W, green_W, blue_W = (
-        np.empty(width, np.float32),
-        np.empty(width, np.float32),
-        np.empty(width, np.float32),
-    )
+    red_W = np.empty(width, np.float32)
+    green_W = np.empty(width, np.float32)
+    blue_W = np.empty(width, np.float32)
     red, green, blue = red_W.view(np.uint32), green_W.view(np.uint32), blue_W.view(np.uint32)
     for i in range(height):
         for j in range(width):

@@ -87,7 +87,8 @@ def optimiser_of(model: ICNet, settings: TrainSettings) -> torch.optim.Optimizer
     if told.name == "sgd":
         return torch.optim.SGD(groups, lr=settings.lr, momentum=told.momentum)
     kind = torch.optim.AdamW if told.name == "adamw" else torch.optim.Adam
-    return kind(groups, lr=settings.lr, fused=True)  # two fifths of the time
+    # Fused, a step of the optimiser takes two fifths of the time.
+    return kind(groups, lr=settings.lr, fused=True)
 
 
 def loss_of(
