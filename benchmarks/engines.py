@@ -44,7 +44,7 @@ def engines(checkpoint: Checkpoint, threads: int) -> dict[str, Engine]:
     found: dict[str, Engine] = {"plain": plain(checkpoint, threads)}
     half = ["fp32", "bf16"] if cpu_does_bf16() else ["fp32"]
     able = {"torch": half, "openvino": list(half)}
-    if cpu_does_bf16() and checkpoint.ranges is not None:
+    if checkpoint.ranges is not None:
         able["openvino"].append("int8")
     if find_spec("onnxruntime") is not None:
         able["onnx"] = ["fp32"]

@@ -69,7 +69,8 @@ def export(
         if precision == "int8" and checkpoint.ranges is not None:
             from icstream.model.quantise import quantise
 
-            quantise(model, checkpoint.ranges)
+            # As it runs best beside bf16, whatever this processor has: files are for others too.
+            quantise(model, checkpoint.ranges, beside="bf16")
         _write_openvino(model, form, facts, partial)
         partial.with_suffix(".bin").replace(out.with_suffix(".bin"))
     partial.replace(out)
@@ -93,7 +94,7 @@ def open_exported(path: Path, *, precision: ExportPrecision, threads: int = 2) -
         return lambda rgb_NHW3: np.asarray(session.run(None, {INPUT: rgb_NHW3})[0])
     import openvino
 
-    from icstream.model.runtimes.choose import cpu_does_bf16
+    from icstream.model.runtimes.processor import cpu_does_bf16
 
     lower = precision == "int8" and cpu_does_bf16()
     settings = {

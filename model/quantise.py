@@ -1,6 +1,6 @@
 """Puts int8 into a graph of OpenVINO: marks what its compiler is to compute in eight bits."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,12 @@ _ACTIVATION_LEVELS = 256
 """Unsigned: what the convolutions see comes out of a ReLU."""
 _WEIGHT_LEVELS = 255
 """-127 to 127, symmetric."""
+_AS_FAST_IN_BF16 = frozenset(("conv1_2", "conv1_3", "conv2_sub1", "conv3_sub1"))
+"""Convolutions with so few channels at so large a size that converting their maps costs what int8
+saves over bf16; over fp32 it saves more."""
 
 
-def quantise(model: Model, ranges: Ranges) -> None:
+def quantise(model: Model, ranges: Ranges, *, beside: Literal["bf16", "fp32"]) -> None:
     """Quantises the convolutions that have a range, in place.
 
     Activations get one scale for each tensor and weights one for each output channel, as
@@ -26,6 +29,8 @@ def quantise(model: Model, ranges: Ranges) -> None:
         model: a deploy graph that came from PyTorch, in float32; operations bear the names of the
             modules that they come from.
         ranges: of its activations.
+        beside: what the rest is computed in. Beside bf16, convolutions that it does as fast are
+            left to it.
 
     Raises:
         CheckpointError: there are ranges for convolutions that the graph does not have.
@@ -37,6 +42,8 @@ def quantise(model: Model, ranges: Ranges) -> None:
         if operation.get_type_name() != "Convolution" or name not in ranges.highs:
             continue
         found.add(name)
+        if beside == "bf16" and name in _AS_FAST_IN_BF16:
+            continue
         source = operation.input(0).get_source_output()
         key = source.get_node().get_friendly_name(), source.get_index()
         if key not in quantised:

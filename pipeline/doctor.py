@@ -3,12 +3,11 @@
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 _MIN_PYTHON = (3, 11)
@@ -114,21 +113,14 @@ def _has_codec(name: str) -> bool:
 
 
 def _processor() -> Finding:
-    flags = set(_cpu_flags())
-    known = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+    from icstream.model.runtimes import cpu_flags
+
+    flags = cpu_flags()
+    known = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
     useful = [flag for flag in known if flag in flags]
     return Finding(
         "processor", True, f"{os.cpu_count()} cores, {', '.join(useful) or 'no AVX2 found'}"
     )
-
-
-def _cpu_flags() -> Iterator[str]:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("flags"):
-                yield from line.partition(":")[2].split()
-                return
 
 
 def _cuda() -> Finding:

@@ -198,7 +198,7 @@ class Processes:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 pass_fds=(*fds, *(() if self._arena_fd is None else (self._arena_fd,))),
-                env={**os.environ, **_environment(threads)},
+                env={**os.environ, **_environment(kind, threads)},
                 # Ctrl-C in a terminal is for the supervisor, which ends its workers in order.
                 process_group=0,
             )
@@ -225,10 +225,14 @@ class Processes:
             self.forget(worker)
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """Gives the variables that keep libraries from starting threads of their own accord."""
+def _environment(kind: str, threads: int) -> dict[str, str]:
+    """Gives the variables that set the threads and the memory of libraries."""
     names = ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR")
+    tunables = [os.environ.get("GLIBC_TUNABLES"), "glibc.malloc.hugetlb=1"]
+    # glibc: huge pages, which the network's maps gain from and decoding does not.
+    huge = {"GLIBC_TUNABLES": ":".join(filter(None, tunables))} if kind == "segment" else {}
     return {
+        **huge,
         **{f"{name}_NUM_THREADS": str(threads) for name in names},
         # Threads that wait in a loop would take the core that another stage needs.
         "OMP_WAIT_POLICY": "PASSIVE",

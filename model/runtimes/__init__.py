@@ -5,9 +5,9 @@ from icstream.model.runtimes.choose import (
     Precision,
     RuntimeName,
     choose,
-    cpu_does_bf16,
     open_runtime,
 )
+from icstream.model.runtimes.processor import cpu_does_bf16, cpu_does_int8, cpu_flags
 from icstream.model.runtimes.protocol import Runtime
 
 __all__ = [
@@ -17,5 +17,7 @@ __all__ = [
     "RuntimeName",
     "choose",
     "cpu_does_bf16",
+    "cpu_does_int8",
+    "cpu_flags",
     "open_runtime",
 ]

@@ -7,11 +7,11 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, get_args
 
 from icstream.model.checkpoint import Agreement, Checkpoint
 from icstream.model.errors import ConfigError
+from icstream.model.runtimes.processor import cpu_does_bf16, cpu_does_int8, has_openvino
 from icstream.model.runtimes.protocol import Runtime
 
 log = logging.getLogger(__name__)
@@ -65,10 +65,8 @@ def choose(
         chosen = next(p for p in known if p == "fp32" or _trusted(checkpoint, p, device))
     elif precision not in known:
         raise ConfigError(f"precision {precision}: {engine} on {device} offers {', '.join(known)}")
-    elif precision != "fp32" and engine == "openvino" and not cpu_does_bf16():
-        raise ConfigError(
-            f"precision {precision}: this processor has no bf16 instructions; use fp32"
-        )
+    elif precision == "bf16" and engine == "openvino" and not cpu_does_bf16():
+        raise ConfigError("precision bf16: this processor has no bf16 instructions; use fp32")
     elif precision == "int8" and checkpoint.ranges is None:
         raise ConfigError(
             "precision int8: the weights were not calibrated for it; icstream quantise does that"
@@ -102,16 +100,6 @@ def open_runtime(checkpoint: Checkpoint, choice: Choice) -> Runtime:
     )
 
 
-@lru_cache(maxsize=1)
-def cpu_does_bf16() -> bool:
-    """True if OpenVINO finds bf16 instructions in this processor."""
-    if not _has_openvino():
-        return False
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
 def _device(name: str) -> str:
     if name == "cpu":
         return name
@@ -136,10 +124,10 @@ def _engine(name: str, device: str) -> str:
     if name not in get_args(RuntimeName):
         raise ConfigError(f"runtime: got {name!r}, allowed are {', '.join(get_args(RuntimeName))}")
     if name == "auto":
-        return "openvino" if device == "cpu" and _has_openvino() else "torch"
+        return "openvino" if device == "cpu" and has_openvino() else "torch"
     if name in ("openvino", "onnx") and device != "cpu":
         raise ConfigError(f"runtime {name} runs on the CPU, not on {device}; use runtime torch")
-    if name == "openvino" and not _has_openvino():
+    if name == "openvino" and not has_openvino():
         raise ConfigError("runtime openvino: the package is not installed; pip install openvino")
     if name == "onnx" and importlib.util.find_spec("onnxruntime") is None:
         raise ConfigError("runtime onnx: not installed; pip install 'icstream[onnx]'")
@@ -153,8 +141,12 @@ def _trusted(checkpoint: Checkpoint, precision: str, device: str) -> bool:
         and (precision != "int8" or checkpoint.ranges is not None)
         and measured.pixels >= MIN_PIXELS
         and abs(measured.miou_points) <= MAX_MIOU_POINTS
-        and (device != "cpu" or cpu_does_bf16())
+        and (device != "cpu" or _is_fast_here(precision))
     )
+
+
+def _is_fast_here(precision: str) -> bool:
+    return cpu_does_bf16() or (precision == "int8" and cpu_does_int8())
 
 
 def _has_cuda_driver() -> bool:
@@ -164,7 +156,3 @@ def _has_cuda_driver() -> bool:
     except OSError:
         return False
     return True
-
-
-def _has_openvino() -> bool:
-    return importlib.util.find_spec("openvino") is not None

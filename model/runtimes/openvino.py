@@ -13,9 +13,8 @@ from icstream.model.cache import cache_dir, keep
 from icstream.model.checkpoint import Checkpoint
 from icstream.model.planes import copy_planes
 from icstream.model.quantise import quantise
+from icstream.model.runtimes.processor import cpu_does_bf16
 
-_TYPES = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
-"""Of int8: what is not quantised."""
 _MAX_SHAPES = 4
 """So many compiled input shapes are kept; a camera or a recording needs one."""
 _GRAPH_VERSION = 4
@@ -31,16 +30,17 @@ class OpenVinoRuntime:
     def __init__(self, checkpoint: Checkpoint, *, precision: str, threads: int) -> None:
         self._checkpoint = checkpoint
         self._ranges = checkpoint.ranges if precision == "int8" else None
+        # What is not quantised is in bf16 where the processor has it.
+        self._is_bf16 = precision == "bf16" or (precision == "int8" and cpu_does_bf16())
         self._core = openvino.Core()
         self._settings = {
             # Left alone, OpenVINO would take bf16 wherever the processor has it.
-            "INFERENCE_PRECISION_HINT": _TYPES[precision],
+            "INFERENCE_PRECISION_HINT": "bf16" if self._is_bf16 else "f32",
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             # Pinned, the threads of all replicas would sit on the same cores.
             "ENABLE_CPU_PINNING": False,
         }
-        self._is_centred = precision != "fp32"
         self._compiled: OrderedDict[tuple[int, ...], _Compiled] = OrderedDict()
 
     def scores(self, rgb_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -60,15 +60,15 @@ class OpenVinoRuntime:
     def _compile(self, shape: tuple[int, ...]) -> "_Compiled":
         sides = "x".join(map(str, shape))
         release = openvino.__version__.split("-")[0]
-        kind = f"{release}-{_GRAPH_VERSION}{'-bf16' if self._is_centred else ''}"
+        kind = f"{release}-{_GRAPH_VERSION}{'-bf16' if self._is_bf16 else ''}"
         kind += "-int8" if self._ranges else ""
         name = f"{self._checkpoint.digest()[:32]}-{sides}-{kind}.xml"
         model = self._cached(cache_dir() / name)
         if model is None:
-            convert = _CentredInput.convert if self._is_centred else _PlanarInput.convert
+            convert = _CentredInput.convert if self._is_bf16 else _PlanarInput.convert
             model = convert(self._checkpoint, shape)
             if self._ranges is not None:
-                quantise(model, self._ranges)
+                quantise(model, self._ranges, beside="bf16" if self._is_bf16 else "fp32")
             # The weights come first, so that a graph in the cache always has them.
             weights = Path(name).with_suffix(".bin").name
 
@@ -78,7 +78,7 @@ class OpenVinoRuntime:
 
             keep(name, write)
         compiled = self._core.compile_model(model, "CPU", self._settings)
-        kept = _CentredInput(self._checkpoint, shape) if self._is_centred else _PlanarInput(shape)
+        kept = _CentredInput(self._checkpoint, shape) if self._is_bf16 else _PlanarInput(shape)
         return _Compiled(compiled.create_infer_request(), kept)
 
     def _cached(self, path: Path) -> Any:

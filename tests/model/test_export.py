@@ -16,7 +16,6 @@ from icstream.model import Checkpoint, ConfigError, Fit, Scores, Segmenter, load
 from icstream.model.calibrate import calibrate
 from icstream.model.export import Format, export, open_exported
 from icstream.model.export_graph import ExportGraph
-from icstream.model.runtimes import cpu_does_bf16
 from icstream.stages.streets import Street
 
 Picture = NDArray[np.uint8]
@@ -113,7 +112,6 @@ def test_openvino_files_say_what_they_are(checkpoint: Checkpoint, tmp_path: Path
     assert (model.input(0).any_name, model.output(0).any_name) == ("rgb", "ids")
 
 
-@pytest.mark.skipif(not cpu_does_bf16(), reason="this processor has no bf16 instructions")
 def test_an_int8_file_is_quantised_and_close(checkpoint: Checkpoint, tmp_path: Path) -> None:
     calibrated = calibrate(checkpoint, [street(i) for i in range(50, 54)], calibrated_on="")
     out = tmp_path / "net.xml"
