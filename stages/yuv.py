@@ -46,26 +46,43 @@ def yuv420_to_rgb(
     height, width = y_HW.shape
     rows, columns = u_hw.shape
     luma, red_v, green_u, green_v, blue_u, black = coefficients_6
-    near, far, half = np.float32(0.75), np.float32(0.25), np.float32(0.5)
-    lowest, highest, middle = np.float32(0), np.float32(_FULL), np.float32(_MIDDLE)
-    u_w, v_w = np.empty(columns, np.float32), np.empty(columns, np.float32)
-    u_W, v_W = np.empty(2 * columns, np.float32), np.empty(2 * columns, np.float32)
+    # Chroma is counted in sixteenths, in which it is a whole number: exact, in half the bits.
+    sixteenth, half = np.float32(1 / 16), np.float32(0.5)
+    red_v, blue_u = red_v * sixteenth, blue_u * sixteenth
+    green_u, green_v = green_u * sixteenth, green_v * sixteenth
+    three, middle = np.int16(3), np.int16(16 * _MIDDLE)
+    lowest, highest = np.int32(0), np.int32(_FULL)
+    # Of the rows of chroma around the present one, at full width.
+    u_3W = np.empty((3, 2 * columns), np.int16)
+    v_3W = np.empty((3, 2 * columns), np.int16)
+    num_wide = 0
     for i in range(height):
         this = i // 2
         other = min(max(this + 1 if i % 2 else this - 1, 0), rows - 1)
-        for j in range(columns):
-            u_w[j] = near * np.float32(u_hw[this, j]) + far * np.float32(u_hw[other, j]) - middle
-            v_w[j] = near * np.float32(v_hw[this, j]) + far * np.float32(v_hw[other, j]) - middle
-        for narrow, wide in ((u_w, u_W), (v_w, v_W)):
-            wide[0], wide[2 * columns - 1] = narrow[0], narrow[columns - 1]
-            for j in range(1, columns):
-                wide[2 * j - 1] = near * narrow[j - 1] + far * narrow[j]
-                wide[2 * j] = near * narrow[j] + far * narrow[j - 1]
+        while num_wide <= max(this, other):
+            _widen(u_hw[num_wide], u_3W[num_wide % 3])
+            _widen(v_hw[num_wide], v_3W[num_wide % 3])
+            num_wide += 1
+        u_W, other_u_W = u_3W[this % 3], u_3W[other % 3]
+        v_W, other_v_W = v_3W[this % 3], v_3W[other % 3]
         for j in range(width):
             grey = luma * (np.float32(y_HW[i, j]) - black) + half
-            red = grey + red_v * v_W[j]
-            green = grey + green_u * u_W[j] + green_v * v_W[j]
-            blue = grey + blue_u * u_W[j]
-            planes_3HW[0, i, j] = np.uint8(np.int32(min(max(red, lowest), highest)))
-            planes_3HW[1, i, j] = np.uint8(np.int32(min(max(green, lowest), highest)))
-            planes_3HW[2, i, j] = np.uint8(np.int32(min(max(blue, lowest), highest)))
+            u = np.float32(np.int16(three * u_W[j] + other_u_W[j] - middle))
+            v = np.float32(np.int16(three * v_W[j] + other_v_W[j] - middle))
+            red = np.int32(grey + red_v * v)
+            green = np.int32(grey + green_u * u + green_v * v)
+            blue = np.int32(grey + blue_u * u)
+            planes_3HW[0, i, j] = np.uint8(min(max(red, lowest), highest))
+            planes_3HW[1, i, j] = np.uint8(min(max(green, lowest), highest))
+            planes_3HW[2, i, j] = np.uint8(min(max(blue, lowest), highest))
+
+
+@compiled
+def _widen(row_w: NDArray[np.uint8], wide_W: NDArray[np.int16]) -> None:
+    """Writes four times a row of chroma at twice its width."""
+    three, four, last = np.int16(3), np.int16(4), len(row_w) - 1
+    wide_W[0], wide_W[2 * last + 1] = four * np.int16(row_w[0]), four * np.int16(row_w[last])
+    for j in range(1, len(row_w)):
+        left, right = np.int16(row_w[j - 1]), np.int16(row_w[j])
+        wide_W[2 * j - 1] = np.int16(three * left + right)
+        wide_W[2 * j] = np.int16(three * right + left)
