@@ -58,27 +58,15 @@ class DeployGraph(nn.Module):
         return x_NHW3.permute(0, 3, 1, 2)
 
 
-class PlanarDeployGraph(DeployGraph):
-    """The same for an input whose planes lie one after another.
+class CentredDeployGraph(DeployGraph):
+    """The same for an input that `centre_fp32` or `centre_bf16` made: the mean is off it.
 
-    Turning pixels into planes and leaving out every second one is a fifth of the time that OpenVINO
-    takes for the whole network, and almost nothing outside.
+    Taking it off and leaving out every second pixel is a fifth of the time that OpenVINO takes for
+    the whole network, and little outside.
     """
-
-    def forward(self, rgb_N3HW: Tensor, half_N3hw: Tensor) -> Tensor:  # type: ignore[override]
-        """Gives the logits at every 8th pixel, of uint8 planes at full and at half size."""
-        mean_311 = self.mean_3[:, None, None]
-        return self._scores(rgb_N3HW.float() - mean_311, half_N3hw.float() - mean_311)
-
-    def _scores(self, full_NCHW: Tensor, half_NChw: Tensor) -> Tensor:
-        features = self.icnet.features(full_NCHW, half_NChw)
-        scores_NKhw: Tensor = self.icnet.classifier(features.fused12_NCHW)
-        return scores_NKhw
-
-
-class CentredDeployGraph(PlanarDeployGraph):
-    """The same for an input that `centre` made: the mean is off it, and pixels are together."""
 
     def forward(self, full_NHW3: Tensor, half_Nhw3: Tensor) -> Tensor:  # type: ignore[override]
         """Gives the logits at every 8th pixel, of floats at full and at half size."""
-        return self._scores(full_NHW3.permute(0, 3, 1, 2), half_Nhw3.permute(0, 3, 1, 2))
+        features = self.icnet.features(full_NHW3.permute(0, 3, 1, 2), half_Nhw3.permute(0, 3, 1, 2))
+        scores_NKhw: Tensor = self.icnet.classifier(features.fused12_NCHW)
+        return scores_NKhw

@@ -17,7 +17,7 @@ from icstream.model.runtimes.processor import cpu_does_bf16
 
 _MAX_SHAPES = 4
 """So many compiled input shapes are kept; a camera or a recording needs one."""
-_GRAPH_VERSION = 4
+_GRAPH_VERSION = 5
 """To be raised when the deploy graph changes: graphs in the cache are of no use then."""
 
 
@@ -52,8 +52,6 @@ class OpenVinoRuntime:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(rgb_NHW3.shape)
         compiled.input.fill(rgb_NHW3)
-        for place, tensor in enumerate(compiled.input.tensors):
-            compiled.request.set_input_tensor(place, tensor)
         outputs = compiled.request.infer(share_outputs=True)
         return np.asarray(outputs[0], np.float32)
 
@@ -63,10 +61,10 @@ class OpenVinoRuntime:
         kind = f"{release}-{_GRAPH_VERSION}{'-bf16' if self._is_bf16 else ''}"
         kind += "-int8" if self._ranges else ""
         name = f"{self._checkpoint.digest()[:32]}-{sides}-{kind}.xml"
+        kept = _CentredInput(self._checkpoint, shape, is_bf16=self._is_bf16)
         model = self._cached(cache_dir() / name)
         if model is None:
-            convert = _CentredInput.convert if self._is_bf16 else _PlanarInput.convert
-            model = convert(self._checkpoint, shape)
+            model = kept.convert(self._checkpoint)
             if self._ranges is not None:
                 quantise(model, self._ranges, beside="bf16" if self._is_bf16 else "fp32")
             # The weights come first, so that a graph in the cache always has them.
@@ -78,8 +76,10 @@ class OpenVinoRuntime:
 
             keep(name, write)
         compiled = self._core.compile_model(model, "CPU", self._settings)
-        kept = _CentredInput(self._checkpoint, shape) if self._is_bf16 else _PlanarInput(shape)
-        return _Compiled(compiled.create_infer_request(), kept)
+        request = compiled.create_infer_request()
+        for place, tensor in enumerate(kept.tensors):
+            request.set_input_tensor(place, tensor)
+        return _Compiled(request, kept)
 
     def _cached(self, path: Path) -> Any:
         if not path.exists():
@@ -95,63 +95,30 @@ class _Compiled:
     """The graph for inputs of one size, and the memory that it reads."""
 
     request: openvino.InferRequest
-    input: "_PlanarInput | _CentredInput"
-
-
-class _PlanarInput:
-    """What `PlanarDeployGraph` reads: planes of uint8, where they lie if that is possible."""
-
-    def __init__(self, shape_NHW3: tuple[int, ...]) -> None:
-        batch, height, width, _ = shape_NHW3
-        self._full_N3HW = np.empty((batch, 3, height, width), np.uint8)
-        half = (batch, 3, (height + 1) // 2, (width + 1) // 2)
-        self._half_N3hw = np.empty(half, np.uint8)
-        self.tensors = [
-            openvino.Tensor(array, shared_memory=True)
-            for array in (self._full_N3HW, self._half_N3hw)
-        ]
-
-    @staticmethod
-    def convert(checkpoint: Checkpoint, shape_NHW3: tuple[int, ...]) -> Any:
-        """Gives the graph."""
-        import torch
-
-        from icstream.model.convert_graph import to_openvino
-        from icstream.model.deploy import PlanarDeployGraph
-
-        examples = [
-            torch.zeros(tuple(tensor.shape), dtype=torch.uint8)
-            for tensor in _PlanarInput(shape_NHW3).tensors
-        ]
-        return to_openvino(PlanarDeployGraph(checkpoint), examples)
-
-    def fill(self, rgb_NHW3: NDArray[np.uint8]) -> None:
-        """Takes the next inputs."""
-        full_N3HW = _planes(rgb_NHW3, self._full_N3HW)
-        if not full_N3HW.flags.writeable:  # OpenVINO wants to be allowed to write
-            np.copyto(self._full_N3HW, full_N3HW)
-            full_N3HW = self._full_N3HW
-        self.tensors[0] = openvino.Tensor(full_N3HW, shared_memory=True)
-        np.copyto(self._half_N3hw, full_N3HW[:, :, ::2, ::2])
+    input: "_CentredInput"
 
 
 class _CentredInput:
-    """What `CentredDeployGraph` reads: pixels in bfloat16, less the mean."""
+    """What `CentredDeployGraph` reads: pixels in fp32 or bf16, less the mean."""
 
-    def __init__(self, checkpoint: Checkpoint, shape_NHW3: tuple[int, ...]) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, shape_NHW3: tuple[int, ...], *, is_bf16: bool
+    ) -> None:
+        self._is_bf16 = is_bf16
         self._mean_3 = np.array(checkpoint.preprocessing.mean_rgb, np.float32)
         batch, height, width, _ = shape_NHW3
         self._spare_N3HW = np.empty((batch, 3, height, width), np.uint8)
         sizes = (height, width), ((height + 1) // 2, (width + 1) // 2)
-        bf16 = openvino.Type.bf16
-        self.tensors = [openvino.Tensor(bf16, openvino.Shape([batch, *s, 3])) for s in sizes]
+        type_ = openvino.Type.bf16 if is_bf16 else openvino.Type.f32
+        self.tensors = [openvino.Tensor(type_, openvino.Shape([batch, *s, 3])) for s in sizes]
+        # numpy has no bf16: there the arrays hold its bits.
+        values = [t.data.view(np.uint16) if is_bf16 else t.data for t in self.tensors]
         self._full_NHW3, self._half_Nhw3 = (
-            tensor.data.view(np.uint16).reshape(batch, size[0], 3 * size[1])
-            for tensor, size in zip(self.tensors, sizes, strict=True)
+            value.reshape(batch, size[0], 3 * size[1])
+            for value, size in zip(values, sizes, strict=True)
         )
 
-    @staticmethod
-    def convert(checkpoint: Checkpoint, shape_NHW3: tuple[int, ...]) -> Any:
+    def convert(self, checkpoint: Checkpoint) -> Any:
         """Gives the graph."""
         import torch
         from openvino.preprocess import PrePostProcessor
@@ -159,17 +126,17 @@ class _CentredInput:
         from icstream.model.convert_graph import to_openvino
         from icstream.model.deploy import CentredDeployGraph
 
-        tensors = _CentredInput(checkpoint, shape_NHW3).tensors
-        examples = [torch.zeros(tuple(tensor.shape)) for tensor in tensors]
+        examples = [torch.zeros(tuple(tensor.shape)) for tensor in self.tensors]
         typed = PrePostProcessor(to_openvino(CentredDeployGraph(checkpoint), examples))
-        for place in range(len(tensors)):
-            typed.input(place).tensor().set_element_type(openvino.Type.bf16)
+        for place, tensor in enumerate(self.tensors):
+            typed.input(place).tensor().set_element_type(tensor.element_type)
         return typed.build()
 
     def fill(self, rgb_NHW3: NDArray[np.uint8]) -> None:
         """Takes the next inputs."""
-        from icstream.model.centre import centre
+        from icstream.model.centre import centre_bf16, centre_fp32
 
+        centre = centre_bf16 if self._is_bf16 else centre_fp32
         planes_N3HW = _planes(rgb_NHW3, self._spare_N3HW)
         for planes_3HW, full_HW3, half_hw3 in zip(
             planes_N3HW, self._full_NHW3, self._half_Nhw3, strict=True
