@@ -13,8 +13,8 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 _MAX_BYTES = 2**30
-_SUFFIXES = (".bin", ".onnx", ".xml")
-"""Of what is removed: the folder may be somebody's who keeps other things there too."""
+_SUFFIXES = (".bin", ".blob", ".onnx", ".xml")
+"""Of what is removed, or was kept by earlier versions: the folder may hold other things too."""
 
 
 def cache_dir() -> Path:

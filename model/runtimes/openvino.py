@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from icstream.model.cache import cache_dir, keep
 from icstream.model.checkpoint import Checkpoint
 from icstream.model.planes import copy_planes
 from icstream.model.quantise import quantise
-from icstream.model.runtimes.processor import cpu_does_bf16
+from icstream.model.runtimes.processor import cpu_does_bf16, processor_key
 
 _MAX_SHAPES = 4
 """So many compiled input shapes are kept; a camera or a recording needs one."""
@@ -24,7 +25,7 @@ _GRAPH_VERSION = 5
 class OpenVinoRuntime:
     """The deploy graph compiled for the CPU, once for each input shape.
 
-    Converting it takes PyTorch and seconds; the result is kept in the cache.
+    That takes PyTorch and seconds; the result is kept in the cache.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, precision: str, threads: int) -> None:
@@ -56,37 +57,38 @@ class OpenVinoRuntime:
         return np.asarray(outputs[0], np.float32)
 
     def _compile(self, shape: tuple[int, ...]) -> "_Compiled":
-        sides = "x".join(map(str, shape))
-        release = openvino.__version__.split("-")[0]
-        kind = f"{release}-{_GRAPH_VERSION}{'-bf16' if self._is_bf16 else ''}"
-        kind += "-int8" if self._ranges else ""
-        name = f"{self._checkpoint.digest()[:32]}-{sides}-{kind}.xml"
         kept = _CentredInput(self._checkpoint, shape, is_bf16=self._is_bf16)
-        model = self._cached(cache_dir() / name)
-        if model is None:
+        name = self._name(shape)
+        compiled = self._cached(cache_dir() / name)
+        if compiled is None:
             model = kept.convert(self._checkpoint)
             if self._ranges is not None:
                 quantise(model, self._ranges, beside="bf16" if self._is_bf16 else "fp32")
-            # The weights come first, so that a graph in the cache always has them.
-            weights = Path(name).with_suffix(".bin").name
+            compiled = self._core.compile_model(model, "CPU", self._settings)
+            exported = compiled.export_model()
 
-            def write(graph: Path) -> None:
-                openvino.save_model(model, graph, compress_to_fp16=False)
-                graph.with_suffix(".bin").replace(graph.with_name(weights))
+            def write(file: Path) -> None:
+                file.write_bytes(exported.getbuffer())
 
             keep(name, write)
-        compiled = self._core.compile_model(model, "CPU", self._settings)
         request = compiled.create_infer_request()
         for place, tensor in enumerate(kept.tensors):
             request.set_input_tensor(place, tensor)
         return _Compiled(request, kept)
 
-    def _cached(self, path: Path) -> Any:
-        if not path.exists():
-            return None
+    def _name(self, shape: tuple[int, ...]) -> str:
+        """Gives a name in the cache for all that decides what is compiled."""
+        release = "-".join(openvino.__version__.split("-")[:2])
+        kinds = [str(_GRAPH_VERSION), "bf16" if self._is_bf16 else "fp32"]
+        kinds += ["int8"] * (self._ranges is not None)
+        kinds += [f"threads{self._settings['INFERENCE_NUM_THREADS']}", processor_key()]
+        sides = "x".join(map(str, shape))
+        return f"{self._checkpoint.digest()[:32]}-{sides}-{release}-{'-'.join(kinds)}.blob"
+
+    def _cached(self, path: Path) -> openvino.CompiledModel | None:
         try:
-            return self._core.read_model(path)
-        except RuntimeError:  # damaged: it is made again
+            return self._core.import_model(BytesIO(path.read_bytes()), "CPU", self._settings)
+        except (OSError, RuntimeError):  # not there, or damaged: it is made again
             return None
 
 

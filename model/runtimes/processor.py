@@ -1,6 +1,8 @@
 """What the processor computes fast, as far as the choice of a precision depends on it."""
 
+import hashlib
 import importlib.util
+import platform
 from functools import lru_cache
 from pathlib import Path
 
@@ -37,3 +39,9 @@ def cpu_flags() -> frozenset[str]:
             if line.startswith("flags"):
                 return frozenset(line.partition(":")[2].split())
     return frozenset()
+
+
+def processor_key() -> str:
+    """Gives a short name that processors share only if they can run the same compiled code."""
+    features = " ".join(sorted(cpu_flags())) or platform.processor()
+    return hashlib.sha256(f"{platform.machine()} {features}".encode()).hexdigest()[:8]

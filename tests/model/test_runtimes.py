@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -163,16 +164,44 @@ def test_auto_takes_a_lower_precision_only_on_measured_agreement(checkpoint: Che
     assert chosen(Agreement(0.999, 0.1, "")) == ("bf16" if cpu_does_bf16() else "fp32")
 
 
+@pytest.mark.parametrize(("runtime", "suffix"), [("onnx", "onnx"), ("openvino", "blob")])
 def test_a_damaged_graph_in_the_cache_is_made_again(
-    checkpoint: Checkpoint, pictures: list[Picture], reference: list[Picture]
+    checkpoint: Checkpoint,
+    pictures: list[Picture],
+    reference: list[Picture],
+    runtime: str,
+    suffix: str,
 ) -> None:
-    masks(checkpoint, pictures[:1], "onnx", "fp32")
-    cached = list(cache_dir().glob("*.onnx"))
+    masks(checkpoint, pictures[:1], runtime, "fp32")
+    cached = list(cache_dir().glob(f"*.{suffix}"))
     for file in cached:
         file.write_bytes(b"damaged")
-    assert agreement(masks(checkpoint, pictures[:1], "onnx", "fp32"), reference[:1]) >= 0.9999
+    assert agreement(masks(checkpoint, pictures[:1], runtime, "fp32"), reference[:1]) >= 0.9999
     assert cached
     assert any(file.read_bytes() != b"damaged" for file in cached)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_what_comes_from_the_cache_gives_the_same_scores(
+    pictures: list[Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    if precision == "bf16" and not cpu_does_bf16():
+        pytest.skip("this processor has no bf16 instructions")
+    monkeypatch.setenv("ICSTREAM_CACHE", str(tmp_path))
+    checkpoint = load_weights("camvid")
+    scores = []
+    for _ in range(2):
+        segmenter = Segmenter(
+            checkpoint,
+            runtime="openvino",
+            device="cpu",
+            precision=precision,  # type: ignore[arg-type]
+        )
+        geometry = segmenter.fit.geometry(pictures[0].shape[:2])
+        prepared = prepare(pictures[0], geometry, segmenter.mean_colour)
+        scores.append(segmenter.scores(prepared, geometry).values_Khw.copy())
+        assert len(list(tmp_path.glob("*.blob"))) == 1
+    assert np.array_equal(scores[0], scores[1])
 
 
 @pytest.mark.gpu
