@@ -3,15 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format setup supervisely-sdk clean
+.PHONY: demo test test-model test-stages check format setup supervisely-sdk clean
 
 demo: setup
 	$(BIN)/icstream demo -o demo --overwrite
 
-# In two processes: with the libraries of all tests in one, the interpreter was seen to crash.
+# In several processes: with the libraries of all tests in one, the interpreter was seen to crash.
+# Those of the pipeline start processes of their own and want the machine to themselves.
 test: setup
-	$(BIN)/python -m pytest -q tests/stages
-	$(BIN)/python -m pytest -q --ignore tests/stages
+	$(MAKE) --output-sync=target --jobs=2 test-model test-stages
+	$(BIN)/python -m pytest -q --ignore tests/model --ignore tests/stages
+
+test-model test-stages: test-%: setup
+	$(BIN)/python -m pytest -q tests/$*
 
 check: setup
 	$(BIN)/ruff format --check .
