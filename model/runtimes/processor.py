@@ -6,8 +6,10 @@ import platform
 from functools import lru_cache
 from pathlib import Path
 
+_BF16_FLAGS = frozenset(("avx512_bf16", "avx_ne_convert"))
+"""What OpenVINO wants for bf16, by Linux's names."""
 _INT8_FLAGS = frozenset(("amx_int8", "avx512_vnni", "avx_vnni"))
-"""Dot products of eight-bit numbers, by Linux's names."""
+"""Dot products of eight-bit numbers."""
 
 
 def has_openvino() -> bool:
@@ -17,9 +19,11 @@ def has_openvino() -> bool:
 
 @lru_cache(maxsize=1)
 def cpu_does_bf16() -> bool:
-    """True if OpenVINO finds bf16 instructions in this processor."""
+    """True if OpenVINO is there and finds bf16 instructions in this processor."""
     if not has_openvino():
         return False
+    if cpu_flags():  # importing OpenVINO takes a tenth of a second
+        return not _BF16_FLAGS.isdisjoint(cpu_flags())
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -31,6 +35,7 @@ def cpu_does_int8() -> bool:
     return not _INT8_FLAGS.isdisjoint(cpu_flags())
 
 
+@lru_cache(maxsize=1)
 def cpu_flags() -> frozenset[str]:
     """Gives the processor's features by Linux's names; none on other systems."""
     cpuinfo = Path("/proc/cpuinfo")

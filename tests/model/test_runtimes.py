@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -145,6 +146,11 @@ def test_impossible_choices_say_what_is_allowed(
 ) -> None:
     with pytest.raises(ConfigError, match=words):
         choose(checkpoint, **settings)  # type: ignore[arg-type]
+
+
+def test_bf16_is_found_where_openvino_finds_it() -> None:
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert cpu_does_bf16() == ("BF16" in able)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,25 +52,55 @@ class Source:
             picture = None if wrong and kind == "blind" else np.full((*SIZE, 3), 9, np.uint8)
             yield Frame(FrameMeta(self.context.stream, number, index, BASE, SIZE), picture)
         yield End(self.context.stream)
+
+
+class Sink:
+    """Keeps four frames to itself."""
+
+    wants_picture = False
+    num_held_back = 4
+    parts = ()
+
+    def __init__(self, context):
+        pass
+
+    def restart_point(self, at_most):
+        return 0
+
+    def skip(self, first, num_frames):
+        pass
+
+    def begin_part(self):
+        pass
+
+    def write(self, frame):
+        pass
+
+    def close(self):
+        pass
 '''
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a package in it that offers the source "odd"."""
+    """A folder with a package in it that offers the source and the sink "odd"."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "odd.py").write_text(PACKAGE)
     info = folder / "odd-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[icstream.sources]\nodd = odd:Source\n")
+    (info / "entry_points.txt").write_text(
+        "[icstream.sources]\nodd = odd:Source\n[icstream.sinks]\nodd = odd:Sink\n"
+    )
     return folder
 
 
-def run(site: Path, out: Path, *sources: object) -> tuple[int, str, dict[str, Any]]:
+def run(
+    site: Path, out: Path, *sources: object, options: Sequence[str] = ("--sink", "masks")
+) -> tuple[int, str, dict[str, Any]]:
     command = [sys.executable, "-m", "icstream.pipeline", "run", *map(str, sources)]
     done = subprocess.run(
-        [*command, "--weights", "streets", "-o", str(out), "--sink", "masks"],
+        [*command, "--weights", "streets", "-o", str(out), *options],
         capture_output=True,
         text=True,
         timeout=180,
@@ -114,3 +145,18 @@ def test_a_source_that_fails_again_and_again_ends_its_stream_and_no_other(
     assert streams[what]["encoded"] == 4
     assert streams[what]["closed"]
     assert (streams["clip"]["encoded"], streams["clip"]["error"]) == (12, None)
+
+
+@pytest.mark.parametrize(("window", "code"), [(4, 1), (5, 0)])
+def test_a_sink_that_holds_back_all_that_may_be_in_flight_ends_its_stream(
+    site: Path, tmp_path: Path, window: int, code: int
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4")
+    options = ("--sink", "odd", "--set", f"pipeline.window={window}")
+    got, said, streams = run(site, tmp_path / "out", clip, options=options)
+    assert got == code
+    assert streams["clip"]["closed"]
+    if code:
+        assert streams["clip"]["error"] in said
+        assert "holds back the last 4 frames" in streams["clip"]["error"]
+        assert "pipeline.window must be larger" in streams["clip"]["error"]
