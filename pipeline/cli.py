@@ -18,6 +18,15 @@ from icstream.pipeline.cli_convert import convert
 from icstream.pipeline.cli_data import data_app
 from icstream.pipeline.cli_evaluate import evaluate
 from icstream.pipeline.cli_export import export
+from icstream.pipeline.cli_options import (
+    DeviceSetting,
+    PrecisionSetting,
+    Replicas,
+    ReplicaThreads,
+    RuntimeSetting,
+    Transport,
+    Weights,
+)
 from icstream.pipeline.cli_quantise import quantise
 from icstream.pipeline.cli_serve import serve
 from icstream.pipeline.cli_train import train
@@ -101,10 +110,7 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="One setting, as section.key=value."),
     ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|NAME", help="Checkpoint, a shipped name, or random."),
-    ] = None,
+    weights: Weights = None,
     sinks: Annotated[
         list[str] | None,
         typer.Option(
@@ -114,20 +120,12 @@ def run(
             " repeatable.",
         ),
     ] = None,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu or cuda:N.")] = None,
-    runtime: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, openvino, torch or onnx.")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16, fp16 or int8.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", help="Threads of each replica.")
-    ] = None,
-    replicas: Annotated[
-        int | None, typer.Option(metavar="N", help="Processes that run the network.")
-    ] = None,
-    transport: Annotated[str | None, typer.Option(metavar="NAME", help="shm, ipc or tcp.")] = None,
+    device: DeviceSetting = None,
+    runtime: RuntimeSetting = None,
+    precision: PrecisionSetting = None,
+    threads: ReplicaThreads = None,
+    replicas: Replicas = None,
+    transport: Transport = None,
     policy: Annotated[
         str | None, typer.Option(metavar="NAME", help="auto, every_frame or freshest.")
     ] = None,
@@ -234,20 +232,11 @@ def demo(
 @app.command()
 def bench(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A video file.")],
-    weights: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|NAME", help="Checkpoint, a shipped name, or random."),
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16, fp16 or int8.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", help="Threads of each replica.")
-    ] = None,
-    replicas: Annotated[
-        int | None, typer.Option(metavar="N", help="Processes that run the network.")
-    ] = None,
-    transport: Annotated[str | None, typer.Option(metavar="NAME", help="shm, ipc or tcp.")] = None,
+    weights: Weights = None,
+    precision: PrecisionSetting = None,
+    threads: ReplicaThreads = None,
+    replicas: Replicas = None,
+    transport: Transport = None,
     num_frames: Annotated[
         int, typer.Option("--frames", metavar="N", min=10, help="Frames per round.")
     ] = 100,

@@ -36,3 +36,21 @@ Device: TypeAlias = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu 
 Threads: TypeAlias = Annotated[
     int, typer.Option(metavar="N", min=1, help="Threads of the processor.")
 ]
+
+# Settings of the commands that have a configuration, which checks them; None where not given.
+RuntimeSetting: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="NAME", help="auto, openvino, torch or onnx.")
+]
+PrecisionSetting: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16, fp16 or int8.")
+]
+DeviceSetting: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="NAME", help="auto, cpu or cuda:N.")
+]
+ReplicaThreads: TypeAlias = Annotated[
+    int | None, typer.Option(metavar="N", help="Threads of each replica.")
+]
+Replicas: TypeAlias = Annotated[
+    int | None, typer.Option(metavar="N", help="Processes that run the network.")
+]
+Transport: TypeAlias = Annotated[str | None, typer.Option(metavar="NAME", help="shm, ipc or tcp.")]

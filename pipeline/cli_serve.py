@@ -8,6 +8,7 @@ import typer
 
 from icstream.model.errors import ConfigError
 from icstream.pipeline.cli_common import StopSignals, log_to_stderr
+from icstream.pipeline.cli_options import DeviceSetting, PrecisionSetting, RuntimeSetting
 
 _PACKAGES = ("fastapi", "fastapi_offline", "prometheus_client", "python_multipart", "uvicorn")
 
@@ -41,13 +42,9 @@ def serve(
     without_token: Annotated[
         bool, typer.Option("--without-token", help="Let everybody in who reaches the port.")
     ] = False,
-    runtime: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, openvino, torch or onnx.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu or cuda:N.")] = None,
-    precision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16, fp16 or int8.")
-    ] = None,
+    runtime: RuntimeSetting = None,
+    device: DeviceSetting = None,
+    precision: PrecisionSetting = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Threads of each worker.")
     ] = None,
