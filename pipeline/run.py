@@ -110,12 +110,21 @@ def run(
     manifest = _manifest(config, inference, specs, sinks)
     begin_manifest(folder, manifest, resume=resume)
     (folder / REPORT).unlink(missing_ok=True)
+    choice = inference.choice
+    log.info(
+        "%s on %s in %s; replicas: %d, threads of each: %d",
+        choice.runtime,
+        choice.device,
+        choice.precision,
+        inference.replicas,
+        choice.threads,
+    )
     cores = num_cores()
-    if inference.choice.device == "cpu" and inference.replicas * inference.choice.threads > cores:
+    if choice.device == "cpu" and inference.replicas * choice.threads > cores:
         log.warning(
             "%d replicas of %d threads are more than the %d cores here can serve",
             inference.replicas,
-            inference.choice.threads,
+            choice.threads,
             cores,
         )
     with front, Site(config.pipeline.transport) as site:

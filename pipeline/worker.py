@@ -127,6 +127,8 @@ def _log_as_json() -> None:
     handler.setFormatter(_JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("icstream").setLevel(logging.INFO)
+    # Which engine it is, the run has said; every replica would say it again.
+    logging.getLogger("icstream.model.runtimes").setLevel(logging.WARNING)
 
 
 class _JsonLines(logging.Formatter):
