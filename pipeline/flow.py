@@ -10,7 +10,7 @@ from typing import Any
 import zmq
 
 from icstream.pipeline.handover import Send, found_arrays, send_frame
-from icstream.pipeline.ledger import At, Lease
+from icstream.pipeline.ledger import At, Lease, held_back
 from icstream.pipeline.processes import Worker
 from icstream.pipeline.slots import SlotPool
 from icstream.pipeline.stream import Stream
@@ -124,7 +124,8 @@ class Flow:
                 if lease is not None:
                     lease.served["encode"] = body.served
                 self._release(body.num_durable)
-                self._end_if_all_is_held_back()
+                if not self.ended and stream.ledger.is_stuck(self._context.window):
+                    self.break_off("encode", held_back(stream.name, self._context.window))
             case Closed():
                 self._release(body.num_frames)
                 stream.parts = body.parts
@@ -388,21 +389,6 @@ class Flow:
     def _may_write(self) -> bool:
         """Tells whether the encode worker may get another frame."""
         return not self.stream.pace.freshest or self.stream.ledger.num_unwritten < _ENCODE_DEPTH
-
-    def _end_if_all_is_held_back(self) -> None:
-        """Ends the stream if all frames that may be in flight lie in its sinks: none would follow.
-
-        A sink gives frames free as others come after them.
-        """
-        ledger, window = self.stream.ledger, self._context.window
-        if len(ledger) < window or ledger.num_unwritten or not ledger.all_at_writer():
-            return
-        if not self.ended:
-            self.stream.broken = True
-            self.end(
-                f"{self.stream.name}: a sink holds back the last {window} frames, and no more may"
-                " be in flight; pipeline.window must be larger"
-            )
 
     def _release(self, num_durable: int) -> None:
         for lease in self.stream.ledger.release(num_durable):

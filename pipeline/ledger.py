@@ -203,6 +203,13 @@ class Ledger:
         """Frames that the encode worker has and has not handed to all sinks."""
         return sum("encode" not in lease.served for lease in self._written)
 
+    def is_stuck(self, window: int) -> bool:
+        """True if all frames that may be in flight lie in the sinks, so that none can follow.
+
+        A sink gives frames free as others come after them.
+        """
+        return len(self) >= window and self.all_at_writer() and not self.num_unwritten
+
     def mark_written(self, index: int, part: int) -> Lease | None:
         """Notes that all sinks have a frame; gives its lease."""
         lease = self._leases.get(index)
@@ -296,3 +303,11 @@ class Ledger:
             self._last_part = lease.part
         else:
             self.runs[-1] = Run(self.runs[-1].first, self.runs[-1].num_frames + 1)
+
+
+def held_back(stream: str, window: int) -> str:
+    """Gives the error of a stream that is stuck."""
+    return (
+        f"{stream}: a sink holds back the last {window} frames, and no more may be in flight;"
+        " pipeline.window must be larger"
+    )
