@@ -17,8 +17,8 @@ from icstream.model.segmenter import mean_colour
 
 KEPT = frozenset(("conv1_1", "conv1_sub1", "cff12.high", "classifier"))
 """Convolutions that int8 is not for. The first two see values of both signs; converting the map of
-the third takes as long as the convolution; the scores of the classifier are compared with each
-other."""
+the third takes longer than int8 saves; the scores of the classifier are compared with each other.
+"""
 
 
 def calibrate(

@@ -61,8 +61,8 @@ class DeployGraph(nn.Module):
 class CentredDeployGraph(DeployGraph):
     """The same for an input that `centre_fp32` or `centre_bf16` made: the mean is off it.
 
-    Taking it off and leaving out every second pixel is a fifth of the time that OpenVINO takes for
-    the whole network, and little outside.
+    Turning pixels and leaving out every second one inside the graph took a fifth of the network's
+    time in OpenVINO.
     """
 
     def forward(self, full_NHW3: Tensor, half_Nhw3: Tensor) -> Tensor:  # type: ignore[override]
