@@ -30,8 +30,8 @@ def workers(supervisor: int) -> list[tuple[int, str]]:
             words = (path / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if int(stat[1]) == supervisor and b"icstream.pipeline.worker" in words:
-            kind = words[words.index(b"icstream.pipeline.worker") + 1].decode()
+        if int(stat[1]) == supervisor and b"icstream.pipeline.workers.main" in words:
+            kind = words[words.index(b"icstream.pipeline.workers.main") + 1].decode()
             found.append((int(path.name), kind))
     return found
 

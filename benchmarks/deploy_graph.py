@@ -20,7 +20,7 @@ from icstream.model import Checkpoint, Fit, Segmenter, load_weights, prepare
 from icstream.model.segmenter import mean_colour
 from icstream.stages import Books, Frame
 from icstream.stages.decode import open_source
-from icstream.stages.sources import find_sources
+from icstream.stages.decode.find import find_sources
 
 NEAR_TIE = 1e-4
 

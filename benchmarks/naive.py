@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from icstream.model import load_weights
-from icstream.pipeline.naive import segment_naively
+from icstream.pipeline.diagnostics.naive import segment_naively
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from icstream.model import load_weights
-from icstream.pipeline.naive import segment_naively
+from icstream.pipeline.diagnostics.naive import segment_naively
 
 _FRAMES, _WARM_UP = 12, 2
 _THREADS = 2

@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from icstream.model import Segmenter, load_weights
-from icstream.stages.decode_images import read_image
+from icstream.stages.image_files import read_image
 from icstream.stages.sinks.png_masks import write_png
 
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from icstream.pipeline.config import load_config
-from icstream.pipeline.run import RunResult, run
-from icstream.pipeline.stream import Stream
+from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.run.run import RunResult, run
+from icstream.pipeline.settings.run import load_config
 
 RTSP_SERVER = Path(__file__).parents[1] / "tests" / "rtsp_server.py"
 WARM_UP = 0.25
@@ -68,7 +68,7 @@ def _children() -> Iterator[Path]:
             words = (path / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(fields[1]) == os.getpid() and b"icstream.pipeline.worker" in words:
+        if int(fields[1]) == os.getpid() and b"icstream.pipeline.workers.main" in words:
             yield path
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import cv2
 
 from icstream.model import Scores, Segmenter, load_weights
-from icstream.model.planes import interleaved
+from icstream.model.planar import interleaved
 from icstream.stages import Books, ClassIds, Frame
 from icstream.stages.decode import open_source
+from icstream.stages.decode.find import find_sources
 from icstream.stages.preprocess import Preprocess
 from icstream.stages.segment import Segment
 from icstream.stages.sinks import SINKS, SinkContext, open_sink
-from icstream.stages.sources import find_sources
 
 
 def measure(source: str, weights: str) -> dict[str, float]:

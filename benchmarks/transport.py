@@ -16,9 +16,10 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from icstream.pipeline.arena import Arena, ArenaView
-from icstream.pipeline.link import HubSocket, WorkerLink, pack, unpack
-from icstream.pipeline.wire import Finish, Hello, WireFrame, Work
+from icstream.pipeline.wire.frames import pack, unpack
+from icstream.pipeline.wire.messages import Finish, Hello, WireFrame, Work
+from icstream.pipeline.wire.shared_memory import Arena, ArenaView
+from icstream.pipeline.wire.sockets import HubSocket, WorkerLink
 from icstream.stages import FrameMeta
 
 SIZES = ((540, 960), (1024, 2048))

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from icstream.model.foreign import Converted, convert
     from icstream.model.icnet import ICNet
     from icstream.model.icnet_config import ICNetConfig
+    from icstream.model.pretrained import load_weights, weight_names
     from icstream.model.segmenter import Segmenter
-    from icstream.model.zoo import load_weights, weight_names
 
 __all__ = [
     "CAMVID",
@@ -65,9 +65,9 @@ _WITH_TORCH = {
     "Preprocessing": "checkpoint",
     "Segmenter": "segmenter",
     "convert": "foreign",
-    "load_weights": "zoo",
+    "load_weights": "pretrained",
     "random_checkpoint": "checkpoint",
-    "weight_names": "zoo",
+    "weight_names": "pretrained",
 }
 
 

@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from icstream.model.activation_ranges import Ranges
 from icstream.model.checkpoint import Checkpoint
 from icstream.model.deploy import DeployGraph
 from icstream.model.errors import ConfigError
 from icstream.model.prepare import prepare
-from icstream.model.ranges import Ranges
 from icstream.model.segmenter import mean_colour
 
 KEPT = frozenset(("conv1_1", "conv1_sub1", "cff12.high", "classifier"))

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
+from icstream.model.activation_ranges import Ranges
 from icstream.model.cache import cache_dir, keep
 from icstream.model.errors import CheckpointError, ConfigError
 from icstream.model.geometry import Fit
 from icstream.model.icnet_config import ICNetConfig
 from icstream.model.labels import CITYSCAPES, LabelSet
-from icstream.model.ranges import Ranges
-from icstream.model.stored import StoredTensors
+from icstream.model.lazy_tensors import StoredTensors
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -51,3 +51,7 @@ class StageError(IcstreamError):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+
+
+class SampleError(IcstreamError):
+    """One picture or its labels cannot be used; the text names the file and what is wrong."""

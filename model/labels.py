@@ -112,3 +112,6 @@ CAMVID = LabelSet.from_values(
         ("Bicyclist", (0, 128, 192)),
     ]
 )
+
+VOID = 255
+"""Id of pixels that have no class: left out of the loss and of every score."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from icstream.model.errors import ConfigError
 from icstream.model.geometry import Geometry
 from icstream.model.labels import Colour
-from icstream.model.planes import Empty, copy_planes, empty_planar, is_planar, planes
+from icstream.model.planar import Empty, copy_planes, empty_planar, is_planar, planes
 
 
 def prepare(

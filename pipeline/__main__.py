@@ -1,5 +1,5 @@
 """`python -m icstream.pipeline` is the command `icstream`."""
 
-from icstream.pipeline.cli import main
+from icstream.pipeline.cli.main import main
 
 main()

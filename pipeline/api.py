@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import ConfigError, Fit, Segmenter, load_weights
-from icstream.model.planes import interleaved
+from icstream.model.planar import interleaved
+from icstream.model.pretrained import DEFAULT
 from icstream.model.runtimes import Precision, RuntimeName
-from icstream.model.zoo import DEFAULT
 from icstream.pipeline.chain import Chain, build_stages
-from icstream.pipeline.live_source import LiveSource
+from icstream.pipeline.live.in_process import LiveSource
 from icstream.stages import Books, ClassIds, Frame
 from icstream.stages.decode import Source, open_source
-from icstream.stages.sources import SourceSpec, find_sources
+from icstream.stages.decode.find import SourceSpec, find_sources
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -90,3 +90,10 @@ def _remove_results(folder: Path) -> None:
     for name in ("masks", "rolling", "supervisely"):
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
+
+
+def write_json(values: Mapping[str, Any], path: Path) -> None:
+    """Writes the file; a reader sees the old one or the new one, never half of it."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from icstream.stages.books import Books
+from icstream.stages.accounting import Books
 from icstream.stages.items import ClassIds, End, FormatChange, Frame, FrameMeta, Gap, Item
 from icstream.stages.stage import Stage
 

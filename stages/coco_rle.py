@@ -18,7 +18,7 @@ _MAX_BYTES = 7
 """A count below 2^32, or a difference of two, takes no more than this many groups."""
 
 
-def rle_counts(ids_HW: NDArray[np.uint8]) -> dict[int, str]:  # noqa: N803
+def rle_counts(ids_HW: NDArray[np.uint8]) -> dict[int, str]:
     """Gives the `counts` of the binary mask of each id that occurs, by rising id."""
     columns = np.asarray(cv2.transpose(ids_HW)).ravel()
     starts = np.concatenate(([0], np.flatnonzero(columns[1:] != columns[:-1]) + 1))
@@ -34,7 +34,7 @@ def rle_counts(ids_HW: NDArray[np.uint8]) -> dict[int, str]:  # noqa: N803
     }
 
 
-def class_masks(ids_HW: NDArray[np.uint8], names: Sequence[str]) -> list[dict[str, Any]]:  # noqa: N803
+def class_masks(ids_HW: NDArray[np.uint8], names: Sequence[str]) -> list[dict[str, Any]]:
     """Gives id, name and `counts` of each class that occurs, by rising id."""
     return [
         {"id": k, "name": names[k], "counts": counts}

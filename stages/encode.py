@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from icstream.model import Scores, StageError
-from icstream.model.planes import interleaved
-from icstream.stages.books import Books
+from icstream.model.planar import interleaved
+from icstream.stages.accounting import Books
 from icstream.stages.items import ClassIds, FormatChange, Frame, FrameMeta, Item
 from icstream.stages.sinks import Sink
 

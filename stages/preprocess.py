@@ -8,7 +8,7 @@ import numpy as np
 
 from icstream.model import Fit, StageError, prepare
 from icstream.model.labels import Colour
-from icstream.model.planes import Empty
+from icstream.model.planar import Empty
 from icstream.model.prepare import fill_margin, picture_fault
 from icstream.stages.items import Frame, Item, Prepared
 

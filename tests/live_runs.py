@@ -123,8 +123,8 @@ def children(parent: int) -> dict[str, int]:
             words = (path / "cmdline").read_text(errors="replace").split("\0")
         except OSError:
             continue
-        if int(fields[1]) == parent and "icstream.pipeline.worker" in words:
-            found[words[words.index("icstream.pipeline.worker") + 1]] = int(path.name)
+        if int(fields[1]) == parent and "icstream.pipeline.workers.main" in words:
+            found[words[words.index("icstream.pipeline.workers.main") + 1]] = int(path.name)
     return found
 
 

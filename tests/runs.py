@@ -8,10 +8,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from icstream.pipeline.config import load_config
-from icstream.pipeline.ledger import Lease
-from icstream.pipeline.run import RunResult, run
-from icstream.pipeline.stream import Stream
+from icstream.pipeline.hub.lease_table import Lease
+from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.run.run import RunResult, run
+from icstream.pipeline.settings.run import load_config
 
 
 class Watcher:

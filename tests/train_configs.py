@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from icstream.model import ConfigError
-from icstream.pipeline.train_config import TrainConfig, load_train_config
+from icstream.pipeline.settings.train import TrainConfig, load_train_config
 
 # What the plugin's own code fills in, as its schema and its default configuration say.
 PLUGIN_DEFAULTS = {

@@ -1,14 +1,14 @@
 """Engines that run the network, behind one protocol."""
 
-from icstream.model.runtimes.choose import (
+from icstream.model.runtimes.cpu import cpu_does_bf16, cpu_does_int8, cpu_flags
+from icstream.model.runtimes.protocol import Runtime
+from icstream.model.runtimes.select import (
     Choice,
     Precision,
     RuntimeName,
     choose,
     open_runtime,
 )
-from icstream.model.runtimes.processor import cpu_does_bf16, cpu_does_int8, cpu_flags
-from icstream.model.runtimes.protocol import Runtime
 
 __all__ = [
     "Choice",

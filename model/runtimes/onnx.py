@@ -75,8 +75,8 @@ class OnnxRuntime:
 def _convert(checkpoint: Checkpoint, shape: tuple[int, ...]) -> bytes:
     import torch
 
-    from icstream.model.convert_graph import to_onnx
     from icstream.model.deploy import DeployGraph
+    from icstream.model.runtimes.graph_conversion import to_onnx
 
     example_NHW3 = torch.zeros(shape, dtype=torch.uint8)
     model = to_onnx(DeployGraph(checkpoint), example_NHW3, names=("rgb", "scores"))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from icstream.model.cache import cache_dir, keep
 from icstream.model.checkpoint import Checkpoint
-from icstream.model.planes import copy_planes
-from icstream.model.quantise import quantise
-from icstream.model.runtimes.processor import cpu_does_bf16, processor_key
+from icstream.model.planar import copy_planes
+from icstream.model.runtimes.cpu import cpu_does_bf16, processor_key
+from icstream.model.runtimes.quantize import quantise
 
 _MAX_SHAPES = 4
 """So many compiled input shapes are kept; a camera or a recording needs one."""
@@ -125,8 +125,8 @@ class _CentredInput:
         import torch
         from openvino.preprocess import PrePostProcessor
 
-        from icstream.model.convert_graph import to_openvino
         from icstream.model.deploy import CentredDeployGraph
+        from icstream.model.runtimes.graph_conversion import to_openvino
 
         examples = [torch.zeros(tuple(tensor.shape)) for tensor in self.tensors]
         typed = PrePostProcessor(to_openvino(CentredDeployGraph(checkpoint), examples))
@@ -136,7 +136,7 @@ class _CentredInput:
 
     def fill(self, rgb_NHW3: NDArray[np.uint8]) -> None:
         """Takes the next inputs."""
-        from icstream.model.centre import centre_bf16, centre_fp32
+        from icstream.model.subtract_mean import centre_bf16, centre_fp32
 
         centre = centre_bf16 if self._is_bf16 else centre_fp32
         planes_N3HW = _planes(rgb_NHW3, self._spare_N3HW)

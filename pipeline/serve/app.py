@@ -8,12 +8,12 @@ from fastapi import Depends, FastAPI, Response
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 
-from icstream.pipeline.serve.guard import Guard
-from icstream.pipeline.serve.plugin_api import plugin_router
-from icstream.pipeline.serve.problems import add_handlers
+from icstream.pipeline.serve.error_responses import add_handlers
+from icstream.pipeline.serve.middleware import Guard
+from icstream.pipeline.serve.open_inference_api import v2_router
 from icstream.pipeline.serve.segment_api import segment_router
 from icstream.pipeline.serve.service import Service
-from icstream.pipeline.serve.v2_api import v2_router
+from icstream.pipeline.serve.supervisely_api import plugin_router
 
 _PAGE = {
     "/": ("index.html", "text/html"),

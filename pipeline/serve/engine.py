@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from icstream.pipeline.serve.errors import RefusedError
-from icstream.pipeline.serve.networks import Networks
+from icstream.pipeline.serve.models import Networks
 
 log = logging.getLogger(__name__)
 

@@ -4,14 +4,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from icstream.pipeline.serve.accept import choose_type
-from icstream.pipeline.serve.body import FORM, media_type, read_body, read_form
+from icstream.pipeline.serve.content_negotiation import choose_type
+from icstream.pipeline.serve.error_responses import PROBLEMS
 from icstream.pipeline.serve.errors import RefusedError
+from icstream.pipeline.serve.images import MEDIA_TYPES, picture_size, unpack
 from icstream.pipeline.serve.metrics import Times
-from icstream.pipeline.serve.networks import Networks
-from icstream.pipeline.serve.pictures import MEDIA_TYPES, picture_size, unpack
-from icstream.pipeline.serve.problems import PROBLEMS
-from icstream.pipeline.serve.replies import FORMS, JPEG, JSON, PNG, SUPERVISELY, Reply, mask_reply
+from icstream.pipeline.serve.models import Networks
+from icstream.pipeline.serve.request_body import FORM, media_type, read_body, read_form
+from icstream.pipeline.serve.responses import FORMS, JPEG, JSON, PNG, SUPERVISELY, Reply, mask_reply
 from icstream.pipeline.serve.service import Service
 
 _RAW = ("application/octet-stream", *MEDIA_TYPES)

@@ -12,9 +12,9 @@ from PIL import Image
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from icstream.pipeline.serve.app import build_app
-from icstream.pipeline.serve.config import ServeConfig
-from icstream.pipeline.serve.listening import listen, read_token, url
+from icstream.pipeline.serve.listen import listen, read_token, url
 from icstream.pipeline.serve.service import Service
+from icstream.pipeline.settings.serve import ServeConfig
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from icstream.pipeline.inference import num_cores
-from icstream.pipeline.serve.config import ServeConfig
+from icstream.pipeline.plan.inference import num_cores
 from icstream.pipeline.serve.engine import Engine
 from icstream.pipeline.serve.errors import RefusedError
 from icstream.pipeline.serve.metrics import Metrics, Times
-from icstream.pipeline.serve.networks import Model, Networks, load_models
+from icstream.pipeline.serve.models import Model, Networks, load_models
+from icstream.pipeline.settings.serve import ServeConfig
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from icstream.pipeline.view.gallery import Gallery, Picture
+from icstream.pipeline.view.frame_cache import Gallery, Picture
 from icstream.pipeline.view.metrics import metrics_text
 from icstream.pipeline.view.status import RunStatus, StreamStatus
 

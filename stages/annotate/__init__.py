@@ -9,8 +9,8 @@ from icstream.stages.annotate.image import (
     annotate_image,
 )
 from icstream.stages.annotate.modes import MODES, Mode
+from icstream.stages.annotate.parse_mode import parse_mode, resolve_mode
 from icstream.stages.annotate.plan import ModelClasses, Plan, make_plan
-from icstream.stages.annotate.resolve import parse_mode, resolve_mode
 
 __all__ = [
     "MODES",

@@ -8,8 +8,16 @@ from numpy.typing import NDArray
 
 from icstream.model import ConfigError
 from icstream.stages.annotate.modes import Bounds, MinOverlap, Padding, WindowSize, pixels
-from icstream.stages.annotate.scores import Window
-from icstream.stages.data.geometries import Bitmap, Cuboid, Dots, Geometry, Line, Polygon, Rectangle
+from icstream.stages.annotate.window_scores import Window
+from icstream.stages.supervisely.geometries import (
+    Bitmap,
+    Cuboid,
+    Dots,
+    Geometry,
+    Line,
+    Polygon,
+    Rectangle,
+)
 
 
 class MisfitError(ConfigError):

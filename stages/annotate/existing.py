@@ -9,12 +9,12 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from icstream.model.errors import SampleError
 from icstream.stages.annotate.crops import box_of
-from icstream.stages.annotate.scores import Window
-from icstream.stages.data.annotation import LabelledObject, parse_json
-from icstream.stages.data.files import naming
-from icstream.stages.data.geometries import Geometry
-from icstream.stages.data.samples import SampleError
+from icstream.stages.annotate.window_scores import Window
+from icstream.stages.input_files import naming, parse_json
+from icstream.stages.supervisely.annotation import LabelledObject
+from icstream.stages.supervisely.geometries import Geometry
 
 
 class _Size(Struct):

@@ -17,9 +17,9 @@ from icstream.stages.annotate.objects import (
     probability_object,
     rectangle_object,
 )
+from icstream.stages.annotate.parse_mode import parse_mode
 from icstream.stages.annotate.plan import ModelClasses, Plan, make_plan
-from icstream.stages.annotate.resolve import parse_mode
-from icstream.stages.annotate.scores import Window, probabilities, sum_windows, winners
+from icstream.stages.annotate.window_scores import Window, probabilities, sum_windows, winners
 
 Predict: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[Any]]
 """From an (H, W, 3) RGB crop to (K, h, w) scores, channel 0 the background."""

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import ConfigError
-from icstream.stages.data.annotation import parse_json
-from icstream.stages.data.files import naming, read_bytes
-from icstream.stages.data.pictures import read_rgb
-from icstream.stages.data.samples import SampleError
+from icstream.model.errors import SampleError
 from icstream.stages.data.supervisely_project import datasets, image_pairs
-from icstream.stages.supervisely import link_or_copy
+from icstream.stages.image_files import read_rgb
+from icstream.stages.input_files import naming, parse_json, read_bytes
+from icstream.stages.supervisely.format import link_or_copy
 
 META = "meta.json"
 

@@ -11,7 +11,7 @@ from icstream.model.geometry import Axis
 from icstream.model.labels import Colour
 from icstream.model.runtimes import Choice, open_runtime
 from icstream.model.segmenter import mean_colour
-from icstream.stages.annotate.scores import softmax
+from icstream.stages.annotate.window_scores import softmax
 
 _BACKGROUNDS = ("background", "unlabelled")
 """What class 0 is called where it holds the pixels that nobody labelled."""

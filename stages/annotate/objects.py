@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from icstream.stages.annotate.scores import Window
-from icstream.stages.supervisely import stable_key
+from icstream.stages.annotate.window_scores import Window
+from icstream.stages.supervisely.format import stable_key
 
 
 def bitmap_object(title: str, mask_HW: NDArray[np.bool_], *, top: int, left: int) -> dict[str, Any]:

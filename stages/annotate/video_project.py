@@ -10,17 +10,16 @@ import msgspec
 from msgspec import Struct
 
 from icstream.model import ConfigError, IcstreamError
+from icstream.model.errors import SampleError
+from icstream.stages.accounting import Books
 from icstream.stages.annotate.image import PredictMany, annotate
 from icstream.stages.annotate.plan import Plan
-from icstream.stages.books import Books
-from icstream.stages.data.annotation import parse_json
-from icstream.stages.data.files import naming, read_bytes
-from icstream.stages.data.samples import SampleError
 from icstream.stages.decode import open_source
+from icstream.stages.decode.find import VIDEO_SUFFIXES, find_sources
+from icstream.stages.input_files import naming, parse_json, read_bytes
 from icstream.stages.items import Frame, Size
 from icstream.stages.sinks.video_annotation import VideoAnnotation
-from icstream.stages.sources import VIDEO_SUFFIXES, find_sources
-from icstream.stages.supervisely import link_or_copy, stable_key
+from icstream.stages.supervisely.format import link_or_copy, stable_key
 
 _GEOMETRY = ("bitmap", "points", "shape", "geometryType")
 """Keys of an image's object that are its geometry."""

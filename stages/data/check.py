@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import LabelSet
-from icstream.stages.data.samples import VOID, LabelledData, LabelledPicture, Sample, SampleError
+from icstream.model.errors import SampleError
+from icstream.model.labels import VOID
+from icstream.stages.data.samples import LabelledData, LabelledPicture, Sample
 
 
 @dataclass(slots=True)

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import CITYSCAPES, ConfigError
+from icstream.model.labels import VOID
 from icstream.stages.data.id_images import NO_ID, IdSample, plain_table
-from icstream.stages.data.samples import VOID, LabelledData
+from icstream.stages.data.samples import LabelledData
 
 IMAGES, LABELS = "leftImg8bit", "gtFine"
 SPLITS = ("train", "val", "test")

@@ -9,11 +9,11 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from icstream.model import CAMVID, ConfigError, LabelSet
-from icstream.stages.data.annotation import parse_json
-from icstream.stages.data.files import naming, read_bytes
+from icstream.model.errors import SampleError
 from icstream.stages.data.id_images import IdSample, plain_table
-from icstream.stages.data.pictures import PICTURE_SUFFIXES, read_ids
-from icstream.stages.data.samples import LabelledData, SampleError
+from icstream.stages.data.samples import LabelledData
+from icstream.stages.image_files import PICTURE_SUFFIXES, read_ids
+from icstream.stages.input_files import naming, parse_json, read_bytes
 
 IMAGES, LABELS, CLASSES = "images", "labels", "classes.json"
 LISTS = ("train", "val", "test")

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from icstream.stages.data.files import naming
-from icstream.stages.data.pictures import read_ids, read_rgb
-from icstream.stages.data.samples import VOID, LabelledPicture, SampleError
+from icstream.model.errors import SampleError
+from icstream.model.labels import VOID
+from icstream.stages.data.samples import LabelledPicture
+from icstream.stages.image_files import read_ids, read_rgb
+from icstream.stages.input_files import naming
 
 NO_ID = -1
 """In a table of ids: a pixel value that must not occur."""

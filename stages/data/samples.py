@@ -7,14 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from icstream.model import ConfigError, IcstreamError, LabelSet
-
-VOID = 255
-"""Id of pixels that have no class: left out of the loss and of every score."""
-
-
-class SampleError(IcstreamError):
-    """One picture or its labels cannot be used; the text names the file and what is wrong."""
+from icstream.model import ConfigError, LabelSet
+from icstream.model.errors import SampleError
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from icstream.model import ConfigError
-from icstream.stages.data.annotation import Annotation, Overview, parse_json
-from icstream.stages.data.files import naming, read_bytes
-from icstream.stages.data.pictures import PICTURE_SUFFIXES, read_rgb
-from icstream.stages.data.samples import LabelledData, LabelledPicture, SampleError
-from icstream.stages.data.supervisely_classes import ProjectClasses, read_classes
+from icstream.model.errors import SampleError
+from icstream.stages.data.samples import LabelledData, LabelledPicture
+from icstream.stages.image_files import PICTURE_SUFFIXES, read_rgb
+from icstream.stages.input_files import naming, parse_json, read_bytes
+from icstream.stages.supervisely.annotation import Annotation, Overview
+from icstream.stages.supervisely.classes import ProjectClasses, read_classes
 
 log = logging.getLogger(__name__)
 

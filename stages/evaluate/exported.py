@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import Checkpoint, ConfigError, Scores, Segmenter, prepare
-from icstream.model.export import Run
-from icstream.stages.books import Books
+from icstream.model.export.export import Run
+from icstream.stages.accounting import Books
 from icstream.stages.decode import open_source
+from icstream.stages.decode.find import find_sources
 from icstream.stages.items import Frame
-from icstream.stages.sources import find_sources
 from icstream.stages.streets import Street
 
 NEAR = 1e-3

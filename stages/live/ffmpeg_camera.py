@@ -14,10 +14,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from icstream.model import SourceError
-from icstream.stages.books import Books
-from icstream.stages.colour import RgbConverter, displayed_size
-from icstream.stages.decode_video import MAX_PIXELS
-from icstream.stages.live.address import device_path, scheme_of, shown
+from icstream.stages.accounting import Books
+from icstream.stages.decode.address import device_path, scheme_of, shown
+from icstream.stages.decode.rgb import RgbConverter, displayed_size
+from icstream.stages.image_files import MAX_PIXELS
 from icstream.stages.live.camera import Lost, Shot
 from icstream.stages.live.hardware import accelerator
 from icstream.stages.live.options import CameraOptions

@@ -1,7 +1,11 @@
 """Where finished frames go."""
 
 from icstream.stages.sinks.area_table import AreaTable
-from icstream.stages.sinks.choose import (
+from icstream.stages.sinks.event_lines import EventLines
+from icstream.stages.sinks.masks_video import MasksVideo
+from icstream.stages.sinks.overlay_video import Blend, OverlayVideo
+from icstream.stages.sinks.png_masks import PngMasks
+from icstream.stages.sinks.registry import (
     SINKS,
     SinkContext,
     SinkMaker,
@@ -9,10 +13,6 @@ from icstream.stages.sinks.choose import (
     open_sink,
     restart_point,
 )
-from icstream.stages.sinks.event_lines import EventLines
-from icstream.stages.sinks.masks_video import MasksVideo
-from icstream.stages.sinks.overlay_video import Blend, OverlayVideo
-from icstream.stages.sinks.png_masks import PngMasks
 from icstream.stages.sinks.rle_lines import RleLines
 from icstream.stages.sinks.rolling_video import RollingPlan, RollingVideo
 from icstream.stages.sinks.sink import Part, Sink

@@ -12,7 +12,7 @@ import cv2
 from icstream.model import ConfigError, LabelSet
 from icstream.stages.items import ClassIds, Frame, FrameMeta
 from icstream.stages.sinks.event_rules import EventRule, RuleState, event_line
-from icstream.stages.sinks.part_list import PartList
+from icstream.stages.sinks.parts import PartList
 from icstream.stages.sinks.sink import Part
 
 _COUNT_BYTES = 16

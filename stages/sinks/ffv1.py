@@ -38,7 +38,7 @@ class Ffv1Encoder:
         self._header_starts = np.array([0, *accumulate(map(len, headers))])
         self._max_bytes = 4 * size[0] * size[1] + len(self._headers) + 64 * len(headers)
 
-    def encode(self, ids_HW: NDArray[np.uint8]) -> bytes:  # noqa: N803
+    def encode(self, ids_HW: NDArray[np.uint8]) -> bytes:
         """Gives the packet of a key frame; the picture must have the encoder's size."""
         assert ids_HW.shape == self._size
         # Only those who encode wait for numba.

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import IO
 
 from icstream.stages.items import FrameMeta
-from icstream.stages.sinks.part_list import PartList
+from icstream.stages.sinks.parts import PartList
 from icstream.stages.sinks.sink import Part
 
 

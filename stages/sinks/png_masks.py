@@ -9,14 +9,14 @@ from PIL import Image
 
 from icstream.model import LabelSet
 from icstream.stages.items import ClassIds, Frame, FrameMeta
-from icstream.stages.sinks.part_list import PartList
+from icstream.stages.sinks.parts import PartList
 from icstream.stages.sinks.sink import Part
 
 _COMPRESSION = 1
 """zlib's fastest; higher levels take twice the time for a tenth of the size."""
 
 
-def write_png(ids_HW: NDArray[np.uint8], labels: LabelSet, target: Path | BinaryIO) -> None:  # noqa: N803
+def write_png(ids_HW: NDArray[np.uint8], labels: LabelSet, target: Path | BinaryIO) -> None:
     """Writes class ids as palette indices, in the label set's colours."""
     image = Image.fromarray(ids_HW)
     image.putpalette(labels.palette().tobytes())

@@ -8,7 +8,7 @@ from typing import Any
 from icstream.model import ConfigError, LabelSet
 from icstream.stages.items import ClassIds, Frame, FrameMeta
 from icstream.stages.sinks.video_annotation import NO_IDS, VideoAnnotation
-from icstream.stages.supervisely import (
+from icstream.stages.supervisely.format import (
     bitmap_geometry,
     link_or_copy,
     project_meta,

@@ -20,14 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from icstream.model import Checkpoint, ConfigError, ICNet, LabelSet, Preprocessing
 from icstream.model.labels import Colour
 from icstream.stages.data import VOID, LabelledData
-from icstream.stages.train.corrupted import Corrupted
-from icstream.stages.train.inputs import InputNorm
-from icstream.stages.train.journal import Journal
-from icstream.stages.train.loading import Batch, Failures, validation_batches
-from icstream.stages.train.ranks import Ranks
-from icstream.stages.train.schedule import Patience, ValidationClock, poly_factor
-from icstream.stages.train.settings import PatienceSchedule, PolySchedule, TrainSettings
-from icstream.stages.train.setup import (
+from icstream.stages.train.build import (
     Heads,
     fit_of,
     journal_of,
@@ -37,6 +30,13 @@ from icstream.stages.train.setup import (
     settings_that_matter,
     survey,
 )
+from icstream.stages.train.corrupted_samples import Corrupted
+from icstream.stages.train.data_loading import Batch, Failures, validation_batches
+from icstream.stages.train.inputs import InputNorm
+from icstream.stages.train.metrics_log import Journal
+from icstream.stages.train.ranks import Ranks
+from icstream.stages.train.schedule import Patience, ValidationClock, poly_factor
+from icstream.stages.train.settings import PatienceSchedule, PolySchedule, TrainSettings
 from icstream.stages.train.state import (
     Progress,
     compare_told,

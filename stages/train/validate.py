@@ -11,8 +11,8 @@ from icstream.model import ICNet, LabelSet, Scores
 from icstream.model.icnet import upsample
 from icstream.model.loss import FACTORS, GuidedLoss
 from icstream.stages.confusion import Confusion
+from icstream.stages.train.data_loading import Failures, Fitted
 from icstream.stages.train.inputs import InputNorm
-from icstream.stages.train.loading import Failures, Fitted
 from icstream.stages.train.ranks import Ranks
 
 

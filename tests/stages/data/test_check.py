@@ -8,7 +8,7 @@ from projects import make_folder
 
 from icstream.model import CAMVID
 from icstream.stages.data import check_data, labelled_folder
-from icstream.stages.data.sheet import data_sheet
+from icstream.stages.data.contact_sheet import data_sheet
 
 WIDE = np.array([[0, 0, 0, 1], [11, 11, 255, 255]], np.uint8)
 TALL = np.array([[3], [3], [11], [3]], np.uint8)

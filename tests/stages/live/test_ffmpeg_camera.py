@@ -16,7 +16,7 @@ from clips import make_clip, packet_places
 
 from icstream.model import SourceError
 from icstream.stages import Books
-from icstream.stages.colour import RgbConverter
+from icstream.stages.decode.rgb import RgbConverter
 from icstream.stages.live import CameraOptions, Lost, Shot
 from icstream.stages.live.ffmpeg_camera import FFmpegCamera
 

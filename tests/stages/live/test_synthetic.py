@@ -7,8 +7,9 @@ import pytest
 
 from icstream.model import SourceError
 from icstream.stages import Books
+from icstream.stages.decode.synthetic_spec import parse_synthetic
 from icstream.stages.live import Lost, Shot
-from icstream.stages.live.synthetic import SyntheticCamera, SyntheticScene, parse_synthetic
+from icstream.stages.live.synthetic import SyntheticCamera, SyntheticScene
 
 
 def things(argument: str, books: Books) -> Iterator[Shot | Lost | None]:

@@ -1,0 +1,83 @@
+"""Puts int8 into a graph of OpenVINO: marks what its compiler is to compute in eight bits."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from openvino import Model, opset13
+
+from icstream.model.activation_ranges import Ranges
+from icstream.model.errors import CheckpointError
+
+_ACTIVATION_LEVELS = 256
+"""Unsigned: what the convolutions see comes out of a ReLU."""
+_WEIGHT_LEVELS = 255
+"""-127 to 127, symmetric."""
+_AS_FAST_IN_BF16 = frozenset(("conv1_2", "conv1_3", "conv2_sub1", "conv3_sub1"))
+"""Convolutions with so few channels at so large a size that converting their maps costs what int8
+saves over bf16; over fp32 it saves more."""
+
+
+def quantise(model: Model, ranges: Ranges, *, beside: Literal["bf16", "fp32"]) -> None:
+    """Quantises the convolutions that have a range, in place.
+
+    Activations get one scale for each tensor and weights one for each output channel, as
+    FakeQuantize operations around unchanged weights. A tensor is quantised for all its readers, so
+    that the shortcuts of the bottlenecks are kept in eight bits too.
+
+    Args:
+        model: a deploy graph that came from PyTorch, in float32; operations bear the names of the
+            modules that they come from.
+        ranges: of its activations.
+        beside: what the rest is computed in. Beside bf16, convolutions that it does as fast are
+            left to it.
+
+    Raises:
+        CheckpointError: there are ranges for convolutions that the graph does not have.
+    """
+    quantised: dict[tuple[str, int], Any] = {}
+    found = set()
+    for operation in model.get_ordered_ops():
+        name = _module_name(operation)
+        if operation.get_type_name() != "Convolution" or name not in ranges.highs:
+            continue
+        found.add(name)
+        if beside == "bf16" and name in _AS_FAST_IN_BF16:
+            continue
+        source = operation.input(0).get_source_output()
+        key = source.get_node().get_friendly_name(), source.get_index()
+        if key not in quantised:
+            quantised[key] = _quantise_activations(source, ranges.highs[name])
+        _quantise_weights(operation.input(1))
+    unknown = sorted(set(ranges.highs) - found)
+    if unknown:
+        raise CheckpointError(f"ranges of int8: the network has no convolution {unknown[0]}")
+    model.validate_nodes_and_infer_types()
+
+
+def _module_name(operation: Any) -> str:
+    # __module.icnet.conv4.2.increase.conv/aten::_convolution/Convolution
+    module = str(operation.get_friendly_name()).partition("/")[0]
+    return module.partition("icnet.")[2].removesuffix(".conv")
+
+
+def _quantise_activations(source: Any, high: float) -> Any:
+    readers = source.get_target_inputs()
+    bounds = [np.full((1, 1, 1, 1), bound, np.float32) for bound in (0, high)]
+    marked = _fake_quantize(source, bounds, _ACTIVATION_LEVELS)
+    for reader in readers:
+        reader.replace_source_output(marked)
+    return marked
+
+
+def _quantise_weights(place: Any) -> None:
+    source = place.get_source_output()
+    weight_OIhw: NDArray[np.float32] = source.get_node().data
+    peaks_O111 = np.abs(weight_OIhw).max(axis=(1, 2, 3), keepdims=True)
+    peaks_O111[peaks_O111 == 0] = 1
+    place.replace_source_output(_fake_quantize(source, [-peaks_O111, peaks_O111], _WEIGHT_LEVELS))
+
+
+def _fake_quantize(source: Any, bounds: list[NDArray[np.float32]], levels: int) -> Any:
+    low, high = (opset13.constant(bound) for bound in bounds)
+    return opset13.fake_quantize(source, low, high, low, high, levels).output(0)

@@ -1,0 +1,158 @@
+"""Which engine, device and precision a run uses."""
+
+import ctypes
+import importlib.util
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from icstream.model.checkpoint import Agreement, Checkpoint
+from icstream.model.errors import ConfigError
+from icstream.model.runtimes.cpu import cpu_does_bf16, cpu_does_int8, has_openvino
+from icstream.model.runtimes.protocol import Runtime
+
+log = logging.getLogger(__name__)
+
+RuntimeName = Literal["auto", "torch", "openvino", "onnx"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+
+MIN_PIXELS = 0.99
+"""`auto` takes a lower precision only if this share of pixels was measured to agree with fp32,"""
+MAX_MIOU_POINTS = 0.5
+"""and the mIoU to differ by no more than this many percentage points."""
+
+_PRECISIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("openvino", "cpu"): ("int8", "bf16", "fp32"),
+    ("torch", "cpu"): ("bf16", "fp32"),
+    ("onnx", "cpu"): ("fp32",),
+}
+"""The fastest first."""
+_CUDA_PRECISIONS = ("fp16", "bf16", "fp32")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What runs the network; nothing in it is "auto"."""
+
+    runtime: str
+    device: str
+    precision: str
+    threads: int
+
+
+def choose(
+    checkpoint: Checkpoint,
+    *,
+    runtime: RuntimeName = "auto",
+    device: str = "auto",
+    precision: Precision = "auto",
+    threads: int = 2,
+) -> Choice:
+    """Resolves "auto" for this machine and this checkpoint.
+
+    Raises:
+        ConfigError: something that this machine, or that combination, cannot do.
+    """
+    if threads < 1:
+        raise ConfigError(f"threads: got {threads}, at least 1 is needed")
+    device = _device(device)
+    engine = _engine(runtime, device)
+    known = _PRECISIONS.get((engine, device), _CUDA_PRECISIONS)
+    if precision == "auto":
+        chosen = next(p for p in known if p == "fp32" or _trusted(checkpoint, p, device))
+    elif precision not in known:
+        raise ConfigError(f"precision {precision}: {engine} on {device} offers {', '.join(known)}")
+    elif precision == "bf16" and engine == "openvino" and not cpu_does_bf16():
+        raise ConfigError("precision bf16: this processor has no bf16 instructions; use fp32")
+    elif precision == "int8" and checkpoint.ranges is None:
+        raise ConfigError(
+            "precision int8: the weights were not calibrated for it; icstream quantise does that"
+        )
+    else:
+        chosen = precision
+    return Choice(engine, device, chosen, threads)
+
+
+def open_runtime(checkpoint: Checkpoint, choice: Choice) -> Runtime:
+    """Gives the engine of `choice`, loaded with the weights."""
+    log.info(
+        "%s on %s in %s, threads: %d",
+        choice.runtime,
+        choice.device,
+        choice.precision,
+        choice.threads,
+    )
+    if choice.runtime == "openvino":
+        from icstream.model.runtimes.openvino import OpenVinoRuntime
+
+        return OpenVinoRuntime(checkpoint, precision=choice.precision, threads=choice.threads)
+    if choice.runtime == "onnx":
+        from icstream.model.runtimes.onnx import OnnxRuntime
+
+        return OnnxRuntime(checkpoint, threads=choice.threads)
+    from icstream.model.runtimes.torch import TorchRuntime
+
+    return TorchRuntime(
+        checkpoint, device=choice.device, precision=choice.precision, threads=choice.threads
+    )
+
+
+def _device(name: str) -> str:
+    if name == "cpu":
+        return name
+    if not re.fullmatch(r"auto|cuda(:\d+)?", name):
+        raise ConfigError(f"device: got {name!r}, allowed are auto, cpu, cuda and cuda:N")
+    if name == "auto" and not _has_cuda_driver():
+        return "cpu"
+    import torch
+
+    count = torch.cuda.device_count()
+    if name == "auto":
+        return "cuda:0" if count else "cpu"
+    if not count:
+        raise ConfigError(f"device {name}: PyTorch finds no CUDA device here; use --device cpu")
+    index = int(name.partition(":")[2] or 0)
+    if index >= count:
+        raise ConfigError(f"device {name}: there are {count} CUDA devices, numbered from 0")
+    return f"cuda:{index}"
+
+
+def _engine(name: str, device: str) -> str:
+    if name not in get_args(RuntimeName):
+        raise ConfigError(f"runtime: got {name!r}, allowed are {', '.join(get_args(RuntimeName))}")
+    if name == "auto":
+        return "openvino" if device == "cpu" and has_openvino() else "torch"
+    if name in ("openvino", "onnx") and device != "cpu":
+        raise ConfigError(f"runtime {name} runs on the CPU, not on {device}; use runtime torch")
+    if name == "openvino" and not has_openvino():
+        raise ConfigError("runtime openvino: the package is not installed; pip install openvino")
+    if name == "onnx" and importlib.util.find_spec("onnxruntime") is None:
+        raise ConfigError("runtime onnx: not installed; pip install 'icstream[onnx]'")
+    return name
+
+
+def _trusted(checkpoint: Checkpoint, precision: str, device: str) -> bool:
+    measured: Agreement | None = checkpoint.agreement.get(precision)
+    return (
+        measured is not None
+        and (precision != "int8" or checkpoint.ranges is not None)
+        and measured.pixels >= MIN_PIXELS
+        and abs(measured.miou_points) <= MAX_MIOU_POINTS
+        and (device != "cpu" or _is_fast_here(precision))
+    )
+
+
+def _is_fast_here(precision: str) -> bool:
+    return cpu_does_bf16() or (precision == "int8" and cpu_does_int8())
+
+
+def _has_cuda_driver() -> bool:
+    """True if NVIDIA's driver library is there; asking PyTorch would cost seconds."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

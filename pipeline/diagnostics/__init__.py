@@ -1,0 +1,1 @@
+"""Programs that measure icstream and show it: bench, naive, demo, doctor."""

@@ -1,0 +1,276 @@
+"""How fast a recording is segmented, in ratios taken within one run.
+
+Machines are noisy and differ, so what is compared takes turns, round by round, and the medians are
+set in relation: the pipeline to the naive script, the pipeline to the bare network, and the network
+in its engine to the plain graph in eager PyTorch.
+"""
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from icstream.model import Checkpoint, ConfigError, Segmenter, load_weights
+from icstream.model.icnet import pad_to_network_size
+from icstream.model.planar import interleaved
+from icstream.pipeline.diagnostics.naive import segment_naively
+from icstream.pipeline.hub.lease_table import Lease
+from icstream.pipeline.hub.processes import WORKER_MODULE
+from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.latency import Latency
+from icstream.pipeline.plan.inference import Inference, plan_inference
+from icstream.pipeline.run.report import chosen, latency_ms
+from icstream.pipeline.run.run import RunResult, run
+from icstream.pipeline.settings.run import RunConfig
+from icstream.stages import Books, Frame
+from icstream.stages.decode import open_source
+from icstream.stages.decode.find import find_sources
+
+_WARM_UP = 5
+"""Frames of each measurement that are not timed."""
+_PIPELINE_WARM_UP = 12
+"""Of the pipeline: until what was decoded while the network was loaded is through."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchFigures:
+    """Seconds per frame, one value per round."""
+
+    naive: list[float]
+    pipeline: list[float]
+    bare: list[float]
+    eager: list[float]
+    core_ms: dict[str, float]
+    """Processor time per frame by kind of process, in milliseconds; the median of the rounds."""
+    result: RunResult
+    """Of the last round."""
+
+    def ratios(self) -> dict[str, float]:
+        """Gives how many times faster the first is than the second, by medians."""
+
+        def ratio(slow: list[float], fast: list[float]) -> float:
+            return round(statistics.median(slow) / statistics.median(fast), 3)
+
+        return {
+            "pipeline_vs_naive": ratio(self.naive, self.pipeline),
+            "pipeline_vs_bare": ratio(self.bare, self.pipeline),
+            "engine_vs_eager": ratio(self.eager, self.bare),
+        }
+
+    def values(self) -> dict[str, Any]:
+        """Gives the figures as plain JSON values."""
+        return {
+            "ratios": self.ratios(),
+            "seconds_per_frame": {name: getattr(self, name) for name in _MEASURED},
+            "core_ms": {kind: round(value, 3) for kind, value in self.core_ms.items()},
+            "latency_ms": latency_ms(stream.service for stream in self.result.streams),
+            "queue_ms": latency_ms(stream.queueing for stream in self.result.streams),
+            "chosen": chosen(self.result.inference),
+        }
+
+    def lines(self) -> list[str]:
+        """Gives the figures for people."""
+        inference = self.result.inference
+        choice = inference.choice
+        lines = [
+            f"{choice.runtime} on {choice.device} in {choice.precision},"
+            f" replicas x threads: {inference.replicas} x {choice.threads}"
+        ]
+        for name in _MEASURED:
+            values: list[float] = getattr(self, name)
+            middle = statistics.median(values)
+            spread = f"{1e3 * min(values):.1f} to {1e3 * max(values):.1f}"
+            lines.append(
+                f"{name:9} {1e3 * middle:8.1f} ms per frame ({spread}), {1 / middle:.1f} /s"
+            )
+        if self.core_ms:
+            rest = sum(value for kind, value in self.core_ms.items() if kind != "segment")
+            each = ", ".join(f"{kind} {value:.1f}" for kind, value in self.core_ms.items())
+            lines.append(f"core-ms per frame: {each}; all but the network {rest:.1f}")
+        return lines + [f"{name:18} x{value:.2f}" for name, value in self.ratios().items()]
+
+
+_MEASURED = ("naive", "pipeline", "bare", "eager")
+
+
+def bench(config: RunConfig, source: str, *, num_frames: int, rounds: int) -> BenchFigures:
+    """Measures on the first frames of a recording, with the masks sink.
+
+    Raises:
+        ConfigError: not one video file, or too few frames in it.
+    """
+    specs = find_sources([source])
+    if len(specs) != 1 or specs[0].kind != "video":
+        raise ConfigError(f"{source}: bench takes one video file")
+    inference = plan_inference(config)
+    checkpoint = load_weights(inference.weights)
+    threads = inference.choice.threads * inference.replicas
+    bare = _Bare(checkpoint, inference)
+    with open_source(specs[0], books=Books()) as opened:
+        frames = (item for item in opened if isinstance(item, Frame))
+        pictures = [
+            interleaved(f.picture) for f in islice(frames, num_frames) if f.picture is not None
+        ]
+    if len(pictures) <= _WARM_UP:
+        raise ConfigError(f"{source}: bench needs more than {_WARM_UP} frames, got {len(pictures)}")
+    eager = _Eager(checkpoint, threads)
+    measured: dict[str, list[float]] = {name: [] for name in _MEASURED}
+    spent: list[dict[str, float]] = []
+    slow = max(_WARM_UP + 1, num_frames // 8)
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory(prefix="icstream-bench-") as name:
+            folder = Path(name)
+            measured["naive"].append(
+                segment_naively(
+                    checkpoint, specs[0].paths[0], folder, num_frames=slow, threads=threads
+                )
+            )
+            run_figures = time_pipeline(config, [source], folder / "run", len(pictures))
+        measured["pipeline"].append(run_figures.seconds_per_frame)
+        spent.append(run_figures.core_ms)
+        measured["bare"].append(bare.seconds_each(pictures))
+        measured["eager"].append(_each(eager, pictures[: slow + _WARM_UP]))
+    kinds = {kind for core_ms in spent for kind in core_ms}
+    middle = {kind: statistics.median(c.get(kind, 0.0) for c in spent) for kind in sorted(kinds)}
+    return BenchFigures(**measured, core_ms=middle, result=run_figures.result)
+
+
+class _Bare:
+    """The network alone, in as many replicas as the pipeline has: pictures in, class ids out."""
+
+    def __init__(self, checkpoint: Checkpoint, inference: Inference) -> None:
+        choice = inference.choice
+        self._replicas = [
+            Segmenter(
+                checkpoint,
+                runtime=choice.runtime,  # type: ignore[arg-type]  # it was chosen from this list
+                device=choice.device,
+                precision=choice.precision,  # type: ignore[arg-type]
+                threads=choice.threads,
+                fit=inference.fit,
+            )
+            for _ in range(inference.replicas)
+        ]
+
+    def seconds_each(self, pictures: list[NDArray[np.uint8]]) -> float:
+        """Gives the time for all pictures together, divided by their number."""
+        for replica in self._replicas:
+            _each(replica, pictures[: _WARM_UP + 1])
+        count = len(self._replicas)
+        with ThreadPoolExecutor(count) as pool:
+            start = time.perf_counter()
+            for _ in pool.map(_through, self._replicas, [pictures[i::count] for i in range(count)]):
+                pass
+            return (time.perf_counter() - start) / len(pictures)
+
+
+def _through(segmenter: Segmenter, pictures: list[NDArray[np.uint8]]) -> None:
+    for picture in pictures:
+        segmenter(picture)
+
+
+class _Eager:
+    """The plain graph: a picture in, class ids out, by argmax of logits at full size."""
+
+    def __init__(self, checkpoint: Checkpoint, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self._model = checkpoint.build()
+        self._mean = torch.tensor(checkpoint.preprocessing.mean_rgb)
+
+    @torch.inference_mode()
+    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.int64]:
+        x_NCHW = (torch.from_numpy(picture).float() - self._mean).permute(2, 0, 1)[None]
+        logits_NKHW = self._model(pad_to_network_size(x_NCHW)).numpy()
+        return np.asarray(logits_NKHW[0].argmax(0))  # a third of the time that PyTorch takes for it
+
+
+def _each(
+    function: Callable[[NDArray[np.uint8]], object], pictures: list[NDArray[np.uint8]]
+) -> float:
+    for picture in pictures[:_WARM_UP]:
+        function(picture)
+    start = time.perf_counter()
+    for picture in pictures[_WARM_UP:]:
+        function(picture)
+    return (time.perf_counter() - start) / (len(pictures) - _WARM_UP)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFigures:
+    """How fast a run was after its warm-up."""
+
+    seconds_per_frame: float
+    core_ms: dict[str, float]
+    """Processor time per frame by kind of process, in milliseconds."""
+    age: Latency
+    """From decoded to in every file."""
+    result: RunResult
+
+
+def time_pipeline(
+    config: RunConfig, sources: Sequence[str], folder: Path, num_frames: int
+) -> PipelineFigures:
+    """Runs the pipeline until so many frames of all sources together are finished."""
+    warm_up = min(_PIPELINE_WARM_UP, num_frames // 2)
+    finished: list[float] = []
+    spent: list[dict[str, float]] = []
+    age = Latency()
+
+    def note(_stream: Stream, lease: Lease) -> None:
+        finished.append(lease.served["encode"].stop)
+        if len(finished) > warm_up:
+            age.add(finished[-1] - lease.served["decode"].stop)
+        if len(finished) in (warm_up, num_frames):
+            spent.append(processor_seconds())
+
+    result = run(
+        config,
+        sources,
+        folder,
+        progress=_Silence(),
+        should_stop=lambda: len(finished) >= num_frames,
+        on_frame=note,
+    )
+    finished = finished[warm_up - 1 : num_frames]
+    count = len(finished) - 1
+    before, after = spent[0], spent[-1]
+    core_ms = {kind: 1e3 * (after[kind] - before.get(kind, 0)) / count for kind in after}
+    return PipelineFigures((finished[-1] - finished[0]) / count, core_ms, age, result)
+
+
+def processor_seconds() -> dict[str, float]:
+    """Gives the processor time spent so far by this process and, by kind, its workers.
+
+    Empty where the system has no `/proc`.
+    """
+    seconds: dict[str, float] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            words = (path / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        kind = None
+        if int(path.name) == os.getpid():
+            kind = "hub"
+        elif int(fields[1]) == os.getpid() and WORKER_MODULE.encode() in words:
+            kind = words[words.index(WORKER_MODULE.encode()) + 1].decode()
+        if kind is not None:
+            ticks = int(fields[11]) + int(fields[12])
+            seconds[kind] = seconds.get(kind, 0.0) + ticks / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
+class _Silence:
+    def update(self, streams: Sequence[Stream]) -> None:
+        """See `Progress.update`."""

@@ -1,0 +1,114 @@
+"""The whole pipeline on a clip with known truth."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import CAMVID
+from icstream.pipeline import report as reports
+from icstream.pipeline.output import REPORT, prepare_output
+from icstream.pipeline.run.run import Progress, RunResult, run
+from icstream.pipeline.settings.run import load_config
+from icstream.stages.confusion import Confusion
+from icstream.stages.contact_sheet import contact_sheet
+from icstream.stages.streets import Street, write_clip
+
+_CLIP = "street.mp4"
+_SHEET = "contact_sheet.png"
+_SEED = 20_009
+"""A street that the shipped weights were not trained on: training used seeds below 10,000."""
+_SIZE = (360, 480)
+_NUM_FRAMES = 75
+_NUM_SHEET_ROWS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DemoFigures:
+    """What the demo found out."""
+
+    result: RunResult
+    confusion: Confusion
+    exact_times: bool
+    """True if every mask stands at exactly the instant of its frame."""
+    folder: Path
+
+    @property
+    def exit_code(self) -> int:
+        """As for a run; 1 too if a time is off."""
+        return self.result.exit_code or (0 if self.exact_times else 1)
+
+    def values(self) -> dict[str, Any]:
+        """Gives the figures as plain JSON values."""
+        iou = zip(CAMVID.names, self.confusion.iou().tolist(), strict=True)
+        return {
+            "miou": self.confusion.miou(),
+            "pixel_accuracy": self.confusion.pixel_accuracy(),
+            "iou": {name: value for name, value in iou if value == value},
+            "exact_times": self.exact_times,
+            "exit_code": self.exit_code,
+        }
+
+    def lines(self) -> list[str]:
+        """Gives the figures for people."""
+        times = "every mask at its frame's exact time" if self.exact_times else "TIMES DIFFER"
+        return [
+            *reports.summary(self.result),
+            f"mIoU {100 * self.confusion.miou():.1f} %, pixel accuracy"
+            f" {100 * self.confusion.pixel_accuracy():.1f} % against the rendered truth; {times}",
+            f"look at {self.folder / _SHEET} and {self.folder / 'street' / 'overlay.mp4'}",
+        ]
+
+
+def run_demo(
+    folder: Path, *, overwrite: bool, progress: Progress, should_stop: Callable[[], bool]
+) -> DemoFigures:
+    """Renders a street, segments it, and compares the masks in the file with the truth.
+
+    Raises:
+        ConfigError: the folder is in use, or cannot be written.
+    """
+    prepare_output(folder, [Path(_CLIP).stem], overwrite=overwrite)
+    street = Street(_SEED, size=_SIZE)
+    clip = folder / _CLIP
+    write_clip(clip, street, num_frames=_NUM_FRAMES)
+    config = load_config(None, (), {"model.weights": "streets", "output.overwrite": True})
+    result = run(config, [str(clip)], folder, progress=progress, should_stop=should_stop)
+    reports.write_json(reports.report(result, exit_code=result.exit_code), folder / REPORT)
+    confusion, exact_times, rows = _compare(street, clip, folder / "street" / "masks.mp4")
+    sheet = contact_sheet(rows, titles=["frame", "masks.mp4", "truth"], labels=CAMVID)
+    cv2.imwrite(str(folder / _SHEET), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    return DemoFigures(result, confusion, exact_times, folder)
+
+
+def _compare(
+    street: Street, clip: Path, masks: Path
+) -> tuple[Confusion, bool, list[list[NDArray[np.uint8]]]]:
+    """Reads clip and masks side by side; gives the counts, whether times match, sheet rows."""
+    confusion = Confusion(len(CAMVID))
+    exact_times = True
+    rows: list[list[NDArray[np.uint8]]] = []
+    step = _NUM_FRAMES // _NUM_SHEET_ROWS
+    with av.open(clip) as clip_file, av.open(masks) as masks_file:
+        pairs = zip(clip_file.decode(video=0), masks_file.decode(video=0), strict=True)
+        for index, (frame, mask) in enumerate(pairs):
+            instant = _instant(frame)
+            exact_times = exact_times and instant == _instant(mask)
+            picture, truth = street.render(float(instant))
+            ids = np.asarray(mask.to_ndarray(format="gray"), np.uint8)
+            confusion.add(ids, truth)
+            if index % step == step // 2 and len(rows) < _NUM_SHEET_ROWS:
+                rows.append([picture, ids, truth])
+    return confusion, exact_times, rows
+
+
+def _instant(frame: av.VideoFrame) -> Fraction:
+    assert frame.pts is not None
+    assert frame.time_base is not None
+    return frame.pts * frame.time_base

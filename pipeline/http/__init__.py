@@ -1,0 +1,1 @@
+"""What the view and the service share as HTTP servers: access control and sockets."""

@@ -1,0 +1,244 @@
+"""The worker processes of a run: started, watched, ended."""
+
+import json
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+WORKER_MODULE = "icstream.pipeline.workers.main"
+
+_MAX_LINE = 2000
+_NUM_LAST_LINES = 30
+_STARVED_S = 10.0
+"""A process that runs but cannot answer, on a crowded machine, gets so much longer."""
+_KILL_WAIT_S = 5.0
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """One worker process."""
+
+    kind: str
+    label: str
+    """For people: "segment 1", "decode drive"."""
+    name: bytes
+    """Known only to it and to the hub."""
+    process: "subprocess.Popen[bytes]"
+    started: float = field(default_factory=time.monotonic)
+    last_seen: float = field(default_factory=time.monotonic)
+    connected: bool = False
+    """It has sent something."""
+    ready: bool = False
+    """It takes work."""
+    warming: set[tuple[int, int]] = field(default_factory=set)
+    """Sizes of pictures that it is preparing for."""
+    ending: bool = False
+    """It was told to end, and its end is no loss."""
+    ending_since: float = 0.0
+    end_seen: bool = False
+    """The process was found to have ended."""
+    busy_s: float = 0.0
+    num_sent: int = 0
+    """Messages to it."""
+    num_received: int = 0
+    """Messages from it."""
+    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_NUM_LAST_LINES))
+    _unread: bytes = b""
+
+    def read_stderr(self) -> None:
+        """Takes what the process wrote: log records are logged, the rest is kept for its end."""
+        assert self.process.stderr is not None
+        with suppress(BlockingIOError):
+            while chunk := os.read(self.process.stderr.fileno(), 65536):
+                self._unread += chunk
+        *lines, self._unread = self._unread.split(b"\n")
+        for line in lines:
+            self._take_line(line[:_MAX_LINE].decode(errors="replace"))
+
+    def _take_line(self, line: str) -> None:
+        if line.startswith('{"log":'):
+            with suppress(ValueError, KeyError):
+                record = json.loads(line)["log"]
+                logging.getLogger(record["name"]).log(record["level"], "%s", record["text"])
+                return
+        if line.strip():
+            log.debug("%s: %s", self.label, line)
+            self.last_lines.append(line)
+
+    def ended(self) -> str | None:
+        """Gives how the process ended; None while it runs."""
+        code = self.process.poll()
+        if code is None:
+            return None
+        self.read_stderr()
+        if code < 0:
+            with suppress(ValueError):
+                return f"killed by {signal.Signals(-code).name}"
+            return f"killed by signal {-code}"
+        last = next((line for line in reversed(self.last_lines) if line.strip()), "")
+        return f"exit code {code}" + (f" ({last.strip()})" if last else "")
+
+    @property
+    def crashed(self) -> bool:
+        """True if the process ended by its own doing: nobody killed it."""
+        return self.process.returncode not in (None, 0, -signal.SIGKILL, -signal.SIGTERM)
+
+    def is_stopped(self, now: float, silent_s: float) -> bool:
+        """True if somebody has stopped the process, and it has been silent for so long."""
+        return now - self.last_seen > silent_s and _state(self.process.pid) in ("T", "t")
+
+    def is_silent(self, now: float, beat_s: float) -> bool:
+        """True if the process should have given a sign of life by now.
+
+        One that runs, or waits for a disk, may just not get its turn on a crowded machine.
+        """
+        silent = now - self.last_seen
+        if silent <= beat_s:
+            return False
+        return silent > _STARVED_S or _state(self.process.pid) not in ("R", "D")
+
+    def excuse(self, now: float) -> None:
+        """Lets all deadlines begin anew."""
+        self.last_seen = now
+        if not self.ready:
+            self.started = now
+
+    def end(self) -> None:
+        """Notes that the process was told to end, and that its end is no loss."""
+        if not self.ending:
+            self.ending = True
+            self.ending_since = time.monotonic()
+
+    def kill(self) -> None:
+        """Ends the process at once and waits until it is gone."""
+        self.process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_KILL_WAIT_S)
+        self.read_stderr()
+        self.close()
+
+    def close(self) -> None:
+        """Closes the pipes of a process that has ended."""
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+
+def _state(pid: int) -> str:
+    """Gives the process's state as Linux names it (R, S, D, T, Z); "" where it cannot be had."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return text.rpartition(")")[2].split()[0]
+
+
+class Processes:
+    """Starts workers and knows those that run."""
+
+    def __init__(self, endpoint: str, *, arena_fd: int | None) -> None:
+        """Remembers what every worker is told.
+
+        Args:
+            endpoint: of the hub.
+            arena_fd: of the shared memory, which workers inherit; None if there is none.
+        """
+        self._endpoint = endpoint
+        self._arena_fd = arena_fd
+        self._workers: dict[bytes, Worker] = {}
+
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(list(self._workers.values()))
+
+    def get(self, name: bytes) -> Worker | None:
+        """Gives the worker of that name."""
+        return self._workers.get(name)
+
+    def start(
+        self, kind: str, which: str, task: bytes, *, threads: int, fds: Sequence[int] = ()
+    ) -> Worker:
+        """Starts a worker.
+
+        Args:
+            kind: of stage.
+            which: of that kind, for people.
+            task: what its stage is made from, as JSON.
+            threads: for libraries that compute in threads of their own.
+            fds: open files that it inherits besides the shared memory.
+
+        Raises:
+            OSError: the system has no room for another process.
+        """
+        name = secrets.token_bytes(16)
+        told = {
+            "endpoint": self._endpoint,
+            "name": name.hex(),
+            "parent": os.getpid(),
+            "arena_fd": self._arena_fd,
+            "task": task.decode(),
+        }
+        # A file and not a pipe: a process that does not read must not hold up this one.
+        with tempfile.TemporaryFile() as letter:
+            letter.write(json.dumps(told).encode())
+            letter.seek(0)
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", WORKER_MODULE, kind, which],
+                stdin=letter,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=(*fds, *(() if self._arena_fd is None else (self._arena_fd,))),
+                env={**os.environ, **_environment(kind, threads)},
+                # Ctrl-C in a terminal is for the supervisor, which ends its workers in order.
+                process_group=0,
+            )
+        assert process.stderr is not None
+        os.set_blocking(process.stderr.fileno(), False)
+        worker = Worker(kind, f"{kind} {which}", name, process)
+        self._workers[name] = worker
+        return worker
+
+    def forget(self, worker: Worker) -> None:
+        """Takes a worker off the list; its process has ended."""
+        worker.close()
+        self._workers.pop(worker.name, None)
+
+    def end_all(self, *, wait_s: float) -> None:
+        """Waits for the workers, which were told to end, and kills those that take too long."""
+        deadline = time.monotonic() + wait_s
+        while any(worker.process.poll() is None for worker in self) and time.monotonic() < deadline:
+            for worker in self:
+                worker.read_stderr()
+            time.sleep(0.01)
+        for worker in self:
+            worker.kill()
+            self.forget(worker)
+
+
+def _environment(kind: str, threads: int) -> dict[str, str]:
+    """Gives the variables that set the threads and the memory of libraries."""
+    names = ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR")
+    tunables = [os.environ.get("GLIBC_TUNABLES"), "glibc.malloc.hugetlb=1"]
+    # glibc: huge pages, which the network's maps gain from and decoding does not.
+    huge = {"GLIBC_TUNABLES": ":".join(filter(None, tunables))} if kind == "segment" else {}
+    return {
+        **huge,
+        **{f"{name}_NUM_THREADS": str(threads) for name in names},
+        # Threads that wait in a loop would take the core that another stage needs.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        # glibc: memory of freed pictures is kept for the next ones, not fetched anew page by page.
+        "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+        "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20),
+        "MALLOC_TOP_PAD_": str(8 * 2**20),
+        "PYTHONUNBUFFERED": "1",
+    }

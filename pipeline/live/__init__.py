@@ -1,0 +1,1 @@
+"""Live sources: opening, reconnecting, and reading them in this process."""

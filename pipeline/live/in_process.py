@@ -1,0 +1,52 @@
+"""A live source for use without processes."""
+
+import threading
+from collections.abc import Iterator
+from typing import Self
+
+from icstream.pipeline.live.open_camera import camera_opener
+from icstream.pipeline.live.reconnecting_source import Exposure, Feed
+from icstream.pipeline.plan.live import LivePlan
+from icstream.pipeline.wire.messages import Before, Condition, SourceBooks
+from icstream.stages import Books, End, Frame, Item
+from icstream.stages.decode.find import SourceSpec
+
+
+class LiveSource:
+    """Gives the frames of a live source as its reader asks for them; none is dropped here."""
+
+    def __init__(self, spec: SourceSpec, *, books: Books) -> None:
+        """Prepares; the first frame that is asked for makes the connection.
+
+        Args:
+            spec: of the stream.
+            books: of the stream.
+        """
+        plan = LivePlan()
+        self._name = spec.name
+        self._books = books
+        self._stop = threading.Event()
+        self._feed = Feed(
+            spec.name,
+            camera_opener(spec, plan.options, books),
+            plan=plan,
+            books=books,
+            before=Before(SourceBooks.of(books), None, 0),
+            stop=self._stop,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Gives the items in the order in which they come."""
+        for item in self._feed:
+            if isinstance(item, Exposure):
+                self._books.in_flight += 1
+                yield Frame(item.meta, item.develop())
+            elif not isinstance(item, Condition):
+                yield item
+        yield End(self._name)

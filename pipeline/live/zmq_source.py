@@ -1,0 +1,154 @@
+"""A source that other programs push frames into, over ZeroMQ.
+
+A message has three parts: `icstream-frame-1`, a header as JSON, and the picture.
+
+    {"size": [height, width], "encoding": "rgb", "pts": 40, "time_base": "1/1000", "number": 1}
+
+`encoding` is "rgb" (height x width x 3 bytes) or "jpeg". Without `pts` and `time_base`, the moment
+of arrival is the frame's time. `number` counts the frames of a sender and may be
+left out; with it, lost ones are noticed. Several senders that count tell themselves apart by
+`"sender": "a name"`. The header `{"end": true}` ends the stream.
+"""
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Annotated, Literal, Self, TypeAlias
+
+import msgspec
+import numpy as np
+import zmq
+
+from icstream.model import SourceError
+from icstream.model.errors import SampleError
+from icstream.stages import Books
+from icstream.stages.decode.address import shown, zmq_endpoint
+from icstream.stages.image_files import MAX_PIXELS, rgb_of
+from icstream.stages.live import Lost, Shot
+
+MAGIC = b"icstream-frame-1"
+
+_QUEUE = 4
+"""Messages that wait in the socket; senders wait for room."""
+_LOOK_S = 0.25
+_MAX_SENDERS = 64
+"""Of more, those that were silent for longest are forgotten."""
+_MAX_TIME_S = 2**32
+"""Times beyond that, in either direction, would not fit into files."""
+
+_Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""As JSON holds it everywhere."""
+_TimeBase: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,9}(/[0-9]{1,9})?$")]
+
+
+class _Header(msgspec.Struct, frozen=True):
+    size: tuple[int, int] = (0, 0)
+    encoding: Literal["rgb", "jpeg"] = "rgb"
+    pts: _Integer | None = None
+    time_base: _TimeBase = "1/1000"
+    number: _Integer | None = None
+    sender: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    end: bool = False
+
+    def __post_init__(self) -> None:
+        unit = Fraction(self.time_base)  # a ZeroDivisionError is for the reader to catch
+        if unit == 0 or abs((self.pts or 0) * unit) > _MAX_TIME_S:
+            raise ValueError(f"a time of {self.pts} x {self.time_base} s is not allowed")
+
+
+class ZmqCamera:
+    """The receiving end; senders come and go as they like."""
+
+    comes_in_bursts = False
+    may_be_silent = True
+
+    def __init__(self, address: str, *, books: Books) -> None:
+        """Binds.
+
+        Args:
+            address: zmq://HOST:PORT or zmq:///PATH.
+            books: of the stream.
+
+        Raises:
+            SourceError: the address is taken.
+        """
+        self._books = books
+        self._next_numbers: dict[str, int] = {}
+        """By sender, the one last heard from last."""
+        endpoint = zmq_endpoint(address)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.PULL)
+        self._socket.setsockopt(zmq.RCVHWM, _QUEUE)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, 3 * MAX_PIXELS)
+        try:
+            self._socket.bind(endpoint)
+            if endpoint.startswith("ipc://"):
+                os.chmod(endpoint.removeprefix("ipc://"), 0o600)
+        except (zmq.ZMQError, OSError) as error:
+            self._context.destroy(linger=0)
+            raise SourceError(f"{shown(address)}: {error.strerror}".lower()) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._context.destroy(linger=0)
+
+    def __iter__(self) -> Iterator[Shot | Lost | None]:
+        """See `Camera.__iter__`."""
+        while True:
+            if not self._socket.poll(round(1e3 * _LOOK_S)):
+                yield None
+                continue
+            parts = self._socket.recv_multipart(copy=False)
+            header = _read_header([part.bytes for part in parts[:2]])
+            if header is not None and header.end:
+                return
+            yield from self._count_lost(header)
+            self._books.packets += 1
+            shot = None if header is None or len(parts) != 3 else _shot(header, parts[2])
+            if shot is None:
+                self._books.undecodable["damaged message"] += 1
+                yield Lost(None, "damaged message")
+            else:
+                yield shot
+
+    def _count_lost(self, header: _Header | None) -> Iterator[Lost]:
+        if header is None or header.number is None:
+            return
+        due = self._next_numbers.pop(header.sender, None)
+        if len(self._next_numbers) == _MAX_SENDERS:
+            del self._next_numbers[next(iter(self._next_numbers))]
+        self._next_numbers[header.sender] = header.number + 1
+        if due is not None and header.number > due:
+            self._books.missing += header.number - due
+            yield Lost(None, f"{header.number - due} lost on the way")
+
+
+def _read_header(parts: list[bytes]) -> _Header | None:
+    if len(parts) != 2 or parts[0] != MAGIC:
+        return None
+    try:
+        return msgspec.json.decode(parts[1], type=_Header)
+    except (msgspec.MsgspecError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _shot(header: _Header, picture: zmq.Frame) -> Shot | None:
+    """Gives the picture of a message; None if it is not what its header says."""
+    height, width = header.size
+    if height < 1 or width < 1 or height * width > MAX_PIXELS:
+        return None
+    if header.encoding == "rgb":
+        values = np.frombuffer(picture.buffer, np.uint8)
+        if values.size != 3 * height * width:
+            return None
+        rgb = values.reshape(height, width, 3)
+    else:
+        try:
+            rgb = rgb_of(picture.bytes)
+        except SampleError:
+            return None
+        if rgb.shape[:2] != header.size:
+            return None
+    return Shot(header.pts, Fraction(header.time_base), header.size, rgb.copy)

@@ -1,0 +1,222 @@
+"""From a project or a recording to a new project with the model's objects in it."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from icstream.model import Checkpoint, ConfigError, SourceError, load_weights
+from icstream.model.runtimes import Choice, Precision, RuntimeName, choose
+from icstream.pipeline.offline.annotate_project import (
+    Project,
+    begin_project,
+    check_places,
+    manifest,
+    open_project,
+)
+from icstream.pipeline.settings.annotate import AnnotateConfig
+from icstream.stages.accounting import Books
+from icstream.stages.annotate import MisfitError, Plan, annotate, make_plan
+from icstream.stages.annotate.network import NetworkScores, label_classes
+from icstream.stages.annotate.video_project import annotate_video
+from icstream.stages.data import SampleError
+
+log = logging.getLogger(__name__)
+
+_CUDA_BATCH = 8
+"""Crops of one image that a GPU takes at once,"""
+_MANY_CROPS = ("bboxes", "sliding_window")
+"""in modes that make more than one."""
+
+OnProgress = Callable[[int, int], None]
+"""Is told how much is done, and of how much: images, or frames of the recording at hand."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the items of a project."""
+
+    kind: Literal["images", "videos"]
+    num_items: int
+    choice: Choice
+    digest: str
+    """Of the weights."""
+    num_done: int = 0
+    """Those that an earlier call did included."""
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """Name and reason of each item that is not in the new project."""
+    incomplete: list[tuple[str, str]] = field(default_factory=list)
+    """Videos of which not every frame could be decoded."""
+    stopped: bool = False
+    seconds: float = 0.0
+
+    def exit_code(self) -> int:
+        """Gives 3 if something is not as it should be, else 0."""
+        return 3 if self.failed or self.incomplete else 0
+
+    def lines(self) -> list[str]:
+        """Gives the outcome for a person."""
+        lost = [f"left out: {name}: {error}" for name, error in self.failed]
+        lost += [f"incomplete: {name}: {error}" for name, error in self.incomplete]
+        return [f"{self.num_done} of {self.num_items} {self.kind} annotated", *lost]
+
+    def values(self) -> dict[str, Any]:
+        """Gives the outcome as plain JSON values."""
+        return {
+            "version": version("icstream"),
+            "exit_code": self.exit_code(),
+            "kind": self.kind,
+            "items": self.num_items,
+            "annotated": self.num_done,
+            "failed": [{"name": name, "error": error} for name, error in self.failed],
+            "incomplete": [{"name": name, "error": error} for name, error in self.incomplete],
+            "chosen": asdict(self.choice),
+            "hashes": {"weights": self.digest},
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def annotate_project(
+    config: AnnotateConfig,
+    source: Path,
+    out: Path,
+    *,
+    weights: str,
+    runtime: RuntimeName = "auto",
+    device: str = "auto",
+    precision: Precision = "auto",
+    threads: int = 2,
+    resume: bool = False,
+    overwrite: bool = False,
+    on_progress: OnProgress = lambda _done, _all: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Writes the new project.
+
+    Args:
+        config: all settings.
+        source: a project of images or videos, or a video file.
+        out: folder of the new project; not in the old one, nor around it.
+        weights: a checkpoint file or a name.
+        runtime: see `Segmenter`.
+        device: see `Segmenter`; "auto" is `config.model.gpu_device` where there is CUDA.
+        precision: see `Segmenter`.
+        threads: see `Segmenter`.
+        resume: go on with what an earlier call began there.
+        overwrite: replace what an earlier call wrote there.
+        on_progress: is called after each image or frame.
+        should_stop: asked before each of them.
+
+    Raises:
+        ConfigError: settings, project, weights or folder cannot be used, or no item at all.
+    """
+    begun = time.monotonic()
+    project = open_project(source)
+    checkpoint = load_weights(weights)
+    choice = _choose(
+        config, checkpoint, runtime=runtime, device=device, precision=precision, threads=threads
+    )
+    plan = make_plan(
+        config.mode,
+        project.meta,
+        label_classes(checkpoint.labels),
+        threshold=config.model.min_score_threshold,
+    )
+    check_places(source, out, overwrite=overwrite, resume=resume)
+    begin_project(project, plan, out, manifest(config, project, checkpoint, choice), resume=resume)
+    batch = _CUDA_BATCH if choice.device != "cpu" and plan.mode.name in _MANY_CROPS else 1
+    network = NetworkScores(checkpoint, choice, batch=batch)
+    outcome = Outcome(project.kind, len(project.items), choice, checkpoint.digest())
+    work = _annotate_images if project.kind == "images" else _annotate_videos
+    work(project, plan, out, network, outcome, on_progress=on_progress, should_stop=should_stop)
+    outcome.seconds = time.monotonic() - begun
+    if not outcome.stopped and not outcome.num_done:
+        name, error = outcome.failed[0]
+        raise ConfigError(
+            f"none of {outcome.num_items} {project.kind} can be used: {name}: {error}"
+        )
+    return outcome
+
+
+def _annotate_images(
+    project: Project,
+    plan: Plan,
+    out: Path,
+    network: NetworkScores,
+    outcome: Outcome,
+    *,
+    on_progress: OnProgress,
+    should_stop: Callable[[], bool],
+) -> None:
+    for number, item in enumerate(project.images, start=1):
+        if should_stop():
+            outcome.stopped = True
+            return
+        if item.annotation_in(out).exists():
+            outcome.num_done += 1
+        else:
+            try:
+                image_HW3, annotation = item.load()
+                item.write(annotate(plan, image_HW3, annotation, network), out)
+                outcome.num_done += 1
+            except (SampleError, MisfitError) as error:
+                _note(outcome.failed, item.name, error)
+        on_progress(number, len(project.images))
+
+
+def _annotate_videos(
+    project: Project,
+    plan: Plan,
+    out: Path,
+    network: NetworkScores,
+    outcome: Outcome,
+    *,
+    on_progress: OnProgress,
+    should_stop: Callable[[], bool],
+) -> None:
+    for item in project.videos:
+        if item.annotation_in(out).exists():
+            outcome.num_done += 1
+            continue
+        try:
+            books = annotate_video(
+                plan, item, out, network, on_frame=on_progress, should_stop=should_stop
+            )
+        except (SampleError, SourceError, MisfitError) as error:
+            _note(outcome.failed, item.name, error)
+            continue
+        if books is None:
+            outcome.stopped = True
+            return
+        outcome.num_done += 1
+        if not books.complete:
+            _note(outcome.incomplete, item.name, _losses(books))
+
+
+def _note(notes: list[tuple[str, str]], name: str, error: object) -> None:
+    log.warning("%s: %s", name, error)
+    notes.append((name, str(error)))
+
+
+def _losses(books: Books) -> str:
+    return f"{books.undecodable.total()} frames undecodable, {books.missing} missing"
+
+
+def _choose(
+    config: AnnotateConfig,
+    checkpoint: Checkpoint,
+    *,
+    runtime: RuntimeName,
+    device: str,
+    precision: Precision,
+    threads: int,
+) -> Choice:
+    if device == "auto" and config.model.gpu_device and choose(checkpoint).device != "cpu":
+        device = f"cuda:{config.model.gpu_device}"
+    if runtime == "auto" and config.mode.name == "bboxes" and checkpoint.fit.size is None:
+        # Nearly every crop has a size of its own, and OpenVINO compiles for each size.
+        runtime = "torch"
+    return choose(checkpoint, runtime=runtime, device=device, precision=precision, threads=threads)

@@ -1,0 +1,130 @@
+"""The projects of `icstream annotate`: the one that goes in, and the place of the one to come."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from icstream.model import Checkpoint, ConfigError
+from icstream.model.runtimes import Choice
+from icstream.pipeline.output import MANIFEST, REPORT, begin_manifest, check_output
+from icstream.pipeline.settings.annotate import AnnotateConfig
+from icstream.stages.annotate import Plan
+from icstream.stages.annotate.image_project import (
+    META,
+    ProjectImage,
+    project_images,
+    read_meta,
+    write_whole,
+)
+from icstream.stages.annotate.video_project import ProjectVideo, project_videos, single_video
+from icstream.stages.decode.find import VIDEO_SUFFIXES
+from icstream.stages.sinks.video_annotation import NO_IDS
+
+_KEY_IDS = "key_id_map.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What goes in."""
+
+    source: Path
+    kind: Literal["images", "videos"]
+    meta: Mapping[str, Any]
+    images: Sequence[ProjectImage] = ()
+    videos: Sequence[ProjectVideo] = ()
+
+    @property
+    def items(self) -> Sequence[ProjectImage | ProjectVideo]:
+        """Images or videos, in order."""
+        return self.images or self.videos
+
+
+def open_project(source: Path) -> Project:
+    """Reads what a folder or file holds; images and videos are opened later.
+
+    Raises:
+        ConfigError: neither a project of images or videos nor a video file.
+    """
+    if source.is_file() and source.suffix.lower() in VIDEO_SUFFIXES:
+        meta = {"classes": [], "tags": [], "projectType": "videos"}
+        return Project(source, "videos", meta, videos=[single_video(source)])
+    if not source.is_dir():
+        raise ConfigError(f"{source}: no such folder, and no video file")
+    meta = read_meta(source)
+    kind = meta.get("projectType") or "images"
+    if kind == "images":
+        return Project(source, "images", meta, images=project_images(source))
+    if kind == "videos":
+        return Project(source, "videos", meta, videos=project_videos(source))
+    raise ConfigError(f"{source}: a project of {kind}; images and videos can be annotated")
+
+
+def manifest(
+    config: AnnotateConfig, project: Project, checkpoint: Checkpoint, choice: Choice
+) -> dict[str, Any]:
+    """Gives all that decides the result, and what `--overwrite` may remove."""
+    meta = json.dumps(project.meta, sort_keys=True).encode()
+    return {
+        "command": "annotate",
+        "config": config.model_dump(mode="json"),
+        "weights": checkpoint.digest(),
+        "fit": asdict(checkpoint.fit) | {"size": checkpoint.fit.size and list(checkpoint.fit.size)},
+        "chosen": asdict(choice),
+        "project": {"name": project.source.name, "meta": hashlib.sha256(meta).hexdigest()},
+        "datasets": sorted({item.dataset.parts[0] for item in project.items}),
+    }
+
+
+def check_places(source: Path, out: Path, *, overwrite: bool, resume: bool) -> None:
+    """Looks whether the new project may be written there; with `overwrite` an earlier one goes.
+
+    Raises:
+        ConfigError: it may not.
+    """
+    here, there = source.resolve(), out.resolve()
+    if here.is_dir() and (here == there or here in there.parents or there in here.parents):
+        raise ConfigError(f"output {out}: lies in {source} or around it; projects stay as they are")
+    check_output(out, overwrite=overwrite, resume=resume)
+    if overwrite and out.is_dir() and any(out.iterdir()):
+        _remove(out)
+
+
+def _remove(out: Path) -> None:
+    """Removes what an earlier call wrote, and nothing else.
+
+    Raises:
+        ConfigError: what is there was written by something else.
+    """
+    try:
+        earlier = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+        names = [Path(name).name for name in earlier["datasets"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"output {out}: holds something else than an annotated project; choose another folder"
+        ) from error
+    for name in names:
+        shutil.rmtree(out / name, ignore_errors=True)
+    for name in (META, _KEY_IDS, REPORT, MANIFEST):
+        (out / name).unlink(missing_ok=True)
+
+
+def begin_project(
+    project: Project, plan: Plan, out: Path, manifest: Mapping[str, Any], *, resume: bool
+) -> None:
+    """Writes what is there before the first item.
+
+    Raises:
+        ConfigError: the folder cannot be written, or what is to be resumed is something else.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        begin_manifest(out, manifest, resume=resume)
+        write_whole(out / META, plan.meta)
+        if project.kind == "videos":
+            write_whole(out / _KEY_IDS, NO_IDS)
+    except OSError as error:
+        raise ConfigError(f"output {out}: cannot be written ({error.strerror})") from error

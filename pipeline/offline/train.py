@@ -1,0 +1,140 @@
+"""From a training configuration and a folder of data to a trained network."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from icstream.model import Checkpoint, CheckpointError, ConfigError, load_weights
+from icstream.pipeline.output import write_json
+from icstream.pipeline.settings.train import TrainConfig
+from icstream.stages.data import open_data
+from icstream.stages.data.open_data import DataFormat
+from icstream.stages.train import Display, Trained, train
+from icstream.stages.train.ranks import join_ranks, leave_ranks
+from icstream.stages.train.state import STATE_FILE
+
+log = logging.getLogger(__name__)
+
+CONFIG_FILE = "config.json"
+
+
+def run_training(
+    config: TrainConfig,
+    data_folder: Path,
+    out: Path,
+    *,
+    data_format: DataFormat,
+    init: str | None,
+    resume: bool,
+    overwrite: bool,
+    threads: int | None,
+    display: Display,
+    should_stop: Callable[[], bool],
+) -> Trained:
+    """Trains as the configuration says; each rank of a distributed training calls this.
+
+    Args:
+        config: all settings.
+        data_folder: of a data set that `open_data` knows.
+        out: folder for weights, state and metrics.
+        data_format: "auto", or one that `open_data` knows.
+        init: weights to start from: a checkpoint file or a name; None: random ones.
+        resume: go on with the run in `out`.
+        overwrite: begin anew where another run's files are.
+        threads: on the processor; None: PyTorch's own choice.
+        display: is told how it goes.
+        should_stop: asked after each step.
+
+    Raises:
+        ConfigError: something is wrong with settings, data, weights or folder.
+    """
+    settings = config.settings()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    start = _start(config, init)
+    data = open_data(
+        data_folder,
+        format=data_format,
+        train_tag=config.dataset_tags.train,
+        val_tag=config.dataset_tags.val,
+        neutral=config.special_classes.neutral,
+        class_ids=_class_ids(config, start),
+    )
+    for split in ("train", "val"):
+        data.split(split)
+    _check_folder(out, resume=resume, overwrite=overwrite)
+    ranks = join_ranks(settings.gpu_devices)
+    if ranks.first:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(config.model_dump(mode="json"), out / CONFIG_FILE)
+        if ranks.device.type == "cpu":
+            log.info("no CUDA device: the processor trains, %d threads", torch.get_num_threads())
+    ranks.wait()
+    record = {
+        "data": {"folder": data_folder.name, "format": data.format},
+        "samples": {split: len(data.split(split)) for split in ("train", "val")},
+        "config": config.model_dump(mode="json"),
+        "init": init,
+    }
+    result = train(
+        settings,
+        data,
+        out,
+        ranks=ranks,
+        start=start,
+        resume=resume,
+        record=record,
+        display=display,
+        should_stop=should_stop,
+    )
+    leave_ranks(ranks)
+    return result
+
+
+def _start(config: TrainConfig, init: str | None) -> Checkpoint | None:
+    if init is not None:
+        return load_weights(init)
+    if config.weights_init_type == "continue_training":
+        raise CheckpointError("weights_init_type continue_training needs --init WEIGHTS")
+    return None
+
+
+def _class_ids(config: TrainConfig, start: Checkpoint | None) -> dict[str, int] | None:
+    if start is None or config.weights_init_type != "continue_training":
+        return None
+    return {name: k for k, name in enumerate(start.labels.names)}
+
+
+def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
+    begun = (out / STATE_FILE).exists()
+    if resume and not begun:
+        raise ConfigError(f"{out}: no {STATE_FILE} in it, so there is nothing to resume")
+    if begun and not (resume or overwrite):
+        raise ConfigError(
+            f"{out}: a training was begun there; go on with --resume, or replace it with"
+            " --overwrite"
+        )
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: is a file, not a folder")
+
+
+def launch_ranks(devices: Sequence[int], arguments: Sequence[str]) -> None:
+    """Becomes a torchrun of one rank for each device, if there are several and CUDA has them.
+
+    Returns where this process is to train alone, or is a rank already.
+    """
+    if len(devices) < 2 or "LOCAL_RANK" in os.environ or not torch.cuda.is_available():
+        return
+    if max(devices) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"gpu_devices: got {list(devices)}, this machine has {torch.cuda.device_count()}"
+        )
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+        *(f"--nproc-per-node={len(devices)}", "-m", "icstream.pipeline", *arguments),
+    ]
+    os.execv(sys.executable, command)

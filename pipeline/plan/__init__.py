@@ -1,0 +1,1 @@
+"""What settings and arguments come to, settled before anything starts."""

@@ -1,0 +1,69 @@
+"""What runs the network in a run: settled once, before any worker starts."""
+
+import os
+from dataclasses import dataclass
+
+from icstream.model import Fit, LabelSet, load_weights
+from icstream.model.labels import Colour
+from icstream.model.runtimes import Choice, choose
+from icstream.model.segmenter import mean_colour
+from icstream.pipeline.settings.run import RunConfig
+
+_MAX_REPLICAS = 8
+"""Of those that nobody asked for: so many eat what one decoder gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """Weights, and how they are run."""
+
+    weights: str
+    labels: LabelSet
+    choice: Choice
+    mean_colour: Colour
+    """What fills the network's input beside the picture."""
+    fit: Fit
+    digest: str
+    """SHA-256 of the weights and what belongs to them."""
+    replicas: int
+    """Processes that run the network side by side."""
+
+
+def plan_inference(config: RunConfig) -> Inference:
+    """Settles what the configuration leaves open.
+
+    Raises:
+        ConfigError: something that is not to be had.
+    """
+    settings = config.model
+    checkpoint = load_weights(settings.weights)
+    choice = choose(
+        checkpoint,
+        runtime=settings.runtime,
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.threads,
+    )
+    return Inference(
+        settings.weights,
+        checkpoint.labels,
+        choice,
+        mean_colour(checkpoint),
+        config.fit.fit() or checkpoint.fit,
+        checkpoint.digest(),
+        config.pipeline.replicas or default_replicas(choice),
+    )
+
+
+def default_replicas(choice: Choice) -> int:
+    """Gives as many replicas as the cores can serve and a decoder can feed; one on a GPU."""
+    if choice.device != "cpu":
+        return 1
+    return min(max(1, num_cores() // choice.threads), _MAX_REPLICAS)
+
+
+def num_cores() -> int:
+    """Gives the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

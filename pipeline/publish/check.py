@@ -1,0 +1,45 @@
+"""Looks whether masks can be published, before a run begins."""
+
+import zmq
+
+from icstream.model import ConfigError
+from icstream.pipeline.http.access import is_loopback
+from icstream.pipeline.publish.forwarder import load_keys
+from icstream.pipeline.settings.sinks import PublishSettings
+
+
+def check_publish(settings: PublishSettings) -> None:
+    """Looks whether masks can be published as the settings say.
+
+    Raises:
+        ConfigError: the address cannot be used, or others can reach it and there are no keys.
+    """
+    address, keys = settings.address, (settings.secret_key_file, settings.clients)
+    kind, _, place = address.partition("://")
+    if kind not in ("tcp", "ipc") or not place:
+        raise ConfigError(
+            f"output.publish.address: got {address!r}, write it as tcp://HOST:PORT or ipc://PATH"
+        )
+    if (keys[0] is None) != (keys[1] is None):
+        raise ConfigError("output.publish: secret_key_file and clients are needed together")
+    if settings.secret_key_file is not None:
+        load_keys(settings.secret_key_file)
+    if settings.clients is not None and not any(settings.clients.glob("*.key")):
+        raise ConfigError(f"output.publish.clients: no *.key in {settings.clients}")
+    try:
+        if kind == "tcp" and keys[0] is None and not _is_local(place):
+            raise ConfigError(
+                f"output.publish.address {address}: other machines could subscribe; set"
+                " output.publish.secret_key_file and output.publish.clients to CURVE keys"
+            )
+        with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
+            socket.bind(address)
+    except (zmq.ZMQError, OSError) as error:
+        raise ConfigError(
+            f"output.publish.address {address}: cannot be used ({error.strerror})"
+        ) from error
+
+
+def _is_local(place: str) -> bool:
+    host = place.rpartition(":")[0]
+    return host not in ("*", "") and is_loopback(host)

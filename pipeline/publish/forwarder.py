@@ -1,0 +1,49 @@
+"""The publish worker: takes masks from encode workers and hands them to subscribers."""
+
+import threading
+from pathlib import Path
+
+import zmq
+import zmq.auth
+from zmq.auth.thread import ThreadAuthenticator
+
+from icstream.model import ConfigError
+from icstream.pipeline.wire.connection import Post
+from icstream.pipeline.wire.messages import Ready
+from icstream.pipeline.wire.tasks import PublishTask, task_from_json
+
+
+def forward(post: Post) -> None:
+    """Hands messages from the encode workers to subscribers until the run is over."""
+    task = task_from_json(PublishTask, post.task.encode())
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    back, front = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
+    back.setsockopt(zmq.RCVHWM, task.queue)
+    front.setsockopt(zmq.SNDHWM, task.queue)
+    if task.secret_key_file is not None and task.clients is not None:
+        authenticator = ThreadAuthenticator(context)
+        authenticator.start()
+        authenticator.configure_curve(domain="*", location=str(task.clients))
+        front.curve_publickey, front.curve_secretkey = load_keys(task.secret_key_file)
+        front.curve_server = True
+    back.bind(task.masks)
+    front.bind(task.address)
+    threading.Thread(target=zmq.proxy, args=(back, front), daemon=True).start()
+    post.link.send(Ready())
+    for _ in post.messages():
+        pass
+
+
+def load_keys(file: Path) -> tuple[bytes, bytes]:
+    """Gives public and secret key in a CURVE certificate.
+
+    Raises:
+        ConfigError: they are not in it.
+    """
+    try:
+        public, secret = zmq.auth.load_certificate(file)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"output.publish.secret_key_file {file}: {error}") from error
+    if secret is None:
+        raise ConfigError(f"output.publish.secret_key_file {file}: no secret key in it")
+    return public, secret

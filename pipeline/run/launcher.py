@@ -1,0 +1,130 @@
+"""The workers of a run, each with what its stage is made from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icstream.pipeline.hub.processes import Processes, Worker
+from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.plan.inference import Inference
+from icstream.pipeline.plan.streams import Intake
+from icstream.pipeline.run.runtime_dir import Site
+from icstream.pipeline.settings.run import RunConfig
+from icstream.pipeline.view.launcher import Front
+from icstream.pipeline.wire.tasks import (
+    DecodeTask,
+    EncodeTask,
+    PreprocessTask,
+    PublishTask,
+    SegmentTask,
+    task_to_json,
+)
+from icstream.stages.decode.find import SourceSpec
+from icstream.stages.sinks import SinkContext
+
+
+def sink_context(
+    folder: Path, spec: SourceSpec, inference: Inference, settings: Mapping[str, Any]
+) -> SinkContext:
+    """Gives what a sink of a stream is told when it is made."""
+    recording = spec.paths[0] if spec.kind == "video" else None
+    return SinkContext(folder / spec.name, inference.labels, recording, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """Starts the workers of a run."""
+
+    config: RunConfig
+    inference: Inference
+    folder: Path
+    site: Site
+    front: Front
+
+    @property
+    def processes(self) -> Processes:
+        """Where workers are started."""
+        return self.site.processes
+
+    def start_preprocess(self, number: int) -> Worker:
+        """Starts a preprocess worker."""
+        task = task_to_json(self._preprocess)
+        return self.processes.start("preprocess", str(number), task, threads=1)
+
+    def start_segment(self, number: int) -> Worker:
+        """Starts a replica of the network."""
+        choice = self.inference.choice
+        task = SegmentTask(
+            weights=self.inference.weights,
+            runtime=choice.runtime,
+            device=choice.device,
+            precision=choice.precision,
+            threads=choice.threads,
+            fit=self.inference.fit,
+        )
+        text = task_to_json(task)
+        return self.processes.start("segment", str(number), text, threads=choice.threads)
+
+    def stream(self, intake: Intake) -> Stream:
+        """Gives a stream that knows how to start its own workers."""
+        spec, sinks, settings = intake.spec, intake.sinks, self.config.decode
+        live = intake.plan if spec.kind == "live" else None
+        decode = task_to_json(
+            DecodeTask(spec, settings.threads, settings.loop, self._preprocess, live)
+        )
+
+        def start_encode(num_done: int | None) -> Worker:
+            context = sink_context(self.folder, spec, self.inference, {})
+            task = EncodeTask(
+                context.folder,
+                context.labels,
+                context.source,
+                sinks,
+                num_done,
+                {sink: self._sink_settings(sink) for sink in sinks},
+                self.front.pictures,
+                self.config.view.max_side,
+            )
+            return self.processes.start("encode", spec.name, task_to_json(task), threads=1)
+
+        return Stream(
+            spec,
+            start_decode=lambda: self.processes.start("decode", spec.name, decode, threads=1),
+            start_encode=start_encode,
+            resumes=self.config.output.resume,
+            pace=intake.plan.pace,
+        )
+
+    def start_others(self, sinks: Mapping[str, list[str]]) -> dict[str, Callable[[], Worker]]:
+        """Gives what starts the workers that get no frames from the hub, by kind."""
+        others: dict[str, Callable[[], Worker]] = {}
+        if self.front.wanted:
+            others["view"] = lambda: self.front.start(self.processes)
+        if any("publish" in chosen for chosen in sinks.values()):
+            others["publish"] = self._start_publish
+        return others
+
+    def _start_publish(self) -> Worker:
+        settings = self.config.output.publish
+        task = PublishTask(
+            settings.address,
+            self._masks,
+            settings.queue,
+            settings.secret_key_file,
+            settings.clients,
+        )
+        return self.processes.start("publish", "masks", task_to_json(task), threads=1)
+
+    def _sink_settings(self, sink: str) -> dict[str, Any]:
+        settings = self.config.output.of_sink(sink)
+        return {**settings, "masks": self._masks} if sink == "publish" else settings
+
+    @property
+    def _preprocess(self) -> PreprocessTask:
+        return PreprocessTask(self.inference.fit, self.inference.mean_colour)
+
+    @property
+    def _masks(self) -> str:
+        """Endpoint to which encode workers hand what is published."""
+        return f"ipc://{self.site.folder}/masks"

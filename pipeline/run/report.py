@@ -1,0 +1,168 @@
+"""The report of a run: `report.json`, and the lines that a person reads at the end."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.latency import Latency
+from icstream.pipeline.plan.inference import Inference
+from icstream.pipeline.run.run import RunResult
+from icstream.stages import Gap
+from icstream.stages.sinks import Part
+
+_PACKAGES = (
+    *("av", "numba", "numpy", "onnxruntime", "opencv-python-headless", "openvino", "pyzmq"),
+    "torch",
+)
+
+
+def report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
+    """Gives the report as plain JSON values."""
+    return {
+        "version": version("icstream"),
+        "exit_code": exit_code,
+        "streams": {stream.spec.name: _stream(stream) for stream in result.streams},
+        "chosen": chosen(result.inference) | {"transport": result.transport},
+        "restarts": result.num_restarts,
+        "latency_ms": latency_ms(stream.service for stream in result.streams),
+        "queue_ms": latency_ms(stream.queueing for stream in result.streams),
+        "total_ms": latency_ms({"total": stream.total} for stream in result.streams)["total"],
+        "error": result.error,
+        "config": result.config.model_dump(mode="json"),
+        "hashes": {"weights": result.inference.digest, "config": _config_hash(result)},
+        "host": {
+            "platform": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "packages": _versions(),
+        },
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Gives the versions of those packages that are installed; some are optional."""
+    versions = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
+
+
+def chosen(inference: Inference) -> dict[str, Any]:
+    """Gives what runs the network, as plain JSON values."""
+    return {**asdict(inference.choice), "replicas": inference.replicas}
+
+
+def summary(result: RunResult) -> list[str]:
+    """Gives the lines for a person: the books of each stream, and what is not there."""
+    lines = []
+    for stream in result.streams:
+        lines.append(f"{stream.spec.name}: {_totals(stream)}")
+        lines += [f"{stream.spec.name}: {sentence}" for sentence in losses(stream)]
+    return lines
+
+
+def losses(stream: Stream) -> list[str]:
+    """Gives a sentence for each way in which pictures of the stream were lost."""
+    books = stream.books
+    found = [f"the books do not close: {fault}" for fault in stream.faults()]
+    if stream.error:
+        found.append(stream.error)
+    if books.missing and stream.spec.kind == "live":
+        found.append(f"{books.missing} pictures did not come: cut off, or lost on the way")
+    elif books.missing:
+        promised = books.packets + books.missing
+        found.append(
+            f"{books.missing} of the {promised} pictures in the file's own index are missing;"
+            " it was probably cut off"
+        )
+    found += [f"{n} undecodable: {reason}" for reason, n in books.undecodable.items()]
+    found += [f"{n} failed: {reason}" for reason, n in books.failed.items()]
+    return found
+
+
+def _totals(stream: Stream) -> str:
+    books = stream.books
+    parts = [f"{books.decoded} decoded", f"{books.encoded} encoded"]
+    parts += [f"{n} dropped ({reason})" for reason, n in books.dropped.items()]
+    if not stream.faults():
+        parts.append("books closed")
+    if stream.seconds and books.encoded:
+        parts.append(f"{books.encoded / stream.seconds:.1f} frames/s")
+    return ", ".join(parts)
+
+
+def _stream(stream: Stream) -> dict[str, Any]:
+    books, info = stream.books, stream.info
+    return {
+        "source": stream.spec.given,
+        "packets": books.packets,
+        "in_decoder": books.in_decoder,
+        "undecodable": dict(books.undecodable),
+        "without_picture": dict(books.without_picture),
+        "decoded": books.decoded,
+        "encoded": books.encoded,
+        "dropped": dict(books.dropped),
+        "failed": dict(books.failed),
+        "in_flight": books.in_flight,
+        "missing": books.missing,
+        "time_base": str(info.time_base) if info else None,
+        "clock": info.clock if info else None,
+        "parts": {name: [_part(part) for part in parts] for name, parts in stream.parts.items()},
+        "gaps": [_gap(gap) for gap in stream.gaps],
+        "seconds": round(stream.seconds, 3),
+        "hops": {stage: asdict(hop) for stage, hop in stream.ledger.hops.items()},
+        "closed": not stream.faults(),
+        "error": stream.error,
+        "policy": "freshest" if stream.pace.freshest else "every_frame",
+        "connections": stream.health.connections,
+        "last_error": stream.health.last_error,
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "file": part.path,
+        "first_index": part.first_index,
+        "frames": part.num_frames,
+        "size": list(part.size),
+        "clock": part.clock,
+        "time_base": str(part.time_base),
+    }
+
+
+def _gap(gap: Gap) -> dict[str, Any]:
+    return {"index": gap.index, "pts": gap.pts, "reason": gap.reason}
+
+
+def latency_ms(streams: Iterable[Mapping[str, Latency]]) -> dict[str, dict[str, float]]:
+    """Gives p50, p95 and p99 of each stage over all streams, in milliseconds."""
+    total: dict[str, Latency] = {}
+    for stream in streams:
+        for stage, latency in stream.items():
+            total.setdefault(stage, Latency()).merge(latency)
+    return {stage: latency.summary() for stage, latency in total.items()}
+
+
+def _config_hash(result: RunResult) -> str:
+    text = json.dumps(result.config.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _processor() -> str:
+    """Gives the processor's name as Linux tells it; elsewhere what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())

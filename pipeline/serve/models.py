@@ -1,0 +1,130 @@
+"""The models that are served, and what a worker thread runs them with."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import Checkpoint, Fit, LabelSet, Segmenter, load_weights
+from icstream.model.runtimes import Choice, choose
+from icstream.pipeline.settings.serve import ServeConfig
+from icstream.stages.annotate.network import NetworkScores
+
+Use = Literal["ids", "scores"]
+"""Masks, or probabilities for the modes of the plugin; each has a runtime of its own."""
+_SIZES_KEPT = 4
+"""So many input sizes of a model the runtimes keep compiled."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A checkpoint, and how it is run."""
+
+    name: str
+    checkpoint: Checkpoint
+    choice: Choice
+    fit: Fit
+    digest: str
+    """SHA-256 of the weights and what belongs to them."""
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes whose ids come out."""
+        return self.checkpoint.labels
+
+    def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Gives the size of the network's input for a picture of (height, width)."""
+        return self.fit.geometry(size).outer
+
+
+def load_models(config: ServeConfig) -> dict[str, Model]:
+    """Gives every model by its name, the default first.
+
+    Raises:
+        ConfigError: weights, runtime, device or precision that cannot be used.
+    """
+    models = {}
+    for name, place in config.weights.items():
+        checkpoint = load_weights(place)
+        choice = choose(
+            checkpoint,
+            runtime=config.model.runtime,
+            device=config.model.device,
+            precision=config.model.precision,
+            threads=config.model.threads,
+        )
+        fit = config.fit.fit() or checkpoint.fit
+        models[name] = Model(name, checkpoint, choice, fit, checkpoint.digest())
+    return models
+
+
+class Networks:
+    """One worker's own networks; nothing in it is shared, so no lock is needed."""
+
+    def __init__(self, models: Mapping[str, Model]) -> None:
+        self._models = models
+        self._segmenters: dict[str, Segmenter] = {}
+        self._scores: dict[tuple[str, str], NetworkScores] = {}
+        self._compiled: dict[tuple[str, Use], OrderedDict[tuple[int, int], None]] = {}
+
+    def is_ready(self, model: str, size: tuple[int, int], *, use: Use = "ids") -> bool:
+        """True if a picture of (height, width) needs no compilation."""
+        served = self._models[model]
+        inner = served.input_size(size)
+        return served.choice.runtime == "torch" or inner in self._compiled.get((model, use), ())
+
+    def segment(self, model: str, picture_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Gives the (H, W) class ids of an RGB picture."""
+        ids_HW = self._segmenter(model)(picture_HW3)
+        self._note(model, "ids", picture_HW3)
+        return ids_HW
+
+    def probabilities(
+        self, model: str, crops: Iterable[NDArray[np.uint8]], *, sizes_vary: bool
+    ) -> Iterator[NDArray[np.float32]]:
+        """Gives the probabilities of crops, as `icstream annotate` would compute them.
+
+        Args:
+            model: by name.
+            crops: (H, W, 3) RGB.
+            sizes_vary: nearly every crop has a size of its own, for which compiling does not pay.
+        """
+        served = self._models[model]
+        choice = served.choice
+        if sizes_vary and served.fit.size is None:
+            choice = choose(
+                served.checkpoint, runtime="torch", device=choice.device, threads=choice.threads
+            )
+        key = model, choice.runtime
+        if key not in self._scores:
+            self._scores[key] = NetworkScores(served.checkpoint, choice)
+        given = list(crops)
+        for crop_HW3, scores_KHW in zip(given, self._scores[key](given), strict=True):
+            if choice is served.choice:
+                self._note(model, "scores", crop_HW3)
+            yield scores_KHW
+
+    def _note(self, model: str, use: Use, picture_HW3: NDArray[np.uint8]) -> None:
+        """Remembers which sizes the runtime has compiled."""
+        sizes = self._compiled.setdefault((model, use), OrderedDict())
+        size = self._models[model].input_size((picture_HW3.shape[0], picture_HW3.shape[1]))
+        sizes[size] = None
+        sizes.move_to_end(size)
+        if len(sizes) > _SIZES_KEPT:
+            sizes.popitem(last=False)
+
+    def _segmenter(self, model: str) -> Segmenter:
+        if model not in self._segmenters:
+            served, choice = self._models[model], self._models[model].choice
+            self._segmenters[model] = Segmenter(
+                served.checkpoint,
+                runtime=choice.runtime,  # type: ignore[arg-type]  # it was chosen from them
+                device=choice.device,
+                precision=choice.precision,  # type: ignore[arg-type]
+                threads=choice.threads,
+                fit=served.fit,
+            )
+        return self._segmenters[model]

@@ -1,0 +1,123 @@
+"""The Open Inference Protocol, version 2, over HTTP, as Triton's and KServe's clients speak it."""
+
+from importlib.metadata import version as package_version
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from icstream.pipeline.serve.error_responses import V2
+from icstream.pipeline.serve.errors import RefusedError
+from icstream.pipeline.serve.metrics import Times
+from icstream.pipeline.serve.models import Model, Networks
+from icstream.pipeline.serve.open_inference_tensors import (
+    DATATYPE,
+    HEADER_LENGTH,
+    INPUT,
+    OUTPUT,
+    read_request,
+    uncompressed,
+    write_response,
+)
+from icstream.pipeline.serve.request_body import read_body
+from icstream.pipeline.serve.service import Service
+
+_VERSION = "1"
+"""A name stands for one checkpoint, so there is one version of each model."""
+_ERROR: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "Refused.",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "properties": {"error": {"type": "string"}}}
+            }
+        },
+    }
+}
+
+
+def v2_router(service: Service) -> APIRouter:
+    """Gives the routes."""
+    router = APIRouter(prefix=V2, tags=["Open Inference Protocol v2"], responses=_ERROR)
+
+    @router.get("", summary="Server")
+    async def server() -> dict[str, Any]:
+        """Name, version and extensions of the server."""
+        return {
+            "name": "icstream",
+            "version": package_version("icstream"),
+            "extensions": ["binary_tensor_data"],
+        }
+
+    @router.get("/health/live", summary="Live")
+    async def live() -> Response:
+        """200 while the process answers."""
+        return Response()
+
+    @router.get("/health/ready", summary="Ready")
+    async def ready() -> Response:
+        """200 while all models are ready to be asked."""
+        return Response(status_code=200 if service.ready else 503)
+
+    @router.get("/models/{name}", summary="Model")
+    @router.get("/models/{name}/versions/{version}", summary="Model")
+    async def metadata(name: str, version: str = _VERSION) -> dict[str, Any]:
+        """Inputs and outputs of a model."""
+        model = _model(service, name, version)
+        return {
+            "name": model.name,
+            "versions": [_VERSION],
+            "platform": f"icstream_{model.choice.runtime}",
+            "inputs": [{"name": INPUT, "datatype": DATATYPE, "shape": [-1, -1, -1, 3]}],
+            "outputs": [{"name": OUTPUT, "datatype": DATATYPE, "shape": [-1, -1, -1]}],
+        }
+
+    @router.get("/models/{name}/ready", summary="Model ready")
+    @router.get("/models/{name}/versions/{version}/ready", summary="Model ready")
+    async def model_ready(name: str, version: str = _VERSION) -> Response:
+        """200 while the model is ready to be asked."""
+        _model(service, name, version)
+        return Response(status_code=200 if service.ready else 503)
+
+    @router.post("/models/{name}/infer", summary="Segment pictures")
+    @router.post("/models/{name}/versions/{version}/infer", summary="Segment pictures")
+    async def infer(request: Request, name: str, version: str = _VERSION) -> Response:
+        """`image` is UINT8 [N, H, W, 3] in RGB order; `class_ids` comes back as UINT8 [N, H, W]."""
+        model = _model(service, name, version)
+        limits = service.config.limits
+        with service.admitted():
+            body = await read_body(request, limits)
+            head, encoding = (request.headers.get(k) for k in (HEADER_LENGTH, "Content-Encoding"))
+            # In a thread, as numbers in JSON take their time.
+            asked, pictures_NHW3 = await run_in_threadpool(
+                lambda: read_request(
+                    uncompressed(body, encoding, max_bytes=limits.body_bytes),
+                    head,
+                    max_pixels=limits.pixels,
+                    max_pictures=limits.pictures,
+                )
+            )
+            number, height, width, _ = pictures_NHW3.shape
+
+            def work(networks: Networks, times: Times) -> tuple[bytes, dict[str, str]]:
+                with times.stage("network"):
+                    ids = [networks.segment(model.name, one_HW3) for one_HW3 in pictures_NHW3]
+                with times.stage("encode"):
+                    return write_response(asked, ids, model=model.name, version=_VERSION)
+
+            (answer, headers), times = await service.run(
+                work,
+                model=model,
+                is_quick=lambda one: one.is_ready(model.name, (height, width)),
+                num_pictures=number,
+            )
+        return Response(answer, headers=headers | {"Server-Timing": times.header()})
+
+    return router
+
+
+def _model(service: Service, name: str, version: str) -> Model:
+    model = service.model(name)
+    if version != _VERSION:
+        raise RefusedError("unknown_model", f"model {name!r} has version {_VERSION} only")
+    return model

@@ -1,0 +1,96 @@
+"""What comes out for a picture: an indexed PNG, an overlay, run lengths, an annotation."""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import LabelSet
+from icstream.pipeline.serve.models import Model
+from icstream.stages.annotate.network import has_background
+from icstream.stages.annotate.objects import bitmap_object
+from icstream.stages.coco_rle import class_masks
+from icstream.stages.sinks import Blend
+from icstream.stages.sinks.png_masks import write_png
+
+PNG = "image/png"
+JPEG = "image/jpeg"
+JSON = "application/json"
+SUPERVISELY = "application/vnd.icstream.supervisely+json"
+_JPEG_QUALITY = 90
+
+
+@dataclass(slots=True)
+class Reply:
+    """What a worker hands back."""
+
+    body: bytes
+    media_type: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def mask_reply(
+    model: Model, picture_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8], *, media_type: str
+) -> Reply:
+    """Gives a picture's class ids in one of the `FORMS`."""
+    body = FORMS[media_type](model, picture_HW3, ids_HW)
+    shares = class_shares(ids_HW, model.labels)
+    listed = ", ".join(f"c{k}={share:.6f}" for k, share in shares.items())
+    return Reply(body, media_type, {"Class-Shares": listed})
+
+
+def class_shares(ids_HW: NDArray[np.uint8], labels: LabelSet) -> dict[int, float]:
+    """Gives the share of the pixels of each class that occurs, 0 to 1."""
+    counts = cv2.calcHist([ids_HW], [0], None, [256], [0, 256]).ravel()[: len(labels)]
+    return {int(k): float(counts[k]) / ids_HW.size for k in np.flatnonzero(counts)}
+
+
+def _png(model: Model, _picture_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    write_png(ids_HW, model.labels, file)
+    return file.getvalue()
+
+
+def _jpeg(model: Model, picture_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:
+    blended_HW3 = cv2.cvtColor(Blend(model.labels)(picture_HW3, ids_HW), cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", blended_HW3, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return data.tobytes()
+
+
+def _run_lengths(model: Model, _picture_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:
+    classes = class_masks(ids_HW, model.labels.names)
+    return msgspec.json.encode(
+        {"model": model.name, "size": list(ids_HW.shape), "classes": classes}
+    )
+
+
+def _supervisely(model: Model, _picture_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:
+    first = 1 if has_background(model.labels) else 0
+    height, width = ids_HW.shape
+    present = np.unique(ids_HW).tolist()
+    objects = [
+        bitmap_object(model.labels.names[k], ids_HW == k, top=0, left=0)
+        for k in present
+        if first <= k < len(model.labels)
+    ]
+    return msgspec.json.encode(
+        {
+            "description": "",
+            "size": {"height": height, "width": width},
+            "tags": [],
+            "objects": objects,
+        }
+    )
+
+
+FORMS: Mapping[str, Callable[[Model, NDArray[np.uint8], NDArray[np.uint8]], bytes]] = {
+    PNG: _png,
+    JPEG: _jpeg,
+    JSON: _run_lengths,
+    SUPERVISELY: _supervisely,
+}
+"""By media type; the first is what a client gets that does not mind."""

@@ -1,0 +1,86 @@
+"""How pictures get from an encode worker to the view: one whenever the view asks, never more."""
+
+from contextlib import suppress
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+import zmq
+from numpy.typing import NDArray
+
+from icstream.model.planar import interleaved
+from icstream.stages import ClassIds, Frame
+
+MAX_NAME = 255
+"""Bytes of the name of a stream, which is what the view knows its worker by."""
+
+
+class Exhibit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What comes before the pixels of a picture and of its mask."""
+
+    stream: str
+    index: int
+    pts: int | None
+    seconds: float | None
+    size: tuple[int, int]
+    """(height, width) of the frame,"""
+    shown_size: tuple[int, int]
+    """and of what is sent."""
+
+
+class Showcase:
+    """An encode worker's side: keeps nothing, and sends a copy of a frame if one was asked for."""
+
+    def __init__(self, endpoint: str, stream: str, *, max_side: int) -> None:
+        """Connects; whether anybody is there does not matter.
+
+        Args:
+            endpoint: of the view.
+            stream: its name.
+            max_side: larger pictures are shrunk to it.
+        """
+        self._max_side = max_side
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.ROUTING_ID, stream.encode()[:MAX_NAME])
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.SNDHWM, 1)
+        self._socket.setsockopt(zmq.RCVHWM, 2)
+        self._socket.connect(endpoint)
+
+    def offer(self, frame: Frame) -> None:
+        """Sends the frame if the view has asked since the last one; never waits."""
+        if not self._asked() or frame.picture is None or not isinstance(frame.result, ClassIds):
+            return
+        meta = frame.meta
+        picture, ids = shrink(frame.picture, frame.result.ids, max_side=self._max_side)
+        seconds = None if meta.time is None else float(meta.time)
+        shown_size = ids.shape[0], ids.shape[1]
+        exhibit = Exhibit(meta.stream, meta.index, meta.pts, seconds, meta.size, shown_size)
+        parts: list[Any] = [msgspec.msgpack.encode(exhibit), picture, ids]
+        with suppress(zmq.Again):
+            self._socket.send_multipart(parts, zmq.NOBLOCK)
+
+    def _asked(self) -> bool:
+        asked = False
+        with suppress(zmq.Again):
+            while True:
+                self._socket.recv(zmq.NOBLOCK)
+                asked = True
+        return asked
+
+
+def shrink(
+    picture: NDArray[np.uint8], ids: NDArray[np.uint8], *, max_side: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Gives picture and mask with sides of at most `max_side`; as they are if they fit."""
+    height, width = ids.shape
+    picture = interleaved(picture)
+    scale = max_side / max(height, width)
+    if scale >= 1:
+        return picture, np.ascontiguousarray(ids)
+    size = max(1, round(scale * width)), max(1, round(scale * height))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    small_ids = cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(small, np.uint8), np.asarray(small_ids, np.uint8)

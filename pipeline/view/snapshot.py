@@ -1,0 +1,134 @@
+"""Takes the status of a run, in the hub's thread."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from icstream.pipeline.hub.processes import Worker
+from icstream.pipeline.hub.stream_progress import Rate, state
+from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.latency import Latency
+from icstream.pipeline.plan.inference import Inference
+from icstream.pipeline.view.status import (
+    BOUNDS_S,
+    ClassStatus,
+    Histogram,
+    NetworkStatus,
+    ProcessStatus,
+    RunStatus,
+    StreamStatus,
+    StreamTimes,
+)
+
+_RECENT_S = 10.0
+
+
+@dataclass(slots=True)
+class _Recent:
+    """What must be remembered of a stream to tell how it does now."""
+
+    rate: Rate = field(default_factory=Rate)
+    seen: deque[tuple[float, Latency]] = field(default_factory=deque)
+    """All durations up to moments of the last seconds."""
+    num_encoded: int = 0
+    last_frame: float | None = None
+
+
+class Observer:
+    """Sees how a run is going."""
+
+    def __init__(self, inference: Inference) -> None:
+        self._inference = inference
+        self._version = version("icstream")
+        self._started = time.monotonic()
+        self._recent: dict[str, _Recent] = {}
+        labels = inference.labels
+        self._classes = [
+            ClassStatus(name, colour)
+            for name, colour in zip(labels.names, labels.colours, strict=True)
+        ]
+
+    def take(
+        self, streams: Sequence[Stream], workers: Iterable[Worker], *, restarts: int, over: bool
+    ) -> RunStatus:
+        """Gives the status as of now.
+
+        Args:
+            streams: those that have begun.
+            workers: of the run.
+            restarts: workers that were replaced.
+            over: whether the run has ended.
+        """
+        choice, workers = self._inference.choice, list(workers)
+        return RunStatus(
+            version=self._version,
+            uptime_s=round(time.monotonic() - self._started, 1),
+            over=over,
+            restarts=restarts,
+            network=NetworkStatus(
+                choice.device,
+                choice.runtime,
+                choice.precision,
+                self._inference.replicas,
+                warm=any(worker.kind == "segment" and worker.ready for worker in workers),
+            ),
+            classes=self._classes,
+            streams=[self._stream(stream) for stream in streams],
+            processes=[
+                ProcessStatus("hub", os.getpid()),
+                *(ProcessStatus(worker.label, worker.process.pid) for worker in workers),
+            ],
+            times={stream.name: _times(stream) for stream in streams},
+        )
+
+    def _stream(self, stream: Stream) -> StreamStatus:
+        now, books = time.monotonic(), stream.books
+        recent = self._recent.setdefault(stream.name, _Recent())
+        if books.encoded != recent.num_encoded:
+            recent.num_encoded, recent.last_frame = books.encoded, now
+        leases = (lease.served["decode"].stop for lease in stream.ledger)
+        return StreamStatus(
+            name=stream.name,
+            state=state(stream),
+            state_s=round(now - stream.health.since, 1),
+            connections=stream.health.connections,
+            last_error=stream.error or stream.health.last_error,
+            size=stream.info.size if stream.info else None,
+            promised=stream.info.num_frames if stream.info else None,
+            packets=books.packets,
+            decoded=books.decoded,
+            encoded=books.encoded,
+            missing=books.missing,
+            undecodable=dict(books.undecodable),
+            dropped=dict(books.dropped),
+            failed=dict(books.failed),
+            in_flight={stage: hop.in_flight for stage, hop in stream.ledger.hops.items()},
+            frames_per_second=round(recent.rate.of(stream), 2),
+            queue_age_s=round(max(0.0, now - min(leases, default=now)), 3),
+            last_frame_s=None if recent.last_frame is None else round(now - recent.last_frame, 2),
+            latency_ms=_recent_latency(recent, stream.total, now),
+        )
+
+
+def _recent_latency(recent: _Recent, total: Latency, now: float) -> dict[str, float]:
+    seen = recent.seen
+    if not seen or now - seen[-1][0] >= 1:
+        seen.append((now, total.copy()))
+    while len(seen) > 1 and now - seen[0][0] > _RECENT_S:
+        seen.popleft()
+    return total.since(seen[0][1]).summary()
+
+
+def _times(stream: Stream) -> StreamTimes:
+    return StreamTimes(
+        {stage: _histogram(latency) for stage, latency in stream.service.items()},
+        {stage: _histogram(latency) for stage, latency in stream.queueing.items()},
+        _histogram(stream.total),
+    )
+
+
+def _histogram(latency: Latency) -> Histogram:
+    return Histogram(latency.histogram(BOUNDS_S), latency.count, latency.sum_s)

@@ -1,0 +1,1 @@
+"""What travels between hub and workers: messages, sockets, shared memory."""

@@ -1,0 +1,388 @@
+"""What hub and workers say to one another: typed messages, checked on arrival, never pickled.
+
+A message on the wire is several frames: a MessagePack header `[version, number, body]`, then the
+pixels that do not lie in shared memory. Numbers count the messages of one direction of one link
+from 0, so that a lost one shows.
+"""
+
+from fractions import Fraction
+from math import prod
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+
+from icstream.model import Geometry
+from icstream.pipeline.wire.codec import decode_hook, encode_hook
+from icstream.stages import Books, FormatChange, FrameMeta, Gap
+from icstream.stages.decode.source import SourceInfo
+from icstream.stages.sinks.sink import Part
+
+VERSION = 1
+MAX_BYTES = 2**30
+"""Larger arrays are refused before anything is allocated for them."""
+
+_ITEM_BYTES = {"uint8": 1, "float32": 4}
+
+
+class WireError(Exception):
+    """A message that is damaged, of another version, or out of turn."""
+
+
+Field: TypeAlias = Literal["picture", "canvas", "prepared", "scores"]
+"""picture and scores are as in a `Frame`; of canvas and prepared, (3, h, w), the planes travel."""
+DType: TypeAlias = Literal["uint8", "float32"]
+
+
+class Pixels(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where an array of a frame lies."""
+
+    field: Field
+    dtype: DType
+    shape: tuple[int, ...]
+    offset: int | None
+    """In the shared memory; None where it travels behind the header, in order."""
+
+    def __post_init__(self) -> None:
+        if min(self.shape, default=0) < 1 or len(self.shape) != 3 or self.num_bytes > MAX_BYTES:
+            raise ValueError(f"an array of shape {self.shape} is not allowed")
+        if self.offset is not None and self.offset < 0:
+            raise ValueError(f"an array at {self.offset} is not allowed")
+
+    @property
+    def num_bytes(self) -> int:
+        """How long it is."""
+        return prod(self.shape) * _ITEM_BYTES[self.dtype]
+
+    def view(self, memory: Any, offset: int = 0) -> "np.ndarray[Any, Any]":
+        """Gives the array that lies at `offset` of a buffer; nothing is copied."""
+        return np.ndarray(self.shape, self.dtype, memory, offset)
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Base of all messages."""
+
+
+class WireFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A `Frame` without its pixels."""
+
+    meta: FrameMeta
+    geometry: Geometry | None = None
+    """Of `prepared` and `scores`; where neither is there, the canvas is the network's input."""
+    arrays: tuple[Pixels, ...] = ()
+
+
+class Slot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Room for all arrays of one frame, and the right to have that frame in flight."""
+
+    number: int
+    start: int = 0
+    stop: int = 0
+    """Half-open range in the shared memory; empty where pixels travel in messages."""
+
+
+class SourceBooks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The decoder's side of a stream's books."""
+
+    packets: int
+    in_decoder: int
+    decoded: int
+    missing: int
+    undecodable: dict[str, int]
+    without_picture: dict[str, int]
+
+    @classmethod
+    def of(cls, books: Books) -> "SourceBooks":
+        """Gives the books as they are now."""
+        return cls(
+            books.packets,
+            books.in_decoder,
+            books.decoded,
+            books.missing,
+            dict(books.undecodable),
+            dict(books.without_picture),
+        )
+
+    def write_to(self, books: Books) -> None:
+        """Puts these counts in the place of those that are there."""
+        books.packets, books.in_decoder = self.packets, self.in_decoder
+        books.decoded, books.missing = self.decoded, self.missing
+        for counter, counts in (
+            (books.undecodable, self.undecodable),
+            (books.without_picture, self.without_picture),
+        ):
+            counter.clear()
+            counter.update(counts)
+
+    def closed(self) -> "SourceBooks":
+        """Gives the books of a decoder that is given up: what it still held has no picture."""
+        if not self.in_decoder:
+            return self
+        without_picture = dict(self.without_picture)
+        without_picture["stopped"] = without_picture.get("stopped", 0) + self.in_decoder
+        return msgspec.structs.replace(self, in_decoder=0, without_picture=without_picture)
+
+
+class Served(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """When a stage worked on a frame, by the system's monotonic clock in seconds."""
+
+    start: float
+    stop: float
+
+
+class Beat(Message, frozen=True):
+    """The process lives. Sent by a thread of its own over a socket of its own."""
+
+    num_sent: int
+    """Messages that the worker sent over its link so far."""
+    num_received: int
+    """Messages that it has read."""
+    busy_s: float
+    """How long it has been at its present task; 0 if it waits for one."""
+
+
+class Hello(Message, frozen=True):
+    """A worker has come up and will soon be ready; it can be told what to prepare for."""
+
+
+class Ready(Message, frozen=True):
+    """A preprocess or segment worker takes work."""
+
+
+class Warm(Message, frozen=True):
+    """A segment worker is prepared for pictures of (height, width)."""
+
+    size: tuple[int, int]
+
+
+class Opened(Message, frozen=True):
+    """A decode worker has opened its source."""
+
+    info: SourceInfo
+
+
+class SinksOpened(Message, frozen=True):
+    """An encode worker has opened its sinks."""
+
+    wants_picture: bool
+    num_done: int
+    """Frames that are whole in every sink's files."""
+
+
+class Decoded(Message, frozen=True):
+    """A frame left the decoder."""
+
+    number: int
+    """Among all items of the stream, from 0; so in the next four."""
+    slot: Slot
+    frame: WireFrame
+    books: SourceBooks
+    served: Served
+
+
+class Skipped(Message, frozen=True):
+    """A frame left the decoder and goes no further."""
+
+    number: int
+    index: int
+    reason: str
+    books: SourceBooks
+
+
+class GapFound(Message, frozen=True):
+    """A picture is not there."""
+
+    number: int
+    gap: Gap
+    books: SourceBooks
+
+
+class FormatChanged(Message, frozen=True):
+    """The next frame begins a new part."""
+
+    number: int
+    change: FormatChange
+
+
+class Ended(Message, frozen=True):
+    """The source is at its end, or stopped as it was told to, or failed."""
+
+    number: int
+    books: SourceBooks
+    error: str | None
+
+
+class Done(Message, frozen=True):
+    """A preprocess or segment worker has finished a frame."""
+
+    stream: str
+    index: int
+    geometry: Geometry
+    arrays: tuple[Pixels, ...]
+    """What it made."""
+    served: Served
+
+
+class Failed(Message, frozen=True):
+    """A stage could not process a frame."""
+
+    stream: str
+    index: int
+    reason: str
+    detail: str
+
+
+class Written(Message, frozen=True):
+    """An encode worker has handed a frame to all sinks."""
+
+    index: int
+    part: int
+    """Number of the part that the frame is in, from 0."""
+    num_durable: int
+    """Frames of the stream that would survive the end of the process."""
+    served: Served
+
+
+class Closed(Message, frozen=True):
+    """All files of a stream are finished."""
+
+    num_frames: int
+    parts: dict[str, list[Part]]
+
+
+class Condition(Message, frozen=True):
+    """The state of a live source has changed."""
+
+    state: Literal["connecting", "live", "backing off", "ended"]
+    connections: int
+    """How often it was connected."""
+    error: str | None
+    """Why the last connection ended."""
+
+
+class Fault(Message, frozen=True):
+    """The worker gives up, and starting it again would not help."""
+
+    kind: Literal["source", "config", "output"]
+    text: str
+    parts: dict[str, list[Part]]
+    """Files that an encode worker has written."""
+
+
+class Grant(Message, frozen=True):
+    """A decode worker may send so many more frames."""
+
+    slots: list[Slot]
+
+
+class Before(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a live source has sent by way of other workers."""
+
+    books: SourceBooks
+    last: tuple[Fraction, float] | None
+    """Time of the last frame in seconds, and when it came by the system's monotonic clock."""
+    connections: int
+
+
+class BeginDecode(Message, frozen=True):
+    """A decode worker may begin."""
+
+    skip_items: int
+    """So many items were received from another worker; they are not sent again."""
+    first_picture: int
+    """Index of the first frame whose picture is needed."""
+    before: Before
+    """For live sources, which cannot be read again."""
+
+
+class WarmUp(Message, frozen=True):
+    """A segment worker will get pictures of (height, width)."""
+
+    size: tuple[int, int]
+
+
+class Work(Message, frozen=True):
+    """A frame for a preprocess or segment worker, or for an encode worker."""
+
+    frame: WireFrame
+    room: tuple[int, int] = (0, 0)
+    """Half-open range in the shared memory that the result may be put into."""
+    begins_part: bool = False
+
+
+class Run(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Frames that follow one another in one part."""
+
+    first: FrameMeta
+    num_frames: int
+
+
+class BeginEncode(Message, frozen=True):
+    """What an encode worker must know of the frames before those that it gets."""
+
+    runs: list[Run]
+    last: FrameMeta | None
+    """The last of them."""
+
+
+class Finish(Message, frozen=True):
+    """No more frames will come: an encode worker closes its files, a decode worker its source."""
+
+
+class Stop(Message, frozen=True):
+    """The process may end."""
+
+
+FromWorker: TypeAlias = (
+    Beat
+    | Hello
+    | Ready
+    | Warm
+    | Opened
+    | SinksOpened
+    | Decoded
+    | Skipped
+    | GapFound
+    | FormatChanged
+    | Ended
+    | Done
+    | Failed
+    | Written
+    | Closed
+    | Condition
+    | Fault
+)
+FromHub: TypeAlias = Grant | BeginDecode | WarmUp | Work | BeginEncode | Finish | Stop
+
+
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=encode_hook)
+
+
+class Reader:
+    """Reads the messages of one side."""
+
+    def __init__(self, body: Any) -> None:
+        self._decoder = msgspec.msgpack.Decoder(tuple[int, int, body], dec_hook=decode_hook)
+
+    def read(self, header: bytes) -> tuple[int, Any]:
+        """Gives the number of a message and the message.
+
+        Raises:
+            WireError: it is damaged, unknown, or of another version.
+        """
+        try:
+            version, number, body = self._decoder.decode(header)
+        except (msgspec.MsgspecError, ValueError, ZeroDivisionError) as error:
+            raise WireError(f"a message that cannot be read: {error}") from error
+        if version != VERSION:
+            raise WireError(f"a message of version {version}, this icstream speaks {VERSION}")
+        return number, body
+
+
+FROM_WORKER = Reader(FromWorker)
+FROM_HUB = Reader(FromHub)
+
+
+def write(number: int, body: Message) -> bytes:
+    """Gives the header of a message."""
+    return _ENCODER.encode((VERSION, number, body))

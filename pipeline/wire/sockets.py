@@ -1,0 +1,124 @@
+"""The sockets between hub and workers, and how frames are put into messages.
+
+The hub has one ROUTER socket, each worker a DEALER with a name that only the two of them know. Who
+may send, and how much, is settled by credits: what is under way on a link is bounded by what the
+hub has granted, so no high-water mark is ever reached.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import zmq
+
+from icstream.pipeline.wire.messages import (
+    FROM_HUB,
+    FROM_WORKER,
+    MAX_BYTES,
+    Message,
+    WireError,
+    write,
+)
+
+_READABLE = int(zmq.POLLIN)
+"""As a plain number, which is compared in a third of the time."""
+
+
+class WorkerLink:
+    """A worker's end of its link to the hub."""
+
+    def __init__(self, endpoint: str, name: bytes) -> None:
+        """Connects; the hub knows the worker by its name."""
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.ROUTING_ID, name)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
+        self._socket.connect(endpoint)
+        self.num_received = 0
+        """Messages read so far."""
+        self.num_sent = 0
+        """Messages sent so far."""
+
+    def close(self, *, linger_s: float = 0) -> None:
+        """Closes the socket; what was not sent by then is thrown away."""
+        self._context.destroy(linger=round(1e3 * linger_s))
+
+    def send(self, body: Message, payload: Sequence[Any] = ()) -> None:
+        """Sends a message and what travels behind it."""
+        parts = [write(self.num_sent, body), *payload]
+        self.num_sent += 1
+        self._socket.send_multipart(parts, copy=False)
+
+    def wait(self, timeout_s: float, *, also: int | None) -> None:
+        """Waits until there is a message, or the descriptor `also` has something to read."""
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        if also is not None:
+            poller.register(also, zmq.POLLIN)
+        poller.poll(round(1e3 * timeout_s))
+
+    def receive(self, timeout_s: float) -> tuple[Any, list[zmq.Frame]] | None:
+        """Gives the next message and what came behind it; None if none came in time.
+
+        Raises:
+            WireError: it cannot be read, or one before it is missing.
+        """
+        if not _has_message(self._socket) and (
+            not timeout_s or not self._socket.poll(round(1e3 * timeout_s))
+        ):
+            return None
+        header, *payload = self._socket.recv_multipart(copy=False)
+        number, body = FROM_HUB.read(header.bytes)
+        if number != self.num_received:
+            raise WireError(f"message {number} from the hub came where {self.num_received} was due")
+        self.num_received += 1
+        return body, payload
+
+
+class HubSocket:
+    """The hub's end of all links."""
+
+    def __init__(self, endpoint: str) -> None:
+        """Binds; `endpoint` may leave the port open.
+
+        Attributes:
+            endpoint: where workers connect to.
+        """
+        self._context = zmq.Context()
+        self.socket = self._context.socket(zmq.ROUTER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
+        self.socket.bind(endpoint)
+        self.endpoint: str = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def close(self) -> None:
+        """Closes the socket; what was not sent yet is thrown away."""
+        self._context.destroy(linger=0)
+
+    def send(self, name: bytes, number: int, body: Message, payload: Sequence[Any] = ()) -> bool:
+        """Sends a message; False if the worker is not there (any more)."""
+        try:
+            self.socket.send_multipart(
+                [name, write(number, body), *payload], flags=zmq.NOBLOCK, copy=False
+            )
+        except (zmq.Again, zmq.ZMQError):
+            return False
+        return True
+
+    def receive(self) -> tuple[bytes, bytes, list[zmq.Frame]] | None:
+        """Gives sender, header and payload of the next message; None if none is waiting."""
+        if not _has_message(self.socket):
+            return None
+        name, *rest = self.socket.recv_multipart(copy=False)
+        return name.bytes, rest[0].bytes if rest else b"", rest[1:]
+
+    @staticmethod
+    def read(header: bytes) -> tuple[int, Any]:
+        """See `Reader.read`."""
+        return FROM_WORKER.read(header)
+
+
+def _has_message(socket: "zmq.Socket[bytes]") -> bool:
+    """True if a message is waiting; a tenth of the time of asking for it in vain."""
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & _READABLE)

@@ -1,0 +1,109 @@
+"""What workers are told when they are started: what their stage is made from."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from icstream.model import Fit, LabelSet
+from icstream.model.labels import Colour
+from icstream.pipeline.plan.live import LivePlan
+from icstream.pipeline.wire.codec import decode_hook, encode_hook
+from icstream.stages.decode.find import SourceSpec
+
+
+class PreprocessTask(msgspec.Struct, frozen=True):
+    """What a preprocess worker is made from."""
+
+    fit: Fit
+    mean_colour: Colour
+
+
+class DecodeTask(msgspec.Struct, frozen=True):
+    """What a decode worker is made from."""
+
+    spec: SourceSpec
+    threads: int
+    num_loops: int
+    preprocess: PreprocessTask
+    """What becomes of its frames next, for those that need next to nothing."""
+    live: LivePlan | None
+    """Of a live source."""
+
+
+class SegmentTask(msgspec.Struct, frozen=True):
+    """What a segment worker is made from; nothing in it is "auto"."""
+
+    weights: str
+    runtime: str
+    device: str
+    precision: str
+    threads: int
+    fit: Fit
+
+
+class EncodeTask(msgspec.Struct, frozen=True):
+    """What an encode worker is made from."""
+
+    folder: Path
+    labels: LabelSet
+    source: Path | None
+    sinks: list[str]
+    num_done: int | None
+    """Frames that are in the files already; None: the sinks are asked, after an earlier run."""
+    settings: dict[str, dict[str, Any]] = {}
+    """Of the sinks, by name."""
+    view: str | None = None
+    """Endpoint to which pictures are offered; None if there is no view."""
+    max_side: int = 0
+    """Larger pictures are shrunk for the view."""
+
+
+class Door(msgspec.Struct, frozen=True):
+    """A socket that listens already, and that a process inherits."""
+
+    fd: int
+    loopback: bool
+    """Only this machine can reach it."""
+
+
+class ViewTask(msgspec.Struct, frozen=True):
+    """What the view's process is made from."""
+
+    page: Door | None
+    metrics: Door | None
+    token: str | None
+    """What those who look must know."""
+    status: str
+    """Endpoint at which the hub tells how the run is going."""
+    pictures: str
+    """Endpoint for the encode workers."""
+    rate: float
+    """Pictures a second of each stream, at most."""
+
+
+class PublishTask(msgspec.Struct, frozen=True):
+    """What the process is made from that hands masks on to subscribers."""
+
+    address: str
+    masks: str
+    """Endpoint for the encode workers."""
+    queue: int
+    """Messages kept for each subscriber."""
+    secret_key_file: Path | None
+    """CURVE keys of the publisher; None: anybody may subscribe."""
+    clients: Path | None
+    """Folder with the public keys of those who may subscribe."""
+
+
+Task = TypeVar("Task")
+
+
+def task_to_json(task: msgspec.Struct) -> bytes:
+    """Gives a task as JSON."""
+    return msgspec.json.encode(task, enc_hook=encode_hook)
+
+
+def task_from_json(kind: type[Task], text: bytes) -> Task:
+    """Gives the task back that `task_to_json` wrote."""
+    return msgspec.json.decode(text, type=kind, dec_hook=decode_hook)

@@ -1,0 +1,110 @@
+"""The encode worker: writes the frames of one stream to its sinks."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import zmq
+
+from icstream.model import Fit, Scores, StageError
+from icstream.pipeline.wire.connection import Post, Stopped
+from icstream.pipeline.wire.frames import unpack
+from icstream.pipeline.wire.messages import (
+    BeginEncode,
+    Closed,
+    Failed,
+    Finish,
+    Served,
+    SinksOpened,
+    Work,
+    Written,
+)
+from icstream.pipeline.wire.tasks import (
+    EncodeTask,
+    task_from_json,
+)
+from icstream.stages import Books, FormatChange, Frame
+
+
+def encode(post: Post) -> None:
+    """Writes the frames of one stream to its sinks."""
+    from icstream.pipeline.publish.sink import SINKS
+    from icstream.stages.encode import Encode
+    from icstream.stages.sinks import SinkContext, open_sink, restart_point
+
+    task = task_from_json(EncodeTask, post.task.encode())
+    context = SinkContext(task.folder, task.labels, task.source)
+    sinks = {
+        name: open_sink(name, replace(context, settings=task.settings.get(name, {})), further=SINKS)
+        for name in task.sinks
+    }
+    opened = list(sinks.values())
+    _warm_up_loops(task)
+    num_done = restart_point(opened) if task.num_done is None else task.num_done
+    wants_picture = task.view is not None or any(sink.wants_picture for sink in opened)
+    post.link.send(SinksOpened(wants_picture, num_done))
+    begin = post.expect(BeginEncode)
+    stage = Encode(opened, books=Books(), keep_picture=task.view is not None, num_done=num_done)
+    show = _open_showcase(task)
+    try:
+        with post.busy():  # it looks through all files that are there
+            stage.go_on([(run.first, run.num_frames) for run in begin.runs], begin.last)
+        for body, payload in post.messages():
+            if isinstance(body, Work):
+                _write(post, stage, body, payload, show)
+            elif isinstance(body, Finish):
+                with post.busy():
+                    stage.close()
+                parts = {name: sink.parts for name, sink in sinks.items()}
+                post.link.send(Closed(stage.num_frames, parts))
+    except (Stopped, OSError):
+        with suppress(OSError):
+            stage.close()
+        post.parts.update({name: sink.parts for name, sink in sinks.items()})
+        raise
+
+
+def _open_showcase(task: EncodeTask) -> Callable[[Frame], None]:
+    """Gives what shows a frame to those who look."""
+    if task.view is None:
+        return lambda _: None
+    from icstream.pipeline.view.frame_sender import Showcase
+
+    return Showcase(task.view, task.folder.name, max_side=task.max_side).offer
+
+
+def _write(
+    post: Post,
+    stage: Any,
+    work: Work,
+    payload: list[zmq.Frame],
+    show: Callable[[Frame], None],
+) -> None:
+    meta = work.frame.meta
+    start = time.monotonic()
+    with post.busy():
+        if work.begins_part:
+            list(stage.process(FormatChange(meta.stream, meta.index, "")))
+        try:
+            (frame,) = stage.process(unpack(work.frame, payload, post.memory))
+        except StageError as error:
+            post.link.send(Failed(meta.stream, meta.index, error.reason, str(error)))
+            return
+        show(frame)
+    served = Served(start, time.monotonic())
+    post.link.send(Written(meta.index, stage.part, stage.num_durable, served))
+
+
+def _warm_up_loops(task: EncodeTask) -> None:
+    """Loads the compiled loops before the first frame comes."""
+    import numpy as np
+
+    from icstream.stages.sinks.ffv1 import ffv1_encoder
+
+    geometry = Fit().geometry((64, 64))
+    height, width = ((side - 1) // 8 + 1 for side in geometry.outer)
+    Scores(np.zeros((len(task.labels), height, width), np.float32), geometry).class_ids()
+    if {"masks", "rolling"}.intersection(task.sinks):
+        ffv1_encoder(geometry.outer)

@@ -1,0 +1,236 @@
+"""The decode worker of a live source: one thread reads, the other sends what there is room for."""
+
+import os
+import queue
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from icstream.model.planar import interleaved
+from icstream.pipeline.live.reconnecting_source import Exposure, Feed, FeedItem, OpenCamera
+from icstream.pipeline.wire.connection import Post
+from icstream.pipeline.wire.frames import pack
+from icstream.pipeline.wire.messages import (
+    BeginDecode,
+    Condition,
+    Decoded,
+    Ended,
+    Finish,
+    FormatChanged,
+    GapFound,
+    Grant,
+    Opened,
+    Ready,
+    Served,
+    Skipped,
+    Slot,
+    SourceBooks,
+    WireFrame,
+)
+from icstream.pipeline.wire.tasks import DecodeTask
+from icstream.stages import Books, FormatChange, Gap
+from icstream.stages.decode.source import SourceInfo
+from icstream.stages.items import Size
+
+_QUEUE = 8
+"""Items between the two threads, and items that wait for room."""
+_WAIT_S = 0.25
+_END_S = 0.5
+"""So long may a connection take to be closed in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    item: FeedItem
+    books: SourceBooks
+    """As of this item."""
+
+
+def decode_live(post: Post, task: DecodeTask, open_camera: OpenCamera, books: Books) -> None:
+    """Reads a live source until it ends or the run does.
+
+    Args:
+        post: the connection to the hub.
+        task: of the worker.
+        open_camera: makes connections, which keep `books`.
+        books: of the stream.
+    """
+    assert task.live is not None
+    post.link.send(Ready())
+    begin = post.expect(BeginDecode)
+    begin.before.books.write_to(books)
+    stop = threading.Event()
+    feed = Feed(
+        task.spec.name, open_camera, plan=task.live, books=books, before=begin.before, stop=stop
+    )
+    reader = _Reader(feed, books, stop)
+    reader.thread.start()
+    pace = task.live.pace
+    sender = _Sender(post, reader, begin.skip_items, begin.before.books, freshest=pace.freshest)
+    try:
+        sender.run(max_age_s=pace.max_age_s)
+    finally:
+        stop.set()
+        reader.thread.join(_END_S)
+    for _ in post.messages():
+        pass
+
+
+class _Reader:
+    """The thread that reads: it may hang in a library, and nothing waits for it.
+
+    Attributes:
+        thread: to be started.
+        wake: a descriptor that becomes readable when there is something to take.
+        error: a fault of icstream that ended the thread.
+    """
+
+    def __init__(self, feed: Feed, books: Books, stop: threading.Event) -> None:
+        self._feed = feed
+        self._books = books
+        self._stop = stop
+        self._entries: queue.Queue[_Entry] = queue.Queue(_QUEUE)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.error: BaseException | None = None
+
+    def take(self) -> list[_Entry]:
+        """Gives what has come.
+
+        Raises:
+            RuntimeError: the thread has failed, or hangs; only a new process helps.
+        """
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.wake)
+        found = []
+        with suppress(queue.Empty):
+            while True:
+                found.append(self._entries.get_nowait())
+        if self.error is not None and not found:
+            raise RuntimeError("the source's reader failed") from self.error
+        if self._feed.hung:
+            raise RuntimeError("the source does not keep its own deadlines")
+        return found
+
+    def _run(self) -> None:
+        try:
+            for item in self._feed:
+                self._put(_Entry(item, SourceBooks.of(self._books)))
+        except BaseException as error:
+            self.error = error
+            os.eventfd_write(self.wake, 1)
+
+    def _put(self, entry: _Entry) -> None:
+        while not self._stop.is_set():
+            with suppress(queue.Full):
+                self._entries.put(entry, timeout=_WAIT_S)
+                os.eventfd_write(self.wake, 1)
+                return
+
+
+class _Sender:
+    """Sends the hub all that comes, in order; frames only as far as it has granted room."""
+
+    def __init__(
+        self, post: Post, reader: _Reader, num_items: int, books: SourceBooks, *, freshest: bool
+    ) -> None:
+        self._post = post
+        self._reader = reader
+        self._number = num_items
+        self._freshest = freshest
+        self._entries: deque[_Entry] = deque()
+        self._slots: deque[Slot] = deque()
+        self._last = books
+        """As of the last item that was sent."""
+        self._end_books = books
+        """As of the end of the source."""
+        self._size: Size | None = None
+        self._stopped = self._ended = False
+
+    def run(self, *, max_age_s: float) -> None:
+        """Goes on until the source has ended, or the hub says that it is enough."""
+        while not self._stopped and not (self._ended and not self._entries):
+            is_full = len(self._entries) >= _QUEUE
+            self._post.link.wait(_WAIT_S, also=None if is_full else self._reader.wake)
+            self._look()
+            if not is_full:
+                self._take()
+            self._send_entries(max_age_s if self._freshest else None)
+        for entry in self._entries:
+            self._send_other(entry, "stopped")
+        books = self._last if self._stopped else self._end_books
+        self._post.link.send(Ended(self._number, books.closed(), None))
+
+    def _look(self) -> None:
+        while (got := self._post.receive(0)) is not None:
+            if isinstance(got[0], Grant):
+                self._slots.extend(got[0].slots)
+            elif isinstance(got[0], Finish):
+                self._stopped = True
+
+    def _take(self) -> None:
+        for entry in self._reader.take():
+            item = entry.item
+            if isinstance(item, Condition):
+                self._post.link.send(item)
+                if item.state == "ended":
+                    self._ended, self._end_books = True, entry.books
+                continue
+            if isinstance(item, Exposure) and item.meta.size != self._size:
+                self._size = item.meta.size
+                info = SourceInfo(item.clock, item.meta.time_base, None, self._size)
+                self._post.link.send(Opened(info))
+            self._entries.append(entry)
+
+    def _send_entries(self, max_age_s: float | None) -> None:
+        """Sends what can go; with a greatest age, frames are left out that have no time left."""
+        while self._entries:
+            entry = self._entries[0]
+            if not isinstance(entry.item, Exposure) or not entry.item.is_kept:
+                self._send_other(entry, "rate")
+            elif max_age_s is not None and self._is_stale(entry.item, max_age_s):
+                self._send_other(entry, "stale")
+            elif self._slots:
+                self._send_frame(entry, entry.item, self._slots.popleft())
+            else:
+                return
+            self._entries.popleft()
+
+    def _is_stale(self, exposure: Exposure, max_age_s: float) -> bool:
+        """Tells whether a frame is too old, or a newer one waits for the same room."""
+        if time.monotonic() - exposure.arrived > max_age_s:
+            return True
+        return not self._slots and any(
+            isinstance(entry.item, Exposure) and entry.item.is_kept
+            for entry in list(self._entries)[1:]
+        )
+
+    def _send_frame(self, entry: _Entry, exposure: Exposure, slot: Slot) -> None:
+        with self._post.busy():
+            picture = interleaved(exposure.develop())
+            room = (slot.start, slot.stop)
+            places, payload = pack({"picture": picture}, room, self._post.memory)
+        served = Served(exposure.arrived, time.monotonic())
+        frame = WireFrame(exposure.meta, None, places)
+        self._send(Decoded(self._number, slot, frame, entry.books, served), payload)
+        self._last = entry.books
+
+    def _send_other(self, entry: _Entry, reason: str) -> None:
+        """Sends what is no frame, or says that a frame is left out and why."""
+        match entry.item:
+            case Exposure(meta=meta):
+                self._send(Skipped(self._number, meta.index, reason, entry.books))
+                self._last = entry.books
+            case Gap() as gap:
+                self._send(GapFound(self._number, gap, entry.books))
+                self._last = entry.books
+            case FormatChange() as change:
+                # The books are in the middle of the frame that follows.
+                self._send(FormatChanged(self._number, change))
+
+    def _send(self, body: Any, payload: list[Any] | None = None) -> None:
+        self._post.link.send(body, payload or ())
+        self._number += 1

@@ -1,0 +1,64 @@
+"""A sheet of some pictures of a data set beside their labels."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from icstream.model import LabelSet
+from icstream.model.errors import SampleError
+from icstream.model.labels import VOID
+from icstream.stages.contact_sheet import contact_sheet
+from icstream.stages.data.samples import LabelledData, LabelledPicture, Sample
+
+_CELL = (240, 400)
+_PAPER = 255
+_VOID_COLOUR = (200, 200, 200)
+
+
+def data_sheet(data: LabelledData, *, num_rows: int = 6) -> NDArray[np.uint8] | None:
+    """Gives an RGB picture of samples spread over the data set, or None if none can be loaded.
+
+    Pictures keep their shape and are shrunk or enlarged to one size; void is light gray.
+    """
+    samples = list({s.name: s for split in data.splits.values() for s in split}.values())
+    rows = []
+    for picture in _loadable(samples, num_rows):
+        labels = _colours(picture.ids_HW, data.labels)
+        rows.append([_fit(picture.rgb_HW3, cv2.INTER_AREA), _fit(labels, cv2.INTER_NEAREST)])
+    if not rows:
+        return None
+    return contact_sheet(rows, titles=("picture", "labels (void: gray)"), labels=data.labels)
+
+
+def _loadable(samples: list[Sample], wanted: int) -> Iterator[LabelledPicture]:
+    """Gives one picture of each stretch of the list, the first that can be loaded."""
+    bounds = np.linspace(0, len(samples), min(wanted, len(samples)) + 1).astype(int)
+    for first, end in pairwise(bounds):
+        for sample in samples[first:end]:
+            try:
+                yield sample.load()
+            except SampleError:
+                continue
+            break
+
+
+def _colours(ids_HW: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:
+    palette = labels.palette()
+    palette[VOID] = _VOID_COLOUR
+    return palette[ids_HW]
+
+
+def _fit(picture_HW3: NDArray[np.uint8], interpolation: int) -> NDArray[np.uint8]:
+    """Brings a picture into the middle of a white cell."""
+    height, width = picture_HW3.shape[:2]
+    zoom = min(_CELL[0] / height, _CELL[1] / width)
+    size = (max(1, round(height * zoom)), max(1, round(width * zoom)))
+    y, x = (_CELL[0] - size[0]) // 2, (_CELL[1] - size[1]) // 2
+    cell = np.full((*_CELL, 3), _PAPER, np.uint8)
+    cell[y : y + size[0], x : x + size[1]] = cv2.resize(
+        picture_HW3, size[::-1], interpolation=interpolation
+    )
+    return cell

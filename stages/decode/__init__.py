@@ -1,0 +1,6 @@
+"""Sources: finding, opening, and decoding them."""
+
+from icstream.stages.decode.open import open_source
+from icstream.stages.decode.source import Source, SourceContext, SourceInfo
+
+__all__ = ["Source", "SourceContext", "SourceInfo", "open_source"]

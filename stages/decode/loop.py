@@ -1,0 +1,60 @@
+"""A source that is read again and again, for endurance tests and demonstrations."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Self
+
+from icstream.stages.decode.source import Source
+from icstream.stages.items import End, FormatChange, Frame, Item
+
+
+class LoopedSource:
+    """Joins readings of one source; each but the first begins a new part, as time starts anew."""
+
+    def __init__(self, open_again: Callable[[], Source], *, num_loops: int) -> None:
+        """Opens the first reading.
+
+        Args:
+            open_again: opens the source; all readings keep the same books.
+            num_loops: how many readings there are.
+
+        Raises:
+            SourceError: it cannot be opened.
+        """
+        self._open_again = open_again
+        self._num_loops = num_loops
+        self._current = open_again()
+        info = self._current.info
+        promised = None if info.num_frames is None else info.num_frames * num_loops
+        self.info = replace(info, num_frames=promised)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._current.__exit__(None, None, None)
+
+    def __iter__(self) -> Iterator[Item]:
+        """See `Source.__iter__`."""
+        for loop in range(self._num_loops):
+            if loop:
+                self._current.__exit__(None, None, None)
+                self._current = self._open_again()
+            announced = loop == 0
+            for item in self._current:
+                if isinstance(item, End):
+                    if loop == self._num_loops - 1:
+                        yield item
+                    break
+                if not announced:
+                    place = item.meta if isinstance(item, Frame) else item
+                    yield FormatChange(place.stream, place.index, f"loop {loop + 1}")
+                    announced = True
+                yield _named_after(item, loop)
+
+
+def _named_after(item: Item, loop: int) -> Item:
+    """Gives the item with a name of its own for each reading."""
+    if loop and isinstance(item, Frame) and item.meta.name is not None:
+        return replace(item, meta=replace(item.meta, name=f"{item.meta.name}.loop{loop + 1}"))
+    return item

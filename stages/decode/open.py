@@ -1,0 +1,54 @@
+"""The decode stage: opens what a spec names."""
+
+import numpy as np
+
+from icstream.model import ConfigError
+from icstream.model.planar import Empty
+from icstream.stages.accounting import Books
+from icstream.stages.decode.find import SourceSpec, own_sources
+from icstream.stages.decode.images import ImageSource
+from icstream.stages.decode.loop import LoopedSource
+from icstream.stages.decode.source import Source, SourceContext
+from icstream.stages.decode.video import VideoSource
+
+
+def open_source(
+    spec: SourceSpec,
+    *,
+    books: Books,
+    threads: int = 1,
+    num_loops: int = 1,
+    first_picture: int = 0,
+    empty: Empty = np.empty,
+) -> Source:
+    """Opens a source; it keeps `books` while it is read.
+
+    Args:
+        spec: as `find_sources` gives it.
+        books: counters of this stream.
+        threads: of the decoder.
+        num_loops: how often it is read from beginning to end.
+        first_picture: frames before this index may come without their picture.
+        empty: gives memory for pictures, where the source can decode into any.
+
+    Raises:
+        ConfigError: it is a live source.
+        SourceError: it cannot be opened, or holds no picture.
+    """
+    if spec.kind == "live":
+        raise ConfigError(f"{spec.given}: a live source; here a recording is needed")
+    if num_loops > 1:
+
+        def open_again() -> Source:
+            return open_source(
+                spec, books=books, threads=threads, first_picture=first_picture, empty=empty
+            )
+
+        return LoopedSource(open_again, num_loops=num_loops)
+    if spec.kind == "images":
+        return ImageSource(spec, books=books)
+    if spec.kind == "other":
+        maker, _, rest = spec.given.partition(":")
+        source: Source = own_sources()[maker].load()(SourceContext(spec.name, rest, books))
+        return source
+    return VideoSource(spec, books=books, threads=threads, first_picture=first_picture, empty=empty)

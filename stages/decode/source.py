@@ -1,0 +1,62 @@
+"""What every source offers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, Protocol, Self
+
+from icstream.stages.accounting import Books
+from icstream.stages.items import Item, Size
+
+DEFAULT_RATE = Fraction(25)
+"""Frames per second where a source tells none; only the index clock uses it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of a source when it is opened."""
+
+    clock: Literal["pts", "index", "arrival"]
+    """Whether its frames carry times; arrival: those at which they came."""
+    time_base: Fraction
+    """Seconds per unit of `pts`, or per frame where the clock is the index."""
+    num_frames: int | None
+    """What its own index promises; None where there is none."""
+    size: Size
+    """Of the first frame, as displayed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What a source of another package is told when it is made."""
+
+    stream: str
+    """Name for the `meta.stream` of its frames, and for its other items."""
+    rest: str
+    """What the user wrote behind the source's name and a colon."""
+    books: Books
+    """To be kept as `Source` says."""
+
+
+class Source(Protocol):
+    """A stream of items, ended by `End`; to be used as a context manager and read once.
+
+    It keeps its side of the books: `packets`, `decoded`, `undecodable`, `without_picture`,
+    `missing`, and it raises `in_flight` for each frame that it gives away. If the reader stops
+    before the end and closes the iterator, what the decoder still held is counted as
+    `without_picture["stopped"]`.
+    """
+
+    info: SourceInfo
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __iter__(self) -> Iterator[Item]:
+        """Gives the items in presentation order.
+
+        Raises:
+            SourceError: the source failed in the middle; the books are right up to there.
+        """
+        ...

@@ -1,0 +1,129 @@
+"""What "synthetic:size=320x240,rate=10,..." asks of a synthetic camera."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from icstream.model import ConfigError
+from icstream.stages.items import Size
+
+PREFIX = "synthetic:"
+_MIN_SIDE, _MAX_SIDE = 64, 4096
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticOptions:
+    """What a synthetic camera does."""
+
+    size: Size = (240, 320)
+    rate: Fraction = Fraction(10)
+    """Frames per second."""
+    frames: int | None = None
+    """It ends after so many, over all connections; None: never."""
+    seed: int = 0
+    fast: bool = False
+    """Frames come as fast as they are taken, and not at their own pace."""
+    loss: float = 0.0
+    """Share of frames that are lost."""
+    jitter: float = 0.0
+    """Seconds by which frames come late at most."""
+    badpts: float = 0.0
+    """Share of frames whose time is missing or lies before the last one."""
+    stall: tuple[int, float] | None = None
+    """From this frame on it is silent for so many seconds, once."""
+    resize: tuple[int, Size] | None = None
+    """From this frame on it has that size."""
+    cut: int | None = None
+    """The connection is cut after so many frames, every time."""
+    offline: int = 0
+    """So many attempts to connect fail at first."""
+
+
+def parse_synthetic(argument: str) -> SyntheticOptions:
+    """Gives what "synthetic:size=320x240,rate=10,..." asks for.
+
+    Raises:
+        ConfigError: a key that is not known, or a value that cannot be used.
+    """
+    values: dict[str, Any] = {}
+    for assignment in filter(None, argument.removeprefix(PREFIX).split(",")):
+        key, equals, text = assignment.partition("=")
+        if key not in _KEYS:
+            raise ConfigError(f"{argument}: no such key {key!r}; known are {', '.join(_KEYS)}")
+        name, form, parse = _KEYS[key]
+        try:
+            if not equals:
+                raise ValueError
+            values[name] = parse(text)
+        except (ValueError, ZeroDivisionError):
+            raise ConfigError(f"{argument}: write it as {key}={form}, got {assignment!r}") from None
+    return SyntheticOptions(**values)
+
+
+def _size(text: str) -> Size:
+    width, height = (int(side) for side in text.split("x"))
+    if not (_MIN_SIDE <= width <= _MAX_SIDE and _MIN_SIDE <= height <= _MAX_SIDE):
+        raise ValueError
+    return height, width
+
+
+def _rate(text: str) -> Fraction:
+    if (rate := Fraction(text)) <= 0:
+        raise ValueError
+    return rate
+
+
+def _count(text: str) -> int:
+    if (count := int(text)) < 0:
+        raise ValueError
+    return count
+
+
+def _positive(text: str) -> int:
+    if (count := int(text)) < 1:
+        raise ValueError
+    return count
+
+
+def _share(text: str) -> float:
+    if not 0 <= (share := float(text)) <= 1:
+        raise ValueError
+    return share
+
+
+def _seconds(text: str) -> float:
+    if not 0 <= (seconds := float(text)) < 3600:
+        raise ValueError
+    return seconds
+
+
+def _stall(text: str) -> tuple[int, float]:
+    begin, _, seconds = text.partition(":")
+    return _count(begin), _seconds(seconds)
+
+
+def _resize(text: str) -> tuple[int, Size]:
+    begin, _, size = text.partition(":")
+    return _count(begin), _size(size)
+
+
+def _is_fast(text: str) -> bool:
+    return ("real", "fast").index(text) == 1
+
+
+_KEYS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
+    "size": ("size", "WIDTHxHEIGHT", _size),
+    "rate": ("rate", "FRAMES_PER_SECOND", _rate),
+    "frames": ("frames", "N", _positive),
+    "seed": ("seed", "N", _count),
+    "pace": ("fast", "real|fast", _is_fast),
+    "loss": ("loss", "SHARE", _share),
+    "jitter": ("jitter", "SECONDS", _seconds),
+    "badpts": ("badpts", "SHARE", _share),
+    "stall": ("stall", "FRAME:SECONDS", _stall),
+    "resize": ("resize", "FRAME:WIDTHxHEIGHT", _resize),
+    "cut": ("cut", "FRAMES", _positive),
+    "offline": ("offline", "ATTEMPTS", _count),
+}
+"""By key: the option, how it is written, and what reads it."""

@@ -1,0 +1,1 @@
+"""Supervisely's format: annotations, geometries, classes, and files."""

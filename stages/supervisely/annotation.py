@@ -1,0 +1,194 @@
+"""Supervisely's image annotations as JSON: tags, and objects with their geometries."""
+
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Annotated, TypeAlias
+
+import cv2
+import numpy as np
+from msgspec import Meta, Raw, Struct
+from numpy.typing import NDArray
+
+from icstream.model.errors import SampleError
+from icstream.stages.image_files import check_size, decode, png_header
+from icstream.stages.input_files import _T, parse_json
+from icstream.stages.supervisely.geometries import (
+    Bitmap,
+    Cuboid,
+    Dots,
+    Geometry,
+    Line,
+    Polygon,
+    Rectangle,
+)
+
+_MAX_COORDINATE = 2**20  # far outside any picture, and OpenCV still draws exactly
+_MAX_PNG_BYTES = 64 * 2**20
+
+_Coordinate: TypeAlias = Annotated[float, Meta(ge=-_MAX_COORDINATE, le=_MAX_COORDINATE)]
+_Point: TypeAlias = tuple[_Coordinate, _Coordinate]
+_Points: TypeAlias = Annotated[list[_Point], Meta(min_length=1)]
+
+
+class Tag(Struct):
+    """A tag of the image; its value does not matter here."""
+
+    name: str
+
+
+class Overview(Struct):
+    """What decides about a picture's split; objects are not looked into."""
+
+    tags: list[Tag | str]
+    objects: list[Raw]
+
+    def tag_names(self) -> set[str]:
+        """Gives the names, of old annotations (bare strings) too."""
+        return {tag if isinstance(tag, str) else tag.name for tag in self.tags}
+
+
+class LabelledObject(Struct, rename="camel"):
+    """An object; which of the geometries is to be read depends on the shape of its class."""
+
+    class_title: str
+    geometry_type: str = ""
+    shape: str = ""
+    bitmap: Raw = Raw()
+    points: Raw = Raw()
+    nodes: Raw = Raw()
+    faces: Raw = Raw()
+
+    def geometry(self, class_shape: str) -> Geometry:
+        """Reads the geometry as the shape of the class in meta.json demands.
+
+        Raises:
+            SampleError: it is missing, damaged, or of a shape that has no pixels.
+        """
+        shape = class_shape if class_shape != "any" else self.geometry_type or self.shape
+        if not shape:
+            raise SampleError("a class of shape any needs objects with a geometryType")
+        if shape not in _READERS:
+            known = ", ".join(_READERS)
+            raise SampleError(f"shape {shape!r} is not supported; supported are {known}")
+        return _READERS[shape](self)
+
+
+class Annotation(Struct):
+    """The objects of a picture, in the order in which they are painted."""
+
+    objects: list[LabelledObject]
+
+
+class _Contours(Struct):
+    exterior: list[_Point]
+    interior: list[_Points]
+
+
+class _Bitmap(Struct):
+    origin: _Point
+    data: bytes  # base64 in the file
+
+
+class _Node(Struct):
+    loc: _Point
+    disabled: bool = False
+
+
+def _part(raw: Raw, name: str, kind: type[_T]) -> _T:
+    if not bytes(raw):
+        raise SampleError(f"{name!r} is missing")
+    try:
+        return parse_json(raw, kind)
+    except SampleError as error:
+        raise SampleError(f"{name!r}: {error}") from error
+
+
+def _array(points: list[_Point]) -> NDArray[np.int32]:
+    """Gives (N, 2); halves are rounded to the even number, as Python does."""
+    return np.rint(np.array(points, np.float64).reshape(-1, 2)).astype(np.int32)
+
+
+def _exterior(entry: LabelledObject, *, at_least: int, at_most: int | None) -> NDArray[np.int32]:
+    points = _part(entry.points, "points", _Contours).exterior
+    if len(points) < at_least or (at_most is not None and len(points) > at_most):
+        wanted = f"{at_least}" if at_most == at_least else f"at least {at_least}"
+        raise SampleError(f"{len(points)} points in 'exterior', needed are {wanted}")
+    return _array(points)
+
+
+def _bitmap(entry: LabelledObject) -> Bitmap:
+    found = _part(entry.bitmap, "bitmap", _Bitmap)
+    (left, top) = _array([found.origin])[0].tolist()
+    png = _png(found.data)
+    header = png_header(png)
+    check_size(header.width, header.height)
+    pixels = decode(png, cv2.IMREAD_UNCHANGED)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        mask_HW = pixels[..., 3] > 0
+    elif pixels.ndim == 2:
+        mask_HW = pixels > 0
+    else:
+        raise SampleError(f"a bitmap has 1 or 4 channels, this one has {pixels.shape[2]}")
+    if not mask_HW.any():
+        raise SampleError("the bitmap is empty")
+    return Bitmap(left, top, mask_HW)
+
+
+def _png(data: bytes) -> bytes:
+    """Gives the PNG of a bitmap, which is usually packed once more by zlib."""
+    if data.startswith(b"\x89PNG"):
+        return data
+    unpacker = zlib.decompressobj()
+    try:
+        png = unpacker.decompress(data, _MAX_PNG_BYTES)
+    except zlib.error as error:
+        raise SampleError("the bitmap is neither a PNG nor packed by zlib") from error
+    if unpacker.unconsumed_tail:
+        raise SampleError(f"the bitmap is larger than the allowed {_MAX_PNG_BYTES >> 20} MiB")
+    return png
+
+
+def _polygon(entry: LabelledObject) -> Polygon:
+    exterior_N2 = _exterior(entry, at_least=1, at_most=None)
+    interiors = _part(entry.points, "points", _Contours).interior
+    return Polygon(exterior_N2, tuple(map(_array, interiors)))
+
+
+def _rectangle(entry: LabelledObject) -> Rectangle:
+    corners_N2 = _exterior(entry, at_least=2, at_most=2)
+    (left, top), (right, bottom) = corners_N2.min(0).tolist(), corners_N2.max(0).tolist()
+    return Rectangle(left, top, right, bottom)
+
+
+def _line(entry: LabelledObject) -> Line:
+    return Line(_exterior(entry, at_least=2, at_most=None))
+
+
+def _point(entry: LabelledObject) -> Dots:
+    return Dots(_exterior(entry, at_least=1, at_most=1))
+
+
+def _graph(entry: LabelledObject) -> Dots:
+    nodes = _part(entry.nodes, "nodes", dict[str, _Node])
+    if not nodes:
+        raise SampleError("a graph without nodes")
+    return Dots(_array([node.loc for node in nodes.values() if not node.disabled]))
+
+
+def _cuboid(entry: LabelledObject) -> Cuboid:
+    points_N2 = _array(_part(entry.points, "points", list[_Point]))
+    faces = _part(entry.faces, "faces", list[Annotated[list[int], Meta(min_length=1)]])
+    if any(not 0 <= i < len(points_N2) for face in faces for i in face):
+        raise SampleError(f"a face names a point that is not among the {len(points_N2)}")
+    return Cuboid(tuple(points_N2[face] for face in faces))
+
+
+_READERS: Mapping[str, Callable[[LabelledObject], Geometry]] = {
+    "bitmap": _bitmap,
+    "polygon": _polygon,
+    "rectangle": _rectangle,
+    "line": _line,
+    "point": _point,
+    "graph": _graph,
+    "cuboid": _cuboid,
+}

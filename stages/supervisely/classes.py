@@ -1,0 +1,81 @@
+"""The classes of a Supervisely project: names, shapes and colours, and the ids that they get."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from icstream.model import ConfigError, LabelSet
+from icstream.model.labels import VOID, Colour, unlabelled_name
+from icstream.stages.input_files import parse_json
+
+_UNLABELLED_COLOUR = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProjectClasses:
+    """What is painted for each class."""
+
+    labels: LabelSet
+    """Id 0 is for pixels without an object, the named classes follow."""
+    ids: Mapping[str, int]
+    """By name; the neutral class has `VOID`."""
+    shapes: Mapping[str, str]
+    """By name, as in meta.json."""
+
+
+class _Class(Struct):
+    title: Annotated[str, Meta(min_length=1)]
+    shape: str
+    color: Annotated[str, Meta(pattern="^#[0-9A-Fa-f]{6}$")]
+
+    def colour(self) -> Colour:
+        red, green, blue = bytes.fromhex(self.color[1:])
+        return red, green, blue
+
+
+class _ProjectMeta(Struct, rename="camel"):
+    classes: list[_Class]
+    project_type: str | None = None
+
+
+def read_classes(
+    data: bytes, *, neutral: str, class_ids: Mapping[str, int] | None
+) -> ProjectClasses:
+    """Reads the content of meta.json and numbers the classes.
+
+    Raises:
+        SampleError: it is no JSON, or something in it is missing or of another kind.
+        ConfigError: no image project, or its classes cannot be numbered as asked.
+    """
+    meta = parse_json(data, _ProjectMeta)
+    if meta.project_type not in (None, "", "images"):
+        raise ConfigError(f"a project of {meta.project_type}; only image projects can be read")
+    titles = [entry.title for entry in meta.classes]
+    repeated = sorted({title for title in titles if titles.count(title) > 1})
+    if repeated:
+        raise ConfigError(f"class {repeated[0]!r} is there twice")
+    colours = {entry.title: entry.colour() for entry in meta.classes if entry.title != neutral}
+    if not colours:
+        raise ConfigError(f"no classes but {neutral!r}; at least one is needed")
+    names = _numbered(sorted(colours), class_ids)
+    labels = LabelSet(names, (_UNLABELLED_COLOUR, *(colours[name] for name in names[1:])))
+    ids = {name: k for k, name in enumerate(names) if k > 0} | {neutral: VOID}
+    return ProjectClasses(labels, ids, {entry.title: entry.shape for entry in meta.classes})
+
+
+def _numbered(names: list[str], class_ids: Mapping[str, int] | None) -> tuple[str, ...]:
+    """Gives all names in the order of their ids, with one for id 0 in front."""
+    if class_ids is None:
+        return (unlabelled_name(names), *names)
+    given = {name: k for name, k in class_ids.items() if k != 0 or name in names}
+    for name in sorted({*names, *given}):
+        if name not in given:
+            raise ConfigError(f"class {name!r} of the project is not among those given")
+        if name not in names:
+            raise ConfigError(f"the project has no class {name!r}, which is among those given")
+    if sorted(given.values()) != list(range(1, len(names) + 1)):
+        raise ConfigError(f"ids of classes must be 1 to {len(names)}, each once; got {given}")
+    in_front = next((name for name, k in class_ids.items() if k == 0), unlabelled_name(names))
+    return (in_front, *sorted(given, key=given.__getitem__))

@@ -1,0 +1,266 @@
+"""From samples to batches: the order of an epoch, loader processes, samples that fail."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from icstream.model import ConfigError, Fit, Geometry
+from icstream.model.labels import Colour
+from icstream.stages.data import VOID, LabelledPicture, Sample, SampleError
+from icstream.stages.train.augment import View, fitted_view, random_view, whole_view
+from icstream.stages.train.settings import TrainSettings
+
+_MAX_SUBSTITUTES = 100
+
+Failures = dict[str, str]
+"""What was wrong, by the sample's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Names one view of an epoch; everything random about it follows from this."""
+
+    epoch: int
+    index: int
+    """Of the sample."""
+    whole: bool
+    """The whole picture, not a crop."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What one step trains on."""
+
+    rgb_NHW3: Tensor
+    """uint8."""
+    ids_NHW: Tensor
+    """uint8 class ids, or `VOID`."""
+    failures: Failures
+
+
+def epoch_order(num_samples: int, *, seed: int, epoch: int, ranks: int = 1) -> NDArray[np.int64]:
+    """Gives the order of an epoch, the same on every rank and machine.
+
+    It goes on from its beginning until all ranks get the same number of samples.
+    """
+    order = np.random.default_rng((seed, epoch, 0)).permutation(num_samples)
+    return np.resize(order, -(-num_samples // ranks) * ranks)
+
+
+class TrainViews(Dataset[tuple[View, Failures]]):
+    """Makes the views of the training samples; indexed by `Draw`."""
+
+    def __init__(
+        self, samples: Sequence[Sample], settings: TrainSettings, fit: Fit, mean_colour: Colour
+    ) -> None:
+        self._samples = samples
+        self._settings = settings
+        self._fit = fit
+        self._mean_colour = mean_colour
+
+    def __getitem__(self, draw: Draw) -> tuple[View, Failures]:
+        """Gives a view, and what failed on the way to it.
+
+        A sample that cannot be used is replaced by another one of the set.
+        """
+        rng = np.random.default_rng((self._settings.seed, draw.epoch, 1, draw.index))
+        index, failures = draw.index, {}
+        for _ in range(_MAX_SUBSTITUTES):
+            try:
+                picture = self._samples[index].load()
+            except SampleError as error:
+                failures[self._samples[index].name] = str(error)
+                index = int(rng.integers(len(self._samples)))
+                continue
+            return self._view(picture, draw.whole, rng), failures
+        raise ConfigError(
+            f"{_MAX_SUBSTITUTES} samples in a row could not be used, the last:"
+            f" {list(failures.values())[-1]}"
+        )
+
+    def _view(self, picture: LabelledPicture, whole: bool, rng: np.random.Generator) -> View:
+        settings = self._settings
+        if settings.augmentation is None:
+            return fitted_view(picture, self._fit, self._mean_colour)[0]
+        if whole:
+            return whole_view(picture, settings.augmentation, rng, self._fit, self._mean_colour)
+        return random_view(
+            picture,
+            settings.augmentation,
+            rng,
+            size=settings.input_size,
+            input_scale=settings.input_scale,
+            mean_colour=self._mean_colour,
+        )
+
+
+@dataclass(slots=True)
+class TrainBatches:
+    """The batches of any epoch, from any step of it on."""
+
+    views: TrainViews
+    num_samples: int
+    settings: TrainSettings
+    mean_colour: Colour
+    rank: int = 0
+    ranks: int = 1
+    _collate: "_Collate" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._collate = _Collate(self.mean_colour)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Gives the number of batches of an epoch; the last may be smaller."""
+        share = -(-self.num_samples // self.ranks)
+        return -(-share // self.settings.batch_train)
+
+    @property
+    def num_steps(self) -> int:
+        """Gives the number of batches of the whole training."""
+        return self.settings.epochs * self.steps_per_epoch
+
+    def _is_whole(self, step: int) -> bool:
+        """True if whole pictures are shown at this step of the training."""
+        augmentation = self.settings.augmentation
+        share = augmentation.whole_frames_share if augmentation else 0.0
+        return step >= round((1 - share) * self.num_steps)
+
+    def batches(self, first_step: int) -> Iterator[Batch]:
+        """Gives this rank's batches from a step of the training to its end.
+
+        All epochs come from the same workers: to start others takes as long as several steps.
+        """
+        yield from _loader(
+            self.views,
+            _Draws(self, first_step),
+            workers=self.settings.workers_train,
+            collate=self._collate,
+        )
+
+    def draws(self, first_step: int) -> Iterator[list[Draw]]:
+        """Gives what this rank's batches are made of."""
+        size, per_epoch = self.settings.batch_train, self.steps_per_epoch
+        for epoch in range(first_step // per_epoch, self.settings.epochs):
+            order = epoch_order(
+                self.num_samples, seed=self.settings.seed, epoch=epoch, ranks=self.ranks
+            )[self.rank :: self.ranks]
+            for step in range(per_epoch):
+                total = epoch * per_epoch + step
+                if total >= first_step:
+                    chosen = order[step * size : (step + 1) * size]
+                    yield [Draw(epoch, int(i), self._is_whole(total)) for i in chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """What a loader iterates over."""
+
+    batches: TrainBatches
+    first_step: int
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        return self.batches.draws(self.first_step)
+
+
+@dataclass(frozen=True, slots=True)
+class _Collate:
+    """Stacks views; smaller ones are padded to the right and below."""
+
+    mean_colour: Colour
+
+    def __call__(self, made: list[tuple[View, Failures]]) -> Batch:
+        views = [view for view, _ in made]
+        height, width = (max(view.ids_hw.shape[axis] for view in views) for axis in (0, 1))
+        rgb_NHW3 = np.empty((len(views), height, width, 3), np.uint8)
+        rgb_NHW3[:] = self.mean_colour
+        ids_NHW = np.full((len(views), height, width), VOID, np.uint8)
+        for i, view in enumerate(views):
+            rows, columns = view.ids_hw.shape
+            rgb_NHW3[i, :rows, :columns] = view.rgb_hw3
+            ids_NHW[i, :rows, :columns] = view.ids_hw
+        failures = {name: why for _, failed in made for name, why in failed.items()}
+        return Batch(torch.from_numpy(rgb_NHW3), torch.from_numpy(ids_NHW), failures)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A validation sample as inference would show it."""
+
+    name: str
+    view: View
+    geometry: Geometry
+    ids_HW: NDArray[np.uint8]
+    """At the picture's own size."""
+
+
+class ValidationViews(Dataset[Fitted | Failures]):
+    """Shows the validation samples as inference will; a sample that fails gives its failure."""
+
+    def __init__(self, samples: Sequence[Sample], fit: Fit, mean_colour: Colour) -> None:
+        self._samples = samples
+        self._fit = fit
+        self._mean_colour = mean_colour
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> Fitted | Failures:
+        sample = self._samples[index]
+        try:
+            picture = sample.load()
+        except SampleError as error:
+            return {sample.name: str(error)}
+        view, geometry = fitted_view(picture, self._fit, self._mean_colour)
+        return Fitted(sample.name, view, geometry, picture.ids_HW)
+
+
+def validation_batches(
+    views: ValidationViews, *, batch: int, workers: int, rank: int = 0, ranks: int = 1
+) -> Iterator[list[Fitted] | Failures]:
+    """Gives this rank's share of the samples in order; those of one size together."""
+    singles = [[i] for i in range(rank, len(views), ranks)]
+    waiting: list[Fitted] = []
+    for made in _loader(views, singles, workers=workers, collate=_only):
+        if isinstance(made, dict):
+            yield made
+            continue
+        if waiting and (len(waiting) == batch or waiting[0].geometry.outer != made.geometry.outer):
+            yield waiting
+            waiting = []
+        waiting.append(made)
+    if waiting:
+        yield waiting
+
+
+def _only(made: list[Fitted | Failures]) -> Fitted | Failures:
+    return made[0]
+
+
+def _loader(
+    views: Dataset[Any],
+    batches: Iterable[list[Any]],
+    *,
+    workers: int,
+    collate: Callable[[list[Any]], Any],
+) -> Iterator[Any]:
+    """Gives the batches as they are made, in order."""
+    with warnings.catch_warnings():
+        # More workers than cores are obeyed; PyTorch would warn of them at every epoch.
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        loader: DataLoader[Any] = DataLoader(
+            views,
+            batch_sampler=batches,
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+        )
+        made = iter(loader)
+    yield from made

@@ -1,0 +1,143 @@
+"""Exported graphs: they do all that the segmenter does, and say what they are."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import openvino
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from icstream.model import Checkpoint, ConfigError, Fit, Scores, Segmenter, load_weights, prepare
+from icstream.model.calibrate import calibrate
+from icstream.model.export.export import Format, export, open_exported
+from icstream.model.export.graph import ExportGraph
+from icstream.stages.streets import Street
+
+Picture = NDArray[np.uint8]
+SIZE = (97, 150)
+FILES: dict[Format, str] = {"onnx": "net.onnx", "openvino": "net.xml"}
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    return load_weights("streets")
+
+
+def street(number: int, size: tuple[int, int] = SIZE) -> Picture:
+    return Street(30_000 + number, size=size).render(2.0 * number)[0]
+
+
+def reference(checkpoint: Checkpoint, picture: Picture) -> Picture:
+    return Segmenter(checkpoint, runtime="torch", device="cpu", precision="fp32")(picture)
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_a_batch_of_pictures_gives_the_ids_of_the_segmenter(
+    checkpoint: Checkpoint, tmp_path: Path, format: Format
+) -> None:
+    out = tmp_path / FILES[format]
+    facts = export(checkpoint, out, size=SIZE, format=format, batch=2)
+    pictures = np.stack([street(0), street(1)])
+    ids_NHW = open_exported(out, precision="fp32")(pictures)
+    assert ids_NHW.dtype == np.uint8
+    assert list(ids_NHW.shape) == facts["output"]["shape"]
+    wanted = np.stack([reference(checkpoint, picture) for picture in pictures])
+    assert len(np.unique(wanted)) >= 5
+    assert (ids_NHW == wanted).mean() >= 0.9999
+    left = {out.name, "net.bin"} if format == "openvino" else {out.name}
+    assert {path.name for path in tmp_path.iterdir()} == left
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_logits_lead_to_the_same_ids(
+    checkpoint: Checkpoint, tmp_path: Path, format: Format
+) -> None:
+    out = tmp_path / FILES[format]
+    facts = export(checkpoint, out, size=SIZE, format=format, form="logits")
+    logits_NKhw = open_exported(out, precision="fp32")(street(0)[None])
+    # 97 is 32 * 3 + 1 already, 150 becomes 161: nodes lie at 0, 8, ... 96 and at 0, 8, ... 160
+    assert logits_NKhw.shape == (1, 11, 13, 21) == tuple(facts["output"]["shape"])
+    ids_HW = Scores(logits_NKhw[0], Fit().geometry(SIZE)).class_ids()
+    assert (ids_HW == reference(checkpoint, street(0))).mean() >= 0.9999
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [Fit(double_below=200), Fit("letterbox", (160, 224)), Fit("stretch", (129, 129))],
+    ids=["doubled", "letterbox", "stretch"],
+)
+def test_pictures_are_fitted_inside_as_the_checkpoint_says(
+    checkpoint: Checkpoint, fit: Fit
+) -> None:
+    fitted, picture = replace(checkpoint, fit=fit), street(2)
+    graph = ExportGraph(fitted, SIZE, "ids")
+    geometry = fit.geometry(SIZE)
+    prepared_hw3 = prepare(picture, geometry, (124, 117, 104)).astype(np.int64)
+    with torch.inference_mode():
+        own_hw3 = graph._prepare(torch.from_numpy(picture)[None].float())[0].numpy()
+        ids_HW = graph(torch.from_numpy(picture)[None])[0].numpy()
+    assert np.abs(own_hw3 - prepared_hw3).max() <= 1
+    assert (own_hw3 == prepared_hw3).mean() >= 0.97
+    assert (ids_HW == reference(fitted, picture)).mean() >= 0.998
+
+
+def test_onnx_files_say_what_they_are(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    out = tmp_path / "net.onnx"
+    facts = export(checkpoint, out, size=SIZE, format="onnx")
+    model = onnx.load(out)
+    onnx.checker.check_model(model, full_check=True)
+    told = {entry.key: entry.value for entry in model.metadata_props}
+    assert told.keys() == facts.keys()
+    assert json.loads(told["classes"])[3] == ["Road", [128, 64, 128]]
+    assert told["weights"] == checkpoint.digest()
+    assert [entry.name for entry in model.graph.input] == ["rgb"]
+    assert [entry.name for entry in model.graph.output] == ["ids"]
+    assert {node.domain for node in model.graph.node} == {""}
+
+
+def test_openvino_files_say_what_they_are(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    out = tmp_path / "net.xml"
+    facts = export(checkpoint, out, size=SIZE, format="openvino")
+    model = openvino.Core().read_model(out)
+    told: dict[str, Any] = {
+        key: model.get_rt_info(["icstream", key]).astype(str) for key in ("classes", "weights")
+    }
+    assert json.loads(told["classes"]) == facts["classes"]
+    assert told["weights"] == checkpoint.digest()
+    assert (model.input(0).any_name, model.output(0).any_name) == ("rgb", "ids")
+
+
+def test_an_int8_file_is_quantised_and_close(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    calibrated = calibrate(checkpoint, [street(i) for i in range(50, 54)], calibrated_on="")
+    out = tmp_path / "net.xml"
+    export(calibrated, out, size=SIZE, format="openvino", precision="int8")
+    kinds = [node.get_type_name() for node in openvino.Core().read_model(out).get_ops()]
+    assert calibrated.ranges is not None
+    assert kinds.count("FakeQuantize") > len(calibrated.ranges.highs)
+    ids_NHW = open_exported(out, precision="int8")(street(0)[None])
+    assert (ids_NHW[0] == reference(checkpoint, street(0))).mean() >= 0.97
+
+
+def test_what_cannot_be_exported_says_why(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    out = tmp_path / "net.onnx"
+    with pytest.raises(ConfigError, match="size 63x100: sides from 64 to 8192"):
+        export(checkpoint, out, size=(63, 100), format="onnx")
+    with pytest.raises(ConfigError, match="only the format openvino"):
+        export(checkpoint, out, size=SIZE, format="onnx", precision="int8")
+    with pytest.raises(ConfigError, match="icstream quantise does that"):
+        export(checkpoint, out, size=SIZE, format="openvino", precision="int8")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript"])
+def test_a_missing_package_names_the_extra(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else 1)
+    with pytest.raises(ConfigError, match=rf"{package}, .* pip install 'icstream\[onnx\]'"):
+        export(checkpoint, tmp_path / "net.onnx", size=SIZE, format="onnx")

@@ -1,0 +1,81 @@
+"""Frames that programs push: what is lost is noticed, and what cannot be is refused."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from icstream.pipeline.live.zmq_source import MAGIC, ZmqCamera
+from icstream.stages import Books
+from icstream.stages.live import Lost, Shot
+
+PICTURE = bytes(range(24))
+
+
+def taken(folder: Path, headers: Iterable[Mapping[str, Any]], books: Books) -> list[Shot | Lost]:
+    """Pushes messages, each with 2 x 4 pixels, and gives what the camera makes of them."""
+    with (
+        ZmqCamera(f"zmq://{folder / 'in'}", books=books) as camera,
+        zmq.Context() as context,
+        context.socket(zmq.PUSH) as socket,
+    ):
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.connect(f"ipc://{folder / 'in'}")
+        things = iter(camera)
+        found: list[Shot | Lost] = []
+        for header in headers:
+            body = json.dumps({"size": [2, 4], **header}).encode()
+            socket.send_multipart([MAGIC, body, PICTURE])
+            before = books.packets
+            while books.packets == before:
+                thing = next(things)
+                if thing is not None:
+                    found.append(thing)
+        return found
+
+
+def test_each_sender_counts_for_itself(tmp_path: Path) -> None:
+    books = Books()
+    left = [{"sender": "left", "number": number} for number in (0, 1, 3)]
+    right = [{"sender": "right", "number": number} for number in (70, 71, 72)]
+    mixed = [header for pair in zip(left, right, strict=True) for header in pair]
+    things = taken(tmp_path, mixed, books)
+    assert books.missing == 1
+    assert [thing.reason for thing in things if isinstance(thing, Lost)] == ["1 lost on the way"]
+
+
+def test_of_many_senders_those_that_were_silent_for_longest_are_forgotten(tmp_path: Path) -> None:
+    books = Books()
+    senders = ["first", *(str(number) for number in range(64)), "63", "first"]
+    headers = [{"sender": name, "number": 10 * place} for place, name in enumerate(senders)]
+    taken(tmp_path, headers, books)
+    assert books.missing == 9  # of "63" alone: it was still known
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"pts": 2**63},
+        {"pts": -(2**60)},
+        {"pts": 2**50, "time_base": "1"},
+        {"number": 2**62},
+        {"time_base": "1e999999999"},
+        {"time_base": "1/2147483648"},
+        {"time_base": "-1/25"},
+        {"time_base": "0/25"},
+        {"time_base": "1/0"},
+        {"sender": 65 * "x"},
+    ],
+)
+def test_headers_that_cannot_be_are_counted_and_the_next_frame_is_taken(
+    tmp_path: Path, header: dict[str, Any]
+) -> None:
+    books = Books()
+    bad, good = taken(tmp_path, [header, {"pts": 2**53, "time_base": "1/999999999"}], books)
+    assert bad == Lost(None, "damaged message")
+    assert isinstance(good, Shot)
+    assert books.undecodable == {"damaged message": 1}
+    assert books.packets == 2

@@ -1,0 +1,259 @@
+"""Rolling recordings, events and published masks in real runs, workers killed and runs resumed."""
+
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zmq
+import zmq.auth
+from clips import make_clip
+from live_runs import LiveRun, children
+from numpy.typing import NDArray
+from PIL import Image
+from runs import read_ids, run_pipeline
+
+ROOT = Path(__file__).parents[3]
+RULES = "[{name: road, class: Road, above: 0.2, for_seconds: 0.2, clear: 0.19}]"
+RECORD = [
+    *("--sink", "rolling", "--set", "output.rolling.seconds=0.8", "--sink", "events"),
+    *("--set", "output.rolling.keep_files=3", "--set", f"output.events.rules={RULES}"),
+]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    return make_clip(path, pts=tuple(range(150)), size=(96, 160))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and "overlay" not in path.name)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def whole(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a run that is left alone writes."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    with LiveRun([clip], out, *RECORD) as run:
+        assert run.wait() == 0, run.said
+    found = contents(out / "clip")
+    assert {"events.jsonl", "rolling/masks.000000140.mp4"} <= set(found)
+    assert len(found) == 6
+    return found
+
+
+def test_a_run_that_was_killed_is_resumed_to_the_same_recordings_and_events(
+    clip: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    with LiveRun([clip], tmp_path / "out", *RECORD) as run:
+        run.wait_for((tmp_path / "out" / "clip" / "rolling" / "masks.000000040.mp4").exists)
+        run.process.kill()
+        run.process.wait()
+    with LiveRun([clip], tmp_path / "out", *RECORD, "--resume") as run:
+        assert run.wait() == 0, run.said
+    assert contents(tmp_path / "out" / "clip") == whole
+
+
+def test_an_encode_worker_that_is_killed_changes_nothing(
+    clip: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    with LiveRun([clip], tmp_path / "out", *RECORD) as run:
+        run.wait_for((tmp_path / "out" / "clip" / "rolling" / "masks.000000060.mp4").exists)
+        os.kill(children(run.process.pid)["encode"], 9)
+        assert run.wait() == 0, run.said
+    assert "it is started again" in run.said
+    assert contents(tmp_path / "out" / "clip") == whole
+
+
+def test_other_settings_do_not_resume_a_run(clip: Path, tmp_path: Path) -> None:
+    with LiveRun([clip], tmp_path / "out", *RECORD) as run:
+        assert run.wait() == 0
+    other = ("--resume", "--set", "output.rolling.seconds=2")
+    with LiveRun([clip], tmp_path / "out", *RECORD, *other) as run:
+        assert run.wait() == 2
+        assert "the run there had other sink_settings" in run.said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--sink", "events"], "set output.events.rules"),
+        (
+            ["--sink", "events", "--set", "output.events.rules=[{name: a, class: Road}]"],
+            "output.events.rules.0: give either above or below",
+        ),
+        (["--set", "output.rolling.second=1"], "did you mean output.rolling.seconds"),
+        (
+            ["--sink", "publish", "--set", "output.publish.address=tcp://0.0.0.0:0"],
+            "other machines could subscribe",
+        ),
+        (
+            ["--sink", "publish", "--set", "output.publish.address=localhost:80"],
+            "write it as tcp://HOST:PORT or ipc://PATH",
+        ),
+        (["--sink", "publish", "--set", "output.publish.clients=keys"], "are needed together"),
+    ],
+)
+def test_settings_that_will_not_do_are_one_line(
+    clip: Path, tmp_path: Path, options: list[str], words: str
+) -> None:
+    with LiveRun([clip], tmp_path / "out", *options) as run:
+        assert run.wait() == 2
+        assert words in run.said
+        assert len(run.lines) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return f"tcp://127.0.0.1:{found.getsockname()[1]}"
+
+
+@contextmanager
+def subscriber(address: str, **options: Any) -> Iterator["zmq.Socket[bytes]"]:
+    with zmq.Context() as context, context.socket(zmq.SUB) as sub:
+        for name, value in options.items():
+            setattr(sub, name, value)
+        sub.linger = 0
+        sub.rcvtimeo = 60_000
+        sub.subscribe(b"")
+        sub.connect(address)
+        yield sub
+
+
+def receive(sub: "zmq.Socket[bytes]") -> tuple[dict[str, Any], bytes]:
+    topic, header, pixels = sub.recv_multipart()
+    values: dict[str, Any] = json.loads(header)
+    assert topic.decode() == values["stream"]
+    return values, pixels
+
+
+@pytest.mark.parametrize("encoding", ["raw", "png"])
+def test_subscribers_get_the_masks_of_every_stream(
+    clip: Path, tmp_path: Path, encoding: str
+) -> None:
+    run_pipeline(clip, tmp_path / "plain")
+    masks = read_ids(tmp_path / "plain" / "clip" / "masks.mp4")
+    other = make_clip(tmp_path / "other.mp4", size=(64, 96))
+    address = free_address()
+    options = ("--loop", "1000", "--sink", "publish", "--set", f"output.publish.address={address}")
+    encoded = ("--set", f"output.publish.encoding={encoding}")
+    seen: dict[str, list[int]] = {"clip": [], "other": []}
+    with (
+        subscriber(address) as sub,
+        LiveRun([clip, other], tmp_path / "out", *options, *encoded) as run,
+    ):
+        while min(map(len, seen.values())) < 20:
+            values, pixels = receive(sub)
+            stream, size = values["stream"], tuple(values["size"])
+            ids: NDArray[np.uint8] = np.frombuffer(pixels, np.uint8)
+            if encoding == "png":
+                ids = np.asarray(Image.open(io.BytesIO(pixels)))
+            ids = ids.reshape(size)
+            if stream == "clip":
+                assert (ids == masks[values["index"] % 150]).all()
+                assert values["pts"] == values["index"] % 150
+            assert values["classes"][3] == "Road"
+            assert values["shares"][3] == pytest.approx((ids == 3).mean(), abs=1e-6)
+            assert (values["version"], values["time_base"]) == (1, "1/25")
+            seen[stream].append(values["sequence"])
+        assert run.stop() == 143
+    for sequences in seen.values():
+        assert sequences == sorted(set(sequences))
+
+
+def test_a_subscriber_that_does_not_keep_up_misses_frames_and_can_count_them(
+    tmp_path: Path,
+) -> None:
+    large = make_clip(tmp_path / "large.mp4", pts=tuple(range(50)), size=(480, 640))
+    address = free_address()
+    options = ("--loop", "1000", "--sink", "publish", "--set", f"output.publish.address={address}")
+    with (
+        subscriber(address, rcvhwm=1, rcvbuf=8192) as slow,
+        subscriber(address) as fast,
+        LiveRun([large], tmp_path / "out", *options) as run,
+    ):
+        first = receive(slow)[0]["sequence"]
+        sequences: list[int] = []
+        while len(sequences) < 60:
+            sequences.append(receive(fast)[0]["sequence"])
+        late = [receive(slow)[0]["sequence"] for _ in range(20)]
+        assert run.stop() == 143
+    assert late == sorted(set(late))
+    assert late[-1] - first > 20  # so many were published meanwhile, and not all came
+
+
+def test_a_publisher_that_is_killed_is_replaced(clip: Path, tmp_path: Path) -> None:
+    address = free_address()
+    options = ("--loop", "10000", "--sink", "publish", "--set", f"output.publish.address={address}")
+    with subscriber(address) as sub, LiveRun([clip], tmp_path / "out", *options) as run:
+        before = receive(sub)[0]["sequence"]
+        os.kill(children(run.process.pid)["publish"], 9)
+        run.wait_for(lambda: "publish masks: killed by SIGKILL; it is started again" in run.said)
+        time.sleep(0.2)
+        while receive(sub)[0]["sequence"] < before + 100:
+            pass
+        assert run.stop() == 143
+    assert "books closed" in run.said
+
+
+def test_beyond_this_machine_only_those_with_a_key_may_subscribe(
+    clip: Path, tmp_path: Path
+) -> None:
+    keys, clients = tmp_path / "keys", tmp_path / "clients"
+    keys.mkdir()
+    clients.mkdir()
+    server_public, server_secret = zmq.auth.create_certificates(keys, "server")
+    public, secret = zmq.auth.create_certificates(keys, "client")
+    _, strange = zmq.auth.create_certificates(keys, "stranger")
+    os.rename(public, clients / "client.key")
+    port = free_address().rpartition(":")[2]
+    server_key = zmq.auth.load_certificate(server_public)[0]
+
+    def curve(file: str | Path) -> dict[str, Any]:
+        own, hidden = zmq.auth.load_certificate(file)
+        return {"curve_serverkey": server_key, "curve_publickey": own, "curve_secretkey": hidden}
+
+    settings = {
+        "address": f"tcp://0.0.0.0:{port}",
+        "secret_key_file": server_secret,
+        "clients": clients,
+    }
+    options = [word for k, v in settings.items() for word in ("--set", f"output.publish.{k}={v}")]
+    address = f"tcp://127.0.0.1:{port}"
+    with (
+        LiveRun([clip], tmp_path / "out", "--loop", "1000", "--sink", "publish", *options) as run,
+        subscriber(address, **curve(secret)) as known,
+        subscriber(address, **curve(strange)) as stranger,
+        subscriber(address) as bare,
+    ):
+        assert receive(known)[0]["stream"] == "clip"
+        assert (stranger.poll(500), bare.poll(500)) == (0, 0)
+        assert run.stop() == 143
+
+
+def test_the_example_prints_a_line_per_frame(clip: Path, tmp_path: Path) -> None:
+    address = free_address()
+    options = ("--loop", "1000", "--sink", "publish", "--set", f"output.publish.address={address}")
+    command = [sys.executable, str(ROOT / "examples" / "subscribe.py"), address]
+    with (
+        LiveRun([clip], tmp_path / "out", *options) as run,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as example,
+    ):
+        assert example.stdout is not None
+        line = example.stdout.readline()
+        example.kill()
+        run.stop()
+    assert line.startswith("clip frame ")
+    assert line.rstrip().endswith(" missed")

@@ -1,0 +1,222 @@
+"""Workers that are killed, stopped or fall silent cost time, and nothing else."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from clips import make_clip
+from live_runs import children, is_running
+from runs import run_pipeline
+
+from icstream.pipeline.hub.lease_table import Lease
+from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.wire.messages import Done, Message, Work
+from icstream.pipeline.wire.sockets import HubSocket
+
+ROOT = Path(__file__).parents[3]
+KINDS = ("decode", "preprocess", "segment", "encode")
+RESIZED: dict[str, Any] = {"fit__mode": "stretch", "fit__size": "128x192"}
+"""Of frames that are only padded, preprocess workers get none."""
+COMMAND = [sys.executable, "-m", "icstream.pipeline", "run", "--weights", "streets", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    return make_clip(path, pts=tuple(range(120)), size=(96, 160))
+
+
+@pytest.fixture(scope="module")
+def masks(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    out = tmp_path_factory.mktemp("runs") / "out"
+    assert run_pipeline(clip, out).exit_code == 0
+    return (out / "clip" / "masks.mp4").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def resized_masks(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    out = tmp_path_factory.mktemp("resized") / "out"
+    assert run_pipeline(clip, out, **RESIZED).exit_code == 0
+    return (out / "clip" / "masks.mp4").read_bytes()
+
+
+class Strike:
+    """Sends a signal to a worker as soon as so many frames are through."""
+
+    def __init__(self, kind: str, number: int, *, after: int) -> None:
+        self._kind = kind
+        self._number = number
+        self._after = after
+        self._count = 0
+        self.struck = 0.0
+        self.recovered_s: float | None = None
+
+    def __call__(self, _stream: Stream, lease: Lease) -> None:
+        self._count += 1
+        if self._count == self._after:
+            os.kill(children(os.getpid())[self._kind], self._number)
+            self.struck = time.monotonic()
+        elif self.struck and self.recovered_s is None:
+            begun = lease.served[self._kind].start
+            if begun > self.struck:
+                self.recovered_s = begun - self.struck
+
+
+@pytest.mark.parametrize(
+    ("kind", "resized"),
+    [("decode", False), *((kind, True) for kind in KINDS), ("segment", False), ("encode", False)],
+)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_worker_that_is_lost_is_replaced_and_nothing_is_missing(
+    clip: Path,
+    masks: bytes,
+    resized_masks: bytes,
+    tmp_path: Path,
+    kind: str,
+    resized: bool,
+    number: int,
+) -> None:
+    strike = Strike(kind, number, after=30)
+    settings = RESIZED if resized else {}
+    # Small slots in flight, so that the decoder still has work to do when it is struck.
+    result = run_pipeline(clip, tmp_path / "out", on_frame=strike, pipeline__window=4, **settings)
+    assert (result.exit_code, result.num_restarts) == (0, 1)
+    wanted = resized_masks if resized else masks
+    assert (tmp_path / "out" / "clip" / "masks.mp4").read_bytes() == wanted
+    assert result.streams[0].faults() == []
+    assert strike.recovered_s is not None
+    assert strike.recovered_s < 5
+
+
+def test_twenty_kills_at_random_moments_change_no_byte(clip: Path) -> None:
+    options = ["--kills", "20", "--sink", "masks", "--sink", "overlay", "--sink", "png"]
+    script = str(ROOT / "benchmarks" / "chaos.py")
+    done = subprocess.run(
+        [sys.executable, script, str(clip), *options],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r" 0 faults$", done.stdout.strip())
+
+
+def test_workers_killed_while_they_start_and_while_they_end(
+    clip: Path, masks: bytes, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with subprocess.Popen([*COMMAND, str(clip), "-o", str(out), "--sink", "masks"]) as process:
+        struck: set[str] = set()
+        deadline = time.monotonic() + 60
+        while len(struck) < len(KINDS) and time.monotonic() < deadline:
+            for kind, pid in children(process.pid).items():
+                if kind not in struck:
+                    os.kill(pid, signal.SIGKILL)
+                    struck.add(kind)
+        # The last fragment comes when the files are closed: everybody is on the way out then.
+        while process.poll() is None and time.monotonic() < deadline:
+            if (out / "clip" / "masks.mp4").exists():
+                size = (out / "clip" / "masks.mp4").stat().st_size
+                if size > len(masks) - 2000:
+                    for pid in children(process.pid).values():
+                        os.kill(pid, signal.SIGKILL)
+                    break
+        assert process.wait(60) == 0
+    assert (out / "clip" / "masks.mp4").read_bytes() == masks
+
+
+def test_killing_the_supervisor_leaves_no_process_and_a_playable_file(
+    clip: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = [*COMMAND, str(clip), "-o", str(out), "--loop", "100"]
+    before = set(os.listdir("/dev/shm"))
+    with subprocess.Popen(command) as process:
+        masks = out / "clip" / "masks.mp4"
+        deadline = time.monotonic() + 60
+        while not (masks.exists() and masks.stat().st_size > 10_000):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        workers = children(process.pid).values()
+        assert len(workers) == 4
+        process.kill()
+    time.sleep(0.5)
+    assert [pid for pid in workers if is_running(pid)] == []
+    with av.open(masks) as file:
+        assert sum(1 for _ in file.decode(video=0)) > 0
+    assert set(os.listdir("/dev/shm")) == before
+    mine = f"icstream-{process.pid}-*"
+    assert list(Path(tempfile.gettempdir()).glob(mine))
+    run_pipeline(clip, tmp_path / "next")
+    assert not list(Path(tempfile.gettempdir()).glob(mine))
+
+
+def test_a_worker_that_is_lost_too_often_ends_the_run(clip: Path, tmp_path: Path) -> None:
+    strike = Strike("segment", signal.SIGKILL, after=20)
+    out = tmp_path / "out"
+    result = run_pipeline(clip, out, on_frame=strike, supervision__restarts_per_minute=0)
+    assert result.exit_code == 1
+    assert "segment 0: killed by SIGKILL" in (result.error or "")
+    (stream,) = result.streams
+    assert stream.faults() == []
+    assert stream.books.dropped["stopped"] > 0
+    with av.open(out / "clip" / "masks.mp4") as file:
+        assert sum(1 for _ in file.decode(video=0)) == stream.books.encoded
+
+
+def drops_one(kind: type[Message], *, at: int) -> Callable[..., bool]:
+    """Gives a `HubSocket.send` that loses message number `at` of a kind, once."""
+    send = HubSocket.send
+    count = 0
+
+    def lossy(self: HubSocket, name: bytes, number: int, body: Message, payload: Any = ()) -> bool:
+        nonlocal count
+        count += isinstance(body, kind)
+        if isinstance(body, kind) and count == at:
+            return True
+        return send(self, name, number, body, payload)
+
+    return lossy
+
+
+@pytest.mark.parametrize("at", [20, 21, 22, 360])
+def test_a_lost_message_to_a_worker_is_seen_and_made_good(
+    clip: Path, resized_masks: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    # 360 is the last of three for each of 120 frames: nothing comes behind it to show the gap.
+    monkeypatch.setattr(HubSocket, "send", drops_one(Work, at=at))
+    result = run_pipeline(clip, tmp_path / "out", **RESIZED)
+    assert (result.exit_code, result.num_restarts) == (0, 1)
+    assert (tmp_path / "out" / "clip" / "masks.mp4").read_bytes() == resized_masks
+
+
+@pytest.mark.parametrize("at", [20, 240])
+def test_a_lost_message_from_a_worker_is_seen_and_made_good(
+    clip: Path, resized_masks: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    receive = HubSocket.receive
+    count = 0
+
+    def lossy(self: HubSocket) -> Any:
+        nonlocal count
+        got = receive(self)
+        if got is not None and isinstance(self.read(got[1])[1], Done):
+            count += 1
+            if count == at:
+                return receive(self)
+        return got
+
+    monkeypatch.setattr(HubSocket, "receive", lossy)
+    result = run_pipeline(clip, tmp_path / "out", **RESIZED)
+    assert (result.exit_code, result.num_restarts) == (0, 1)
+    assert (tmp_path / "out" / "clip" / "masks.mp4").read_bytes() == resized_masks

@@ -1,0 +1,228 @@
+"""Sinks: what is read back with PyAV and Pillow must be what went in, at its time."""
+
+import os
+import signal
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import instant, moving_picture
+from numpy.typing import NDArray
+from PIL import Image
+
+from icstream.model import CAMVID, ConfigError
+from icstream.stages import ClassIds, Frame, FrameMeta
+from icstream.stages.sinks import (
+    Blend,
+    MasksVideo,
+    OverlayVideo,
+    PngMasks,
+    Sink,
+    SinkContext,
+    open_sink,
+)
+
+IRREGULAR = tuple((12_345 + np.cumsum(np.random.default_rng(3).integers(900, 9000, 10))).tolist())
+
+
+def mask(index: int, size: tuple[int, int], *, num_ids: int = 256) -> NDArray[np.uint8]:
+    """Blocks of ids from 0 to num_ids - 1."""
+    random = np.random.default_rng(index)
+    coarse = random.integers(0, num_ids, (size[0] // 8 + 1, size[1] // 8 + 1), dtype=np.uint8)
+    return np.ascontiguousarray(coarse.repeat(8, 0).repeat(8, 1)[: size[0], : size[1]])
+
+
+def frame(
+    index: int,
+    pts: int | None,
+    *,
+    time_base: Fraction = Fraction(1, 25),
+    size: tuple[int, int] = (64, 96),
+    name: str | None = None,
+    num_ids: int = 256,
+) -> Frame:
+    meta = FrameMeta("s", index, pts, time_base, size, name)
+    return Frame(
+        meta, moving_picture(index, size), None, ClassIds(mask(index, size, num_ids=num_ids))
+    )
+
+
+def write(sink: Sink, frames: list[Frame]) -> None:
+    for item in frames:
+        sink.write(item)
+    sink.close()
+
+
+def read(path: Path) -> tuple[list[Fraction], list[int], list[NDArray[np.uint8]]]:
+    with av.open(path) as file:
+        shown = list(file.decode(video=0))
+        times = [instant(f) for f in shown]
+        gray = [np.asarray(f.to_ndarray(format="gray"), np.uint8) for f in shown]
+        return times, [f.pts or 0 for f in shown], gray
+
+
+TIMES = {
+    "25": (Fraction(1, 25), tuple(range(10))),
+    "ntsc": (Fraction(1001, 30000), tuple(range(5, 15))),
+    "variable": (Fraction(1, 90000), IRREGULAR),
+    "negative": (Fraction(1, 90000), tuple(range(-7_200, 21_600, 3_600))),
+    "milliseconds": (Fraction(1, 1000), (0, 33, 67, 100, 133, 5_000)),
+    "microseconds": (Fraction(1, 1_000_000), tuple(range(10**9, 10**9 + 400_000, 40_000))),
+    "past 33 bits": (Fraction(1, 90000), tuple(2**33 + 3_600 * i for i in range(5))),
+}
+
+
+@pytest.mark.parametrize("kind", ["masks", "overlay"])
+@pytest.mark.parametrize(("time_base", "pts"), TIMES.values(), ids=TIMES)
+def test_times_are_exact(
+    tmp_path: Path, kind: str, time_base: Fraction, pts: tuple[int, ...]
+) -> None:
+    sink = open_sink(kind, SinkContext(tmp_path, CAMVID, None))
+    write(sink, [frame(i, p, time_base=time_base) for i, p in enumerate(pts)])
+    times, integers, _ = read(tmp_path / f"{kind}.mp4")
+    assert times == [p * time_base for p in pts]
+    if time_base.numerator == 1:
+        assert integers == list(pts)
+    (part,) = sink.parts
+    assert (part.num_frames, part.clock, part.time_base) == (len(pts), "pts", time_base)
+
+
+def test_without_a_clock_frames_stand_at_their_index(tmp_path: Path) -> None:
+    sink = MasksVideo(tmp_path)
+    write(sink, [frame(i, None, time_base=Fraction(1001, 30000)) for i in range(3, 9)])
+    times, _, _ = read(tmp_path / "masks.mp4")
+    assert times == [i * Fraction(1001, 30000) for i in range(3, 9)]
+    assert sink.parts[0].clock == "index"
+
+
+@pytest.mark.parametrize("size", [(64, 96), (65, 97), (1, 1), (2, 3), (9, 7), (540, 961)])
+def test_every_id_comes_back(tmp_path: Path, size: tuple[int, int]) -> None:
+    frames = [frame(i, i, size=size) for i in range(4)]
+    write(MasksVideo(tmp_path), frames)
+    _, _, masks = read(tmp_path / "masks.mp4")
+    for item, got in zip(frames, masks, strict=True):
+        assert isinstance(item.result, ClassIds)
+        assert (got == item.result.ids).all()
+
+
+@pytest.mark.parametrize("kind", ["masks", "overlay"])
+def test_the_same_frames_give_the_same_bytes(tmp_path: Path, kind: str) -> None:
+    for folder in ("a", "b"):
+        sink = open_sink(kind, SinkContext(tmp_path / folder, CAMVID, None))
+        write(sink, [frame(i, i) for i in range(8)])
+    first, second = (tmp_path / folder / f"{kind}.mp4" for folder in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_new_part_is_a_new_file(tmp_path: Path) -> None:
+    sink = MasksVideo(tmp_path)
+    sink.begin_part()
+    sink.write(frame(0, 7))
+    sink.begin_part()
+    sink.begin_part()
+    sink.write(frame(1, 3, size=(32, 48)))
+    sink.close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["masks.0001.mp4", "masks.mp4"]
+    assert read(tmp_path / "masks.0001.mp4")[1] == [3]
+    assert [(p.path, p.first_index, p.num_frames, p.size) for p in sink.parts] == [
+        ("masks.mp4", 0, 1, (64, 96)),
+        ("masks.0001.mp4", 1, 1, (32, 48)),
+    ]
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_sinks import frame
+from icstream.stages.sinks import SinkContext, open_sink
+from icstream.model import CAMVID
+context = SinkContext(Path(sys.argv[1]), CAMVID, None)
+sinks = [open_sink(name, context) for name in ("masks", "overlay")]
+for index in range(100):
+    for sink in sinks:
+        sink.write(frame(index, index))
+print("written", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_was_written_before_a_kill_can_be_played(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _WRITER, str(tmp_path), str(Path(__file__).parent)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "written\n"
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=10)
+    _, integers, masks = read(tmp_path / "masks.mp4")
+    # The muxer closes a fragment when the next key frame comes: at most one frame is held back.
+    assert integers == list(range(len(integers)))
+    assert len(integers) >= 99
+    assert all((got == mask(i, (64, 96))).all() for i, got in enumerate(masks))
+    # The overlay has a key frame a second.
+    assert len(read(tmp_path / "overlay.mp4")[1]) >= 50
+
+
+def test_pngs_hold_ids_and_colours(tmp_path: Path) -> None:
+    sink = PngMasks(tmp_path, CAMVID)
+    write(sink, [frame(0, 0), frame(1, 1, size=(65, 97))])
+    for index, size in enumerate([(64, 96), (65, 97)]):
+        with Image.open(tmp_path / "masks" / f"{index:06}.png") as image:
+            assert image.mode == "P"
+            assert (np.asarray(image) == mask(index, size)).all()
+            palette = np.asarray(image.getpalette()).reshape(-1, 3)
+            assert palette[3].tolist() == [128, 64, 128]  # Road, in CamVid's colours
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_pngs_are_named_after_their_images(tmp_path: Path) -> None:
+    sink = PngMasks(tmp_path, CAMVID)
+    write(sink, [frame(0, None, name="left"), frame(1, None, name="b")])
+    names = sorted(path.name for path in (tmp_path / "masks").iterdir())
+    assert names == ["b.png", "left.png"]
+    assert sink.parts[0].num_frames == 2
+
+
+def test_blending_mixes_colours_and_spares_void() -> None:
+    picture = np.full((2, 2, 3), 100, np.uint8)
+    ids = np.array([[3, 0], [255, 11]], np.uint8)
+    blended = Blend(CAMVID)(picture, ids)
+    # Road is (128, 64, 128), Sky (128, 128, 128); 255 and 11 are no classes.
+    assert blended[0, 0].tolist() == [114, 82, 114]
+    assert blended[0, 1].tolist() == [114, 114, 114]
+    assert blended[1].tolist() == [[100, 100, 100]] * 2
+    assert (picture == 100).all()
+
+
+@pytest.mark.parametrize("size", [(64, 96), (65, 97)])
+def test_the_overlay_shows_true_colours(tmp_path: Path, size: tuple[int, int]) -> None:
+    picture = np.full((*size, 3), (40, 160, 220), np.uint8)
+    ids = np.full(size, 3, np.uint8)
+    meta = FrameMeta("s", 0, 0, Fraction(1, 25), size)
+    write(OverlayVideo(tmp_path, CAMVID), [Frame(meta, picture, None, ClassIds(ids))])
+    with av.open(tmp_path / "overlay.mp4") as file:
+        shown = next(file.decode(video=0))
+        assert (int(shown.colorspace), int(shown.color_range)) == (1, 1)
+        assert (shown.height, shown.width) == (size[0] + size[0] % 2, size[1] + size[1] % 2)
+        rgb = shown.to_ndarray(format="rgb24", src_colorspace="itu709").astype(int)
+    wanted = np.array([84, 112, 174])  # the mean of the picture and Road (128, 64, 128)
+    assert np.abs(rgb.reshape(-1, 3).mean(0) - wanted).max() <= 4
+
+
+def test_an_unknown_sink_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean masks"):
+        open_sink("mask", SinkContext(tmp_path, CAMVID, None))
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    sink = MasksVideo(tmp_path / "file")
+    with pytest.raises(OSError, match="file"):
+        sink.write(frame(0, 0))
