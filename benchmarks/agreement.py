@@ -12,7 +12,7 @@ from pathlib import Path
 
 from icstream.model import CAMVID, Checkpoint
 from icstream.model.runtimes import cpu_does_bf16
-from icstream.stages.data import LabelledData, LabelledPicture
+from icstream.stages.data import LabeledData, LabeledImage
 from icstream.stages.evaluate import measure_agreement
 from icstream.stages.streets import Street
 
@@ -31,9 +31,9 @@ class StreetSample:
         """The street."""
         return f"street {self.seed}"
 
-    def load(self) -> LabelledPicture:
+    def load(self) -> LabeledImage:
         """Renders the street and its labels."""
-        return LabelledPicture(*Street(self.seed).render(float(self.seed % 50)))
+        return LabeledImage(*Street(self.seed).render(float(self.seed % 50)))
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
         parser.error("this processor has no bf16 instructions: there is nothing to measure")
     checkpoint = Checkpoint.load(options.file)
     samples = tuple(StreetSample(FIRST_SEED + i) for i in range(NUM_STREETS))
-    data = LabelledData("rendered streets", "streets", CAMVID, {"val": samples})
+    data = LabeledData("rendered streets", "streets", CAMVID, {"val": samples})
     figures = measure_agreement(
         checkpoint, data, precision="bf16", runtime="openvino", device="cpu"
     )

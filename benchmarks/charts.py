@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 _STAGES = ("decode", "preprocess", "segment", "encode", "hub")
-_COLOURS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#bbbbbb")
+_COLORS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#bbbbbb")
 
 
 def draw(rows: Sequence[dict[str, Any]], path: Path, *, title: str) -> None:
@@ -39,7 +39,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path, *, title: str) -> None:
 def _draw_speed(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     for place, row in enumerate(rows):
         speed, (low, high) = row["frames_per_second"], row["spread"]
-        axis.barh(place, speed, color=_COLOURS[0], height=0.6)
+        axis.barh(place, speed, color=_COLORS[0], height=0.6)
         axis.plot([low, high], [place, place], color="black", linewidth=1)
         axis.annotate(f" {speed:.1f}", (max(speed, high), place), va="center", fontsize=9)
     axis.set_title("frames per second", loc="left", fontsize=10)
@@ -47,9 +47,9 @@ def _draw_speed(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
 
 def _draw_stages(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     starts = [0.0] * len(rows)
-    for stage, colour in zip(_STAGES, _COLOURS, strict=True):
+    for stage, color in zip(_STAGES, _COLORS, strict=True):
         widths = [row["core_ms"].get(stage, 0.0) for row in rows]
-        axis.barh(range(len(rows)), widths, left=starts, color=colour, label=stage, height=0.6)
+        axis.barh(range(len(rows)), widths, left=starts, color=color, label=stage, height=0.6)
         starts = [start + width for start, width in zip(starts, widths, strict=True)]
     axis.set_title("core-milliseconds per frame", loc="left", fontsize=10)
 
@@ -57,8 +57,8 @@ def _draw_stages(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
 def _draw_latency(axis: Any, rows: Sequence[dict[str, Any]]) -> None:
     for place, row in enumerate(rows):
         middle, late = row["latency_ms"]["p50"], row["latency_ms"]["p95"]
-        axis.plot([middle, late], [place, place], color=_COLOURS[0], linewidth=2)
-        axis.plot(middle, place, "o", color=_COLOURS[0])
+        axis.plot([middle, late], [place, place], color=_COLORS[0], linewidth=2)
+        axis.plot(middle, place, "o", color=_COLORS[0])
         axis.annotate(f" {middle:.0f}, {late:.0f}", (late, place), va="center", fontsize=9)
     axis.set_xlim(left=0)
     axis.set_title("latency, p50 and p95, ms", loc="left", fontsize=10)

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from icstream.model import Checkpoint, Fit, Segmenter, load_weights, prepare
-from icstream.model.segmenter import mean_colour
-from icstream.stages import Books, Frame
+from icstream.model import Checkpoint, Fit, Segmenter, load_weights, prepare_input
+from icstream.model.segmenter import mean_color
+from icstream.stages import Frame, FrameAccounting
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
 
@@ -75,12 +75,12 @@ def main() -> None:
     }
     for spec in find_sources(options.sources):
         counts = {name: np.zeros(3, np.int64) for name in engines}
-        with open_source(spec, books=Books()) as source:
+        with open_source(spec, accounting=FrameAccounting()) as source:
             frames = (item for item in source if isinstance(item, Frame))
             for frame in islice(frames, 0, None, options.every):
-                assert frame.picture is not None
+                assert frame.image is not None
                 geometry = checkpoint.fit.geometry(frame.meta.size)
-                input_hw3 = prepare(frame.picture, geometry, mean_colour(checkpoint))
+                input_hw3 = prepare_input(frame.image, geometry, mean_color(checkpoint))
                 logits_Khw = plain_logits(checkpoint, model, input_hw3)
                 for name, engine in engines.items():
                     differ, ties = compare(logits_Khw, engine(input_hw3))

@@ -20,8 +20,8 @@ from icstream.model import Checkpoint, Segmenter, load_weights
 from icstream.model.runtimes import cpu_does_bf16
 from icstream.stages.streets import Street
 
-Picture = NDArray[np.uint8]
-Engine = Callable[[Picture], Picture]
+Image = NDArray[np.uint8]
+Engine = Callable[[Image], Image]
 
 
 def plain(checkpoint: Checkpoint, threads: int) -> Engine:
@@ -31,8 +31,8 @@ def plain(checkpoint: Checkpoint, threads: int) -> Engine:
     mean = np.asarray(checkpoint.preprocessing.mean_rgb, np.float32)
 
     @torch.inference_mode()
-    def run(picture: Picture) -> Picture:
-        x_3HW = (picture.astype(np.float32) - mean)[..., ::-1].transpose(2, 0, 1)
+    def run(image: Image) -> Image:
+        x_3HW = (image.astype(np.float32) - mean)[..., ::-1].transpose(2, 0, 1)
         logits_NKHW = model(torch.from_numpy(np.ascontiguousarray(x_3HW))[None])
         return np.asarray(logits_NKHW[0].numpy().argmax(0), np.uint8)
 
@@ -76,16 +76,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     height, width = (int(side) for side in options.size.split("x"))
-    picture, _ = Street(0, size=(height, width)).render(1.0)
+    image, _ = Street(0, size=(height, width)).render(1.0)
     checkpoint = load_weights(options.weights)
     found = engines(checkpoint, options.threads)
-    reference = found["plain"](picture)
-    agreement = {name: float((run(picture) == reference).mean()) for name, run in found.items()}
+    reference = found["plain"](image)
+    agreement = {name: float((run(image) == reference).mean()) for name, run in found.items()}
     times: dict[str, list[float]] = {name: [] for name in found}
     for _ in range(options.rounds):
         for name, run in found.items():
             start = time.perf_counter()
-            run(picture)
+            run(image)
             times[name].append(time.perf_counter() - start)
     base = statistics.median(times["plain"])
     print(f"{options.size}, {options.weights} weights, {options.threads} threads")

@@ -73,11 +73,11 @@ def ultralytics(video: Path, folder: Path) -> float:
 
     def ids() -> Iterator[NDArray[Any]]:
         for result in results:
-            picture = np.zeros(result.orig_shape, np.uint8)
+            image = np.zeros(result.orig_shape, np.uint8)
             if result.masks is not None:
                 for mask, kind in zip(result.masks.data, result.boxes.cls, strict=True):
-                    picture[mask.numpy() > 0] = int(kind) + 1
-            yield picture
+                    image[mask.numpy() > 0] = int(kind) + 1
+            yield image
 
     return _timed(ids())(folder)
 
@@ -91,10 +91,10 @@ def _frames(video: Path) -> Iterator[NDArray[np.uint8]]:
         yield np.asarray(bgr, np.uint8)
 
 
-def _timed(pictures: Iterator[NDArray[Any]]) -> Callable[[Path], float]:
+def _timed(images: Iterator[NDArray[Any]]) -> Callable[[Path], float]:
     def run(folder: Path) -> float:
         start = time.perf_counter()
-        for index, ids in enumerate(pictures):
+        for index, ids in enumerate(images):
             cv2.imwrite(str(folder / f"{index:06}.png"), ids)
             if index == _WARM_UP - 1:
                 start = time.perf_counter()

@@ -26,19 +26,19 @@ from PIL import Image
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from crowds import Picture, ask_at_once
-from images import FORMATS, encode, picture
+from crowds import SentImage, ask_at_once
+from images import FORMATS, encode, make_image
 from runs import run_pipeline
 from servers import Server
 
 from icstream.model import load_weights
-from icstream.model.runtimes import choose, open_runtime
+from icstream.model.runtimes import open_runtime, select_runtime
 
 _CHUNK = 1000
 _MAX_SIDE = 65
 
 
-def make_pictures(folder: Path, number: int) -> list[Picture]:
+def make_images(folder: Path, number: int) -> list[SentImage]:
     """Gives pictures of random sizes and kinds with the masks that a run makes of them."""
     rng = np.random.default_rng(17)
     images, out = folder / "images", folder / "out"
@@ -47,11 +47,11 @@ def make_pictures(folder: Path, number: int) -> list[Picture]:
         height, width = rng.integers(1, _MAX_SIDE + 1, 2)
         kind = FORMATS[k % len(FORMATS)]
         path = images / f"{k:03}.{kind.lower()}"
-        path.write_bytes(encode(picture(rng, int(height), int(width)), kind))
+        path.write_bytes(encode(make_image(rng, int(height), int(width)), kind))
     assert run_pipeline(images, out, sinks=["png"], model__threads=1).exit_code == 0
     masks = out / images.name / "masks"
     return [
-        Picture(path.read_bytes(), np.array(Image.open(masks / f"{path.stem}.png")))
+        SentImage(path.read_bytes(), np.array(Image.open(masks / f"{path.stem}.png")))
         for path in sorted(images.iterdir())
     ]
 
@@ -65,13 +65,13 @@ def memory_mb(pid: int) -> float:
 def crowd(num_requests: int) -> None:
     """Sends good and broken requests from 32 clients, and looks at answers and memory."""
     with tempfile.TemporaryDirectory(prefix="icstream-serve-") as name:
-        pictures = make_pictures(Path(name), 200)
+        images = make_images(Path(name), 200)
         options = ("--weights", "streets", "--set", "model.warm_up=[40x60]")
         with Server(*options, "--set", "limits.requests=24") as server:
             server.wait_ready()
             for begin in range(0, num_requests, _CHUNK):
                 started = time.monotonic()
-                outcome = ask_at_once(server, pictures, num_requests=_CHUNK, seed=begin)
+                outcome = ask_at_once(server, images, num_requests=_CHUNK, seed=begin)
                 rate = _CHUNK / (time.monotonic() - started)
                 print(
                     f"{begin + _CHUNK:6} requests: {rate:5.0f}/s,"
@@ -90,8 +90,8 @@ def batches(weights: str, rounds: int) -> None:
     checkpoint = load_weights(weights)
     geometry = checkpoint.fit.geometry((540, 960))
     inputs = np.random.default_rng(0).integers(0, 256, (8, *geometry.outer, 3), np.uint8)
-    both = open_runtime(checkpoint, choose(checkpoint, device="cpu", threads=2))
-    single = [open_runtime(checkpoint, choose(checkpoint, device="cpu")) for _ in range(2)]
+    both = open_runtime(checkpoint, select_runtime(checkpoint, device="cpu", threads=2))
+    single = [open_runtime(checkpoint, select_runtime(checkpoint, device="cpu")) for _ in range(2)]
 
     def in_batches(size: int) -> None:
         for begin in range(0, len(inputs), size):

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.run.run import RunResult, run
 from icstream.pipeline.settings.run import load_config
 
@@ -78,18 +78,18 @@ class Soak:
 
     sources: list[str]
     options: dict[str, Any]
-    streams: Sequence[Stream] = ()
+    streams: Sequence[StreamState] = ()
     faults: list[str] = field(default_factory=list)
     num_looks: int = 0
     result: RunResult | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
 
-    def update(self, streams: Sequence[Stream]) -> None:
+    def update(self, streams: Sequence[StreamState]) -> None:
         """See `Progress.update`."""
         self.streams = streams
         self.num_looks += 1
         for stream in streams:
-            self.faults += stream.books.faults()
+            self.faults += stream.accounting.faults()
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -115,7 +115,7 @@ class Soak:
                 should_stop=self._stop.is_set,
             )
 
-    def wait_for(self, what: Callable[[Sequence[Stream]], bool]) -> float:
+    def wait_for(self, what: Callable[[Sequence[StreamState]], bool]) -> float:
         """Waits until something is so; gives how long that took.
 
         Raises:
@@ -124,7 +124,7 @@ class Soak:
         begin = time.monotonic()
         while not (self.streams and what(self.streams)):
             if time.monotonic() - begin > WAIT_S:
-                raise TimeoutError(str([stream.health for stream in self.streams]))
+                raise TimeoutError(str([stream.source_status for stream in self.streams]))
             time.sleep(0.02)
         return time.monotonic() - begin
 
@@ -134,13 +134,13 @@ def cameras(minutes: float, num_cameras: int) -> list[str]:
     soak = Soak([f"synthetic:size=320x240,rate=10,seed={n}" for n in range(num_cameras)], {})
     samples: list[tuple[float, Footprint]] = []
     with soak.running():
-        soak.wait_for(lambda streams: all(stream.books.encoded > 5 for stream in streams))
-        before = [stream.books.encoded for stream in soak.streams]
+        soak.wait_for(lambda streams: all(stream.accounting.encoded > 5 for stream in streams))
+        before = [stream.accounting.encoded for stream in soak.streams]
         begin = time.monotonic()
         while (now := time.monotonic() - begin) < 60 * minutes:
             samples.append((now, footprint()))
             time.sleep(1)
-        encoded = [stream.books.encoded for stream in soak.streams]
+        encoded = [stream.accounting.encoded for stream in soak.streams]
     done = np.array(encoded) - np.array(before)
     shares = done / done.mean()
     steady = [(when, print_) for when, print_ in samples if when > WARM_UP * 60 * minutes]
@@ -149,7 +149,7 @@ def cameras(minutes: float, num_cameras: int) -> list[str]:
     slope = 60 * float(np.polyfit(times, memory, 1)[0])
     first, last = steady[0][1], steady[-1][1]
     assert soak.result is not None
-    dropped = {s.name: dict(s.books.dropped) for s in soak.result.streams}
+    dropped = {s.name: dict(s.accounting.dropped) for s in soak.result.streams}
     print(
         f"{num_cameras} cameras, {minutes:g} minutes: {done.sum()} masks,"
         f" shares {shares.min():.3f} to {shares.max():.3f} of the mean, dropped {dropped}\n"
@@ -180,16 +180,16 @@ def reconnect(cycles: int) -> list[str]:
         prints: list[Footprint] = []
         with soak.running():
             for cycle in range(cycles):
-                soak.wait_for(lambda streams: streams[0].health.state == "backing off")
+                soak.wait_for(lambda streams: streams[0].source_status.state == "backing off")
                 prints.append(footprint())
                 with _rtsp_camera(port, Path(name) / "server.log"):
                     count = cycle + 1
                     waits.append(
-                        soak.wait_for(lambda streams: streams[0].health.connections == count)  # noqa: B023
+                        soak.wait_for(lambda streams: streams[0].source_status.connections == count)  # noqa: B023
                     )
-                    encoded = soak.streams[0].books.encoded
-                    soak.wait_for(lambda streams: streams[0].books.encoded > encoded + 3)  # noqa: B023
-            soak.wait_for(lambda streams: streams[0].health.state == "backing off")
+                    encoded = soak.streams[0].accounting.encoded
+                    soak.wait_for(lambda streams: streams[0].accounting.encoded > encoded + 3)  # noqa: B023
+            soak.wait_for(lambda streams: streams[0].source_status.state == "backing off")
             prints.append(footprint())
     settled = prints[len(prints) // 4 :]
     memory = np.array([found.megabytes for found in settled])
@@ -229,7 +229,7 @@ def _faults(soak: Soak) -> list[str]:
     found = sorted(set(soak.faults))
     for stream in soak.result.streams:
         found += stream.faults()
-        unknown = set(stream.books.dropped) - {"stale", "stopped"}
+        unknown = set(stream.accounting.dropped) - {"stale", "stopped"}
         found += [f"dropped without a known reason: {reason}" for reason in unknown]
     if soak.result.num_restarts:
         found.append(f"{soak.result.num_restarts} workers were lost")

@@ -13,7 +13,7 @@ import cv2
 
 from icstream.model import Scores, Segmenter, load_weights
 from icstream.model.planar import interleaved
-from icstream.stages import Books, ClassIds, Frame
+from icstream.stages import ClassIds, Frame, FrameAccounting
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
 from icstream.stages.preprocess import Preprocess
@@ -25,11 +25,14 @@ def measure(source: str, weights: str) -> dict[str, float]:
     """Gives the processor time of each stage and sink in milliseconds per frame."""
     spent: defaultdict[str, float] = defaultdict(float)
     segmenter = Segmenter(load_weights(weights), device="cpu", threads=1)
-    preprocess = Preprocess(fit=segmenter.fit, mean_colour=segmenter.mean_colour, keep_picture=True)
+    preprocess = Preprocess(fit=segmenter.fit, mean_color=segmenter.mean_color, keep_image=True)
     segment = Segment(segmenter)
     (spec,) = find_sources([source])
     count = 0
-    with tempfile.TemporaryDirectory() as folder, open_source(spec, books=Books()) as opened:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_source(spec, accounting=FrameAccounting()) as opened,
+    ):
         context = SinkContext(Path(folder), segmenter.labels, spec.paths[0])
         sinks = {name: open_sink(name, context) for name in SINKS if name != "events"}
         segmenter.warm_up(opened.info.size)
@@ -53,8 +56,8 @@ def measure(source: str, weights: str) -> dict[str, float]:
             assert isinstance(scored.result, Scores)
             ids = scored.result.class_ids()
             lap("upsample")
-            assert item.picture is not None
-            done = Frame(item.meta, interleaved(item.picture), None, ClassIds(ids))
+            assert item.image is not None
+            done = Frame(item.meta, interleaved(item.image), None, ClassIds(ids))
             lap("interleave")
             for name, sink in sinks.items():
                 sink.write(done)

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from icstream.model import CAMVID, ICNet, ICNetConfig
-from icstream.model.icnet import initialise
+from icstream.model.icnet import initialize
 from icstream.model.loss import GuidedLoss
-from icstream.stages.data import VOID, LabelledData, LabelledPicture, Sample
+from icstream.stages.data import VOID, LabeledData, LabeledImage, Sample
 from icstream.stages.streets import Street
 from icstream.stages.train import Augmentation, Optimiser, PolySchedule, TrainSettings, train
 from icstream.stages.train.ranks import Ranks
@@ -35,11 +35,11 @@ class InMemory:
     """A street that was rendered before."""
 
     name: str
-    picture: LabelledPicture
+    image: LabeledImage
 
-    def load(self) -> LabelledPicture:
+    def load(self) -> LabeledImage:
         """Gives the picture."""
-        return self.picture
+        return self.image
 
 
 class Stopwatch:
@@ -65,7 +65,7 @@ class Stopwatch:
         return np.diff(self.times).tolist()
 
 
-def trainer_steps(data: LabelledData, num_steps: int) -> list[float]:
+def trainer_steps(data: LabeledData, num_steps: int) -> list[float]:
     """Gives the seconds of each step of `train`, everything that it does included."""
     settings = TrainSettings(
         epochs=1000,
@@ -98,16 +98,16 @@ def trainer_steps(data: LabelledData, num_steps: int) -> list[float]:
     return watch.seconds()
 
 
-def plain_steps(data: LabelledData) -> Callable[[int], list[float]]:
+def plain_steps(data: LabeledData) -> Callable[[int], list[float]]:
     """Gives a function that makes steps of a plain loop and gives the seconds of each."""
     model = ICNet(ICNetConfig(num_classes=len(CAMVID)))
-    initialise(model, seed=0)
+    initialize(model, seed=0)
     model.train().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    pictures = [sample.load() for sample in data.split("train")[:BATCH]]
-    rgb_NHW3 = np.stack([p.rgb_HW3[: CROP[0], : CROP[1]] for p in pictures])
+    images = [sample.load() for sample in data.split("train")[:BATCH]]
+    rgb_NHW3 = np.stack([p.rgb_HW3[: CROP[0], : CROP[1]] for p in images])
     x_NCHW = torch.from_numpy(rgb_NHW3).float().permute(0, 3, 1, 2) - 117
-    ids_NHW = torch.from_numpy(np.stack([p.ids_HW[: CROP[0], : CROP[1]] for p in pictures]))
+    ids_NHW = torch.from_numpy(np.stack([p.ids_HW[: CROP[0], : CROP[1]] for p in images]))
     loss = GuidedLoss(void=VOID, guidance="shrunk")
 
     def steps(num_steps: int) -> list[float]:
@@ -135,11 +135,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     samples: list[Sample] = [
-        InMemory(str(seed), LabelledPicture(*Street(seed, size=(360, 482)).render(1.0)))
+        InMemory(str(seed), LabeledImage(*Street(seed, size=(360, 482)).render(1.0)))
         for seed in range(32)
     ]
     splits = {"train": tuple(samples), "val": tuple(samples[:1])}
-    data = LabelledData("rendered streets", "folder", CAMVID, splits)
+    data = LabeledData("rendered streets", "folder", CAMVID, splits)
     plain = plain_steps(data)
     plain(2)
     ours, theirs = [], []

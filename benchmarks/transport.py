@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from icstream.pipeline.wire.frames import pack, unpack
-from icstream.pipeline.wire.messages import Finish, Hello, WireFrame, Work
+from icstream.pipeline.wire.messages import Connected, Finish, WireFrame, Work
 from icstream.pipeline.wire.shared_memory import Arena, ArenaView
 from icstream.pipeline.wire.sockets import HubSocket, WorkerLink
 from icstream.stages import FrameMeta
@@ -31,7 +31,7 @@ def receive(endpoint: str, arena_fd: int | None, result: Connection) -> None:
     """Reads frames until it is told to finish; then tells its processor time."""
     memory = None if arena_fd is None else ArenaView(arena_fd)
     link = WorkerLink(endpoint, b"receiver")
-    link.send(Hello())
+    link.send(Connected())
     start = time.process_time()
     while True:
         got = link.receive(10)
@@ -39,16 +39,16 @@ def receive(endpoint: str, arena_fd: int | None, result: Connection) -> None:
         body, payload = got
         if isinstance(body, Finish):
             break
-        picture = unpack(body.frame, payload, memory).picture
-        assert picture is not None
-        touch(picture)
-        link.send(Hello())
+        image = unpack(body.frame, payload, memory).image
+        assert image is not None
+        touch(image)
+        link.send(Connected())
     result.send(time.process_time() - start)
 
 
-def touch(picture: np.ndarray) -> int:
+def touch(image: np.ndarray) -> int:
     """Reads every cache line."""
-    return int(picture.reshape(-1)[::64].sum())
+    return int(image.reshape(-1)[::64].sum())
 
 
 def measure(transport: str, size: tuple[int, int], num_frames: int) -> tuple[float, float]:
@@ -73,7 +73,7 @@ def measure(transport: str, size: tuple[int, int], num_frames: int) -> tuple[flo
             if under_way == DEPTH:
                 await_one(hub)
                 under_way -= 1
-            arrays, payload = pack({"picture": fresh}, places[number % DEPTH], memory)
+            arrays, payload = pack({"image": fresh}, places[number % DEPTH], memory)
             hub.send(b"receiver", number, Work(WireFrame(meta, None, arrays)), payload)
             under_way += 1
         for _ in range(under_way):

@@ -27,9 +27,9 @@ def main() -> None:
         socket.connect(arguments.endpoint)
         for number in range(arguments.frames):
             pts = round(1000 * number / arguments.rate)
-            picture, _ = street.render(pts / 1000)
-            header = {"size": picture.shape[:2], "pts": pts, "number": number}
-            socket.send_multipart([b"icstream-frame-1", json.dumps(header).encode(), picture.data])
+            image, _ = street.render(pts / 1000)
+            header = {"size": image.shape[:2], "pts": pts, "number": number}
+            socket.send_multipart([b"icstream-frame-1", json.dumps(header).encode(), image.data])
             time.sleep(1 / arguments.rate)
         if not arguments.stay:
             socket.send_multipart([b"icstream-frame-1", b'{"end": true}'])

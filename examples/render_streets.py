@@ -43,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     for part in ("images", "labels"):
         (options.folder / part).mkdir(parents=True, exist_ok=True)
-    classes = list(zip(CAMVID.names, CAMVID.colours, strict=True))
+    classes = list(zip(CAMVID.names, CAMVID.colors, strict=True))
     (options.folder / "classes.json").write_text(json.dumps(classes))
     with ProcessPoolExecutor(options.workers) as pool:
         for split, count in (("train", options.train), ("val", options.val)):

@@ -17,7 +17,8 @@ from icstream.model.errors import (
 )
 from icstream.model.geometry import Axis, Fit, Geometry
 from icstream.model.labels import CAMVID, CITYSCAPES, LabelSet
-from icstream.model.prepare import prepare
+from icstream.model.network_input import prepare_input
+from icstream.model.renamed import warn_renamed
 from icstream.model.scores import Scores
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ __all__ = [
     "StageError",
     "convert",
     "load_weights",
-    "prepare",
+    "prepare_input",
     "random_checkpoint",
     "weight_names",
 ]
@@ -72,6 +73,9 @@ _WITH_TORCH = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "prepare":
+        warn_renamed("icstream.model.prepare", "icstream.model.prepare_input")
+        return prepare_input
     if name not in _WITH_TORCH:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)

@@ -12,8 +12,8 @@ from icstream.model.activation_ranges import Ranges
 from icstream.model.checkpoint import Checkpoint
 from icstream.model.deploy import DeployGraph
 from icstream.model.errors import ConfigError
-from icstream.model.prepare import prepare
-from icstream.model.segmenter import mean_colour
+from icstream.model.network_input import prepare_input
+from icstream.model.segmenter import mean_color
 
 KEPT = frozenset(("conv1_1", "conv1_sub1", "cff12.high", "classifier"))
 """Convolutions that int8 is not for. The first two see values of both signs; converting the map of
@@ -21,8 +21,8 @@ the third takes longer than int8 saves; the scores of the classifier are compare
 """
 
 
-def calibrate(
-    checkpoint: Checkpoint, pictures: Iterable[NDArray[np.uint8]], *, calibrated_on: str
+def calibrate_ranges(
+    checkpoint: Checkpoint, images: Iterable[NDArray[np.uint8]], *, calibrated_on: str
 ) -> Checkpoint:
     """Gives the checkpoint with ranges: of each convolution's input the largest value, on average.
 
@@ -31,7 +31,7 @@ def calibrate(
 
     Args:
         checkpoint: an agreement that it states for int8 is dropped.
-        pictures: (H, W, 3) RGB; a few dozen, as various as those to come. They are fitted as the
+        images: (H, W, 3) RGB; a few dozen, as various as those to come. They are fitted as the
             checkpoint says.
         calibrated_on: what they are, for people.
 
@@ -45,9 +45,9 @@ def calibrate(
         if isinstance(module, nn.Conv2d) and convolution not in KEPT:
             module.register_forward_pre_hook(_note_maximum(maxima, convolution))
     with torch.inference_mode():
-        for picture_HW3 in pictures:
-            geometry = checkpoint.fit.geometry((picture_HW3.shape[0], picture_HW3.shape[1]))
-            prepared_hw3 = prepare(picture_HW3, geometry, mean_colour(checkpoint))
+        for image_HW3 in images:
+            geometry = checkpoint.fit.geometry((image_HW3.shape[0], image_HW3.shape[1]))
+            prepared_hw3 = prepare_input(image_HW3, geometry, mean_color(checkpoint))
             graph(torch.from_numpy(prepared_hw3)[None])
     if not maxima:
         raise ConfigError("calibration: not one picture to calibrate on")

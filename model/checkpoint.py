@@ -197,7 +197,7 @@ class Checkpoint:
         header = {
             "version": FORMAT_VERSION,
             "network": asdict(self.config),
-            "classes": list(zip(self.labels.names, self.labels.colours, strict=True)),
+            "classes": list(zip(self.labels.names, self.labels.colors, strict=True)),
             "preprocessing": asdict(self.preprocessing),
             "training": dict(self.training),
             "agreement": {name: asdict(value) for name, value in self.agreement.items()},
@@ -249,10 +249,10 @@ def needed_shapes(config: ICNetConfig) -> dict[str, tuple[int, ...]]:
 
 def random_checkpoint(seed: int = 0) -> Checkpoint:
     """Gives untrained weights of the released network's shape: paper variant, Cityscapes."""
-    from icstream.model.icnet import ICNet, initialise
+    from icstream.model.icnet import ICNet, initialize
 
     model = ICNet(ICNetConfig(num_classes=len(CITYSCAPES)))
-    initialise(model, seed=seed)
+    initialize(model, seed=seed)
     return Checkpoint.of(model, CITYSCAPES, training={"seed": seed, "steps": 0})
 
 

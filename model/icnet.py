@@ -238,7 +238,7 @@ def pad_to_network_size(x_NCHW: Tensor) -> Tensor:
     return F.pad(x_NCHW, (0, target[1] - width, 0, target[0] - height))
 
 
-def initialise(model: ICNet, *, seed: int) -> None:
+def initialize(model: ICNet, *, seed: int) -> None:
     """Draws He-normal weights from `seed`, the same on every machine; biases become 0."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():

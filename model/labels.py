@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from icstream.model.errors import ConfigError
 
-Colour: TypeAlias = tuple[int, int, int]
+Color: TypeAlias = tuple[int, int, int]
 """Red, green, blue, each 0 to 255."""
 
 MAX_CLASSES = 255
@@ -21,24 +21,24 @@ class LabelSet:
     """Ordered classes; a class's id is its position."""
 
     names: tuple[str, ...]
-    colours: tuple[Colour, ...]
+    colors: tuple[Color, ...]
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.names) <= MAX_CLASSES:
             raise ConfigError(f"a label set has 2 to {MAX_CLASSES} classes, got {len(self.names)}")
-        if len(self.colours) != len(self.names):
+        if len(self.colors) != len(self.names):
             raise ConfigError(
                 f"a label set needs a colour for each class: got {len(self.names)} names"
-                f" and {len(self.colours)} colours"
+                f" and {len(self.colors)} colours"
             )
         repeated = sorted({name for name in self.names if self.names.count(name) > 1})
         if repeated:
             raise ConfigError(f"class names must be unique, got {', '.join(repeated)} twice")
-        for name, colour in zip(self.names, self.colours, strict=True):
+        for name, color in zip(self.names, self.colors, strict=True):
             if not name:
                 raise ConfigError("a class name must not be empty")
-            if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
-                raise ConfigError(f"colour of {name!r}: got {colour}, allowed are 3 values 0..255")
+            if len(color) != 3 or not all(0 <= value <= 255 for value in color):
+                raise ConfigError(f"colour of {name!r}: got {color}, allowed are 3 values 0..255")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -51,17 +51,17 @@ class LabelSet:
             ConfigError: too few or too many classes, a repeated name, or a colour out of range.
         """
         names = tuple(str(name) for name, _ in classes)
-        colours = tuple(tuple(int(value) for value in colour) for _, colour in classes)
-        return cls(names, colours)  # type: ignore[arg-type]  # lengths are checked on creation
+        colors = tuple(tuple(int(value) for value in color) for _, color in classes)
+        return cls(names, colors)  # type: ignore[arg-type]  # lengths are checked on creation
 
     def palette(self) -> NDArray[np.uint8]:
         """Gives the colours as a (256, 3) table; ids that have no class are black."""
         table = np.zeros((256, 3), np.uint8)
-        table[: len(self)] = self.colours
+        table[: len(self)] = self.colors
         return table
 
 
-def unlabelled_name(names: Collection[str]) -> str:
+def unlabeled_name(names: Collection[str]) -> str:
     """Gives a name, not among `names`, for pixels that no object covers."""
     name = "background"
     for other in ("unlabelled", *(f"unlabelled {n}" for n in range(2, len(names) + 3))):

@@ -59,13 +59,13 @@ class GuidedLoss:
             logits_NKhw = logits_NKhw[:, :, : ids_Nhw.shape[1], : ids_Nhw.shape[2]]
             return _mean([self._sums(logits_NKhw, ids_Nhw)])
 
-        def of_picture(logits_1Khw: Tensor, ids_1HW: Tensor) -> Tensor:
+        def of_image(logits_1Khw: Tensor, ids_1HW: Tensor) -> Tensor:
             return self._sums(full_size(logits_1Khw.float(), factor, ids_1HW.shape[-2:]), ids_1HW)
 
         # Full-size logits are kept of one picture at a time and made again on the way back: for a
         # batch of eight at 1025x2049 all of them would take 20 GB.
         pairs = zip(torch.split(logits_NKhw, 1), torch.split(ids_NHW, 1), strict=True)
-        return _mean([checkpoint(of_picture, one, ids, use_reentrant=False) for one, ids in pairs])
+        return _mean([checkpoint(of_image, one, ids, use_reentrant=False) for one, ids in pairs])
 
     def _sums(self, logits_NKhw: Tensor, ids_Nhw: Tensor) -> Tensor:
         """Gives (2,): the sum of weighted losses, and the sum of their weights."""

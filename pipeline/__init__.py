@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from icstream.pipeline.api import Segmented, segment
 
-__all__ = ["Segmented", "segment"]
+__all__ = [
+    "Segmented",
+    "segment",
+]
 
 
 def __getattr__(name: str) -> Any:

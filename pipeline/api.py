@@ -15,7 +15,7 @@ from icstream.model.pretrained import DEFAULT
 from icstream.model.runtimes import Precision, RuntimeName
 from icstream.pipeline.chain import Chain, build_stages
 from icstream.pipeline.live.in_process import LiveSource
-from icstream.stages import Books, ClassIds, Frame
+from icstream.stages import ClassIds, Frame, FrameAccounting
 from icstream.stages.decode import Source, open_source
 from icstream.stages.decode.find import SourceSpec, find_sources
 
@@ -30,7 +30,7 @@ class Segmented:
     """Presentation time in units of `time_base`; None where the source has no clock."""
     time_base: Fraction
     """Seconds per unit of `pts`."""
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     """(H, W, 3) RGB."""
     class_ids: NDArray[np.uint8]
     """(H, W), of the picture's size."""
@@ -50,7 +50,7 @@ def segment(
     precision: Precision = "auto",
     threads: int = 2,
     fit: Fit | None = None,
-    books: Books | None = None,
+    accounting: FrameAccounting | None = None,
 ) -> Iterator[Segmented]:
     """Gives every frame of a source with its mask, in presentation order.
 
@@ -67,7 +67,7 @@ def segment(
         precision: see `Segmenter`.
         threads: see `Segmenter`.
         fit: see `Segmenter`.
-        books: filled while it runs; tells afterwards what was lost and why.
+        accounting: filled while it runs; tells afterwards what was lost and why.
 
     Raises:
         ConfigError: the source is more than one stream, or a setting cannot be used.
@@ -87,21 +87,25 @@ def segment(
         )
     else:
         segmenter = weights
-    books = Books() if books is None else books
-    stages, _ = build_stages(segmenter, [], books, keep_picture=True)
+    accounting = FrameAccounting() if accounting is None else accounting
+    stages, _ = build_stages(segmenter, [], accounting, keep_image=True)
     with (
-        _open(specs[0], books) as opened,
-        closing(Chain(stages, books=books).run(opened)) as items,
+        _open(specs[0], accounting) as opened,
+        closing(Chain(stages, accounting=accounting).run(opened)) as items,
     ):
         for item in items:
             if not isinstance(item, Frame):
                 continue
-            assert item.picture is not None
+            assert item.image is not None
             assert isinstance(item.result, ClassIds)
             meta = item.meta
-            picture = interleaved(item.picture)
-            yield Segmented(meta.index, meta.pts, meta.time_base, picture, item.result.ids)
+            image = interleaved(item.image)
+            yield Segmented(meta.index, meta.pts, meta.time_base, image, item.result.ids)
 
 
-def _open(spec: SourceSpec, books: Books) -> Source | LiveSource:
-    return LiveSource(spec, books=books) if spec.kind == "live" else open_source(spec, books=books)
+def _open(spec: SourceSpec, accounting: FrameAccounting) -> Source | LiveSource:
+    return (
+        LiveSource(spec, accounting=accounting)
+        if spec.kind == "live"
+        else open_source(spec, accounting=accounting)
+    )

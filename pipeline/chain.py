@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from icstream.model import Segmenter, StageError
 from icstream.pipeline.latency import Latency
-from icstream.stages import Books, Frame, Gap, Item, Stage
+from icstream.stages import Frame, FrameAccounting, Gap, Item, Stage
 from icstream.stages.encode import Encode
 from icstream.stages.preprocess import Preprocess
 from icstream.stages.segment import Segment
@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 
 
 def build_stages(
-    segmenter: Segmenter, sinks: Sequence[Sink], books: Books, *, keep_picture: bool
+    segmenter: Segmenter, sinks: Sequence[Sink], accounting: FrameAccounting, *, keep_image: bool
 ) -> tuple[dict[str, Stage], Encode]:
     """Gives the stages of one stream in order, by name, and the last of them as itself."""
-    wanted = keep_picture or any(sink.wants_picture for sink in sinks)
-    encode = Encode(sinks, books=books, keep_picture=keep_picture)
+    wanted = keep_image or any(sink.wants_image for sink in sinks)
+    encode = Encode(sinks, accounting=accounting, keep_image=keep_image)
     stages: dict[str, Stage] = {
         "preprocess": Preprocess(
-            fit=segmenter.fit, mean_colour=segmenter.mean_colour, keep_picture=wanted
+            fit=segmenter.fit, mean_color=segmenter.mean_color, keep_image=wanted
         ),
         "segment": Segment(segmenter),
         "encode": encode,
@@ -43,18 +43,18 @@ class Chain:
         self,
         stages: dict[str, Stage],
         *,
-        books: Books,
+        accounting: FrameAccounting,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Joins the stages.
 
         Args:
             stages: by name, in order.
-            books: of the stream.
+            accounting: of the stream.
             should_stop: asked before each item is read.
         """
         self._stages = stages
-        self._books = books
+        self._books = accounting
         self._should_stop = should_stop
         self.latency: defaultdict[str, Latency] = defaultdict(Latency)
 

@@ -5,7 +5,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from icstream.stages.accounting import Books
+from icstream.model.renamed import warn_renamed
+from icstream.stages.accounting import FrameAccounting
 from icstream.stages.items import ClassIds, End, FormatChange, Frame, FrameMeta, Gap, Item
 from icstream.stages.stage import Stage
 
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     from icstream.stages.annotate import annotate_image
 
 __all__ = [
-    "Books",
     "ClassIds",
     "End",
     "FormatChange",
     "Frame",
+    "FrameAccounting",
     "FrameMeta",
     "Gap",
     "Item",
@@ -27,6 +28,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Books":
+        warn_renamed("icstream.stages.Books", "icstream.stages.FrameAccounting")
+        return FrameAccounting
     if name != "annotate_image":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from icstream.stages.annotate import annotate_image

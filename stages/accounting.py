@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Books:
+class FrameAccounting:
     """Counters of one stream."""
 
     packets: int = 0
@@ -20,7 +20,7 @@ class Books:
     """Frames handed on by the decoder."""
     undecodable: Counter[str] = field(default_factory=Counter)
     """Packets that should have given a picture and gave none, by reason."""
-    without_picture: Counter[str] = field(default_factory=Counter)
+    without_frame: Counter[str] = field(default_factory=Counter)
     """Packets that rightly give no picture of their own (second fields, hidden frames)."""
     missing: int = 0
     """Pictures that the file's own index promises beyond the packets that could be read."""
@@ -35,7 +35,7 @@ class Books:
 
     def faults(self) -> list[str]:
         """Gives a sentence for each equation that does not hold; none when the books close."""
-        undecodable, hidden = self.undecodable.total(), self.without_picture.total()
+        undecodable, hidden = self.undecodable.total(), self.without_frame.total()
         dropped, failed = self.dropped.total(), self.failed.total()
         found = []
         if self.packets != self.decoded + undecodable + hidden + self.in_decoder:

@@ -13,7 +13,7 @@ _TEXT_HEIGHT = 24
 _INK = (30, 30, 30)
 
 
-def contact_sheet(
+def draw_contact_sheet(
     rows: Sequence[Sequence[NDArray[np.uint8]]], *, titles: Sequence[str], labels: LabelSet
 ) -> NDArray[np.uint8]:
     """Gives one RGB picture: a column under each title, and the legend of the classes below.
@@ -34,13 +34,11 @@ def contact_sheet(
     sheet = np.full((sheet_height, sheet_width, 3), 255, np.uint8)
     for column, title in enumerate(titles):
         _write(sheet, title, _MARGIN + column * (width + _MARGIN), _TEXT_HEIGHT - 4)
-    for row, pictures in enumerate(rows):
+    for row, images in enumerate(rows):
         y = top + row * (height + _MARGIN)
-        for column, picture in enumerate(pictures):
+        for column, image in enumerate(images):
             x = _MARGIN + column * (width + _MARGIN)
-            sheet[y : y + height, x : x + width] = (
-                palette[picture] if picture.ndim == 2 else picture
-            )
+            sheet[y : y + height, x : x + width] = palette[image] if image.ndim == 2 else image
     y = top + len(rows) * (height + _MARGIN)
     _draw_legend(sheet, labels, y, columns)
     return sheet
@@ -48,9 +46,9 @@ def contact_sheet(
 
 def _draw_legend(sheet: NDArray[np.uint8], labels: LabelSet, top: int, columns: int) -> None:
     step = (sheet.shape[1] - _MARGIN) // columns
-    for i, (name, colour) in enumerate(zip(labels.names, labels.colours, strict=True)):
+    for i, (name, color) in enumerate(zip(labels.names, labels.colors, strict=True)):
         x, y = _MARGIN + i % columns * step, top + i // columns * _TEXT_HEIGHT
-        cv2.rectangle(sheet, (x, y + 4), (x + 18, y + 18), colour, cv2.FILLED)
+        cv2.rectangle(sheet, (x, y + 4), (x + 18, y + 18), color, cv2.FILLED)
         _write(sheet, name, x + 24, y + 17)
 
 

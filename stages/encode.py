@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from icstream.model import Scores, StageError
 from icstream.model.planar import interleaved
-from icstream.stages.accounting import Books
+from icstream.stages.accounting import FrameAccounting
 from icstream.stages.items import ClassIds, FormatChange, Frame, FrameMeta, Item
 from icstream.stages.sinks import Sink
 
@@ -15,14 +15,19 @@ class Encode:
     """Upsamples scores to class ids, writes each frame to every sink, and counts it."""
 
     def __init__(
-        self, sinks: Sequence[Sink], *, books: Books, keep_picture: bool, num_done: int = 0
+        self,
+        sinks: Sequence[Sink],
+        *,
+        accounting: FrameAccounting,
+        keep_image: bool,
+        num_done: int = 0,
     ) -> None:
         """Takes the sinks over; `close` closes them.
 
         Args:
             sinks: where frames go.
-            books: of the stream.
-            keep_picture: whether frames come out with their picture.
+            accounting: of the stream.
+            keep_image: whether frames come out with their picture.
             num_done: the first frames were written before: they are only counted.
         """
         self.num_frames = 0
@@ -32,9 +37,9 @@ class Encode:
         self._begins_part = True
         self._num_done = num_done
         self._sinks = sinks
-        self._books = books
-        self._keep_picture = keep_picture
-        self._wants_picture = any(sink.wants_picture for sink in sinks)
+        self._books = accounting
+        self._keep_image = keep_image
+        self._wants_image = any(sink.wants_image for sink in sinks)
         self._last: FrameMeta | None = None
 
     def process(self, item: Item) -> Iterator[Item]:
@@ -51,14 +56,14 @@ class Encode:
             raise StageError("no result", f"frame {item.meta.index} was not segmented")
         if self._last is not None and not _continues(self._last, item.meta):
             self._begin_part()
-        if item.picture is not None and self._wants_picture:
-            item = replace(item, picture=interleaved(item.picture))
+        if item.image is not None and self._wants_image:
+            item = replace(item, image=interleaved(item.image))
         for sink in self._sinks:
             sink.skip(item.meta, 1) if done else sink.write(item)
         self._count(item.meta, 1)
         self._books.encoded += 1
         self._books.in_flight -= 1
-        yield replace(item, picture=item.picture if self._keep_picture else None, canvas=None)
+        yield replace(item, image=item.image if self._keep_image else None, canvas=None)
 
     def go_on(self, runs: Sequence[tuple[FrameMeta, int]], last: FrameMeta | None) -> None:
         """Begins behind frames that were written before; they are counted as encoded.

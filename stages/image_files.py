@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from icstream.model.errors import SampleError
 from icstream.stages.input_files import naming, read_bytes
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".mpo", ".bmp", ".png", ".webp", ".tiff", ".tif"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".mpo", ".bmp", ".png", ".webp", ".tiff", ".tif"})
 """In lower case; files may have them in any."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -28,7 +28,7 @@ class PngHeader(NamedTuple):
     height: int
     depth: int
     """Bits per channel, or per index."""
-    colour_type: int
+    color_type: int
     """0 gray, 2 RGB, 3 indexed, 4 gray and alpha, 6 RGB and alpha."""
 
 
@@ -63,7 +63,7 @@ def read_ids(path: Path) -> NDArray[np.uint8]:
     with naming(path):
         header = png_header(data)
         check_size(header.width, header.height)
-        if (header.colour_type, header.depth) != (_GRAY, 8) and header.colour_type != _INDEXED:
+        if (header.color_type, header.depth) != (_GRAY, 8) and header.color_type != _INDEXED:
             raise SampleError("neither 8-bit gray nor indexed, as labels must be")
         try:
             with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
@@ -101,12 +101,12 @@ def decode(data: bytes, flags: int) -> NDArray[Any]:
         SampleError: it is damaged.
     """
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise SampleError("the image is damaged") from error
-    if picture is None:
+    if image is None:
         raise SampleError("the image is damaged or cut off")
-    return np.asarray(picture)
+    return np.asarray(image)
 
 
 def _size_in_header(data: bytes) -> tuple[int, int]:

@@ -63,19 +63,19 @@ class Frame:
     """One picture of a stream on its way from decoder to mask."""
 
     meta: FrameMeta
-    picture: NDArray[np.uint8] | None = None
+    image: NDArray[np.uint8] | None = None
     """(H, W, 3) RGB at the displayed size; None where nobody downstream wants it."""
     prepared: Prepared | None = None
     """The network's input; set by preprocess, dropped by segment."""
     result: ClassIds | Scores | None = None
     canvas: NDArray[np.uint8] | None = None
-    """(h, w, 3) planar memory that `picture` is the top left of, as large as the network's input if
+    """(h, w, 3) planar memory that `image` is the top left of, as large as the network's input if
     the picture is only padded; preprocess may write beyond the picture. None from sources that do
     not care for it."""
 
     def __repr__(self) -> str:
-        picture = "no picture" if self.picture is None else f"picture {self.picture.shape}"
-        return f"Frame({self.meta}, {picture}, result={type(self.result).__name__})"
+        image = "no picture" if self.image is None else f"picture {self.image.shape}"
+        return f"Frame({self.meta}, {image}, result={type(self.result).__name__})"
 
 
 @dataclass(frozen=True, slots=True)

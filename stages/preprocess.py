@@ -6,10 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from icstream.model import Fit, StageError, prepare
-from icstream.model.labels import Colour
+from icstream.model import Fit, StageError, prepare_input
+from icstream.model.labels import Color
+from icstream.model.network_input import fill_margin, image_fault
 from icstream.model.planar import Empty
-from icstream.model.prepare import fill_margin, picture_fault
 from icstream.stages.items import Frame, Item, Prepared
 
 
@@ -20,21 +20,21 @@ class Preprocess:
         self,
         *,
         fit: Fit,
-        mean_colour: Colour,
-        keep_picture: bool,
+        mean_color: Color,
+        keep_image: bool,
         empty: Empty = np.empty,
     ) -> None:
         """Settles what inputs look like.
 
         Args:
             fit: how pictures become inputs.
-            mean_colour: what fills the input beside the picture.
-            keep_picture: whether frames come out with their picture.
+            mean_color: what fills the input beside the picture.
+            keep_image: whether frames come out with their picture.
             empty: gives the memory for an input.
         """
         self._geometry = lru_cache(maxsize=16)(fit.geometry)
-        self._mean_colour = mean_colour
-        self._keep_picture = keep_picture
+        self._mean_color = mean_color
+        self._keep_image = keep_image
         self._empty = empty
 
     def process(self, item: Item) -> Iterator[Item]:
@@ -42,17 +42,17 @@ class Preprocess:
         if not isinstance(item, Frame):
             yield item
             return
-        if item.picture is None:
+        if item.image is None:
             raise StageError("no picture", f"frame {item.meta.index} came without its picture")
-        fault = picture_fault(item.picture, item.meta.size)
+        fault = image_fault(item.image, item.meta.size)
         if fault:
             raise StageError("not a picture", f"frame {item.meta.index}: {fault}")
         done = self.in_place(item)
         if done is None:
             geometry = self._geometry(item.meta.size)
-            rgb_hw3 = prepare(item.picture, geometry, self._mean_colour, self._empty)
+            rgb_hw3 = prepare_input(item.image, geometry, self._mean_color, self._empty)
             done = replace(item, prepared=Prepared(rgb_hw3, geometry))
-        yield done if self._keep_picture else replace(done, picture=None, canvas=None)
+        yield done if self._keep_image else replace(done, image=None, canvas=None)
 
     def in_place(self, frame: Frame) -> Frame | None:
         """Gives the frame prepared where it lies, for next to nothing; None if that cannot be."""
@@ -62,7 +62,7 @@ class Preprocess:
             return None
         if not canvas.flags.writeable:
             return None
-        fill_margin(canvas, geometry, self._mean_colour)
+        fill_margin(canvas, geometry, self._mean_color)
         return replace(frame, prepared=Prepared(canvas, geometry))
 
     def flush(self) -> Iterable[Item]:

@@ -25,7 +25,7 @@ def scene(height: int, width: int) -> NDArray[np.uint8]:
     return np.asarray((soft.astype(np.float32) - low) * (255 / (high - low)), np.uint8)
 
 
-def moving_picture(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+def moving_image(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Gives picture `index` of an endless pan over a scene."""
     height, width = size
     y, x = index % 64, (2 * index) % 64
@@ -44,8 +44,8 @@ def make_clip(
     options: dict[str, str] | None = None,
     gop: int = 6,
     container: str | None = None,
-    pictures: Sequence[NDArray[np.uint8]] | None = None,
-    colour: tuple[Colorspace, ColorRange] | None = None,
+    images: Sequence[NDArray[np.uint8]] | None = None,
+    color: tuple[Colorspace, ColorRange] | None = None,
 ) -> Path:
     """Writes a clip whose frames stand at exactly these times.
 
@@ -66,14 +66,14 @@ def make_clip(
         stream.pix_fmt = pix_fmt
         stream.gop_size = gop
         stream.time_base = stream.codec_context.time_base = time_base
-        if colour:
-            stream.codec_context.colorspace, stream.codec_context.color_range = colour
+        if color:
+            stream.codec_context.colorspace, stream.codec_context.color_range = color
         for index, time in enumerate(pts):
-            picture = pictures[index] if pictures else moving_picture(index, size)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            if colour:
+            image = images[index] if images else moving_image(index, size)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            if color:
                 frame = frame.reformat(
-                    format=pix_fmt, dst_colorspace=colour[0], dst_color_range=colour[1]
+                    format=pix_fmt, dst_colorspace=color[0], dst_color_range=color[1]
                 )
             else:
                 frame = frame.reformat(format=pix_fmt)

@@ -21,7 +21,7 @@ RETRY = urllib3.Retry(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class SentImage:
     """An image file, and the mask that a run made of it."""
 
     data: bytes
@@ -48,7 +48,7 @@ class Outcome:
 
 def ask_at_once(
     server: Server,
-    pictures: Sequence[Picture],
+    images: Sequence[SentImage],
     *,
     num_requests: int,
     num_clients: int = 32,
@@ -61,7 +61,7 @@ def ask_at_once(
     plan = [
         ("broken", int(rng.integers(len(rubbish))))
         if rng.random() < broken_share
-        else ("good", int(rng.integers(len(pictures))))
+        else ("good", int(rng.integers(len(images))))
         for _ in range(num_requests)
     ]
     outcome, lock = Outcome(), threading.Lock()
@@ -70,9 +70,9 @@ def ask_at_once(
         if kind == "broken":
             body, media_type = rubbish[number]
         else:
-            body, media_type = pictures[number].data, "application/octet-stream"
+            body, media_type = images[number].data, "application/octet-stream"
         reply = server.ask("/segment", body, headers={"Content-Type": media_type}, retries=RETRY)
-        right = kind == "broken" or _same(reply, pictures[number])
+        right = kind == "broken" or _same(reply, images[number])
         with lock:
             outcome.statuses[kind][reply.status] += 1
             outcome.different += not right
@@ -86,8 +86,8 @@ def ask_at_once(
     return outcome
 
 
-def _same(reply: urllib3.BaseHTTPResponse, picture: Picture) -> bool:
+def _same(reply: urllib3.BaseHTTPResponse, image: SentImage) -> bool:
     if reply.status != 200:
         return False
     ids_HW = np.array(Image.open(io.BytesIO(reply.data)))
-    return np.array_equal(ids_HW, picture.expected_HW)
+    return np.array_equal(ids_HW, image.expected_HW)

@@ -12,16 +12,16 @@ from PIL import Image
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 
 
-def picture(rng: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
+def make_image(rng: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
     """Gives (H, W, 3) RGB that is neither flat nor noise, so that masks have several classes."""
     coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def encode(picture_HW3: NDArray[np.uint8], kind: str, *, orientation: int = 1) -> bytes:
+def encode(image_HW3: NDArray[np.uint8], kind: str, *, orientation: int = 1) -> bytes:
     """Gives the bytes of an image file of one of the `FORMATS`."""
     file = io.BytesIO()
-    image = Image.fromarray(picture_HW3)
+    image = Image.fromarray(image_HW3)
     if orientation != 1:
         exif = Image.Exif()
         exif[0x0112] = orientation
@@ -45,7 +45,7 @@ def png_that_claims(width: int, height: int) -> bytes:
 
 def broken_images(rng: np.random.Generator) -> dict[str, tuple[bytes, str]]:
     """Gives bodies that are no pictures, each with the content type it is sent with, by name."""
-    jpeg = encode(picture(rng, 40, 60), "JPEG")
+    jpeg = encode(make_image(rng, 40, 60), "JPEG")
     return {
         "truncated JPEG": (jpeg[: len(jpeg) // 2], "image/jpeg"),
         "JPEG without its end": (jpeg[:200], "image/jpeg"),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from clips import moving_picture, require_program
+from clips import moving_image, require_program
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 SIZE = (120, 160)
@@ -130,7 +130,7 @@ class _Mjpeg(BaseHTTPRequestHandler):
         self.end_headers()
         with suppress(OSError):  # the reader is gone
             for index in range(100_000):
-                _, jpeg = cv2.imencode(".jpg", moving_picture(index, SIZE))
+                _, jpeg = cv2.imencode(".jpg", moving_image(index, SIZE))
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {jpeg.size}\r\n\r\n"
                 self.wfile.write(head.encode() + jpeg.tobytes() + b"\r\n")
                 time.sleep(0.1)

@@ -91,8 +91,8 @@ def plugin_config(
             "use_batchnorm": True,
         },
         "classes": [
-            {"title": title, "shape": "bitmap", "color": colour, "geometry_config": {}}
-            for title, colour in sorted(classes.items(), reverse=True)
+            {"title": title, "shape": "bitmap", "color": color, "geometry_config": {}}
+            for title, color in sorted(classes.items(), reverse=True)
         ],
         "class_title_to_idx": {title: k for k, title in enumerate(classes, start=1)},
     }

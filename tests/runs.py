@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.pipeline.hub.lease_table import Lease
-from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.run.run import RunResult, run
 from icstream.pipeline.settings.run import load_config
 
@@ -22,12 +22,12 @@ class Watcher:
         self.most_in_flight = 0
         self.num_looks = 0
 
-    def update(self, streams: Sequence[Stream]) -> None:
+    def update(self, streams: Sequence[StreamState]) -> None:
         """See `Progress.update`."""
         self.num_looks += 1
         for stream in streams:
-            self.faults += stream.books.faults()
-            self.most_in_flight = max(self.most_in_flight, stream.books.in_flight)
+            self.faults += stream.accounting.faults()
+            self.most_in_flight = max(self.most_in_flight, stream.accounting.in_flight)
 
 
 def run_pipeline(
@@ -36,7 +36,7 @@ def run_pipeline(
     *,
     sinks: Sequence[str] = ("masks",),
     watcher: Watcher | None = None,
-    on_frame: Callable[[Stream, Lease], None] = lambda _stream, _lease: None,
+    on_frame: Callable[[StreamState, Lease], None] = lambda _stream, _lease: None,
     should_stop: Callable[[], bool] = lambda: False,
     **settings: Any,
 ) -> RunResult:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import CAMVID, LabelSet
-from icstream.stages.data import LabelledData, LabelledPicture, SampleError
+from icstream.stages.data import LabeledData, LabeledImage, SampleError
 from icstream.stages.streets import Street
 
 
@@ -19,10 +19,10 @@ class InMemory:
     rgb_HW3: NDArray[np.uint8]
     ids_HW: NDArray[np.uint8] | None
 
-    def load(self) -> LabelledPicture:
+    def load(self) -> LabeledImage:
         if self.ids_HW is None:
             raise SampleError(f"{self.name}: damaged")
-        return LabelledPicture(self.rgb_HW3, self.ids_HW)
+        return LabeledImage(self.rgb_HW3, self.ids_HW)
 
 
 def street_sample(index: int, size: tuple[int, int] = (180, 240)) -> InMemory:
@@ -33,5 +33,5 @@ def street_sample(index: int, size: tuple[int, int] = (180, 240)) -> InMemory:
     return InMemory(f"street {index}", rgb_HW3, ids_HW)
 
 
-def in_memory_data(samples: Sequence[InMemory], labels: LabelSet = CAMVID) -> LabelledData:
-    return LabelledData("somewhere/streets", "folder", labels, {"val": tuple(samples)})
+def in_memory_data(samples: Sequence[InMemory], labels: LabelSet = CAMVID) -> LabeledData:
+    return LabeledData("somewhere/streets", "folder", labels, {"val": tuple(samples)})

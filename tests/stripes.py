@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from icstream.model import LabelSet
-from icstream.stages.data import VOID, LabelledData, LabelledPicture, SampleError
+from icstream.stages.data import VOID, LabeledData, LabeledImage, SampleError
 
 LABELS = LabelSet.from_values(
     [("dark", (20, 20, 20)), ("red", (200, 40, 40)), ("green", (40, 200, 40))]
@@ -24,7 +24,7 @@ class Stripes:
     def name(self) -> str:
         return f"stripes {self.number}"
 
-    def load(self) -> LabelledPicture:
+    def load(self) -> LabeledImage:
         if self.corrupted:
             raise SampleError(f"{self.name}: cannot be read")
         rng = np.random.default_rng(self.number)
@@ -32,15 +32,15 @@ class Stripes:
         for _ in range(4):
             start, width = rng.integers(0, self.size[1]), rng.integers(8, 30)
             ids[:, start : start + width] = rng.integers(0, len(LABELS))
-        colours = np.array(LABELS.colours)[ids]
-        picture = np.clip(colours + rng.integers(-20, 21, (*self.size, 3)), 0, 255)
+        colors = np.array(LABELS.colors)[ids]
+        image = np.clip(colors + rng.integers(-20, 21, (*self.size, 3)), 0, 255)
         ids[:2] = VOID
-        return LabelledPicture(picture.astype(np.uint8), ids)
+        return LabeledImage(image.astype(np.uint8), ids)
 
 
-def stripes_data(num_train: int = 12, num_val: int = 3) -> LabelledData:
+def stripes_data(num_train: int = 12, num_val: int = 3) -> LabeledData:
     splits = {
         "train": tuple(Stripes(i) for i in range(num_train)),
         "val": tuple(Stripes(1000 + i) for i in range(num_val)),
     }
-    return LabelledData("stripes", "folder", LABELS, splits)
+    return LabeledData("stripes", "folder", LABELS, splits)

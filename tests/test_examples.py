@@ -42,9 +42,9 @@ def test_rendered_streets_are_data_that_training_reads(tmp_path: Path) -> None:
     truth = Street(10_001, size=(360, 480)).render(
         float(np.random.default_rng(10_001).uniform(0, 60))
     )
-    picture = data.split("val")[1].load()
-    assert (picture.rgb_HW3 == truth[0]).all()
-    assert (picture.ids_HW == truth[1]).all()
+    image = data.split("val")[1].load()
+    assert (image.rgb_HW3 == truth[0]).all()
+    assert (image.ids_HW == truth[1]).all()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ LEAST_SHARE = 0.2
 class RoadAlarm:
     """A line per frame in road_alarm.txt, with an ALARM where there is too little road."""
 
-    wants_picture = False
+    wants_image = False
     num_held_back = 0  # every line is on disk before the next frame comes
 
     def __init__(self, context: SinkContext) -> None:

@@ -36,11 +36,11 @@ class StreetSource:
 
     def __iter__(self) -> Iterator[Item]:
         """Gives the frames, and keeps the books of what it gives."""
-        stream, books = self._context.stream, self._context.books
+        stream, accounting = self._context.stream, self._context.accounting
         for index in range(NUM_FRAMES):
-            picture, _ = self._street.render(float(index * TIME_BASE))
-            books.packets += 1
-            books.decoded += 1
-            books.in_flight += 1
-            yield Frame(FrameMeta(stream, index, index, TIME_BASE, SIZE), picture)
+            image, _ = self._street.render(float(index * TIME_BASE))
+            accounting.packets += 1
+            accounting.decoded += 1
+            accounting.in_flight += 1
+            yield Frame(FrameMeta(stream, index, index, TIME_BASE, SIZE), image)
         yield End(stream)

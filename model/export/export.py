@@ -17,7 +17,7 @@ from icstream.model.errors import ConfigError
 from icstream.model.export.graph import ExportGraph, Form
 from icstream.model.geometry import MIN_SIDE, STEP
 from icstream.model.runtimes.graph_conversion import OPSET, to_onnx, to_openvino
-from icstream.model.segmenter import mean_colour
+from icstream.model.segmenter import mean_color
 
 Format = Literal["onnx", "openvino"]
 ExportPrecision = Literal["fp32", "int8"]
@@ -29,7 +29,7 @@ Run = Callable[[NDArray[np.uint8]], NDArray[Any]]
 """An exported graph: (N, H, W, 3) RGB in, class ids or scores out."""
 
 
-def export(
+def export_model(
     checkpoint: Checkpoint,
     out: Path,
     *,
@@ -67,10 +67,10 @@ def export(
     else:
         model = to_openvino(graph, [example_NHW3])
         if precision == "int8" and checkpoint.ranges is not None:
-            from icstream.model.runtimes.quantize import quantise
+            from icstream.model.runtimes.quantize import quantize_graph
 
             # As it runs best beside bf16, whatever this processor has: files are for others too.
-            quantise(model, checkpoint.ranges, beside="bf16")
+            quantize_graph(model, checkpoint.ranges, beside="bf16")
         _write_openvino(model, form, facts, partial)
         partial.with_suffix(".bin").replace(out.with_suffix(".bin"))
     partial.replace(out)
@@ -138,8 +138,8 @@ def _facts(
         "input": {"name": INPUT, "shape": [batch, *size, 3], "type": "uint8", "order": "rgb"},
         "output": {"name": form, **_output(checkpoint, graph, size, form, batch)},
         "classes": [
-            [name, list(colour)]
-            for name, colour in zip(checkpoint.labels.names, checkpoint.labels.colours, strict=True)
+            [name, list(color)]
+            for name, color in zip(checkpoint.labels.names, checkpoint.labels.colors, strict=True)
         ],
         "preprocessing": {
             **asdict(checkpoint.preprocessing),
@@ -147,7 +147,7 @@ def _facts(
             "fit": asdict(checkpoint.fit),
             "resized_to": list(geometry.inner),
             "padded_to": list(geometry.outer),
-            "padding_colour": list(mean_colour(checkpoint)),
+            "padding_colour": list(mean_color(checkpoint)),
         },
         "weights": checkpoint.digest(),
         "versions": {name: version(name) for name in ("icstream", "torch")},

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from icstream.model.checkpoint import Checkpoint
 from icstream.model.deploy import DeployGraph
 from icstream.model.geometry import Axis
-from icstream.model.segmenter import mean_colour
+from icstream.model.segmenter import mean_color
 
 Form = Literal["ids", "logits"]
 
@@ -22,7 +22,7 @@ class ExportGraph(nn.Module):
     the nodes, every 8th pixel of the network's input, 64 times fewer than at full size.
     """
 
-    colour_3: Tensor
+    color_3: Tensor
 
     def __init__(self, checkpoint: Checkpoint, size: tuple[int, int], form: Form) -> None:
         super().__init__()
@@ -31,8 +31,8 @@ class ExportGraph(nn.Module):
         rows, columns = self.geometry.axes()
         self.resize = _Resize(size, self.geometry.inner) if self.geometry.resized else None
         self.zoom = _Zoom(rows, columns) if form == "ids" else None
-        colour = torch.tensor(mean_colour(checkpoint), dtype=torch.float32)
-        self.register_buffer("colour_3", colour)
+        color = torch.tensor(mean_color(checkpoint), dtype=torch.float32)
+        self.register_buffer("colour_3", color)
 
     def forward(self, rgb_NHW3: Tensor) -> Tensor:
         """Gives what the form says."""
@@ -43,7 +43,7 @@ class ExportGraph(nn.Module):
         return ids_NHW.to(torch.uint8)
 
     def _prepare(self, rgb_NHW3: Tensor) -> Tensor:
-        """Does what `prepare` does."""
+        """Does what `prepare_input` does."""
         if self.resize is not None:
             rgb_NHW3 = self.resize(rgb_NHW3)
         count = rgb_NHW3.shape[0]
@@ -51,10 +51,10 @@ class ExportGraph(nn.Module):
         right = self.geometry.outer[1] - width
         below = self.geometry.outer[0] - height
         if right:
-            fill_NHw3 = self.colour_3.expand(count, height, right, 3)
+            fill_NHw3 = self.color_3.expand(count, height, right, 3)
             rgb_NHW3 = torch.cat((rgb_NHW3, fill_NHw3), 2)
         if below:
-            fill_NhW3 = self.colour_3.expand(count, below, width + right, 3)
+            fill_NhW3 = self.color_3.expand(count, below, width + right, 3)
             rgb_NHW3 = torch.cat((rgb_NHW3, fill_NhW3), 1)
         return rgb_NHW3
 

@@ -3,4 +3,8 @@
 from icstream.model.foreign.conversion import Converted, convert
 from icstream.model.foreign.report import Report
 
-__all__ = ["Converted", "Report", "convert"]
+__all__ = [
+    "Converted",
+    "Report",
+    "convert",
+]

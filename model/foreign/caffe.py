@@ -9,7 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from icstream.model.foreign.protobuf import Value, WireError, fields, text, varint, varints, view
+from icstream.model.foreign.protobuf import (
+    ProtobufError,
+    Value,
+    fields,
+    text,
+    varint,
+    varints,
+    view,
+)
 
 _LAYERS = {100: (1, 3, 7), 2: (4, 2, 6)}
 """Fields of NetParameter that are layers (`layer`, and the older `layers`), and within each the
@@ -47,7 +55,7 @@ def read_layers(content: bytes) -> list[Layer]:
         if number in _LAYERS:
             layers.append(_layer(view(number, value), _LAYERS[number]))
         if len(layers) > _MAX_LAYERS:
-            raise WireError(f"more than {_MAX_LAYERS} layers")
+            raise ProtobufError(f"more than {_MAX_LAYERS} layers")
     return layers
 
 
@@ -62,16 +70,16 @@ def _layer(message: memoryview, numbers: tuple[int, int, int]) -> Layer:
         elif number == blob_number:
             blobs.append(view(number, value))
     if len(blobs) > _MAX_BLOBS:
-        raise WireError(f"layer {name!r} has {len(blobs)} blobs; {_MAX_BLOBS} are allowed")
+        raise ProtobufError(f"layer {name!r} has {len(blobs)} blobs; {_MAX_BLOBS} are allowed")
     try:
         return Layer(name, tuple(bottoms), tuple(_blob(blob) for blob in blobs))
-    except WireError as error:
-        raise WireError(f"layer {name!r}: {error}") from error
+    except ProtobufError as error:
+        raise ProtobufError(f"layer {name!r}: {error}") from error
 
 
 def _name(number: int, value: Value) -> str:
     if len(view(number, value)) > _MAX_NAME_BYTES:
-        raise WireError(f"a name of more than {_MAX_NAME_BYTES} bytes")
+        raise ProtobufError(f"a name of more than {_MAX_NAME_BYTES} bytes")
     return text(number, value)
 
 
@@ -97,7 +105,7 @@ def _blob(message: memoryview) -> NDArray[np.float32]:
         return values
     if math.prod(shape) != values.size:
         stated = "x".join(map(str, shape))
-        raise WireError(f"a blob of {stated} holds {values.size} numbers")
+        raise ProtobufError(f"a blob of {stated} holds {values.size} numbers")
     return values.reshape(shape)
 
 
@@ -107,13 +115,13 @@ def _dims(message: memoryview) -> list[int]:
         if number == _DIM:
             dims += varints(value)
         if len(dims) > _MAX_DIMS:
-            raise WireError(f"a blob of more than {_MAX_DIMS} dimensions")
+            raise ProtobufError(f"a blob of more than {_MAX_DIMS} dimensions")
     return dims
 
 
 def _numbers(parts: list[memoryview], kind: str) -> NDArray[np.float32]:
     content = b"".join(parts)
     if len(content) % np.dtype(kind).itemsize:
-        raise WireError(f"{len(content)} bytes of numbers, which is no whole count of them")
+        raise ProtobufError(f"{len(content)} bytes of numbers, which is no whole count of them")
     with np.errstate(over="ignore"):  # infinities are found, and named, later
         return np.frombuffer(content, kind).astype(np.float32)

@@ -19,7 +19,7 @@ from icstream.model.foreign.caffe_names import (
     caffe_name,
 )
 from icstream.model.foreign.matching import Foreign
-from icstream.model.foreign.protobuf import WireError
+from icstream.model.foreign.protobuf import ProtobufError
 from icstream.model.geometry import Fit
 from icstream.model.labels import CITYSCAPES
 
@@ -31,7 +31,7 @@ def is_caffemodel(content: bytes) -> bool:
     """True for a message with layers in it, of whatever network."""
     try:
         return bool(read_layers(content))
-    except WireError:
+    except ProtobufError:
         return False
 
 
@@ -43,7 +43,7 @@ def read_caffe_network(content: bytes) -> Foreign:
     """
     try:
         layers = read_layers(content)
-    except WireError as error:
+    except ProtobufError as error:
         raise CheckpointError(f"damaged, or no caffemodel: {error}") from error
     blobs = _blobs(layers)
     if blob_name(SUB1_INPUT, 0) not in blobs and blob_name(CLASSIFIER, 0) not in blobs:

@@ -16,7 +16,7 @@ _MAX_VARINT_BYTES = 10
 _MAX_NUMBER = 2**29 - 1
 
 
-class WireError(ValueError):
+class ProtobufError(ValueError):
     """Bytes that are no message, or a field of another kind than was asked for."""
 
 
@@ -31,7 +31,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         key, at = _varint(message, at)
         number, wire_type = key >> 3, key & 7
         if not 1 <= number <= _MAX_NUMBER:
-            raise WireError(f"field number {number} at byte {at}; allowed are 1..{_MAX_NUMBER}")
+            raise ProtobufError(f"field number {number} at byte {at}; allowed are 1..{_MAX_NUMBER}")
         if wire_type == _VARINT:
             value, at = _varint(message, at)
             yield number, value
@@ -41,9 +41,9 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         elif wire_type in _SIZES:
             size = _SIZES[wire_type]
         else:
-            raise WireError(f"field {number} at byte {at} is of the unknown kind {wire_type}")
+            raise ProtobufError(f"field {number} at byte {at} is of the unknown kind {wire_type}")
         if size > len(message) - at:
-            raise WireError(
+            raise ProtobufError(
                 f"field {number} at byte {at} claims {size} bytes, {len(message) - at} are left"
             )
         yield number, message[at : at + size]
@@ -57,7 +57,7 @@ def view(number: int, value: Value) -> memoryview:
         WireError: it is a varint.
     """
     if isinstance(value, int):
-        raise WireError(f"field {number} holds a number where bytes are needed")
+        raise ProtobufError(f"field {number} holds a number where bytes are needed")
     return value
 
 
@@ -70,7 +70,7 @@ def text(number: int, value: Value) -> str:
     try:
         return bytes(view(number, value)).decode()
     except UnicodeDecodeError as error:
-        raise WireError(f"field {number} holds no text in UTF-8") from error
+        raise ProtobufError(f"field {number} holds no text in UTF-8") from error
 
 
 def varint(number: int, value: Value) -> int:
@@ -80,7 +80,7 @@ def varint(number: int, value: Value) -> int:
         WireError: it is none.
     """
     if not isinstance(value, int):
-        raise WireError(f"field {number} holds bytes where a number is needed")
+        raise ProtobufError(f"field {number} holds bytes where a number is needed")
     return value
 
 
@@ -106,4 +106,4 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << (7 * position)
         if byte < 0x80:
             return value & (2**64 - 1), at + position + 1
-    raise WireError(f"the number at byte {at} has no end")
+    raise ProtobufError(f"the number at byte {at} has no end")

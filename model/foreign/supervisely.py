@@ -9,12 +9,12 @@ from icstream.model.errors import CheckpointError, ConfigError
 from icstream.model.foreign.matching import Foreign
 from icstream.model.foreign.state_dicts import read_state_dict
 from icstream.model.geometry import Fit
-from icstream.model.labels import CITYSCAPES, Colour, LabelSet, unlabelled_name
+from icstream.model.labels import CITYSCAPES, Color, LabelSet, unlabeled_name
 
 CONFIG, WEIGHTS = "config.json", "model.pt"
 """The files of a model folder."""
 
-_BACKGROUND_COLOUR = (0, 0, 0)
+_BACKGROUND_COLOR = (0, 0, 0)
 _UNITS = {
     "conv1_1": "convbnrelu1_1.cbr_unit",
     "conv1_2": "convbnrelu1_2.cbr_unit",
@@ -53,7 +53,7 @@ class _Class(Struct):
     title: str
     color: Annotated[str, Meta(pattern="^#[0-9A-Fa-f]{6}$")]
 
-    def colour(self) -> Colour:
+    def rgb(self) -> Color:
         red, green, blue = bytes.fromhex(self.color[1:])
         return red, green, blue
 
@@ -148,16 +148,16 @@ def _foreign(
 def _labels(values: _Config) -> LabelSet:
     """Gives the classes in the order of their ids; id 0 is for pixels without an object."""
     ids = values.class_title_to_idx
-    colours = {entry.title: entry.colour() for entry in values.classes}
+    colors = {entry.title: entry.rgb() for entry in values.classes}
     for title in ids:
-        if title not in colours:
+        if title not in colors:
             raise ConfigError(f"class {title!r} has an id, but is not among the classes")
     titles = sorted((title for title in ids if ids[title] != 0), key=ids.__getitem__)
     if [ids[title] for title in titles] != list(range(1, len(titles) + 1)):
         raise ConfigError(f"ids of classes must be 1, 2, ..., each once; got {ids}")
-    background = next((title for title in ids if ids[title] == 0), unlabelled_name(ids))
+    background = next((title for title in ids if ids[title] == 0), unlabeled_name(ids))
     return LabelSet(
-        (background, *titles), (_BACKGROUND_COLOUR, *(colours[title] for title in titles))
+        (background, *titles), (_BACKGROUND_COLOR, *(colors[title] for title in titles))
     )
 
 

@@ -3,21 +3,21 @@
 from icstream.model.runtimes.cpu import cpu_does_bf16, cpu_does_int8, cpu_flags
 from icstream.model.runtimes.protocol import Runtime
 from icstream.model.runtimes.select import (
-    Choice,
     Precision,
+    RuntimeChoice,
     RuntimeName,
-    choose,
     open_runtime,
+    select_runtime,
 )
 
 __all__ = [
-    "Choice",
     "Precision",
     "Runtime",
+    "RuntimeChoice",
     "RuntimeName",
-    "choose",
     "cpu_does_bf16",
     "cpu_does_int8",
     "cpu_flags",
     "open_runtime",
+    "select_runtime",
 ]

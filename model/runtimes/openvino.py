@@ -14,7 +14,7 @@ from icstream.model.cache import cache_dir, keep
 from icstream.model.checkpoint import Checkpoint
 from icstream.model.planar import copy_planes
 from icstream.model.runtimes.cpu import cpu_does_bf16, processor_key
-from icstream.model.runtimes.quantize import quantise
+from icstream.model.runtimes.quantize import quantize_graph
 
 _MAX_SHAPES = 4
 """So many compiled input shapes are kept; a camera or a recording needs one."""
@@ -63,7 +63,7 @@ class OpenVinoRuntime:
         if compiled is None:
             model = kept.convert(self._checkpoint)
             if self._ranges is not None:
-                quantise(model, self._ranges, beside="bf16" if self._is_bf16 else "fp32")
+                quantize_graph(model, self._ranges, beside="bf16" if self._is_bf16 else "fp32")
             compiled = self._core.compile_model(model, "CPU", self._settings)
             exported = compiled.export_model()
 

@@ -18,7 +18,7 @@ _AS_FAST_IN_BF16 = frozenset(("conv1_2", "conv1_3", "conv2_sub1", "conv3_sub1"))
 saves over bf16; over fp32 it saves more."""
 
 
-def quantise(model: Model, ranges: Ranges, *, beside: Literal["bf16", "fp32"]) -> None:
+def quantize_graph(model: Model, ranges: Ranges, *, beside: Literal["bf16", "fp32"]) -> None:
     """Quantises the convolutions that have a range, in place.
 
     Activations get one scale for each tensor and weights one for each output channel, as
@@ -35,7 +35,7 @@ def quantise(model: Model, ranges: Ranges, *, beside: Literal["bf16", "fp32"]) -
     Raises:
         CheckpointError: there are ranges for convolutions that the graph does not have.
     """
-    quantised: dict[tuple[str, int], Any] = {}
+    quantized: dict[tuple[str, int], Any] = {}
     found = set()
     for operation in model.get_ordered_ops():
         name = _module_name(operation)
@@ -46,9 +46,9 @@ def quantise(model: Model, ranges: Ranges, *, beside: Literal["bf16", "fp32"]) -
             continue
         source = operation.input(0).get_source_output()
         key = source.get_node().get_friendly_name(), source.get_index()
-        if key not in quantised:
-            quantised[key] = _quantise_activations(source, ranges.highs[name])
-        _quantise_weights(operation.input(1))
+        if key not in quantized:
+            quantized[key] = _quantize_activations(source, ranges.highs[name])
+        _quantize_weights(operation.input(1))
     unknown = sorted(set(ranges.highs) - found)
     if unknown:
         raise CheckpointError(f"ranges of int8: the network has no convolution {unknown[0]}")
@@ -61,7 +61,7 @@ def _module_name(operation: Any) -> str:
     return module.partition("icnet.")[2].removesuffix(".conv")
 
 
-def _quantise_activations(source: Any, high: float) -> Any:
+def _quantize_activations(source: Any, high: float) -> Any:
     readers = source.get_target_inputs()
     bounds = [np.full((1, 1, 1, 1), bound, np.float32) for bound in (0, high)]
     marked = _fake_quantize(source, bounds, _ACTIVATION_LEVELS)
@@ -70,7 +70,7 @@ def _quantise_activations(source: Any, high: float) -> Any:
     return marked
 
 
-def _quantise_weights(place: Any) -> None:
+def _quantize_weights(place: Any) -> None:
     source = place.get_source_output()
     weight_OIhw: NDArray[np.float32] = source.get_node().data
     peaks_O111 = np.abs(weight_OIhw).max(axis=(1, 2, 3), keepdims=True)

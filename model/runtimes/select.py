@@ -34,7 +34,7 @@ _CUDA_PRECISIONS = ("fp16", "bf16", "fp32")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RuntimeChoice:
     """What runs the network; nothing in it is "auto"."""
 
     runtime: str
@@ -43,14 +43,14 @@ class Choice:
     threads: int
 
 
-def choose(
+def select_runtime(
     checkpoint: Checkpoint,
     *,
     runtime: RuntimeName = "auto",
     device: str = "auto",
     precision: Precision = "auto",
     threads: int = 2,
-) -> Choice:
+) -> RuntimeChoice:
     """Resolves "auto" for this machine and this checkpoint.
 
     Raises:
@@ -73,10 +73,10 @@ def choose(
         )
     else:
         chosen = precision
-    return Choice(engine, device, chosen, threads)
+    return RuntimeChoice(engine, device, chosen, threads)
 
 
-def open_runtime(checkpoint: Checkpoint, choice: Choice) -> Runtime:
+def open_runtime(checkpoint: Checkpoint, choice: RuntimeChoice) -> Runtime:
     """Gives the engine of `choice`, loaded with the weights."""
     log.info(
         "%s on %s in %s, threads: %d",

@@ -61,9 +61,9 @@ def check(
     if sheet is not None:
         from PIL import Image
 
-        from icstream.stages.data.contact_sheet import data_sheet
+        from icstream.stages.data.contact_sheet import draw_data_sheet
 
-        drawn = data_sheet(data)
+        drawn = draw_data_sheet(data)
         if drawn is not None:
             Image.fromarray(drawn).save(sheet)
     hand_on(findings.values(), json_file)

@@ -24,7 +24,7 @@ from icstream.pipeline.cli.options import (
 
 if TYPE_CHECKING:
     from icstream.model import Checkpoint, Segmenter
-    from icstream.stages.data import LabelledData
+    from icstream.stages.data import LabeledData
     from icstream.stages.evaluate import Evaluation
     from icstream.stages.evaluate.exits import Exits
 
@@ -74,8 +74,7 @@ def evaluate(
     _check_output(out, overwrite=overwrite)
     from icstream.model import Segmenter, load_weights
     from icstream.stages.data import open_data
-    from icstream.stages.evaluate import evaluate as score
-    from icstream.stages.evaluate import measure_agreement, report, summary
+    from icstream.stages.evaluate import evaluate_dataset, measure_agreement, report, summary
 
     data = open_data(
         folder, format=data_format, train_tag=train_tag, val_tag=val_tag, neutral=neutral
@@ -102,7 +101,9 @@ def evaluate(
     )
     exits = _open_exits(checkpoint, segmenter) if with_exits else None
     with Bar("evaluating") as bar:
-        evaluation = score(segmenter, data, split=split, exits=exits, on_progress=bar.update)
+        evaluation = evaluate_dataset(
+            segmenter, data, split=split, exits=exits, on_progress=bar.update
+        )
     for line in summary(evaluation):
         print(line, file=sys.stderr)
     values = report(evaluation)
@@ -142,13 +143,13 @@ def _check_output(folder: Path | None, *, overwrite: bool) -> None:
 
 
 def _draw(
-    evaluation: "Evaluation", segmenter: "Segmenter", data: "LabelledData", folder: Path
+    evaluation: "Evaluation", segmenter: "Segmenter", data: "LabeledData", folder: Path
 ) -> None:
     from PIL import Image
 
-    from icstream.stages.evaluate import confusion_picture, frame_sheet
+    from icstream.stages.evaluate import draw_confusion, draw_frame_sheet
 
-    Image.fromarray(confusion_picture(evaluation)).save(folder / _MATRIX)
+    Image.fromarray(draw_confusion(evaluation)).save(folder / _MATRIX)
     if evaluation.ranked():
-        sheet = frame_sheet(evaluation, segmenter, data)
+        sheet = draw_frame_sheet(evaluation, segmenter, data)
         Image.fromarray(sheet).save(folder / _FRAMES)

@@ -55,19 +55,18 @@ def export(
     facts_file = out.with_name(f"{out.name}.json")
     _check_output([out, facts_file], overwrite=overwrite)
     from icstream.model import load_weights
-    from icstream.model.export.export import export as write
-    from icstream.model.export.export import open_exported
+    from icstream.model.export.export import export_model, open_exported
     from icstream.model.pretrained import DEFAULT
     from icstream.stages.evaluate.exported import (
         MIN_SHARE,
         check_export,
-        recorded_pictures,
-        rendered_pictures,
+        recorded_images,
+        rendered_images,
     )
 
     checkpoint = load_weights(weights or DEFAULT)
     out.parent.mkdir(parents=True, exist_ok=True)
-    facts = write(
+    facts = export_model(
         checkpoint,
         out,
         size=(height, width),
@@ -76,9 +75,9 @@ def export(
         precision=precision,
         batch=batch,
     )
-    shown = rendered_pictures((height, width))
+    shown = rendered_images((height, width))
     if check is not None:
-        shown = recorded_pictures(check, (height, width))
+        shown = recorded_images(check, (height, width))
     agreement = check_export(
         checkpoint,
         open_exported(out, precision=precision, threads=threads),

@@ -27,7 +27,7 @@ from icstream.pipeline.cli.options import (
     Transport,
     Weights,
 )
-from icstream.pipeline.cli.quantize import quantise
+from icstream.pipeline.cli.quantize import quantize
 from icstream.pipeline.cli.serve import serve
 from icstream.pipeline.cli.train import train
 
@@ -159,7 +159,7 @@ def run(
 ) -> int:
     """Segment recordings and write masks, overlays and a report into a folder."""
     log_to_stderr(quiet)
-    from icstream.pipeline import report as reports
+    from icstream.pipeline import build_report as reports
     from icstream.pipeline.cli.run_progress import open_progress
     from icstream.pipeline.output import REPORT
     from icstream.pipeline.run.run import run as run_all
@@ -194,7 +194,7 @@ def run(
     if not quiet:
         for line in [*reports.summary(result), f"results in {out}"]:
             print(line, file=sys.stderr)
-    values = reports.report(result, exit_code=code)
+    values = reports.build_report(result, exit_code=code)
     reports.write_json(values, out / REPORT)
     hand_on(values, json_file)
     return code
@@ -291,7 +291,7 @@ app.command()(evaluate)
 app.command()(annotate)
 app.command()(convert)
 app.command()(export)
-app.command()(quantise)
+app.command()(quantize)
 app.command()(serve)
 
 

@@ -1,4 +1,4 @@
-"""`icstream quantise`."""
+"""`icstream quantize`."""
 
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ from icstream.pipeline.cli.options import (
 )
 
 
-def quantise(
+def quantize(
     folder: DataFolder,
     weights: Annotated[
         Path, typer.Option(metavar="FILE", help="The checkpoint; the ranges go into it.")
@@ -26,7 +26,7 @@ def quantise(
     split: Annotated[
         str, typer.Option(metavar="NAME", help="Which part of the data to look at.")
     ] = "train",
-    num_pictures: Annotated[
+    num_images: Annotated[
         int, typer.Option("--pictures", metavar="N", min=1, help="So many, spread over the split.")
     ] = 32,
     data_format: DataFormat = "auto",
@@ -52,7 +52,7 @@ def quantise(
     torch.set_num_threads(threads)
     with Bar("calibrating") as bar:
         calibrated = calibrate_on(
-            checkpoint, data, split=split, num_pictures=num_pictures, on_progress=bar.update
+            checkpoint, data, split=split, num_images=num_images, on_progress=bar.update
         )
     calibrated.save(weights)
     assert calibrated.ranges is not None

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from icstream.pipeline.hub.stream_progress import Rate, num_lost, state
-from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.hub.stream_state import StreamState
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ class LiveProgress:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def update(self, streams: Sequence[Stream]) -> None:
-        """See `Progress.update`."""
+    def update(self, streams: Sequence[StreamState]) -> None:
+        """See `RunDisplay.update`."""
         table = Table(box=None, pad_edge=False)
         table.add_column("stream", overflow="ellipsis", max_width=24, no_wrap=True)
         table.add_column("")
@@ -47,19 +47,19 @@ class LiveProgress:
         self._live.update(table)
 
 
-def _row(stream: Stream, rate: float) -> list[str | ProgressBar]:
-    books = stream.books
+def _row(stream: StreamState, rate: float) -> list[str | ProgressBar]:
+    accounting = stream.accounting
     promised = stream.info.num_frames if stream.info else None
     over = bool(stream.seconds)
-    left = f"{max(0, promised - books.encoded) / rate:.0f} s" if promised and rate else ""
-    shown = books.encoded if promised else int(over)
+    left = f"{max(0, promised - accounting.encoded) / rate:.0f} s" if promised and rate else ""
+    shown = accounting.encoded if promised else int(over)
     return [
         stream.name,
         ProgressBar(total=promised or 1, completed=shown, width=24),
-        f"{books.encoded}/{promised or '?'}",
+        f"{accounting.encoded}/{promised or '?'}",
         f"{rate:.1f}" if rate else "",
         "" if over else left,
-        " ".join(str(hop.in_flight) for hop in stream.ledger.hops.values()),
+        " ".join(str(hop.in_flight) for hop in stream.leases.stage_counts.values()),
         str(num_lost(stream)),
         state(stream),
     ]
@@ -78,8 +78,8 @@ class LogProgress:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def update(self, streams: Sequence[Stream]) -> None:
-        """See `Progress.update`."""
+    def update(self, streams: Sequence[StreamState]) -> None:
+        """See `RunDisplay.update`."""
         for stream in streams:
             if stream.info is not None and stream.name not in self._begun:
                 self._begun.add(stream.name)
@@ -94,22 +94,22 @@ class LogProgress:
         self._next = now + _LOG_EVERY_S
 
 
-def _expected(stream: Stream) -> str:
+def _expected(stream: StreamState) -> str:
     if stream.spec.kind == "live":
         return "live"
     promised = stream.info.num_frames if stream.info else None
     return f"{promised or 'unknown'} frames in its index"
 
 
-def _how_far(stream: Stream) -> str:
+def _how_far(stream: StreamState) -> str:
     """Gives how far a stream has come, in words."""
-    encoded = stream.books.encoded
+    encoded = stream.accounting.encoded
     if stream.spec.kind != "live":
         promised = stream.info.num_frames if stream.info else None
         return f"{stream.name}: {encoded} of {promised or 'unknown'} frames"
-    age = stream.health.last_frame_age
+    age = stream.source_status.last_frame_age
     last = "" if age is None else f", last picture {age:.1f} s ago"
-    return f"{stream.name}: {stream.health.state}, {encoded} frames{last}"
+    return f"{stream.name}: {stream.source_status.state}, {encoded} frames{last}"
 
 
 def open_progress(*, quiet: bool) -> LiveProgress | LogProgress:

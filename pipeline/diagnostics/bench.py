@@ -26,13 +26,13 @@ from icstream.model.planar import interleaved
 from icstream.pipeline.diagnostics.naive import segment_naively
 from icstream.pipeline.hub.lease_table import Lease
 from icstream.pipeline.hub.processes import WORKER_MODULE
-from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.latency import Latency
 from icstream.pipeline.plan.inference import Inference, plan_inference
 from icstream.pipeline.run.report import chosen, latency_ms
 from icstream.pipeline.run.run import RunResult, run
 from icstream.pipeline.settings.run import RunConfig
-from icstream.stages import Books, Frame
+from icstream.stages import Frame, FrameAccounting
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
 
@@ -116,13 +116,11 @@ def bench(config: RunConfig, source: str, *, num_frames: int, rounds: int) -> Be
     checkpoint = load_weights(inference.weights)
     threads = inference.choice.threads * inference.replicas
     bare = _Bare(checkpoint, inference)
-    with open_source(specs[0], books=Books()) as opened:
+    with open_source(specs[0], accounting=FrameAccounting()) as opened:
         frames = (item for item in opened if isinstance(item, Frame))
-        pictures = [
-            interleaved(f.picture) for f in islice(frames, num_frames) if f.picture is not None
-        ]
-    if len(pictures) <= _WARM_UP:
-        raise ConfigError(f"{source}: bench needs more than {_WARM_UP} frames, got {len(pictures)}")
+        images = [interleaved(f.image) for f in islice(frames, num_frames) if f.image is not None]
+    if len(images) <= _WARM_UP:
+        raise ConfigError(f"{source}: bench needs more than {_WARM_UP} frames, got {len(images)}")
     eager = _Eager(checkpoint, threads)
     measured: dict[str, list[float]] = {name: [] for name in _MEASURED}
     spent: list[dict[str, float]] = []
@@ -135,11 +133,11 @@ def bench(config: RunConfig, source: str, *, num_frames: int, rounds: int) -> Be
                     checkpoint, specs[0].paths[0], folder, num_frames=slow, threads=threads
                 )
             )
-            run_figures = time_pipeline(config, [source], folder / "run", len(pictures))
+            run_figures = time_pipeline(config, [source], folder / "run", len(images))
         measured["pipeline"].append(run_figures.seconds_per_frame)
         spent.append(run_figures.core_ms)
-        measured["bare"].append(bare.seconds_each(pictures))
-        measured["eager"].append(_each(eager, pictures[: slow + _WARM_UP]))
+        measured["bare"].append(bare.seconds_each(images))
+        measured["eager"].append(_each(eager, images[: slow + _WARM_UP]))
     kinds = {kind for core_ms in spent for kind in core_ms}
     middle = {kind: statistics.median(c.get(kind, 0.0) for c in spent) for kind in sorted(kinds)}
     return BenchFigures(**measured, core_ms=middle, result=run_figures.result)
@@ -162,21 +160,21 @@ class _Bare:
             for _ in range(inference.replicas)
         ]
 
-    def seconds_each(self, pictures: list[NDArray[np.uint8]]) -> float:
+    def seconds_each(self, images: list[NDArray[np.uint8]]) -> float:
         """Gives the time for all pictures together, divided by their number."""
         for replica in self._replicas:
-            _each(replica, pictures[: _WARM_UP + 1])
+            _each(replica, images[: _WARM_UP + 1])
         count = len(self._replicas)
         with ThreadPoolExecutor(count) as pool:
             start = time.perf_counter()
-            for _ in pool.map(_through, self._replicas, [pictures[i::count] for i in range(count)]):
+            for _ in pool.map(_through, self._replicas, [images[i::count] for i in range(count)]):
                 pass
-            return (time.perf_counter() - start) / len(pictures)
+            return (time.perf_counter() - start) / len(images)
 
 
-def _through(segmenter: Segmenter, pictures: list[NDArray[np.uint8]]) -> None:
-    for picture in pictures:
-        segmenter(picture)
+def _through(segmenter: Segmenter, images: list[NDArray[np.uint8]]) -> None:
+    for image in images:
+        segmenter(image)
 
 
 class _Eager:
@@ -188,21 +186,21 @@ class _Eager:
         self._mean = torch.tensor(checkpoint.preprocessing.mean_rgb)
 
     @torch.inference_mode()
-    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.int64]:
-        x_NCHW = (torch.from_numpy(picture).float() - self._mean).permute(2, 0, 1)[None]
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.int64]:
+        x_NCHW = (torch.from_numpy(image).float() - self._mean).permute(2, 0, 1)[None]
         logits_NKHW = self._model(pad_to_network_size(x_NCHW)).numpy()
         return np.asarray(logits_NKHW[0].argmax(0))  # a third of the time that PyTorch takes for it
 
 
 def _each(
-    function: Callable[[NDArray[np.uint8]], object], pictures: list[NDArray[np.uint8]]
+    function: Callable[[NDArray[np.uint8]], object], images: list[NDArray[np.uint8]]
 ) -> float:
-    for picture in pictures[:_WARM_UP]:
-        function(picture)
+    for image in images[:_WARM_UP]:
+        function(image)
     start = time.perf_counter()
-    for picture in pictures[_WARM_UP:]:
-        function(picture)
-    return (time.perf_counter() - start) / (len(pictures) - _WARM_UP)
+    for image in images[_WARM_UP:]:
+        function(image)
+    return (time.perf_counter() - start) / (len(images) - _WARM_UP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +224,7 @@ def time_pipeline(
     spent: list[dict[str, float]] = []
     age = Latency()
 
-    def note(_stream: Stream, lease: Lease) -> None:
+    def note(_stream: StreamState, lease: Lease) -> None:
         finished.append(lease.served["encode"].stop)
         if len(finished) > warm_up:
             age.add(finished[-1] - lease.served["decode"].stop)
@@ -272,5 +270,5 @@ def processor_seconds() -> dict[str, float]:
 
 
 class _Silence:
-    def update(self, streams: Sequence[Stream]) -> None:
-        """See `Progress.update`."""
+    def update(self, streams: Sequence[StreamState]) -> None:
+        """See `RunDisplay.update`."""

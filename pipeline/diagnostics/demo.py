@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import CAMVID
-from icstream.pipeline import report as reports
+from icstream.pipeline import build_report as reports
 from icstream.pipeline.output import REPORT, prepare_output
-from icstream.pipeline.run.run import Progress, RunResult, run
+from icstream.pipeline.run.run import RunDisplay, RunResult, run
 from icstream.pipeline.settings.run import load_config
 from icstream.stages.confusion import Confusion
-from icstream.stages.contact_sheet import contact_sheet
+from icstream.stages.contact_sheet import draw_contact_sheet
 from icstream.stages.streets import Street, write_clip
 
 _CLIP = "street.mp4"
@@ -67,7 +67,7 @@ class DemoFigures:
 
 
 def run_demo(
-    folder: Path, *, overwrite: bool, progress: Progress, should_stop: Callable[[], bool]
+    folder: Path, *, overwrite: bool, progress: RunDisplay, should_stop: Callable[[], bool]
 ) -> DemoFigures:
     """Renders a street, segments it, and compares the masks in the file with the truth.
 
@@ -80,9 +80,9 @@ def run_demo(
     write_clip(clip, street, num_frames=_NUM_FRAMES)
     config = load_config(None, (), {"model.weights": "streets", "output.overwrite": True})
     result = run(config, [str(clip)], folder, progress=progress, should_stop=should_stop)
-    reports.write_json(reports.report(result, exit_code=result.exit_code), folder / REPORT)
+    reports.write_json(reports.build_report(result, exit_code=result.exit_code), folder / REPORT)
     confusion, exact_times, rows = _compare(street, clip, folder / "street" / "masks.mp4")
-    sheet = contact_sheet(rows, titles=["frame", "masks.mp4", "truth"], labels=CAMVID)
+    sheet = draw_contact_sheet(rows, titles=["frame", "masks.mp4", "truth"], labels=CAMVID)
     cv2.imwrite(str(folder / _SHEET), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     return DemoFigures(result, confusion, exact_times, folder)
 
@@ -100,11 +100,11 @@ def _compare(
         for index, (frame, mask) in enumerate(pairs):
             instant = _instant(frame)
             exact_times = exact_times and instant == _instant(mask)
-            picture, truth = street.render(float(instant))
+            image, truth = street.render(float(instant))
             ids = np.asarray(mask.to_ndarray(format="gray"), np.uint8)
             confusion.add(ids, truth)
             if index % step == step // 2 and len(rows) < _NUM_SHEET_ROWS:
-                rows.append([picture, ids, truth])
+                rows.append([image, ids, truth])
     return confusion, exact_times, rows
 
 

@@ -17,21 +17,21 @@ import zmq
 from icstream.pipeline.hub.lease_table import Lease
 from icstream.pipeline.hub.processes import Worker
 from icstream.pipeline.hub.slots import SlotPool
-from icstream.pipeline.hub.stream_controller import Flow, FlowContext
-from icstream.pipeline.hub.stream_state import Stream
-from icstream.pipeline.hub.supervisor import Lost, Supervisor
-from icstream.pipeline.hub.worker_pool import Crew
+from icstream.pipeline.hub.stream_controller import ControllerContext, StreamController
+from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.hub.supervisor import LostWorker, Supervisor
+from icstream.pipeline.hub.worker_pool import WorkerPool
 from icstream.pipeline.wire.messages import (
-    Beat,
+    Connected,
     Done,
     Failed,
     Fault,
-    Hello,
+    Heartbeat,
     Message,
     Opened,
     Ready,
     Stop,
-    Warm,
+    WarmedUp,
     WarmUp,
     WireError,
 )
@@ -82,7 +82,7 @@ class Hub:
         start_preprocess: Callable[[int], Worker],
         start_segment: Callable[[int], Worker],
         start_others: Mapping[str, Callable[[], Worker]],
-        on_frame: Callable[[Stream, Lease], None],
+        on_frame: Callable[[StreamState, Lease], None],
         on_tick: Callable[[], None],
     ) -> None:
         """Joins what was made for it, and starts the workers that all streams share.
@@ -104,24 +104,26 @@ class Hub:
         self._supervisor = supervisor
         self._slots = slots
         self._on_tick = on_tick
-        self._context = FlowContext(
+        self._context = ControllerContext(
             window=settings.window,
             slots=slots,
             send=self._send,
-            enqueue=lambda flow, lease: self._crews[lease.stage].add(flow, lease),
+            enqueue=lambda controller, lease: self._pools[lease.stage].add(controller, lease),
             withdraw=self._withdraw,
             is_staffed=self._is_staffed,
             on_frame=on_frame,
         )
-        self._queue: deque[Stream] = deque()
-        self._flows: list[Flow] = []
+        self._queue: deque[StreamState] = deque()
+        self._controllers: list[StreamController] = []
         self._unheard: dict[bytes, float] = {}
         """Since when messages to or from a worker are under way that should have come."""
         self._stop_deadline: float | None = None
         self.error: str | None = None
-        self._crews = {
-            "segment": Crew("segment", start_segment, count=settings.replicas, send=self._send),
-            "preprocess": Crew(
+        self._pools = {
+            "segment": WorkerPool(
+                "segment", start_segment, count=settings.replicas, send=self._send
+            ),
+            "preprocess": WorkerPool(
                 "preprocess", start_preprocess, count=settings.preprocess_workers, send=self._send
             ),
         }
@@ -129,7 +131,7 @@ class Hub:
         for start in start_others.values():
             start()
 
-    def run(self, streams: list[Stream], *, should_stop: Callable[[], bool]) -> None:
+    def run(self, streams: list[StreamState], *, should_stop: Callable[[], bool]) -> None:
         """Takes the streams to their end; those that are not begun when it must stop are left."""
         self._queue.extend(stream for stream in streams if stream.spec.kind != "live")
         for stream in streams:
@@ -138,7 +140,7 @@ class Hub:
         poller = zmq.Poller()
         poller.register(self._socket.socket, zmq.POLLIN)
         last = time.monotonic()
-        while self._flows or self._queue:
+        while self._controllers or self._queue:
             while self._queue and self._num_recordings() < self._settings.max_streams:
                 self._begin(self._queue.popleft())
             poller.poll(round(1e3 * _TICK_S))
@@ -164,43 +166,43 @@ class Hub:
             self._send(worker, Stop())
         self._supervisor.processes.end_all(wait_s=_END_S)
 
-    def _begin(self, stream: Stream) -> None:
+    def _begin(self, stream: StreamState) -> None:
         try:
-            self._flows.append(Flow(stream, self._context))
+            self._controllers.append(StreamController(stream, self._context))
         except OSError as error:
             self._give_up(f"{stream.name}: its workers cannot be started: {error.strerror}")
 
     def _num_recordings(self) -> int:
-        return sum(flow.stream.spec.kind != "live" for flow in self._flows)
+        return sum(controller.stream.spec.kind != "live" for controller in self._controllers)
 
     def _move(self, *, is_tick: bool) -> None:
-        for flow in self._flows:
-            if is_tick or flow.stream.pace.freshest:
-                flow.tick()
-        for crew in self._crews.values():
-            crew.dispatch()
-        for flow in self._flows:
-            flow.feed_encoder()
-        self._flows = [flow for flow in self._flows if not flow.over]
+        for controller in self._controllers:
+            if is_tick or controller.stream.pace.freshest:
+                controller.tick()
+        for pool in self._pools.values():
+            pool.dispatch()
+        for controller in self._controllers:
+            controller.feed_encoder()
+        self._controllers = [controller for controller in self._controllers if not controller.over]
 
     def _audit(self) -> None:
         """Looks whether every frame in flight is where its lease says."""
-        for flow in self._flows:
-            for lease in flow.stream.ledger:
-                crew = self._crews.get(lease.stage)
-                if crew is not None and not crew.has(flow, lease):
-                    log.error("%s: frame %d vanished", flow.stream.name, lease.meta.index)
-                    flow.stream.ledger.note_vanished(lease)
+        for controller in self._controllers:
+            for lease in controller.stream.leases:
+                pool = self._pools.get(lease.stage)
+                if pool is not None and not pool.has(controller, lease):
+                    log.error("%s: frame %d vanished", controller.stream.name, lease.meta.index)
+                    controller.stream.leases.note_vanished(lease)
 
     def _is_staffed(self) -> bool:
         return all(
-            any(worker.ready and not worker.warming for worker in crew.workers)
-            for crew in self._crews.values()
+            any(worker.ready and not worker.warming for worker in pool.workers)
+            for pool in self._pools.values()
         )
 
-    def _withdraw(self, flow: Flow, lease: Lease) -> None:
-        if lease.stage in self._crews:
-            self._crews[lease.stage].withdraw(flow, lease)
+    def _withdraw(self, controller: StreamController, lease: Lease) -> None:
+        if lease.stage in self._pools:
+            self._pools[lease.stage].withdraw(controller, lease)
 
     def _send(self, worker: Worker, body: Message, payload: list[Any] | None = None) -> None:
         self._socket.send(worker.name, worker.num_sent, body, payload or ())
@@ -215,7 +217,7 @@ class Hub:
             worker.last_seen = time.monotonic()
             try:
                 number, body = self._socket.read(header)
-                if isinstance(body, Beat):
+                if isinstance(body, Heartbeat):
                     self._take_beat(worker, body)
                     continue
                 if number != worker.num_received:
@@ -225,7 +227,7 @@ class Hub:
             except WireError as error:
                 self._supervisor.give_up(worker, f"link fault: {error}", self._take_loss)
 
-    def _take_beat(self, worker: Worker, beat: Beat) -> None:
+    def _take_beat(self, worker: Worker, beat: Heartbeat) -> None:
         worker.busy_s = beat.busy_s
         num_lost = max(0, beat.num_sent - worker.num_received)
         if not beat.busy_s:
@@ -238,42 +240,42 @@ class Hub:
             raise WireError(f"{num_lost} messages did not arrive")
 
     def _take(self, worker: Worker, body: Any, payload: list[zmq.Frame]) -> None:
-        flow, crew = self._flow_of(worker), self._crews.get(worker.kind)
+        controller, pool = self._controller_of(worker), self._pools.get(worker.kind)
         match body:
-            case Hello():
+            case Connected():
                 worker.connected = True
                 if worker.kind == "segment":
-                    for size in {f.stream.info.size for f in self._flows if f.stream.info}:
+                    for size in {f.stream.info.size for f in self._controllers if f.stream.info}:
                         self._warm_up(worker, size)
             case Ready():
                 worker.ready = True
-            case Warm():
+            case WarmedUp():
                 worker.warming.discard(body.size)
             case Fault():
-                self._take_fault(worker, flow, body)
-            case Done() if crew is not None:
-                flow = crew.take_done(worker, body, payload)
-                if flow is not None and worker.kind == "preprocess":
-                    lease = flow.stream.ledger.get(body.index)
+                self._take_fault(worker, controller, body)
+            case Done() if pool is not None:
+                controller = pool.take_done(worker, body, payload)
+                if controller is not None and worker.kind == "preprocess":
+                    lease = controller.stream.leases.get(body.index)
                     assert lease is not None
-                    self._crews["segment"].add(flow, lease)
-            case Failed() if crew is not None:
-                crew.take_failed(worker, body)
-            case Failed() if flow is not None:
-                lease = flow.stream.ledger.get(body.index)
+                    self._pools["segment"].add(controller, lease)
+            case Failed() if pool is not None:
+                pool.take_failed(worker, body)
+            case Failed() if controller is not None:
+                lease = controller.stream.leases.get(body.index)
                 if lease is not None:
-                    flow.fail(lease, body.reason, body.detail)
-            case _ if flow is not None:
+                    controller.fail(lease, body.reason, body.detail)
+            case _ if controller is not None:
                 if isinstance(body, Opened):
-                    for other in self._crews["segment"].workers:
+                    for other in self._pools["segment"].workers:
                         self._warm_up(other, body.info.size)
-                flow.take(worker, body, payload)
+                controller.take(worker, body, payload)
 
-    def _flow_of(self, worker: Worker) -> Flow | None:
+    def _controller_of(self, worker: Worker) -> StreamController | None:
         """Gives the stream that a worker belongs to; None if it serves all."""
-        for flow in self._flows:
-            if flow.workers.get(worker.kind) is worker:
-                return flow
+        for controller in self._controllers:
+            if controller.workers.get(worker.kind) is worker:
+                return controller
         return None
 
     def _warm_up(self, worker: Worker, size: tuple[int, int]) -> None:
@@ -281,60 +283,64 @@ class Hub:
             worker.warming.add(size)
             self._send(worker, WarmUp(size))
 
-    def _take_fault(self, worker: Worker, flow: Flow | None, fault: Fault) -> None:
+    def _take_fault(
+        self, worker: Worker, controller: StreamController | None, fault: Fault
+    ) -> None:
         if worker.ending:  # its stream is over already
             return
         if worker.kind in self._start_others:
             log.error("%s: %s; the run goes on without it", worker.label, fault.text)
             worker.end()
             return
-        if flow is None:
+        if controller is None:
             self._give_up(f"{worker.label}: {fault.text}")
             return
         if worker.kind == "decode":
             worker.end()
             self._send(worker, Stop())
-            flow.end_reading(fault.text)
+            controller.end_reading(fault.text)
             return
-        flow.stream.unwritable = fault.kind == "output"
-        flow.stream.parts = fault.parts
-        flow.end(fault.text)
-        if flow.stream.unwritable:
+        controller.stream.unwritable = fault.kind == "output"
+        controller.stream.parts = fault.parts
+        controller.end(fault.text)
+        if controller.stream.unwritable:
             self._give_up(None)
 
-    def _take_loss(self, lost: Lost) -> None:
+    def _take_loss(self, lost: LostWorker) -> None:
         """Hands out again what a worker had, and starts another in its place if it is needed."""
         worker = lost.worker
         self._unheard.pop(worker.name, None)
-        flow, crew = self._flow_of(worker), self._crews.get(worker.kind)
-        if crew is not None:
-            crew.lose(worker, crashed=lost.crashed)
-        elif worker.kind not in self._start_others and (flow is None or not flow.lose(worker)):
+        controller, pool = self._controller_of(worker), self._pools.get(worker.kind)
+        if pool is not None:
+            pool.lose(worker, crashed=lost.crashed)
+        elif worker.kind not in self._start_others and (
+            controller is None or not controller.lose(worker)
+        ):
             return
         if lost.too_often:
             times = self._supervisor.restarts_per_minute + 1
             reason = f"{worker.label}: {lost.why}, lost {times} times in a minute"
             if worker.kind in self._start_others:
                 log.error("%s; the run goes on without it", reason)
-            elif flow is None:
+            elif controller is None:
                 self._give_up(reason)
             else:
-                flow.break_off(worker.kind, reason)
+                controller.break_off(worker.kind, reason)
             return
         log.warning("%s: %s; it is started again", worker.label, lost.why)
         try:
-            self._start_again(worker, flow)
+            self._start_again(worker, controller)
         except OSError as error:
             self._give_up(f"{worker.label}: cannot be started again: {error.strerror}")
 
-    def _start_again(self, worker: Worker, flow: Flow | None) -> None:
-        crew = self._crews.get(worker.kind)
-        if crew is not None:
-            crew.start_again(worker)
+    def _start_again(self, worker: Worker, controller: StreamController | None) -> None:
+        pool = self._pools.get(worker.kind)
+        if pool is not None:
+            pool.start_again(worker)
         elif worker.kind in self._start_others:
             self._start_others[worker.kind]()
-        elif flow is not None:
-            flow.start_again(worker.kind)
+        elif controller is not None:
+            controller.start_again(worker.kind)
 
     def _give_up(self, error: str | None) -> None:
         """Ends the run in order because it cannot go on."""
@@ -348,13 +354,13 @@ class Hub:
         """Lets no more frames in; what is in flight may still finish."""
         self._queue.clear()
         self._stop_deadline = time.monotonic() + self._settings.stop_s
-        for flow in self._flows:
-            flow.stop_reading()
-        if not any(worker.ready for worker in self._crews["segment"].workers):
+        for controller in self._controllers:
+            controller.stop_reading()
+        if not any(worker.ready for worker in self._pools["segment"].workers):
             self._stop_deadline = time.monotonic()
 
     def _cut_short(self) -> None:
-        for flow in self._flows:
-            if not flow.over:
-                flow.cut_short()
+        for controller in self._controllers:
+            if not controller.over:
+                controller.cut_short()
         self._stop_deadline = time.monotonic() + _CLOSE_S

@@ -12,15 +12,15 @@ from enum import Enum
 from typing import Any
 
 from icstream.model import Geometry
-from icstream.pipeline.hub.stage_counts import Hop
-from icstream.pipeline.wire.messages import Pixels, Run, Served, Slot
+from icstream.pipeline.hub.stage_counts import StageCounts
+from icstream.pipeline.wire.messages import PartRun, Pixels, Slot, StageSpan
 from icstream.stages import FrameMeta
 
 STAGES = ("preprocess", "segment", "encode")
 """The stages behind the decoder, in order."""
 
 
-class At(Enum):
+class LeaseState(Enum):
     """Where a leased frame is."""
 
     WAITING = "waiting"
@@ -39,14 +39,14 @@ class Lease:
     slot: Slot
     stage: str
     """Where it is, or waits for."""
-    at: At = At.WAITING
+    at: LeaseState = LeaseState.WAITING
     begins_part: bool = False
     done_before: bool = False
     """An earlier run wrote it: only the order matters."""
     geometry: Geometry | None = None
     arrays: dict[str, tuple[Pixels, Any]] = field(default_factory=dict)
     """By field: where it lies, and the message that holds it if it is not in shared memory."""
-    served: dict[str, Served] = field(default_factory=dict)
+    served: dict[str, StageSpan] = field(default_factory=dict)
     """By stage."""
     part: int = 0
     abandoned: bool = False
@@ -60,7 +60,7 @@ class Lease:
         return max([self.slot.start, *used]), self.slot.stop
 
 
-class Ledger:
+class LeaseTable:
     """The leases of one stream."""
 
     def __init__(self, stream: str, *, num_done: int = 0) -> None:
@@ -71,8 +71,8 @@ class Ledger:
             num_done: the first frames were written by an earlier run.
         """
         self.stream = stream
-        self.hops = {stage: Hop() for stage in STAGES}
-        self.runs: list[Run] = []
+        self.stage_counts = {stage: StageCounts() for stage in STAGES}
+        self.runs: list[PartRun] = []
         """The durable frames, part by part."""
         self.last_durable: FrameMeta | None = None
         self.num_durable = 0
@@ -109,7 +109,7 @@ class Ledger:
         """Makes the next frame that comes the first of a part."""
         self._begins_part = True
 
-    def open(self, meta: FrameMeta, slot: Slot, served: Served) -> Lease:
+    def open(self, meta: FrameMeta, slot: Slot, served: StageSpan) -> Lease:
         """Takes a frame from the decoder."""
         lease = Lease(meta, slot, STAGES[0], begins_part=self._begins_part)
         self._begins_part = False
@@ -131,41 +131,41 @@ class Ledger:
 
     def advance(self, lease: Lease) -> None:
         """Takes a frame to its next stage."""
-        hop = self.hops[lease.stage]
+        hop = self.stage_counts[lease.stage]
         hop.finished += 1
         hop.in_flight -= 1
         lease.stage = STAGES[STAGES.index(lease.stage) + 1]
-        lease.at = At.WAITING
+        lease.at = LeaseState.WAITING
         self._enter(lease)
 
     def fail(self, lease: Lease) -> None:
         """Takes a frame out that a stage could not process."""
-        self.hops[lease.stage].failed += 1
+        self.stage_counts[lease.stage].failed += 1
         self._take_out(lease)
 
     def drop(self, lease: Lease) -> None:
         """Takes a frame out on purpose."""
-        self.hops[lease.stage].dropped += 1
+        self.stage_counts[lease.stage].dropped += 1
         self._take_out(lease)
 
     def note_vanished(self, lease: Lease) -> None:
         """Gives up a frame that nobody has, so that the others can go on: the books will tell."""
         self.faults.append(f"frame {lease.meta.index} vanished in {lease.stage}")
-        lease.at = At.OUT
+        lease.at = LeaseState.OUT
         self._out.add(lease.meta.index)
         del self._leases[lease.meta.index]
 
     def hand_out_again(self, lease: Lease) -> None:
         """Puts a frame back whose worker was lost."""
-        self.hops[lease.stage].again += 1
-        lease.at = At.WAITING
+        self.stage_counts[lease.stage].retried += 1
+        lease.at = LeaseState.WAITING
 
     def next_to_write(self) -> Lease | None:
         """Gives the frame that the encode worker must get next, if it is ready; it is held then."""
         while self._to_write:
             lease = self._to_write[0]
             self._note_vanished(lease.meta.index)
-            if lease.at is At.OUT:
+            if lease.at is LeaseState.OUT:
                 self._to_write.popleft()
                 if lease.begins_part:
                     self._pass_on_part()
@@ -174,7 +174,7 @@ class Ledger:
                 return None
             self._next_index = lease.meta.index + 1
             self._to_write.popleft()
-            lease.at = At.HELD
+            lease.at = LeaseState.HELD
             self._written.append(lease)
             return lease
         return None
@@ -208,7 +208,7 @@ class Ledger:
         while self.num_durable < num_durable and self._written:
             lease = self._written.popleft()
             del self._leases[lease.meta.index]
-            hop = self.hops["encode"]
+            hop = self.stage_counts["encode"]
             hop.finished += 1
             hop.in_flight -= 1
             self.num_durable += 1
@@ -225,22 +225,22 @@ class Ledger:
             num_done: frames that are whole in every sink's files; those that are not released yet
                 need only be counted again.
         """
-        again = list(self._written)
-        for ordinal, lease in enumerate(again, start=self.num_durable):
+        retried = list(self._written)
+        for ordinal, lease in enumerate(retried, start=self.num_durable):
             self.hand_out_again(lease)
             lease.done_before = ordinal < num_done
-        self._to_write.extendleft(reversed(again))
+        self._to_write.extendleft(reversed(retried))
         self._written.clear()
-        if again:
-            self._next_index = again[0].meta.index
-        return again
+        if retried:
+            self._next_index = retried[0].meta.index
+        return retried
 
     def close(self, num_decoded: int) -> None:
         """Compares the books of all stages, now that the last frame is through."""
         self._note_vanished(num_decoded)
         num_past = min(self._num_done, num_decoded)
         due = num_decoded - num_past - self.num_skipped
-        for stage, hop in self.hops.items():
+        for stage, hop in self.stage_counts.items():
             if stage == "encode":
                 due += num_past  # these went past the other stages
             if hop.received != due:
@@ -256,13 +256,13 @@ class Ledger:
             due = hop.finished
 
     def _enter(self, lease: Lease) -> None:
-        hop = self.hops[lease.stage]
+        hop = self.stage_counts[lease.stage]
         hop.received += 1
         hop.in_flight += 1
 
     def _take_out(self, lease: Lease) -> None:
-        self.hops[lease.stage].in_flight -= 1
-        lease.at = At.OUT
+        self.stage_counts[lease.stage].in_flight -= 1
+        lease.at = LeaseState.OUT
         self._out.add(lease.meta.index)
         lease.arrays.clear()
         del self._leases[lease.meta.index]
@@ -284,10 +284,10 @@ class Ledger:
 
     def _add_to_run(self, lease: Lease) -> None:
         if lease.part != self._last_part or not self.runs:
-            self.runs.append(Run(lease.meta, 1))
+            self.runs.append(PartRun(lease.meta, 1))
             self._last_part = lease.part
         else:
-            self.runs[-1] = Run(self.runs[-1].first, self.runs[-1].num_frames + 1)
+            self.runs[-1] = PartRun(self.runs[-1].first, self.runs[-1].num_frames + 1)
 
 
 def held_back(stream: str, window: int) -> str:

@@ -189,12 +189,12 @@ class Processes:
             "task": task.decode(),
         }
         # A file and not a pipe: a process that does not read must not hold up this one.
-        with tempfile.TemporaryFile() as letter:
-            letter.write(json.dumps(told).encode())
-            letter.seek(0)
+        with tempfile.TemporaryFile() as task_file:
+            task_file.write(json.dumps(told).encode())
+            task_file.seek(0)
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", WORKER_MODULE, kind, which],
-                stdin=letter,
+                stdin=task_file,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 pass_fds=(*fds, *(() if self._arena_fd is None else (self._arena_fd,))),

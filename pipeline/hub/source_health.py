@@ -4,15 +4,15 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-State: TypeAlias = Literal["connecting", "live", "stalled", "backing off", "ended"]
+SourceState: TypeAlias = Literal["connecting", "live", "stalled", "backing off", "ended"]
 """What the source of a stream is doing: "live" means that pictures come."""
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class SourceStatus:
     """How the source of a stream is doing. Moments are by `time.monotonic()`."""
 
-    state: State = "connecting"
+    state: SourceState = "connecting"
     since: float = field(default_factory=time.monotonic)
     """When it came into this state."""
     connections: int = 0
@@ -27,6 +27,6 @@ class Health:
         """Gives how many seconds ago the last picture was decoded; None before the first."""
         return None if self.last_frame is None else time.monotonic() - self.last_frame
 
-    def to(self, state: State) -> "Health":
+    def to(self, state: SourceState) -> "SourceStatus":
         """Gives the health after a change of state; the same if it is none."""
         return self if state == self.state else replace(self, state=state, since=time.monotonic())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Hop:
+class StageCounts:
     """What one stage had to do with the frames of a stream; each counter has its own event."""
 
     received: int = 0
@@ -15,5 +15,5 @@ class Hop:
     dropped: int = 0
     in_flight: int = 0
     """Frames in it or waiting for it: raised and lowered as they pass."""
-    again: int = 0
+    retried: int = 0
     """Frames that were handed out once more because a worker was lost."""

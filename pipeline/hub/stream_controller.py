@@ -10,16 +10,15 @@ from typing import Any
 import zmq
 
 from icstream.pipeline.hub.dispatch import Send, send_frame
-from icstream.pipeline.hub.lease_table import At, Lease, held_back
+from icstream.pipeline.hub.lease_table import Lease, LeaseState, held_back
 from icstream.pipeline.hub.processes import Worker
 from icstream.pipeline.hub.slots import SlotPool
-from icstream.pipeline.hub.stream_state import Stream
-from icstream.pipeline.wire.frames import found_arrays
+from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.wire.frames import received_arrays
 from icstream.pipeline.wire.messages import (
     BeginDecode,
     BeginEncode,
     Closed,
-    Condition,
     Decoded,
     Ended,
     Finish,
@@ -27,10 +26,11 @@ from icstream.pipeline.wire.messages import (
     GapFound,
     Grant,
     Opened,
-    Served,
     SinksOpened,
     Skipped,
     Slot,
+    SourceChanged,
+    StageSpan,
     Stop,
     WireError,
     Written,
@@ -44,24 +44,24 @@ _ENCODE_DEPTH = 2
 
 
 @dataclass(frozen=True, slots=True)
-class FlowContext:
+class ControllerContext:
     """What the streams of a run share."""
 
     window: int
     """Frames of a stream that may be in flight."""
     slots: SlotPool
     send: Send
-    enqueue: Callable[["Flow", Lease], None]
+    enqueue: Callable[["StreamController", Lease], None]
     """Lets a frame wait for a worker of its stage."""
-    withdraw: Callable[["Flow", Lease], None]
+    withdraw: Callable[["StreamController", Lease], None]
     """Undoes that."""
     is_staffed: Callable[[], bool]
     """Tells whether every stage that streams share has a worker that is ready."""
-    on_frame: Callable[[Stream, Lease], None]
+    on_frame: Callable[[StreamState, Lease], None]
     """Called with each frame that is durable in its files."""
 
 
-class Flow:
+class StreamController:
     """Takes the frames of one stream from its decoder to its sinks.
 
     Attributes:
@@ -71,7 +71,7 @@ class Flow:
         reading: true once the decoder was told to begin.
     """
 
-    def __init__(self, stream: Stream, context: FlowContext) -> None:
+    def __init__(self, stream: StreamState, context: ControllerContext) -> None:
         """Starts the stream's workers."""
         self.stream = stream
         self.over = self.ended = self.reading = False
@@ -105,27 +105,27 @@ class Flow:
                 self._take_decoded(body, payload)
             case Skipped():
                 stream.check_index(body.index)
-                stream.count_item(body.number, body.books)
+                stream.count_item(body.number, body.accounting)
                 stream.skip(body.index, body.reason)
-            case Condition():
+            case SourceChanged():
                 stream.note_condition(body)
             case GapFound():
-                stream.count_item(body.number, body.books)
+                stream.count_item(body.number, body.accounting)
                 stream.note_gap(body.gap)
             case FormatChanged():
                 stream.count_item(body.number, None)
-                stream.ledger.begin_part()
+                stream.leases.begin_part()
             case Ended():
-                stream.count_books(body.books)
+                stream.count_books(body.accounting)
                 self.ended = True
                 if body.error:
                     self._note_error(body.error)
             case Written():
-                lease = stream.ledger.mark_written(body.index, body.part)
+                lease = stream.leases.mark_written(body.index, body.part)
                 if lease is not None:
                     lease.served["encode"] = body.served
                 self._release(body.num_durable)
-                if not self.ended and stream.ledger.is_stuck(self._context.window):
+                if not self.ended and stream.leases.is_stuck(self._context.window):
                     self.break_off("encode", held_back(stream.name, self._context.window))
             case Closed():
                 self._release(body.num_frames)
@@ -137,10 +137,10 @@ class Flow:
         encoder = self._ready("encode")
         if encoder is None or self._finishing:
             return
-        while self._may_write() and (lease := self.stream.ledger.next_to_write()) is not None:
-            fields = ["scores", *(("picture", "canvas") if self.stream.wants_picture else ())]
+        while self._may_write() and (lease := self.stream.leases.next_to_write()) is not None:
+            fields = ["scores", *(("image", "canvas") if self.stream.wants_image else ())]
             send_frame(self._context.send, encoder, lease, [] if lease.done_before else fields)
-        if self.ended and self.stream.ledger.all_at_writer():
+        if self.ended and self.stream.leases.all_at_writer():
             self._finishing = True
             self._context.send(encoder, Finish())
 
@@ -160,19 +160,19 @@ class Flow:
         """Takes a frame out that a stage could not process."""
         stream, meta = self.stream, lease.meta
         log.warning("%s: frame %d failed: %s", stream.name, meta.index, detail)
-        stream.books.failed[reason] += 1
-        stream.books.in_flight -= 1
+        stream.accounting.failed[reason] += 1
+        stream.accounting.in_flight -= 1
         stream.note_gap(Gap(stream.name, meta.index, meta.pts, reason))
-        stream.ledger.fail(lease)
+        stream.leases.fail(lease)
         self.release_slot(lease)
 
     def drop(self, lease: Lease, reason: str) -> None:
         """Takes a frame out on purpose."""
-        self.stream.books.dropped[reason] += 1
-        self.stream.books.in_flight -= 1
-        lease.abandoned = lease.abandoned or lease.at is At.HELD
+        self.stream.accounting.dropped[reason] += 1
+        self.stream.accounting.in_flight -= 1
+        lease.abandoned = lease.abandoned or lease.at is LeaseState.HELD
         self._context.withdraw(self, lease)
-        self.stream.ledger.drop(lease)
+        self.stream.leases.drop(lease)
         self.release_slot(lease)
 
     def release_slot(self, lease: Lease) -> None:
@@ -234,8 +234,8 @@ class Flow:
 
     def cut_short(self) -> None:
         """Gives up what is not with the encode worker, and has it close its files."""
-        for lease in self.stream.ledger:
-            if lease.stage != "encode" or lease.at is not At.HELD:
+        for lease in self.stream.leases:
+            if lease.stage != "encode" or lease.at is not LeaseState.HELD:
                 self.drop(lease, "stopped")
         encoder = self._ready("encode")
         if encoder is None or self._cut_short:
@@ -250,15 +250,15 @@ class Flow:
             self._note_error(error)
         stream, workers = self.stream, list(self.workers.values())
         slots = [*(self._free or ()), *self._granted.values()]
-        for lease in stream.ledger:
+        for lease in stream.leases:
             if lease.stage == "encode":
                 slots.append(lease.slot)
                 lease.abandoned = True
             self.drop(lease, "stopped")
         self.over = self.ended = True
         self.workers = {}  # what they still say is not listened to
-        stream.health = stream.health.to("ended")
-        stream.ledger.close(stream.books.decoded)
+        stream.source_status = stream.source_status.to("ended")
+        stream.leases.close(stream.accounting.decoded)
         for worker in workers:
             worker.end()
             self._context.send(worker, Stop())
@@ -312,7 +312,7 @@ class Flow:
             size, make = stream.info.size, self._context.slots.make
             self._free = [make(number, size) for number in range(self._context.window)]
         if stream.spec.kind != "live":
-            first = max(stream.ledger.num_ordered, stream.num_done)
+            first = max(stream.leases.num_ordered, stream.num_done)
             self._context.send(decoder, BeginDecode(stream.num_items, first, stream.before()))
         self._grant()
 
@@ -333,35 +333,35 @@ class Flow:
 
     def _num_unsegmented(self) -> int:
         """Gives how many frames the network has before it."""
-        hops = self.stream.ledger.hops
-        return hops["preprocess"].in_flight + hops["segment"].in_flight
+        stage_counts = self.stream.leases.stage_counts
+        return stage_counts["preprocess"].in_flight + stage_counts["segment"].in_flight
 
     def _take_sinks_opened(self, worker: Worker, body: SinksOpened) -> None:
         worker.ready = True
         stream = self.stream
-        stream.wants_picture = body.wants_picture
-        if not self.reading and not stream.ledger.num_ordered:
+        stream.wants_image = body.wants_image
+        if not self.reading and not stream.leases.num_ordered:
             stream.begin(num_done=body.num_done)
-        stream.ledger.take_from_writer(body.num_done)
-        begin = BeginEncode(list(stream.ledger.runs), stream.ledger.last_durable)
+        stream.leases.take_from_writer(body.num_done)
+        begin = BeginEncode(list(stream.leases.runs), stream.leases.last_durable)
         self._context.send(worker, begin)
         self._begin_reading()
 
     def _take_decoded(self, body: Decoded, payload: list[zmq.Frame]) -> None:
-        arrays = found_arrays(body.slot, body.frame.arrays, payload)
+        arrays = received_arrays(body.slot, body.frame.arrays, payload)
         if self._granted.get(body.slot.number) != body.slot:
             raise WireError(f"slot {body.slot.number} was filled and not granted")
         self.stream.check_frame(body.frame.meta)
-        self.stream.note_picture(body.frame.meta, body.served.start)
-        self.stream.count_item(body.number, body.books)
+        self.stream.note_frame(body.frame.meta, body.served.start)
+        self.stream.count_item(body.number, body.accounting)
         del self._granted[body.slot.number]
-        self.stream.books.in_flight += 1
-        lease = self.stream.ledger.open(body.frame.meta, body.slot, body.served)
+        self.stream.accounting.in_flight += 1
+        lease = self.stream.leases.open(body.frame.meta, body.slot, body.served)
         lease.arrays.update(arrays)
         if body.frame.geometry is not None and not lease.done_before:
             lease.geometry = body.frame.geometry
-            lease.served["preprocess"] = Served(body.served.stop, body.served.stop)
-            self.stream.ledger.advance(lease)
+            lease.served["preprocess"] = StageSpan(body.served.stop, body.served.stop)
+            self.stream.leases.advance(lease)
         if not lease.done_before:
             self._context.enqueue(self, lease)
         self._grant()
@@ -372,15 +372,15 @@ class Flow:
 
     def _waiting(self) -> Iterator[Lease]:
         """Gives the frames that nobody works on and that may be dropped, the oldest first."""
-        for lease in self.stream.ledger:
-            if lease.at is At.WAITING and not lease.done_before:
+        for lease in self.stream.leases:
+            if lease.at is LeaseState.WAITING and not lease.done_before:
                 yield lease
 
     def _drop_stale(self) -> None:
         """Drops what is too old, and what waits for an encode worker that has its hands full."""
-        dead_line = time.monotonic() - self.stream.pace.max_age_s
+        oldest_allowed = time.monotonic() - self.stream.pace.max_age_s
         for lease in self._waiting():
-            if lease.served["decode"].start < dead_line:
+            if lease.served["decode"].start < oldest_allowed:
                 self.drop(lease, "stale")
         if not self._may_write():
             finished = [lease for lease in self._waiting() if lease.stage == "encode"]
@@ -389,12 +389,12 @@ class Flow:
 
     def _may_write(self) -> bool:
         """Tells whether the encode worker may get another frame."""
-        return not self.stream.pace.freshest or self.stream.ledger.num_unwritten < _ENCODE_DEPTH
+        return not self.stream.pace.freshest or self.stream.leases.num_unwritten < _ENCODE_DEPTH
 
     def _release(self, num_durable: int) -> None:
-        for lease in self.stream.ledger.release(num_durable):
-            self.stream.books.in_flight -= 1
+        for lease in self.stream.leases.release(num_durable):
+            self.stream.accounting.in_flight -= 1
             self.stream.count_times(lease)
             self._context.on_frame(self.stream, lease)
             self.release_slot(lease)
-        self.stream.books.encoded = num_durable
+        self.stream.accounting.encoded = num_durable

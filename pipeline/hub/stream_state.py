@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from icstream.pipeline.hub.lease_table import STAGES, Lease, Ledger
+from icstream.pipeline.hub.lease_table import STAGES, Lease, LeaseTable
 from icstream.pipeline.hub.processes import Worker
-from icstream.pipeline.hub.source_health import Health
+from icstream.pipeline.hub.source_health import SourceStatus
 from icstream.pipeline.latency import Latency
 from icstream.pipeline.plan.live import Pace
-from icstream.pipeline.wire.messages import Before, Condition, SourceBooks, WireError
-from icstream.stages import Books, FrameMeta, Gap
+from icstream.pipeline.wire.messages import ResumeState, SourceAccounting, SourceChanged, WireError
+from icstream.stages import FrameAccounting, FrameMeta, Gap
 from icstream.stages.decode.find import SourceSpec
 from icstream.stages.decode.source import SourceInfo
 from icstream.stages.sinks import Part
@@ -23,7 +23,7 @@ _MAX_GAPS = 1000
 
 
 @dataclass(slots=True, eq=False)
-class Stream:
+class StreamState:
     """What is known of one stream, and what became of it."""
 
     spec: SourceSpec
@@ -33,7 +33,7 @@ class Stream:
     resumes: bool
     """Whether the files of an earlier run are continued."""
 
-    books: Books = field(default_factory=Books)
+    accounting: FrameAccounting = field(default_factory=FrameAccounting)
     info: SourceInfo | None = None
     """None where the source could not be opened."""
     parts: dict[str, list[Part]] = field(default_factory=dict)
@@ -54,11 +54,11 @@ class Stream:
     """It ended because one of its workers failed again and again."""
     seconds: float = 0.0
     """Wall time from opening to closing."""
-    health: Health = field(default_factory=Health)
+    source_status: SourceStatus = field(default_factory=SourceStatus)
     pace: Pace = field(default_factory=Pace)
 
-    ledger: Ledger = field(init=False)
-    wants_picture: bool = True
+    leases: LeaseTable = field(init=False)
+    wants_image: bool = True
     num_done: int = 0
     """Frames that an earlier run wrote."""
     num_items: int = 0
@@ -70,7 +70,7 @@ class Stream:
     """Time of the last frame of a live source in seconds, and when it came."""
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.name)
+        self.leases = LeaseTable(self.name)
 
     @property
     def name(self) -> str:
@@ -79,15 +79,15 @@ class Stream:
 
     def faults(self) -> list[str]:
         """Gives a sentence for each book that does not close; meant for when it is over."""
-        found = [*self.books.faults(), *self.ledger.faults]
-        if self.books.in_flight:
-            found.append(f"{self.books.in_flight} frames are still in flight")
+        found = [*self.accounting.faults(), *self.leases.faults]
+        if self.accounting.in_flight:
+            found.append(f"{self.accounting.in_flight} frames are still in flight")
         return found
 
     def begin(self, *, num_done: int) -> None:
         """Notes how many frames an earlier run wrote, before the first one comes."""
         self.num_done = num_done
-        self.ledger = Ledger(self.name, num_done=num_done)
+        self.leases = LeaseTable(self.name, num_done=num_done)
 
     def check_frame(self, meta: FrameMeta) -> None:
         """Looks whether a frame is the next one.
@@ -105,11 +105,11 @@ class Stream:
         Raises:
             WireError: it is not.
         """
-        due = self.ledger.num_ordered
+        due = self.leases.num_ordered
         if index != due:
             raise WireError(f"frame {index} came where {due} was due")
 
-    def count_item(self, number: int, books: SourceBooks | None) -> None:
+    def count_item(self, number: int, accounting: SourceAccounting | None) -> None:
         """Counts an item from the decoder.
 
         Raises:
@@ -118,54 +118,58 @@ class Stream:
         if number != self.num_items:
             raise WireError(f"item {number} of {self.name} came where {self.num_items} was due")
         self.num_items += 1
-        if books is not None:
-            self.count_books(books)
+        if accounting is not None:
+            self.count_books(accounting)
 
-    def count_books(self, source: SourceBooks) -> None:
+    def count_books(self, source: SourceAccounting) -> None:
         """Takes over the decoder's side of the books.
 
         That of a recording begins anew with every decoder, that of a live source goes on.
         """
-        source.write_to(self.books)
+        source.write_to(self.accounting)
 
-    def note_condition(self, condition: Condition) -> None:
+    def note_condition(self, condition: SourceChanged) -> None:
         """Takes note of how a live source is doing, and tells what is new."""
-        error = condition.error or self.health.last_error
+        error = condition.error or self.source_status.last_error
         if condition.state == "live":
             log.info("%s: connected", self.name)
-        elif condition.error and (self.health.state, self.health.last_error) != (
+        elif condition.error and (self.source_status.state, self.source_status.last_error) != (
             "connecting",
             condition.error,
         ):
             log.warning("%s: %s; connecting again", self.name, condition.error)
-        self.health = replace(
-            self.health.to(condition.state), connections=condition.connections, last_error=error
+        self.source_status = replace(
+            self.source_status.to(condition.state),
+            connections=condition.connections,
+            last_error=error,
         )
 
-    def note_picture(self, meta: FrameMeta, came: float) -> None:
+    def note_frame(self, meta: FrameMeta, came: float) -> None:
         """Takes note of a picture that was decoded, and of when by the monotonic clock."""
         if self.spec.kind == "live" and meta.time is not None:
             self.last = meta.time, came
-        self.health = replace(self.health, connections=max(1, self.health.connections))
+        self.source_status = replace(
+            self.source_status, connections=max(1, self.source_status.connections)
+        )
         self._note_decoded(came)
 
     def watch(self) -> None:
         """Looks whether the source has fallen silent."""
-        age = self.health.last_frame_age
-        if self.spec.kind == "live" and self.health.state == "live" and age is not None:
-            since = min(age, time.monotonic() - self.health.since)
+        age = self.source_status.last_frame_age
+        if self.spec.kind == "live" and self.source_status.state == "live" and age is not None:
+            since = min(age, time.monotonic() - self.source_status.since)
             if since > self.pace.stall_s:
-                self.health = self.health.to("stalled")
+                self.source_status = self.source_status.to("stalled")
 
-    def before(self) -> Before:
+    def before(self) -> ResumeState:
         """Gives what the next decoder of a live source must know."""
-        books = SourceBooks.of(self.books).closed()
-        return Before(books, self.last, self.health.connections)
+        accounting = SourceAccounting.of(self.accounting).closed()
+        return ResumeState(accounting, self.last, self.source_status.connections)
 
     def skip(self, index: int, reason: str) -> None:
         """Counts a frame that left the decoder and goes no further."""
-        self.books.dropped[reason] += 1
-        self.ledger.skip(index)
+        self.accounting.dropped[reason] += 1
+        self.leases.skip(index)
         self._note_decoded(time.monotonic())
 
     def _note_decoded(self, moment: float) -> None:
@@ -173,10 +177,10 @@ class Stream:
 
         That of a live source may arrive after its decoder has said that the connection is lost.
         """
-        health = self.health
-        if self.spec.kind != "live" or health.state == "stalled":
-            health = health.to("live")
-        self.health = replace(health, last_frame=moment)
+        source_status = self.source_status
+        if self.spec.kind != "live" or source_status.state == "stalled":
+            source_status = source_status.to("live")
+        self.source_status = replace(source_status, last_frame=moment)
 
     def note_gap(self, gap: Gap) -> None:
         """Keeps a gap for the report."""
@@ -187,8 +191,8 @@ class Stream:
         """Starts a worker of its own, which goes on where a lost one stopped."""
         if kind == "decode":
             return self.start_decode()
-        if self.ledger.num_ordered:
-            return self.start_encode(max(self.num_done, self.ledger.num_durable))
+        if self.leases.num_ordered:
+            return self.start_encode(max(self.num_done, self.leases.num_durable))
         return self.start_encode(None if self.resumes else 0)
 
     def count_times(self, lease: Lease) -> None:

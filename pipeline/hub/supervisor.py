@@ -24,7 +24,7 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostWorker:
     """A worker that is gone; its process has ended."""
 
     worker: Worker
@@ -54,7 +54,7 @@ class Supervisor:
         self._deadlines = deadlines
         self._losses: dict[str, deque[float]] = {}
 
-    def watch(self, on_lost: Callable[[Lost], None], *, paused: bool) -> None:
+    def watch(self, on_lost: Callable[[LostWorker], None], *, paused: bool) -> None:
         """Looks after all workers; tells of each that is lost.
 
         Args:
@@ -75,7 +75,7 @@ class Supervisor:
             if why is not None:
                 self.give_up(worker, why, on_lost)
 
-    def give_up(self, worker: Worker, why: str, on_lost: Callable[[Lost], None]) -> None:
+    def give_up(self, worker: Worker, why: str, on_lost: Callable[[LostWorker], None]) -> None:
         """Ends a worker for good, and tells of it if that is a loss."""
         hung = worker.process.poll() is None
         worker.kill()
@@ -83,7 +83,7 @@ class Supervisor:
         if worker.ending:
             return
         self.num_lost += 1
-        on_lost(Lost(worker, why, hung or worker.crashed, self._too_often(worker.label)))
+        on_lost(LostWorker(worker, why, hung or worker.crashed, self._too_often(worker.label)))
 
     def _fault(self, worker: Worker, now: float) -> str | None:
         if worker.ending:

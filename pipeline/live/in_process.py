@@ -5,33 +5,33 @@ from collections.abc import Iterator
 from typing import Self
 
 from icstream.pipeline.live.open_camera import camera_opener
-from icstream.pipeline.live.reconnecting_source import Exposure, Feed
+from icstream.pipeline.live.reconnecting_source import PendingFrame, ReconnectingSource
 from icstream.pipeline.plan.live import LivePlan
-from icstream.pipeline.wire.messages import Before, Condition, SourceBooks
-from icstream.stages import Books, End, Frame, Item
+from icstream.pipeline.wire.messages import ResumeState, SourceAccounting, SourceChanged
+from icstream.stages import End, Frame, FrameAccounting, Item
 from icstream.stages.decode.find import SourceSpec
 
 
 class LiveSource:
     """Gives the frames of a live source as its reader asks for them; none is dropped here."""
 
-    def __init__(self, spec: SourceSpec, *, books: Books) -> None:
+    def __init__(self, spec: SourceSpec, *, accounting: FrameAccounting) -> None:
         """Prepares; the first frame that is asked for makes the connection.
 
         Args:
             spec: of the stream.
-            books: of the stream.
+            accounting: of the stream.
         """
         plan = LivePlan()
         self._name = spec.name
-        self._books = books
+        self._books = accounting
         self._stop = threading.Event()
-        self._feed = Feed(
+        self._feed = ReconnectingSource(
             spec.name,
-            camera_opener(spec, plan.options, books),
+            camera_opener(spec, plan.options, accounting),
             plan=plan,
-            books=books,
-            before=Before(SourceBooks.of(books), None, 0),
+            accounting=accounting,
+            before=ResumeState(SourceAccounting.of(accounting), None, 0),
             stop=self._stop,
         )
 
@@ -44,9 +44,9 @@ class LiveSource:
     def __iter__(self) -> Iterator[Item]:
         """Gives the items in the order in which they come."""
         for item in self._feed:
-            if isinstance(item, Exposure):
+            if isinstance(item, PendingFrame):
                 self._books.in_flight += 1
                 yield Frame(item.meta, item.develop())
-            elif not isinstance(item, Condition):
+            elif not isinstance(item, SourceChanged):
                 yield item
         yield End(self._name)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from icstream.stages import Books
+from icstream.stages import FrameAccounting
 from icstream.stages.decode.address import scheme_of
 from icstream.stages.decode.find import SourceSpec
 from icstream.stages.decode.synthetic_spec import parse_synthetic
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from icstream.pipeline.live.reconnecting_source import OpenCamera
 
 
-def camera_opener(spec: SourceSpec, options: CameraOptions, books: Books) -> "OpenCamera":
-    """Gives what makes connections to a live source; they keep `books`.
+def camera_opener(
+    spec: SourceSpec, options: CameraOptions, accounting: FrameAccounting
+) -> "OpenCamera":
+    """Gives what makes connections to a live source; they keep `accounting`.
 
     Raises:
         ConfigError: it can never be opened as it is written.
@@ -23,15 +25,19 @@ def camera_opener(spec: SourceSpec, options: CameraOptions, books: Books) -> "Op
     scheme = scheme_of(spec.address)
     if scheme == "synthetic":
         scene = SyntheticScene(parse_synthetic(spec.address))
-        return lambda _, wait_until: SyntheticCamera(scene, books=books, wait_until=wait_until)
+        return lambda _, wait_until: SyntheticCamera(
+            scene, accounting=accounting, wait_until=wait_until
+        )
     if scheme == "zmq":
         from icstream.pipeline.live.zmq_source import ZmqCamera
 
-        return lambda _, wait_until: ZmqCamera(spec.address, books=books)
+        return lambda _, wait_until: ZmqCamera(spec.address, accounting=accounting)
 
     from icstream.stages.live.ffmpeg_camera import FFmpegCamera
 
     def connect(number: int, wait_until: Callable[[float], None]) -> Camera:
-        return FFmpegCamera(spec.address, options=options, books=books, is_first=number == 1)
+        return FFmpegCamera(
+            spec.address, options=options, accounting=accounting, is_first=number == 1
+        )
 
     return connect

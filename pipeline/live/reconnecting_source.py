@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from icstream.model import SourceError
 from icstream.pipeline.plan.live import LivePlan
-from icstream.pipeline.wire.messages import Before, Condition
-from icstream.stages import Books, FormatChange, FrameMeta, Gap
+from icstream.pipeline.wire.messages import ResumeState, SourceChanged
+from icstream.stages import FormatChange, FrameAccounting, FrameMeta, Gap
 from icstream.stages.items import Size
-from icstream.stages.live import Camera, Lost, RateLimit, Shot, Timeline
+from icstream.stages.live import Camera, LiveFrame, LostFrame, RateLimit, Timeline
 
 _MAX_WAIT_S = 5.0
 """Pictures that come in bursts are held back for no longer than this."""
@@ -27,7 +27,7 @@ _GRACE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Exposure:
+class PendingFrame:
     """A frame that left the decoder, before it becomes RGB."""
 
     meta: FrameMeta
@@ -39,7 +39,7 @@ class Exposure:
     """False: the rate limit leaves it out."""
 
 
-FeedItem: TypeAlias = Exposure | Gap | FormatChange | Condition
+FeedItem: TypeAlias = PendingFrame | Gap | FormatChange | SourceChanged
 
 
 OpenCamera: TypeAlias = Callable[[int, Callable[[float], None]], Camera]
@@ -47,7 +47,7 @@ OpenCamera: TypeAlias = Callable[[int, Callable[[float], None]], Camera]
 (attempts that fail do not count), and what waits until so many seconds after it was called."""
 
 
-class Feed:
+class ReconnectingSource:
     """Reads a live source for as long as it is wanted; connections come and go.
 
     Attributes:
@@ -60,8 +60,8 @@ class Feed:
         open_camera: OpenCamera,
         *,
         plan: LivePlan,
-        books: Books,
-        before: Before,
+        accounting: FrameAccounting,
+        before: ResumeState,
         stop: threading.Event,
     ) -> None:
         """Prepares; nothing is connected yet.
@@ -70,14 +70,14 @@ class Feed:
             stream: its name.
             open_camera: makes connections.
             plan: how to read.
-            books: of the stream; the feed keeps the decoder's side.
+            accounting: of the stream; the feed keeps the decoder's side.
             before: what came before, from another process.
             stop: ends it, also in the middle of a wait.
         """
         self._stream = stream
         self._open_camera = open_camera
         self._plan = plan
-        self._books = books
+        self._books = accounting
         self._stop = stop
         self._num_connections = before.connections
         self._timeline = Timeline(before.last)
@@ -93,7 +93,7 @@ class Feed:
         """Gives frames as they come, and every change of state, until the source ends for good."""
         num_failures, delay_s = 0, 0.0
         while not self._stop.is_set():
-            yield Condition("connecting", self._num_connections, None)
+            yield SourceChanged("connecting", self._num_connections, None)
             began = time.monotonic()
             try:
                 yield from self._read_connection(began)
@@ -105,9 +105,9 @@ class Feed:
             # A connection that held for longer than the last wait begins the series anew.
             num_failures = 1 if self._held_s > delay_s else num_failures + 1
             delay_s = self._plan.backoff.delay_s(num_failures, self._dice)
-            yield Condition("backing off", self._num_connections, error)
+            yield SourceChanged("backing off", self._num_connections, error)
             self._stop.wait(delay_s)
-        yield Condition("ended", self._num_connections, None)
+        yield SourceChanged("ended", self._num_connections, None)
 
     @property
     def hung(self) -> bool:
@@ -123,7 +123,7 @@ class Feed:
         number = self._num_connections + 1
         with self._open_camera(number, lambda s: self._wait(began + s)) as camera:
             things = iter(camera)
-            is_new, last_picture = True, time.monotonic()
+            is_new, last_image = True, time.monotonic()
             while not self._stop.is_set():
                 self._due = time.monotonic() + limit_s
                 thing = next(things, _NO_MORE)
@@ -131,24 +131,24 @@ class Feed:
                 if thing is _NO_MORE:
                     return
                 now = time.monotonic()
-                if isinstance(thing, Shot):
+                if isinstance(thing, LiveFrame):
                     yield from self._take(thing, now, is_new=is_new, camera=camera)
-                    is_new, last_picture = False, time.monotonic()
+                    is_new, last_image = False, time.monotonic()
                     self._held_s = now - began
-                elif isinstance(thing, Lost):
+                elif isinstance(thing, LostFrame):
                     yield Gap(self._stream, self._books.decoded, thing.pts, thing.reason)
-                if now - last_picture > limit_s and not camera.may_be_silent:
-                    raise SourceError(f"{self._stream}: no picture for {now - last_picture:.1f} s")
+                if now - last_image > limit_s and not camera.may_be_silent:
+                    raise SourceError(f"{self._stream}: no picture for {now - last_image:.1f} s")
 
     def _take(
-        self, shot: Shot, arrived: float, *, is_new: bool, camera: Camera
+        self, shot: LiveFrame, arrived: float, *, is_new: bool, camera: Camera
     ) -> Iterator[FeedItem]:
         changes = []
         if is_new:
             self._num_connections += 1
             self._timeline.begin_connection()
             self._paced_from = None
-            yield Condition("live", self._num_connections, None)
+            yield SourceChanged("live", self._num_connections, None)
             if self._has_frames:
                 changes.append("connected again")
         if self._size is not None and self._size != shot.size:
@@ -165,7 +165,7 @@ class Feed:
         self._books.decoded += 1
         meta = FrameMeta(self._stream, index, pts, time_base, shot.size)
         is_kept = self._limit.keeps(pts * time_base)
-        yield Exposure(meta, self._timeline.clock, arrived, shot.develop, is_kept)
+        yield PendingFrame(meta, self._timeline.clock, arrived, shot.develop, is_kept)
 
     def _hold_back(self, time_s: Fraction, arrived: float) -> float:
         """Waits until a picture of a burst is due; gives when that was."""

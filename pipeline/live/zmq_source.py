@@ -21,10 +21,10 @@ import zmq
 
 from icstream.model import SourceError
 from icstream.model.errors import SampleError
-from icstream.stages import Books
+from icstream.stages import FrameAccounting
 from icstream.stages.decode.address import shown, zmq_endpoint
 from icstream.stages.image_files import MAX_PIXELS, rgb_of
-from icstream.stages.live import Lost, Shot
+from icstream.stages.live import LiveFrame, LostFrame
 
 MAGIC = b"icstream-frame-1"
 
@@ -62,17 +62,17 @@ class ZmqCamera:
     comes_in_bursts = False
     may_be_silent = True
 
-    def __init__(self, address: str, *, books: Books) -> None:
+    def __init__(self, address: str, *, accounting: FrameAccounting) -> None:
         """Binds.
 
         Args:
             address: zmq://HOST:PORT or zmq:///PATH.
-            books: of the stream.
+            accounting: of the stream.
 
         Raises:
             SourceError: the address is taken.
         """
-        self._books = books
+        self._books = accounting
         self._next_numbers: dict[str, int] = {}
         """By sender, the one last heard from last."""
         endpoint = zmq_endpoint(address)
@@ -94,7 +94,7 @@ class ZmqCamera:
     def __exit__(self, *_: object) -> None:
         self._context.destroy(linger=0)
 
-    def __iter__(self) -> Iterator[Shot | Lost | None]:
+    def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
         """See `Camera.__iter__`."""
         while True:
             if not self._socket.poll(round(1e3 * _LOOK_S)):
@@ -109,11 +109,11 @@ class ZmqCamera:
             shot = None if header is None or len(parts) != 3 else _shot(header, parts[2])
             if shot is None:
                 self._books.undecodable["damaged message"] += 1
-                yield Lost(None, "damaged message")
+                yield LostFrame(None, "damaged message")
             else:
                 yield shot
 
-    def _count_lost(self, header: _Header | None) -> Iterator[Lost]:
+    def _count_lost(self, header: _Header | None) -> Iterator[LostFrame]:
         if header is None or header.number is None:
             return
         due = self._next_numbers.pop(header.sender, None)
@@ -122,7 +122,7 @@ class ZmqCamera:
         self._next_numbers[header.sender] = header.number + 1
         if due is not None and header.number > due:
             self._books.missing += header.number - due
-            yield Lost(None, f"{header.number - due} lost on the way")
+            yield LostFrame(None, f"{header.number - due} lost on the way")
 
 
 def _read_header(parts: list[bytes]) -> _Header | None:
@@ -134,21 +134,21 @@ def _read_header(parts: list[bytes]) -> _Header | None:
         return None
 
 
-def _shot(header: _Header, picture: zmq.Frame) -> Shot | None:
+def _shot(header: _Header, image: zmq.Frame) -> LiveFrame | None:
     """Gives the picture of a message; None if it is not what its header says."""
     height, width = header.size
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
         return None
     if header.encoding == "rgb":
-        values = np.frombuffer(picture.buffer, np.uint8)
+        values = np.frombuffer(image.buffer, np.uint8)
         if values.size != 3 * height * width:
             return None
         rgb = values.reshape(height, width, 3)
     else:
         try:
-            rgb = rgb_of(picture.bytes)
+            rgb = rgb_of(image.bytes)
         except SampleError:
             return None
         if rgb.shape[:2] != header.size:
             return None
-    return Shot(header.pts, Fraction(header.time_base), header.size, rgb.copy)
+    return LiveFrame(header.pts, Fraction(header.time_base), header.size, rgb.copy)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from icstream.model import Checkpoint, ConfigError, SourceError, load_weights
-from icstream.model.runtimes import Choice, Precision, RuntimeName, choose
+from icstream.model.runtimes import Precision, RuntimeChoice, RuntimeName, select_runtime
 from icstream.pipeline.offline.annotate_project import (
     Project,
     begin_project,
@@ -18,8 +18,8 @@ from icstream.pipeline.offline.annotate_project import (
     open_project,
 )
 from icstream.pipeline.settings.annotate import AnnotateConfig
-from icstream.stages.accounting import Books
-from icstream.stages.annotate import MisfitError, Plan, annotate, make_plan
+from icstream.stages.accounting import FrameAccounting
+from icstream.stages.annotate import AnnotationPlan, MisfitError, annotate, make_plan
 from icstream.stages.annotate.network import NetworkScores, label_classes
 from icstream.stages.annotate.video_project import annotate_video
 from icstream.stages.data import SampleError
@@ -41,7 +41,7 @@ class Outcome:
 
     kind: Literal["images", "videos"]
     num_items: int
-    choice: Choice
+    choice: RuntimeChoice
     digest: str
     """Of the weights."""
     num_done: int = 0
@@ -143,7 +143,7 @@ def annotate_project(
 
 def _annotate_images(
     project: Project,
-    plan: Plan,
+    plan: AnnotationPlan,
     out: Path,
     network: NetworkScores,
     outcome: Outcome,
@@ -169,7 +169,7 @@ def _annotate_images(
 
 def _annotate_videos(
     project: Project,
-    plan: Plan,
+    plan: AnnotationPlan,
     out: Path,
     network: NetworkScores,
     outcome: Outcome,
@@ -182,18 +182,18 @@ def _annotate_videos(
             outcome.num_done += 1
             continue
         try:
-            books = annotate_video(
+            accounting = annotate_video(
                 plan, item, out, network, on_frame=on_progress, should_stop=should_stop
             )
         except (SampleError, SourceError, MisfitError) as error:
             _note(outcome.failed, item.name, error)
             continue
-        if books is None:
+        if accounting is None:
             outcome.stopped = True
             return
         outcome.num_done += 1
-        if not books.complete:
-            _note(outcome.incomplete, item.name, _losses(books))
+        if not accounting.complete:
+            _note(outcome.incomplete, item.name, _losses(accounting))
 
 
 def _note(notes: list[tuple[str, str]], name: str, error: object) -> None:
@@ -201,8 +201,8 @@ def _note(notes: list[tuple[str, str]], name: str, error: object) -> None:
     notes.append((name, str(error)))
 
 
-def _losses(books: Books) -> str:
-    return f"{books.undecodable.total()} frames undecodable, {books.missing} missing"
+def _losses(accounting: FrameAccounting) -> str:
+    return f"{accounting.undecodable.total()} frames undecodable, {accounting.missing} missing"
 
 
 def _choose(
@@ -213,10 +213,12 @@ def _choose(
     device: str,
     precision: Precision,
     threads: int,
-) -> Choice:
-    if device == "auto" and config.model.gpu_device and choose(checkpoint).device != "cpu":
+) -> RuntimeChoice:
+    if device == "auto" and config.model.gpu_device and select_runtime(checkpoint).device != "cpu":
         device = f"cuda:{config.model.gpu_device}"
     if runtime == "auto" and config.mode.name == "bboxes" and checkpoint.fit.size is None:
         # Nearly every crop has a size of its own, and OpenVINO compiles for each size.
         runtime = "torch"
-    return choose(checkpoint, runtime=runtime, device=device, precision=precision, threads=threads)
+    return select_runtime(
+        checkpoint, runtime=runtime, device=device, precision=precision, threads=threads
+    )

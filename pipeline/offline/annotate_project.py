@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from icstream.model import Checkpoint, ConfigError
-from icstream.model.runtimes import Choice
+from icstream.model.runtimes import RuntimeChoice
 from icstream.pipeline.output import MANIFEST, REPORT, begin_manifest, check_output
 from icstream.pipeline.settings.annotate import AnnotateConfig
-from icstream.stages.annotate import Plan
+from icstream.stages.annotate import AnnotationPlan
 from icstream.stages.annotate.image_project import (
     META,
     ProjectImage,
@@ -64,7 +64,7 @@ def open_project(source: Path) -> Project:
 
 
 def manifest(
-    config: AnnotateConfig, project: Project, checkpoint: Checkpoint, choice: Choice
+    config: AnnotateConfig, project: Project, checkpoint: Checkpoint, choice: RuntimeChoice
 ) -> dict[str, Any]:
     """Gives all that decides the result, and what `--overwrite` may remove."""
     meta = json.dumps(project.meta, sort_keys=True).encode()
@@ -113,7 +113,7 @@ def _remove(out: Path) -> None:
 
 
 def begin_project(
-    project: Project, plan: Plan, out: Path, manifest: Mapping[str, Any], *, resume: bool
+    project: Project, plan: AnnotationPlan, out: Path, manifest: Mapping[str, Any], *, resume: bool
 ) -> None:
     """Writes what is there before the first item.
 

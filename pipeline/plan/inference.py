@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 
 from icstream.model import Fit, LabelSet, load_weights
-from icstream.model.labels import Colour
-from icstream.model.runtimes import Choice, choose
-from icstream.model.segmenter import mean_colour
+from icstream.model.labels import Color
+from icstream.model.runtimes import RuntimeChoice, select_runtime
+from icstream.model.segmenter import mean_color
 from icstream.pipeline.settings.run import RunConfig
 
 _MAX_REPLICAS = 8
@@ -19,8 +19,8 @@ class Inference:
 
     weights: str
     labels: LabelSet
-    choice: Choice
-    mean_colour: Colour
+    choice: RuntimeChoice
+    mean_color: Color
     """What fills the network's input beside the picture."""
     fit: Fit
     digest: str
@@ -37,7 +37,7 @@ def plan_inference(config: RunConfig) -> Inference:
     """
     settings = config.model
     checkpoint = load_weights(settings.weights)
-    choice = choose(
+    choice = select_runtime(
         checkpoint,
         runtime=settings.runtime,
         device=settings.device,
@@ -48,14 +48,14 @@ def plan_inference(config: RunConfig) -> Inference:
         settings.weights,
         checkpoint.labels,
         choice,
-        mean_colour(checkpoint),
+        mean_color(checkpoint),
         config.fit.fit() or checkpoint.fit,
         checkpoint.digest(),
         config.pipeline.replicas or default_replicas(choice),
     )
 
 
-def default_replicas(choice: Choice) -> int:
+def default_replicas(choice: RuntimeChoice) -> int:
     """Gives as many replicas as the cores can serve and a decoder can feed; one on a GPU."""
     if choice.device != "cpu":
         return 1

@@ -20,7 +20,7 @@ DEFAULT_SINKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class StreamPlan:
     """One stream before it begins."""
 
     spec: SourceSpec
@@ -29,7 +29,7 @@ class Intake:
     """Recordings use its pace only."""
 
 
-def plan_intake(config: RunConfig, arguments: Sequence[str]) -> list[Intake]:
+def plan_streams(config: RunConfig, arguments: Sequence[str]) -> list[StreamPlan]:
     """Gives the streams of a run: those of the settings, then those of the arguments.
 
     Raises:
@@ -38,12 +38,12 @@ def plan_intake(config: RunConfig, arguments: Sequence[str]) -> list[Intake]:
     entries = [*config.streams, *(StreamSettings(source=argument) for argument in arguments)]
     if not entries:
         find_sources([])  # which says what may be given
-    found = [intake for entry in entries for intake in _of_entry(config, entry)]
-    names = name_apart([intake.spec for intake in found])
-    return [replace(intake, spec=spec) for intake, spec in zip(found, names, strict=True)]
+    found = [stream_plan for entry in entries for stream_plan in _of_entry(config, entry)]
+    names = name_apart([stream_plan.spec for stream_plan in found])
+    return [replace(stream_plan, spec=spec) for stream_plan, spec in zip(found, names, strict=True)]
 
 
-def _of_entry(config: RunConfig, entry: StreamSettings) -> list[Intake]:
+def _of_entry(config: RunConfig, entry: StreamSettings) -> list[StreamPlan]:
     specs = find_sources([entry.source])
     if entry.name is not None:
         specs = [_named(specs, entry.name)]
@@ -53,11 +53,11 @@ def _of_entry(config: RunConfig, entry: StreamSettings) -> list[Intake]:
 
 def _of_spec(
     config: RunConfig, entry: StreamSettings, spec: SourceSpec, live: LiveSettings
-) -> Intake:
+) -> StreamPlan:
     policy = entry.policy or config.pipeline.policy
     freshest = policy == "freshest" or (policy == "auto" and spec.own_pace)
     sinks = entry.sinks or config.output.sinks or DEFAULT_SINKS[spec.kind]
-    return Intake(spec, sinks, _plan_live(live, freshest, config.decode.threads))
+    return StreamPlan(spec, sinks, _plan_live(live, freshest, config.decode.threads))
 
 
 def _plan_live(live: LiveSettings, freshest: bool, threads: int) -> LivePlan:

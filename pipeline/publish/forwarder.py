@@ -8,29 +8,31 @@ import zmq.auth
 from zmq.auth.thread import ThreadAuthenticator
 
 from icstream.model import ConfigError
-from icstream.pipeline.wire.connection import Post
+from icstream.pipeline.wire.connection import WorkerConnection
 from icstream.pipeline.wire.messages import Ready
 from icstream.pipeline.wire.tasks import PublishTask, task_from_json
 
 
-def forward(post: Post) -> None:
+def forward(connection: WorkerConnection) -> None:
     """Hands messages from the encode workers to subscribers until the run is over."""
-    task = task_from_json(PublishTask, post.task.encode())
+    task = task_from_json(PublishTask, connection.task.encode())
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    back, front = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
+    back, view_launcher = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
     back.setsockopt(zmq.RCVHWM, task.queue)
-    front.setsockopt(zmq.SNDHWM, task.queue)
+    view_launcher.setsockopt(zmq.SNDHWM, task.queue)
     if task.secret_key_file is not None and task.clients is not None:
         authenticator = ThreadAuthenticator(context)
         authenticator.start()
         authenticator.configure_curve(domain="*", location=str(task.clients))
-        front.curve_publickey, front.curve_secretkey = load_keys(task.secret_key_file)
-        front.curve_server = True
+        view_launcher.curve_publickey, view_launcher.curve_secretkey = load_keys(
+            task.secret_key_file
+        )
+        view_launcher.curve_server = True
     back.bind(task.masks)
-    front.bind(task.address)
-    threading.Thread(target=zmq.proxy, args=(back, front), daemon=True).start()
-    post.link.send(Ready())
-    for _ in post.messages():
+    view_launcher.bind(task.address)
+    threading.Thread(target=zmq.proxy, args=(back, view_launcher), daemon=True).start()
+    connection.link.send(Ready())
+    for _ in connection.messages():
         pass
 
 

@@ -26,7 +26,7 @@ VERSION = 1
 class Publish:
     """Sends each frame to whoever listens; costs next to nothing as long as nobody does."""
 
-    wants_picture = False
+    wants_image = False
     num_held_back = 0
 
     def __init__(self, labels: LabelSet, settings: Mapping[str, Any]) -> None:

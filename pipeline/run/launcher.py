@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from icstream.pipeline.hub.processes import Processes, Worker
-from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference
-from icstream.pipeline.plan.streams import Intake
-from icstream.pipeline.run.runtime_dir import Site
+from icstream.pipeline.plan.streams import StreamPlan
+from icstream.pipeline.run.runtime_dir import RuntimeDir
 from icstream.pipeline.settings.run import RunConfig
-from icstream.pipeline.view.launcher import Front
+from icstream.pipeline.view.launcher import ViewLauncher
 from icstream.pipeline.wire.tasks import (
     DecodeTask,
     EncodeTask,
@@ -33,19 +33,19 @@ def sink_context(
 
 
 @dataclass(frozen=True, slots=True)
-class Tasks:
+class Launcher:
     """Starts the workers of a run."""
 
     config: RunConfig
     inference: Inference
     folder: Path
-    site: Site
-    front: Front
+    runtime_dir: RuntimeDir
+    view_launcher: ViewLauncher
 
     @property
     def processes(self) -> Processes:
         """Where workers are started."""
-        return self.site.processes
+        return self.runtime_dir.processes
 
     def start_preprocess(self, number: int) -> Worker:
         """Starts a preprocess worker."""
@@ -66,10 +66,10 @@ class Tasks:
         text = task_to_json(task)
         return self.processes.start("segment", str(number), text, threads=choice.threads)
 
-    def stream(self, intake: Intake) -> Stream:
+    def stream(self, stream_plan: StreamPlan) -> StreamState:
         """Gives a stream that knows how to start its own workers."""
-        spec, sinks, settings = intake.spec, intake.sinks, self.config.decode
-        live = intake.plan if spec.kind == "live" else None
+        spec, sinks, settings = stream_plan.spec, stream_plan.sinks, self.config.decode
+        live = stream_plan.plan if spec.kind == "live" else None
         decode = task_to_json(
             DecodeTask(spec, settings.threads, settings.loop, self._preprocess, live)
         )
@@ -83,24 +83,24 @@ class Tasks:
                 sinks,
                 num_done,
                 {sink: self._sink_settings(sink) for sink in sinks},
-                self.front.pictures,
+                self.view_launcher.pictures,
                 self.config.view.max_side,
             )
             return self.processes.start("encode", spec.name, task_to_json(task), threads=1)
 
-        return Stream(
+        return StreamState(
             spec,
             start_decode=lambda: self.processes.start("decode", spec.name, decode, threads=1),
             start_encode=start_encode,
             resumes=self.config.output.resume,
-            pace=intake.plan.pace,
+            pace=stream_plan.plan.pace,
         )
 
     def start_others(self, sinks: Mapping[str, list[str]]) -> dict[str, Callable[[], Worker]]:
         """Gives what starts the workers that get no frames from the hub, by kind."""
         others: dict[str, Callable[[], Worker]] = {}
-        if self.front.wanted:
-            others["view"] = lambda: self.front.start(self.processes)
+        if self.view_launcher.wanted:
+            others["view"] = lambda: self.view_launcher.start(self.processes)
         if any("publish" in chosen for chosen in sinks.values()):
             others["publish"] = self._start_publish
         return others
@@ -122,9 +122,9 @@ class Tasks:
 
     @property
     def _preprocess(self) -> PreprocessTask:
-        return PreprocessTask(self.inference.fit, self.inference.mean_colour)
+        return PreprocessTask(self.inference.fit, self.inference.mean_color)
 
     @property
     def _masks(self) -> str:
         """Endpoint to which encode workers hand what is published."""
-        return f"ipc://{self.site.folder}/masks"
+        return f"ipc://{self.runtime_dir.folder}/masks"

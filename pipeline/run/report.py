@@ -1,4 +1,4 @@
-"""The report of a run: `report.json`, and the lines that a person reads at the end."""
+"""The report of a run: `build_report.json`, and the lines that a person reads at the end."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.latency import Latency
 from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.run.run import RunResult
@@ -24,7 +24,7 @@ _PACKAGES = (
 )
 
 
-def report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
+def build_report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
     """Gives the report as plain JSON values."""
     return {
         "version": version("icstream"),
@@ -71,61 +71,61 @@ def summary(result: RunResult) -> list[str]:
     return lines
 
 
-def losses(stream: Stream) -> list[str]:
+def losses(stream: StreamState) -> list[str]:
     """Gives a sentence for each way in which pictures of the stream were lost."""
-    books = stream.books
+    accounting = stream.accounting
     found = [f"the books do not close: {fault}" for fault in stream.faults()]
     if stream.error:
         found.append(stream.error)
-    if books.missing and stream.spec.kind == "live":
-        found.append(f"{books.missing} pictures did not come: cut off, or lost on the way")
-    elif books.missing:
-        promised = books.packets + books.missing
+    if accounting.missing and stream.spec.kind == "live":
+        found.append(f"{accounting.missing} pictures did not come: cut off, or lost on the way")
+    elif accounting.missing:
+        promised = accounting.packets + accounting.missing
         found.append(
-            f"{books.missing} of the {promised} pictures in the file's own index are missing;"
+            f"{accounting.missing} of the {promised} pictures in the file's own index are missing;"
             " it was probably cut off"
         )
-    found += [f"{n} undecodable: {reason}" for reason, n in books.undecodable.items()]
-    found += [f"{n} failed: {reason}" for reason, n in books.failed.items()]
+    found += [f"{n} undecodable: {reason}" for reason, n in accounting.undecodable.items()]
+    found += [f"{n} failed: {reason}" for reason, n in accounting.failed.items()]
     return found
 
 
-def _totals(stream: Stream) -> str:
-    books = stream.books
-    parts = [f"{books.decoded} decoded", f"{books.encoded} encoded"]
-    parts += [f"{n} dropped ({reason})" for reason, n in books.dropped.items()]
+def _totals(stream: StreamState) -> str:
+    accounting = stream.accounting
+    parts = [f"{accounting.decoded} decoded", f"{accounting.encoded} encoded"]
+    parts += [f"{n} dropped ({reason})" for reason, n in accounting.dropped.items()]
     if not stream.faults():
         parts.append("books closed")
-    if stream.seconds and books.encoded:
-        parts.append(f"{books.encoded / stream.seconds:.1f} frames/s")
+    if stream.seconds and accounting.encoded:
+        parts.append(f"{accounting.encoded / stream.seconds:.1f} frames/s")
     return ", ".join(parts)
 
 
-def _stream(stream: Stream) -> dict[str, Any]:
-    books, info = stream.books, stream.info
+def _stream(stream: StreamState) -> dict[str, Any]:
+    accounting, info = stream.accounting, stream.info
     return {
         "source": stream.spec.given,
-        "packets": books.packets,
-        "in_decoder": books.in_decoder,
-        "undecodable": dict(books.undecodable),
-        "without_picture": dict(books.without_picture),
-        "decoded": books.decoded,
-        "encoded": books.encoded,
-        "dropped": dict(books.dropped),
-        "failed": dict(books.failed),
-        "in_flight": books.in_flight,
-        "missing": books.missing,
+        "packets": accounting.packets,
+        "in_decoder": accounting.in_decoder,
+        "undecodable": dict(accounting.undecodable),
+        "without_picture": dict(accounting.without_frame),
+        "decoded": accounting.decoded,
+        "encoded": accounting.encoded,
+        "dropped": dict(accounting.dropped),
+        "failed": dict(accounting.failed),
+        "in_flight": accounting.in_flight,
+        "missing": accounting.missing,
         "time_base": str(info.time_base) if info else None,
         "clock": info.clock if info else None,
         "parts": {name: [_part(part) for part in parts] for name, parts in stream.parts.items()},
         "gaps": [_gap(gap) for gap in stream.gaps],
         "seconds": round(stream.seconds, 3),
-        "hops": {stage: asdict(hop) for stage, hop in stream.ledger.hops.items()},
+        "hops": {stage: asdict(hop) for stage, hop in stream.leases.stage_counts.items()},
         "closed": not stream.faults(),
         "error": stream.error,
         "policy": "freshest" if stream.pace.freshest else "every_frame",
-        "connections": stream.health.connections,
-        "last_error": stream.health.last_error,
+        "connections": stream.source_status.connections,
+        "last_error": stream.source_status.last_error,
     }
 
 

@@ -10,27 +10,27 @@ from icstream.model import ConfigError
 from icstream.pipeline.hub.hub import Hub, HubSettings
 from icstream.pipeline.hub.lease_table import Lease
 from icstream.pipeline.hub.slots import SlotPool
-from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.hub.supervisor import Deadlines, Supervisor
 from icstream.pipeline.output import REPORT, begin_manifest, check_output, prepare_output
 from icstream.pipeline.plan.inference import Inference, num_cores, plan_inference
-from icstream.pipeline.plan.streams import plan_intake
+from icstream.pipeline.plan.streams import plan_streams
 from icstream.pipeline.publish.check import check_publish
 from icstream.pipeline.publish.sink import SINKS
-from icstream.pipeline.run.launcher import Tasks, sink_context
-from icstream.pipeline.run.runtime_dir import Site
+from icstream.pipeline.run.launcher import Launcher, sink_context
+from icstream.pipeline.run.runtime_dir import RuntimeDir
 from icstream.pipeline.settings.run import RunConfig
-from icstream.pipeline.view.launcher import Front
+from icstream.pipeline.view.launcher import ViewLauncher
 from icstream.stages.decode.find import SourceSpec
 from icstream.stages.sinks import open_sink
 
 log = logging.getLogger(__name__)
 
 
-class Progress(Protocol):
+class RunDisplay(Protocol):
     """Is told how far a run has come."""
 
-    def update(self, streams: Sequence[Stream]) -> None:
+    def update(self, streams: Sequence[StreamState]) -> None:
         """Called several times a second with the streams that have begun."""
         ...
 
@@ -41,7 +41,7 @@ class RunResult:
 
     config: RunConfig
     inference: Inference
-    streams: list[Stream]
+    streams: list[StreamState]
     transport: str
     num_restarts: int = 0
     """Workers that were replaced."""
@@ -56,9 +56,9 @@ class RunResult:
         )
         if failed or self.error:
             return 1
-        if not any(stream.books.decoded for stream in self.streams):
+        if not any(stream.accounting.decoded for stream in self.streams):
             return 2
-        if any(stream.error or not stream.books.complete for stream in self.streams):
+        if any(stream.error or not stream.accounting.complete for stream in self.streams):
             return 3
         return 0
 
@@ -68,9 +68,9 @@ def run(
     arguments: Sequence[str],
     folder: Path,
     *,
-    progress: Progress,
+    progress: RunDisplay,
     should_stop: Callable[[], bool],
-    on_frame: Callable[[Stream, Lease], None] = lambda _stream, _lease: None,
+    on_frame: Callable[[StreamState, Lease], None] = lambda _stream, _lease: None,
 ) -> RunResult:
     """Segments every source that the arguments name and writes the results into `folder`.
 
@@ -88,12 +88,12 @@ def run(
         ConfigError: something is wrong with the settings, the sources or the folder; nothing was
             written then.
     """
-    intakes = plan_intake(config, arguments)
-    specs = [intake.spec for intake in intakes]
-    sinks = {intake.spec.name: intake.sinks for intake in intakes}
+    stream_plans = plan_streams(config, arguments)
+    specs = [stream_plan.spec for stream_plan in stream_plans]
+    sinks = {stream_plan.spec.name: stream_plan.sinks for stream_plan in stream_plans}
     overwrite, resume = config.output.overwrite, config.output.resume
     check_output(folder, overwrite=overwrite, resume=resume)
-    if resume and any(i.plan.pace.freshest or i.spec.kind == "live" for i in intakes):
+    if resume and any(i.plan.pace.freshest or i.spec.kind == "live" for i in stream_plans):
         raise ConfigError(
             "--resume: with live sources or the policy freshest no run is like another;"
             " start a new one"
@@ -102,10 +102,10 @@ def run(
     for spec in specs:
         for sink in sinks[spec.name]:
             context = sink_context(folder, spec, inference, config.output.of_sink(sink))
-            open_sink(sink, context, further=SINKS)
+            open_sink(sink, context, extra_sinks=SINKS)
     if any("publish" in chosen for chosen in sinks.values()):
         check_publish(config.output.publish)
-    front = Front(config.view)
+    view_launcher = ViewLauncher(config.view)
     prepare_output(folder, [spec.name for spec in specs], overwrite=overwrite, resume=resume)
     manifest = _manifest(config, inference, specs, sinks)
     begin_manifest(folder, manifest, resume=resume)
@@ -127,12 +127,12 @@ def run(
             choice.threads,
             cores,
         )
-    with front, Site(config.pipeline.transport) as site:
-        front.open(site.folder, inference)
-        tasks = Tasks(config, inference, folder, site, front)
-        streams = [tasks.stream(intake) for intake in intakes]
+    with view_launcher, RuntimeDir(config.pipeline.transport) as runtime_dir:
+        view_launcher.open(runtime_dir.folder, inference)
+        tasks = Launcher(config, inference, folder, runtime_dir, view_launcher)
+        streams = [tasks.stream(stream_plan) for stream_plan in stream_plans]
         supervisor = Supervisor(
-            site.processes,
+            runtime_dir.processes,
             Deadlines(
                 config.supervision.start_timeout_s,
                 config.supervision.beat_timeout_s,
@@ -144,7 +144,7 @@ def run(
         def on_tick() -> None:
             begun = [stream for stream in streams if stream.started]
             progress.update(begun)
-            front.tell(begun, supervisor)
+            view_launcher.tell(begun, supervisor)
 
         hub = Hub(
             HubSettings(
@@ -154,9 +154,9 @@ def run(
                 replicas=inference.replicas,
                 preprocess_workers=config.pipeline.preprocess_workers,
             ),
-            socket=site.socket,
+            socket=runtime_dir.socket,
             supervisor=supervisor,
-            slots=SlotPool(site.arena, fit=inference.fit, num_classes=len(inference.labels)),
+            slots=SlotPool(runtime_dir.arena, fit=inference.fit, num_classes=len(inference.labels)),
             start_preprocess=tasks.start_preprocess,
             start_segment=tasks.start_segment,
             start_others=tasks.start_others(sinks),
@@ -165,15 +165,17 @@ def run(
         )
         try:
             hub.run(streams, should_stop=should_stop)
-            front.tell(streams, supervisor, over=True)
+            view_launcher.tell(streams, supervisor, over=True)
         finally:
             hub.end()
     for stream in streams:
-        why = stream.health.last_error
-        if not (stream.books.decoded or stream.error) and (why or not should_stop()):
+        why = stream.source_status.last_error
+        if not (stream.accounting.decoded or stream.error) and (why or not should_stop()):
             stream.error = why or f"{stream.spec.given}: no picture in it could be decoded"
             log.error("%s", stream.error)
-    return RunResult(config, inference, streams, site.transport, supervisor.num_lost, hub.error)
+    return RunResult(
+        config, inference, streams, runtime_dir.transport, supervisor.num_lost, hub.error
+    )
 
 
 def _manifest(

@@ -22,7 +22,7 @@ _LOCK = "lock"
 """Held in a run's folder while the run lasts."""
 
 
-class Site:
+class RuntimeDir:
     """Socket, shared memory, and a folder for sockets; to be used as a context manager."""
 
     def __init__(self, transport: str) -> None:
@@ -33,7 +33,7 @@ class Site:
 
         self._lock: int | None = None
 
-    def __enter__(self) -> "Site":
+    def __enter__(self) -> "RuntimeDir":
         _sweep()
         parent = tempfile.gettempdir()
         if len(parent) > _MAX_SOCKET_PATH - 40:

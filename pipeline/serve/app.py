@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 
 from icstream.pipeline.serve.error_responses import add_handlers
-from icstream.pipeline.serve.middleware import Guard
+from icstream.pipeline.serve.middleware import ServiceMiddleware
 from icstream.pipeline.serve.open_inference_api import v2_router
 from icstream.pipeline.serve.segment_api import segment_router
 from icstream.pipeline.serve.service import Service
@@ -28,7 +28,7 @@ _PAGE_POLICY = (
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def build_app(service: Service, *, token: str | None) -> Guard:
+def build_app(service: Service, *, token: str | None) -> ServiceMiddleware:
     """Gives the application, with the guard before it.
 
     Args:
@@ -57,7 +57,7 @@ def build_app(service: Service, *, token: str | None) -> Guard:
         """Requests, times of each stage, memory."""
         return Response(service.metrics.text(), headers={"Content-Type": _METRICS_TYPE})
 
-    return Guard(
+    return ServiceMiddleware(
         app,
         metrics=service.metrics,
         token=token,

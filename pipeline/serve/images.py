@@ -24,7 +24,7 @@ _SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that exchange width and height (EXIF 2.32, table 4, tag Orientation)."""
 
 
-def picture_size(data: bytes, *, max_pixels: int) -> tuple[int, int]:
+def image_size(data: bytes, *, max_pixels: int) -> tuple[int, int]:
     """Gives (height, width) of the picture as it is displayed, from the file's header.
 
     Raises:

@@ -25,7 +25,7 @@ _DRAIN_S = 5.0
 _TOO_SLOW = STATUS["too_slow"]
 
 
-class Guard:
+class ServiceMiddleware:
     """Lets requests through to an application that may pass, and answers the others."""
 
     def __init__(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import Checkpoint, Fit, LabelSet, Segmenter, load_weights
-from icstream.model.runtimes import Choice, choose
+from icstream.model.runtimes import RuntimeChoice, select_runtime
 from icstream.pipeline.settings.serve import ServeConfig
 from icstream.stages.annotate.network import NetworkScores
 
@@ -25,7 +25,7 @@ class Model:
 
     name: str
     checkpoint: Checkpoint
-    choice: Choice
+    choice: RuntimeChoice
     fit: Fit
     digest: str
     """SHA-256 of the weights and what belongs to them."""
@@ -49,7 +49,7 @@ def load_models(config: ServeConfig) -> dict[str, Model]:
     models = {}
     for name, place in config.weights.items():
         checkpoint = load_weights(place)
-        choice = choose(
+        choice = select_runtime(
             checkpoint,
             runtime=config.model.runtime,
             device=config.model.device,
@@ -76,10 +76,10 @@ class Networks:
         inner = served.input_size(size)
         return served.choice.runtime == "torch" or inner in self._compiled.get((model, use), ())
 
-    def segment(self, model: str, picture_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def segment(self, model: str, image_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Gives the (H, W) class ids of an RGB picture."""
-        ids_HW = self._segmenter(model)(picture_HW3)
-        self._note(model, "ids", picture_HW3)
+        ids_HW = self._segmenter(model)(image_HW3)
+        self._note(model, "ids", image_HW3)
         return ids_HW
 
     def probabilities(
@@ -95,7 +95,7 @@ class Networks:
         served = self._models[model]
         choice = served.choice
         if sizes_vary and served.fit.size is None:
-            choice = choose(
+            choice = select_runtime(
                 served.checkpoint, runtime="torch", device=choice.device, threads=choice.threads
             )
         key = model, choice.runtime
@@ -107,10 +107,10 @@ class Networks:
                 self._note(model, "scores", crop_HW3)
             yield scores_KHW
 
-    def _note(self, model: str, use: Use, picture_HW3: NDArray[np.uint8]) -> None:
+    def _note(self, model: str, use: Use, image_HW3: NDArray[np.uint8]) -> None:
         """Remembers which sizes the runtime has compiled."""
         sizes = self._compiled.setdefault((model, use), OrderedDict())
-        size = self._models[model].input_size((picture_HW3.shape[0], picture_HW3.shape[1]))
+        size = self._models[model].input_size((image_HW3.shape[0], image_HW3.shape[1]))
         sizes[size] = None
         sizes.move_to_end(size)
         if len(sizes) > _SIZES_KEPT:

@@ -89,19 +89,19 @@ def v2_router(service: Service) -> APIRouter:
             body = await read_body(request, limits)
             head, encoding = (request.headers.get(k) for k in (HEADER_LENGTH, "Content-Encoding"))
             # In a thread, as numbers in JSON take their time.
-            asked, pictures_NHW3 = await run_in_threadpool(
+            asked, images_NHW3 = await run_in_threadpool(
                 lambda: read_request(
                     uncompressed(body, encoding, max_bytes=limits.body_bytes),
                     head,
                     max_pixels=limits.pixels,
-                    max_pictures=limits.pictures,
+                    max_images=limits.pictures,
                 )
             )
-            number, height, width, _ = pictures_NHW3.shape
+            number, height, width, _ = images_NHW3.shape
 
             def work(networks: Networks, times: Times) -> tuple[bytes, dict[str, str]]:
                 with times.stage("network"):
-                    ids = [networks.segment(model.name, one_HW3) for one_HW3 in pictures_NHW3]
+                    ids = [networks.segment(model.name, one_HW3) for one_HW3 in images_NHW3]
                 with times.stage("encode"):
                     return write_response(asked, ids, model=model.name, version=_VERSION)
 
@@ -109,7 +109,7 @@ def v2_router(service: Service) -> APIRouter:
                 work,
                 model=model,
                 is_quick=lambda one: one.is_ready(model.name, (height, width)),
-                num_pictures=number,
+                num_images=number,
             )
         return Response(answer, headers=headers | {"Server-Timing": times.header()})
 

@@ -84,7 +84,7 @@ def uncompressed(body: bytes, encoding: str | None, *, max_bytes: int) -> bytes:
 
 
 def read_request(
-    body: bytes, header_length: str | None, *, max_pixels: int, max_pictures: int
+    body: bytes, header_length: str | None, *, max_pixels: int, max_images: int
 ) -> tuple[InferenceRequest, NDArray[np.uint8]]:
     """Gives what was asked and the (N, H, W, 3) pictures.
 
@@ -92,7 +92,7 @@ def read_request(
         body: JSON, with binary data behind it if `header_length` is given.
         header_length: value of the header `Inference-Header-Content-Length`.
         max_pixels: of all pictures together.
-        max_pictures: N at most.
+        max_images: N at most.
 
     Raises:
         RefusedError: what is there is not one UINT8 tensor "image" of that shape.
@@ -111,11 +111,11 @@ def read_request(
         if output.name != OUTPUT:
             raise RefusedError("bad_request", f"output {output.name!r}: the only one is {OUTPUT}")
     tensor = request.inputs[0]
-    _check(tensor, max_pixels=max_pixels, max_pictures=max_pictures)
+    _check(tensor, max_pixels=max_pixels, max_images=max_images)
     return request, _pixels(tensor, tail)
 
 
-def _check(tensor: InputTensor, *, max_pixels: int, max_pictures: int) -> None:
+def _check(tensor: InputTensor, *, max_pixels: int, max_images: int) -> None:
     if tensor.name != INPUT:
         raise RefusedError("bad_request", f"input {tensor.name!r}: the only one is {INPUT}")
     if tensor.datatype != DATATYPE:
@@ -123,8 +123,8 @@ def _check(tensor: InputTensor, *, max_pixels: int, max_pictures: int) -> None:
     shape = tensor.shape
     if len(shape) != 4 or shape[3] != 3:
         raise RefusedError("bad_request", f"{INPUT}: shape {shape}, needed [N, H, W, 3]")
-    if shape[0] > max_pictures:
-        raise RefusedError("too_large", f"{INPUT}: {shape[0]} pictures, allowed {max_pictures}")
+    if shape[0] > max_images:
+        raise RefusedError("too_large", f"{INPUT}: {shape[0]} pictures, allowed {max_images}")
     if math.prod(shape[:3]) > max_pixels:
         raise RefusedError(
             "too_many_pixels", f"{INPUT}: shape {shape}, allowed {max_pixels} pixels"

@@ -34,10 +34,10 @@ class Reply:
 
 
 def mask_reply(
-    model: Model, picture_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8], *, media_type: str
+    model: Model, image_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8], *, media_type: str
 ) -> Reply:
     """Gives a picture's class ids in one of the `FORMS`."""
-    body = FORMS[media_type](model, picture_HW3, ids_HW)
+    body = FORMS[media_type](model, image_HW3, ids_HW)
     shares = class_shares(ids_HW, model.labels)
     listed = ", ".join(f"c{k}={share:.6f}" for k, share in shares.items())
     return Reply(body, media_type, {"Class-Shares": listed})
@@ -49,26 +49,26 @@ def class_shares(ids_HW: NDArray[np.uint8], labels: LabelSet) -> dict[int, float
     return {int(k): float(counts[k]) / ids_HW.size for k in np.flatnonzero(counts)}
 
 
-def _png(model: Model, _picture_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:
+def _png(model: Model, _image_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
     write_png(ids_HW, model.labels, file)
     return file.getvalue()
 
 
-def _jpeg(model: Model, picture_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:
-    blended_HW3 = cv2.cvtColor(Blend(model.labels)(picture_HW3, ids_HW), cv2.COLOR_RGB2BGR)
+def _jpeg(model: Model, image_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:
+    blended_HW3 = cv2.cvtColor(Blend(model.labels)(image_HW3, ids_HW), cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", blended_HW3, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return data.tobytes()
 
 
-def _run_lengths(model: Model, _picture_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:
+def _run_lengths(model: Model, _image_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:
     classes = class_masks(ids_HW, model.labels.names)
     return msgspec.json.encode(
         {"model": model.name, "size": list(ids_HW.shape), "classes": classes}
     )
 
 
-def _supervisely(model: Model, _picture_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:
+def _supervisely(model: Model, _image_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:
     first = 1 if has_background(model.labels) else 0
     height, width = ids_HW.shape
     present = np.unique(ids_HW).tolist()

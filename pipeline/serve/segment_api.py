@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from icstream.pipeline.serve.content_negotiation import choose_type
 from icstream.pipeline.serve.error_responses import PROBLEMS
 from icstream.pipeline.serve.errors import RefusedError
-from icstream.pipeline.serve.images import MEDIA_TYPES, picture_size, unpack
+from icstream.pipeline.serve.images import MEDIA_TYPES, image_size, unpack
 from icstream.pipeline.serve.metrics import Times
 from icstream.pipeline.serve.models import Networks
 from icstream.pipeline.serve.request_body import FORM, media_type, read_body, read_form
@@ -60,16 +60,16 @@ def segment_router(service: Service) -> APIRouter:
         chosen = service.model(model)
         kind = choose_type(request.headers.get("accept"), tuple(FORMS))
         with service.admitted():
-            data = await _picture(request, service)
-            size = picture_size(data, max_pixels=service.config.limits.pixels)
+            data = await _image(request, service)
+            size = image_size(data, max_pixels=service.config.limits.pixels)
 
             def work(networks: Networks, times: Times) -> Reply:
                 with times.stage("unpack"):
-                    picture_HW3 = unpack(data)
+                    image_HW3 = unpack(data)
                 with times.stage("network"):
-                    ids_HW = networks.segment(chosen.name, picture_HW3)
+                    ids_HW = networks.segment(chosen.name, image_HW3)
                 with times.stage("encode"):
-                    return mask_reply(chosen, picture_HW3, ids_HW, media_type=kind)
+                    return mask_reply(chosen, image_HW3, ids_HW, media_type=kind)
 
             reply, times = await service.run(
                 work, model=chosen, is_quick=lambda one: one.is_ready(chosen.name, size)
@@ -89,9 +89,9 @@ def segment_router(service: Service) -> APIRouter:
                     "device": model.choice.device,
                     "precision": model.choice.precision,
                     "classes": [
-                        {"id": k, "name": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour)}
-                        for k, (name, colour) in enumerate(
-                            zip(model.labels.names, model.labels.colours, strict=True)
+                        {"id": k, "name": name, "colour": "#{:02x}{:02x}{:02x}".format(*color)}
+                        for k, (name, color) in enumerate(
+                            zip(model.labels.names, model.labels.colors, strict=True)
                         )
                     ],
                 }
@@ -102,7 +102,7 @@ def segment_router(service: Service) -> APIRouter:
     return router
 
 
-async def _picture(request: Request, service: Service) -> bytes:
+async def _image(request: Request, service: Service) -> bytes:
     limits = service.config.limits
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise RefusedError("unsupported", "a picture is not sent with a Content-Encoding")

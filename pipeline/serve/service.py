@@ -101,7 +101,7 @@ class Service:
         *,
         model: Model,
         is_quick: Callable[[Networks], bool],
-        num_pictures: int = 1,
+        num_images: int = 1,
     ) -> tuple[T, Times]:
         """Has a worker do something, and counts it.
 
@@ -109,7 +109,7 @@ class Service:
             work: is given the worker's networks, and a clock for its parts.
             model: that it uses.
             is_quick: whether a worker can do it without a compilation.
-            num_pictures: of them.
+            num_images: of them.
 
         Raises:
             RefusedError: no worker came to it in time; also what the work raises.
@@ -121,7 +121,7 @@ class Service:
             return work(networks, times)
 
         result = await self.engine.run(timed, is_quick=is_quick)
-        self.metrics.pictures.labels(model.name).inc(num_pictures)
+        self.metrics.pictures.labels(model.name).inc(num_images)
         self.metrics.stages(times)
         return result, times
 

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Request, Response
 
 from icstream.pipeline.serve.error_responses import PROBLEMS
 from icstream.pipeline.serve.errors import RefusedError
-from icstream.pipeline.serve.images import picture_size
+from icstream.pipeline.serve.images import image_size
 from icstream.pipeline.serve.metrics import Times
 from icstream.pipeline.serve.models import Model, Networks
 from icstream.pipeline.serve.request_body import FORM, read_form
 from icstream.pipeline.serve.service import Service
-from icstream.stages.annotate import Mode, Plan, annotate, crops, make_plan, parse_mode
+from icstream.stages.annotate import AnnotationPlan, Mode, annotate, crops, make_plan, parse_mode
 from icstream.stages.annotate.modes import FullImage, Roi, SlidingWindow
 from icstream.stages.annotate.network import label_classes
 from icstream.stages.image_files import rgb_of
@@ -50,7 +50,7 @@ def plugin_router(service: Service) -> APIRouter:
                 raise RefusedError("bad_request", "the form has no part named image")
             image = form["image"]
             plan = _plan(form, model)
-            size = picture_size(image, max_pixels=service.config.limits.pixels)
+            size = image_size(image, max_pixels=service.config.limits.pixels)
             annotation = _values(form, "annotation") or _empty_annotation(size)
 
             def work(networks: Networks, times: Times) -> bytes:
@@ -100,7 +100,7 @@ def _form(*files: str, required: list[str] | None = None) -> dict[str, Any]:
     return {"requestBody": {"content": {FORM: {"schema": schema}}}}
 
 
-def _plan(form: Mapping[str, bytes], model: Model) -> Plan:
+def _plan(form: Mapping[str, bytes], model: Model) -> AnnotationPlan:
     mode = _values(form, "mode") or {"name": "full_image"}
     meta = _NO_META | (_values(form, "meta") or {})
     return make_plan(parse_mode(mode, suffix=_SUFFIX), meta, label_classes(model.labels))

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from icstream.pipeline.view.frame_cache import Gallery, Picture
+from icstream.pipeline.view.frame_cache import CachedFrame, FrameCache
 from icstream.pipeline.view.metrics import metrics_text
 from icstream.pipeline.view.status import RunStatus, StreamStatus
 
@@ -31,7 +31,7 @@ _PAGE = {
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-class News:
+class FrameEvent:
     """Wakes those who wait for pictures."""
 
     def __init__(self) -> None:
@@ -56,18 +56,18 @@ class News:
         event.set()
 
 
-def page_app(gallery: Gallery, news: News) -> Starlette:
+def page_app(gallery: FrameCache, news: FrameEvent) -> Starlette:
     """Gives the page, what it asks for, and the figures."""
     pages = [Route(path, _page(name, kind)) for path, (name, kind) in _PAGE.items()]
     return Starlette(routes=[*pages, Route("/frames", _frames(gallery, news)), *_figures(gallery)])
 
 
-def metrics_app(gallery: Gallery) -> Starlette:
+def metrics_app(gallery: FrameCache) -> Starlette:
     """Gives the figures alone."""
     return Starlette(routes=_figures(gallery))
 
 
-def _figures(gallery: Gallery) -> list[Route]:
+def _figures(gallery: FrameCache) -> list[Route]:
     async def metrics(_: Request) -> Response:
         text = metrics_text(gallery.status)
         return Response(text, media_type="text/plain; version=0.0.4")
@@ -126,7 +126,7 @@ def _page(name: str, kind: str) -> Endpoint:
     return page
 
 
-def _frames(gallery: Gallery, news: News) -> Endpoint:
+def _frames(gallery: FrameCache, news: FrameEvent) -> Endpoint:
     """Gives an endpoint that answers with what is newer than what the viewer has.
 
     It asks again when it has drawn that, so a slow one misses frames, and nothing waits for it.
@@ -150,14 +150,14 @@ def _frames(gallery: Gallery, news: News) -> Endpoint:
     return frames
 
 
-def _pack(pictures: list[Picture]) -> bytes:
+def _pack(pictures: list[CachedFrame]) -> bytes:
     """Gives the length of a JSON header in four bytes, high byte first, the header, the images."""
     entries: list[dict[str, Any]] = []
     blobs: list[bytes] = []
-    for picture in pictures:
-        values = msgspec.to_builtins(picture.exhibit)
-        sizes = {"picture_bytes": len(picture.jpeg), "ids_bytes": len(picture.png)}
-        entries.append({**values, **sizes, "number": picture.number})
-        blobs += [picture.jpeg, picture.png]
+    for image in pictures:
+        values = msgspec.to_builtins(image.exhibit)
+        sizes = {"picture_bytes": len(image.jpeg), "ids_bytes": len(image.png)}
+        entries.append({**values, **sizes, "number": image.number})
+        blobs += [image.jpeg, image.png]
     header = json.dumps({"frames": entries}).encode()
     return b"".join([len(header).to_bytes(4, "big"), header, *blobs])

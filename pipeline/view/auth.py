@@ -40,7 +40,7 @@ _LOGIN = """<!doctype html>
 </form></main></html>"""
 
 
-class Guard:
+class AuthMiddleware:
     """Lets requests through to an application that may pass, and answers the others."""
 
     def __init__(self, app: ASGIApp, *, token: str | None, loopback: bool) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import zmq
 
-from icstream.pipeline.view.frame_sender import MAX_NAME, Exhibit
+from icstream.pipeline.view.frame_sender import MAX_NAME, FrameInfo
 from icstream.pipeline.view.status import RunStatus, read_status
 
 _LOOKING_S = 1.0
@@ -20,22 +20,22 @@ _ASK_AGAIN_S = 1.0
 _JPEG_QUALITY = 80
 _MAX_BYTES = 2**28
 
-_EXHIBITS = msgspec.msgpack.Decoder(Exhibit)
+_EXHIBITS = msgspec.msgpack.Decoder(FrameInfo)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class CachedFrame:
     """A picture with its mask, as browsers take them."""
 
     number: int
     """Among the pictures of all streams; a later one has a higher number."""
-    exhibit: Exhibit
+    exhibit: FrameInfo
     jpeg: bytes
     png: bytes
     """Gray: values are class ids."""
 
 
-class Gallery:
+class FrameCache:
     """Asks for pictures as long as somebody looks, and keeps the newest of each stream.
 
     One thread calls `turn`; the others may call anything else.
@@ -79,7 +79,7 @@ class Gallery:
         """When somebody last looked at a stream."""
         self._asked: dict[str, float] = {}
         """Streams whose worker owes a picture, and since when."""
-        self._newest: dict[str, Picture] = {}
+        self._newest: dict[str, CachedFrame] = {}
         self._next_ask = 0.0
         # Numbers go on rising when another process takes over.
         self._number = time.time_ns() // 1_000_000
@@ -92,14 +92,14 @@ class Gallery:
         with self._lock:
             self._looked.update(dict.fromkeys(wanted, time.monotonic()))
 
-    def newer_than(self, number: int, streams: Collection[str] | None) -> list[Picture]:
+    def newer_than(self, number: int, streams: Collection[str] | None) -> list[CachedFrame]:
         """Gives the newest picture of each of these streams, if its number is higher."""
         with self._lock:
             pictures = list(self._newest.values())
         return [
-            picture
-            for picture in pictures
-            if picture.number > number and (streams is None or picture.exhibit.stream in streams)
+            image
+            for image in pictures
+            if image.number > number and (streams is None or image.exhibit.stream in streams)
         ]
 
     def turn(self) -> None:
@@ -110,7 +110,7 @@ class Gallery:
                 self.status = read_status(self._status.recv())
                 self.status_at = time.monotonic()
             else:
-                self._take_picture(self._workers.recv_multipart())
+                self._take_image(self._workers.recv_multipart())
         if time.monotonic() >= self._next_ask:
             self._next_ask = time.monotonic() + self._period_s
             if self._news:
@@ -129,16 +129,16 @@ class Gallery:
                 # Without ROUTER_MANDATORY, what nobody can take is thrown away.
                 self._workers.send_multipart([stream.encode()[:MAX_NAME], b""], zmq.NOBLOCK)
 
-    def _take_picture(self, message: list[bytes]) -> None:
-        picture = _compress(message, self._number + 1)
+    def _take_image(self, message: list[bytes]) -> None:
+        image = _compress(message, self._number + 1)
         self._number += 1
-        self._asked.pop(picture.exhibit.stream, None)
+        self._asked.pop(image.exhibit.stream, None)
         with self._lock:
-            self._newest[picture.exhibit.stream] = picture
+            self._newest[image.exhibit.stream] = image
         self._news = True
 
 
-def _compress(message: list[bytes], number: int) -> Picture:
+def _compress(message: list[bytes], number: int) -> CachedFrame:
     _, header, rgb, ids = message
     exhibit = _EXHIBITS.decode(header)
     height, width = exhibit.shown_size
@@ -147,4 +147,4 @@ def _compress(message: list[bytes], number: int) -> Picture:
     bgr = cv2.cvtColor(rgb_hw3, cv2.COLOR_RGB2BGR)
     _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     _, png = cv2.imencode(".png", ids_hw, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    return Picture(number, exhibit, jpeg.tobytes(), png.tobytes())
+    return CachedFrame(number, exhibit, jpeg.tobytes(), png.tobytes())

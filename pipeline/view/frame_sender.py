@@ -16,7 +16,7 @@ MAX_NAME = 255
 """Bytes of the name of a stream, which is what the view knows its worker by."""
 
 
-class Exhibit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FrameInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What comes before the pixels of a picture and of its mask."""
 
     stream: str
@@ -29,7 +29,7 @@ class Exhibit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """and of what is sent."""
 
 
-class Showcase:
+class FrameSender:
     """An encode worker's side: keeps nothing, and sends a copy of a frame if one was asked for."""
 
     def __init__(self, endpoint: str, stream: str, *, max_side: int) -> None:
@@ -51,14 +51,14 @@ class Showcase:
 
     def offer(self, frame: Frame) -> None:
         """Sends the frame if the view has asked since the last one; never waits."""
-        if not self._asked() or frame.picture is None or not isinstance(frame.result, ClassIds):
+        if not self._asked() or frame.image is None or not isinstance(frame.result, ClassIds):
             return
         meta = frame.meta
-        picture, ids = shrink(frame.picture, frame.result.ids, max_side=self._max_side)
+        image, ids = shrink(frame.image, frame.result.ids, max_side=self._max_side)
         seconds = None if meta.time is None else float(meta.time)
         shown_size = ids.shape[0], ids.shape[1]
-        exhibit = Exhibit(meta.stream, meta.index, meta.pts, seconds, meta.size, shown_size)
-        parts: list[Any] = [msgspec.msgpack.encode(exhibit), picture, ids]
+        exhibit = FrameInfo(meta.stream, meta.index, meta.pts, seconds, meta.size, shown_size)
+        parts: list[Any] = [msgspec.msgpack.encode(exhibit), image, ids]
         with suppress(zmq.Again):
             self._socket.send_multipart(parts, zmq.NOBLOCK)
 
@@ -72,15 +72,15 @@ class Showcase:
 
 
 def shrink(
-    picture: NDArray[np.uint8], ids: NDArray[np.uint8], *, max_side: int
+    image: NDArray[np.uint8], ids: NDArray[np.uint8], *, max_side: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Gives picture and mask with sides of at most `max_side`; as they are if they fit."""
     height, width = ids.shape
-    picture = interleaved(picture)
+    image = interleaved(image)
     scale = max_side / max(height, width)
     if scale >= 1:
-        return picture, np.ascontiguousarray(ids)
+        return image, np.ascontiguousarray(ids)
     size = max(1, round(scale * width)), max(1, round(scale * height))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     small_ids = cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)
     return np.asarray(small, np.uint8), np.asarray(small_ids, np.uint8)

@@ -9,21 +9,21 @@ from typing import Self
 import zmq
 
 from icstream.pipeline.hub.processes import Processes, Worker
-from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.hub.supervisor import Supervisor
 from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.settings.run import ViewSettings
 from icstream.pipeline.view.listen import Listener, check_packages, listen
-from icstream.pipeline.view.snapshot import Observer
+from icstream.pipeline.view.snapshot import SnapshotTaker
 from icstream.pipeline.view.status import write_status
-from icstream.pipeline.wire.tasks import Door, ViewTask, task_to_json
+from icstream.pipeline.wire.tasks import InheritedSocket, ViewTask, task_to_json
 
 log = logging.getLogger(__name__)
 
 _TELL_EVERY_S = 0.25
 
 
-class Front:
+class ViewLauncher:
     """What the hub has of the view; to be used as a context manager.
 
     The hub never waits for it: figures that nobody takes are thrown away.
@@ -39,7 +39,7 @@ class Front:
         self._token = settings.token.get_secret_value() if settings.token else None
         self._doors: dict[str, Listener] = {}
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._observer: Observer | None = None
+        self._observer: SnapshotTaker | None = None
         self._status: zmq.Socket[bytes] | None = None
         self._endpoints = ("", "")
         self._next_tell = 0.0
@@ -68,7 +68,7 @@ class Front:
         """Gets ready to tell, through sockets in a folder that only this user can enter."""
         if not self.wanted:
             return
-        self._observer = Observer(inference)
+        self._observer = SnapshotTaker(inference)
         self._endpoints = f"ipc://{folder}/status", f"ipc://{folder}/pictures"
         self._status = self._context.socket(zmq.PUB)
         self._status.setsockopt(zmq.SNDHWM, 2)
@@ -85,7 +85,7 @@ class Front:
     def start(self, processes: Processes) -> Worker:
         """Starts the server's process, or another in the place of a lost one."""
         doors = {
-            setting: Door(door.socket.fileno(), door.loopback)
+            setting: InheritedSocket(door.socket.fileno(), door.loopback)
             for setting, door in self._doors.items()
         }
         task = ViewTask(
@@ -99,7 +99,7 @@ class Front:
         return processes.start("view", "server", task_to_json(task), threads=1, fds=fds)
 
     def tell(
-        self, streams: Sequence[Stream], supervisor: Supervisor, *, over: bool = False
+        self, streams: Sequence[StreamState], supervisor: Supervisor, *, over: bool = False
     ) -> None:
         """Tells how the run is going, if it is time to."""
         now = time.monotonic()

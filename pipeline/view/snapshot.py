@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from icstream.pipeline.hub.processes import Worker
 from icstream.pipeline.hub.stream_progress import Rate, state
-from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.latency import Latency
 from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.view.status import (
@@ -37,7 +37,7 @@ class _Recent:
     last_frame: float | None = None
 
 
-class Observer:
+class SnapshotTaker:
     """Sees how a run is going."""
 
     def __init__(self, inference: Inference) -> None:
@@ -48,11 +48,16 @@ class Observer:
         labels = inference.labels
         self._classes = [
             ClassStatus(name, colour)
-            for name, colour in zip(labels.names, labels.colours, strict=True)
+            for name, colour in zip(labels.names, labels.colors, strict=True)
         ]
 
     def take(
-        self, streams: Sequence[Stream], workers: Iterable[Worker], *, restarts: int, over: bool
+        self,
+        streams: Sequence[StreamState],
+        workers: Iterable[Worker],
+        *,
+        restarts: int,
+        over: bool,
     ) -> RunStatus:
         """Gives the status as of now.
 
@@ -84,30 +89,30 @@ class Observer:
             times={stream.name: _times(stream) for stream in streams},
         )
 
-    def _stream(self, stream: Stream) -> StreamStatus:
-        now, books = time.monotonic(), stream.books
+    def _stream(self, stream: StreamState) -> StreamStatus:
+        now, accounting = time.monotonic(), stream.accounting
         recent = self._recent.setdefault(stream.name, _Recent())
-        if books.encoded != recent.num_encoded:
-            recent.num_encoded, recent.last_frame = books.encoded, now
-        leases = (lease.served["decode"].stop for lease in stream.ledger)
+        if accounting.encoded != recent.num_encoded:
+            recent.num_encoded, recent.last_frame = accounting.encoded, now
+        starts = (lease.served["decode"].stop for lease in stream.leases)
         return StreamStatus(
             name=stream.name,
             state=state(stream),
-            state_s=round(now - stream.health.since, 1),
-            connections=stream.health.connections,
-            last_error=stream.error or stream.health.last_error,
+            state_s=round(now - stream.source_status.since, 1),
+            connections=stream.source_status.connections,
+            last_error=stream.error or stream.source_status.last_error,
             size=stream.info.size if stream.info else None,
             promised=stream.info.num_frames if stream.info else None,
-            packets=books.packets,
-            decoded=books.decoded,
-            encoded=books.encoded,
-            missing=books.missing,
-            undecodable=dict(books.undecodable),
-            dropped=dict(books.dropped),
-            failed=dict(books.failed),
-            in_flight={stage: hop.in_flight for stage, hop in stream.ledger.hops.items()},
+            packets=accounting.packets,
+            decoded=accounting.decoded,
+            encoded=accounting.encoded,
+            missing=accounting.missing,
+            undecodable=dict(accounting.undecodable),
+            dropped=dict(accounting.dropped),
+            failed=dict(accounting.failed),
+            in_flight={stage: hop.in_flight for stage, hop in stream.leases.stage_counts.items()},
             frames_per_second=round(recent.rate.of(stream), 2),
-            queue_age_s=round(max(0.0, now - min(leases, default=now)), 3),
+            queue_age_s=round(max(0.0, now - min(starts, default=now)), 3),
             last_frame_s=None if recent.last_frame is None else round(now - recent.last_frame, 2),
             latency_ms=_recent_latency(recent, stream.total, now),
         )
@@ -122,7 +127,7 @@ def _recent_latency(recent: _Recent, total: Latency, now: float) -> dict[str, fl
     return total.since(seen[0][1]).summary()
 
 
-def _times(stream: Stream) -> StreamTimes:
+def _times(stream: StreamState) -> StreamTimes:
     return StreamTimes(
         {stage: _histogram(latency) for stage, latency in stream.service.items()},
         {stage: _histogram(latency) for stage, latency in stream.queueing.items()},

@@ -24,7 +24,7 @@ class Stopped(Exception):  # noqa: N818 - no error, but the way out of every loo
 
 
 @dataclass(slots=True)
-class Post:
+class WorkerConnection:
     """A worker's connection to the rest: its link, the shared memory, and what it is busy with."""
 
     link: WorkerLink

@@ -26,7 +26,7 @@ _DTYPES: dict[np.dtype[Any], DType] = {
 }
 
 
-class Room:
+class SlotSpace:
     """The place in shared memory for what a stage makes of the frame that it has."""
 
     def __init__(self, memory: ArenaView | None) -> None:
@@ -91,12 +91,12 @@ def unpack(frame: WireFrame, payload: Sequence[zmq.Frame], memory: ArenaView | N
         if part is None or len(part) != pixels.num_bytes:
             raise WireError(f"{pixels.field}: the array did not come with its message")
         arrays[pixels.field] = pixels.view(part.buffer)
-    picture, canvas, prepared, scores = arrays.get("picture"), None, None, None
+    image, canvas, prepared, scores = arrays.get("image"), None, None, None
     if "canvas" in arrays:
         height, width = frame.meta.size
         canvas = arrays["canvas"].transpose(1, 2, 0)
-        picture = canvas[:height, :width]
-        if picture.shape[:2] != frame.meta.size:
+        image = canvas[:height, :width]
+        if image.shape[:2] != frame.meta.size:
             raise WireError(f"canvas: {canvas.shape}, too small for {frame.meta.size}")
     if frame.geometry is not None:
         if "scores" in arrays:
@@ -105,10 +105,10 @@ def unpack(frame: WireFrame, payload: Sequence[zmq.Frame], memory: ArenaView | N
             prepared = Prepared(arrays["prepared"].transpose(1, 2, 0), frame.geometry)
         elif canvas is not None:
             prepared = Prepared(canvas, frame.geometry)
-    return Frame(frame.meta, picture, prepared, scores, canvas)
+    return Frame(frame.meta, image, prepared, scores, canvas)
 
 
-def found_arrays(
+def received_arrays(
     slot: Slot, arrays: tuple[Pixels, ...], payload: list[zmq.Frame]
 ) -> dict[str, tuple[Pixels, zmq.Frame | None]]:
     """Gives what a message brought, by field.

@@ -14,7 +14,7 @@ import numpy as np
 
 from icstream.model import Geometry
 from icstream.pipeline.wire.codec import decode_hook, encode_hook
-from icstream.stages import Books, FormatChange, FrameMeta, Gap
+from icstream.stages import FormatChange, FrameAccounting, FrameMeta, Gap
 from icstream.stages.decode.source import SourceInfo
 from icstream.stages.sinks.sink import Part
 
@@ -29,7 +29,7 @@ class WireError(Exception):
     """A message that is damaged, of another version, or out of turn."""
 
 
-Field: TypeAlias = Literal["picture", "canvas", "prepared", "scores"]
+Field: TypeAlias = Literal["image", "canvas", "prepared", "scores"]
 """picture and scores are as in a `Frame`; of canvas and prepared, (3, h, w), the planes travel."""
 DType: TypeAlias = Literal["uint8", "float32"]
 
@@ -81,7 +81,7 @@ class Slot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     """Half-open range in the shared memory; empty where pixels travel in messages."""
 
 
-class SourceBooks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The decoder's side of a stream's books."""
 
     packets: int
@@ -89,48 +89,48 @@ class SourceBooks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     decoded: int
     missing: int
     undecodable: dict[str, int]
-    without_picture: dict[str, int]
+    without_frame: dict[str, int]
 
     @classmethod
-    def of(cls, books: Books) -> "SourceBooks":
+    def of(cls, accounting: FrameAccounting) -> "SourceAccounting":
         """Gives the books as they are now."""
         return cls(
-            books.packets,
-            books.in_decoder,
-            books.decoded,
-            books.missing,
-            dict(books.undecodable),
-            dict(books.without_picture),
+            accounting.packets,
+            accounting.in_decoder,
+            accounting.decoded,
+            accounting.missing,
+            dict(accounting.undecodable),
+            dict(accounting.without_frame),
         )
 
-    def write_to(self, books: Books) -> None:
+    def write_to(self, accounting: FrameAccounting) -> None:
         """Puts these counts in the place of those that are there."""
-        books.packets, books.in_decoder = self.packets, self.in_decoder
-        books.decoded, books.missing = self.decoded, self.missing
+        accounting.packets, accounting.in_decoder = self.packets, self.in_decoder
+        accounting.decoded, accounting.missing = self.decoded, self.missing
         for counter, counts in (
-            (books.undecodable, self.undecodable),
-            (books.without_picture, self.without_picture),
+            (accounting.undecodable, self.undecodable),
+            (accounting.without_frame, self.without_frame),
         ):
             counter.clear()
             counter.update(counts)
 
-    def closed(self) -> "SourceBooks":
+    def closed(self) -> "SourceAccounting":
         """Gives the books of a decoder that is given up: what it still held has no picture."""
         if not self.in_decoder:
             return self
-        without_picture = dict(self.without_picture)
-        without_picture["stopped"] = without_picture.get("stopped", 0) + self.in_decoder
-        return msgspec.structs.replace(self, in_decoder=0, without_picture=without_picture)
+        without_frame = dict(self.without_frame)
+        without_frame["stopped"] = without_frame.get("stopped", 0) + self.in_decoder
+        return msgspec.structs.replace(self, in_decoder=0, without_frame=without_frame)
 
 
-class Served(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class StageSpan(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """When a stage worked on a frame, by the system's monotonic clock in seconds."""
 
     start: float
     stop: float
 
 
-class Beat(Message, frozen=True):
+class Heartbeat(Message, frozen=True):
     """The process lives. Sent by a thread of its own over a socket of its own."""
 
     num_sent: int
@@ -141,7 +141,7 @@ class Beat(Message, frozen=True):
     """How long it has been at its present task; 0 if it waits for one."""
 
 
-class Hello(Message, frozen=True):
+class Connected(Message, frozen=True):
     """A worker has come up and will soon be ready; it can be told what to prepare for."""
 
 
@@ -149,7 +149,7 @@ class Ready(Message, frozen=True):
     """A preprocess or segment worker takes work."""
 
 
-class Warm(Message, frozen=True):
+class WarmedUp(Message, frozen=True):
     """A segment worker is prepared for pictures of (height, width)."""
 
     size: tuple[int, int]
@@ -164,7 +164,7 @@ class Opened(Message, frozen=True):
 class SinksOpened(Message, frozen=True):
     """An encode worker has opened its sinks."""
 
-    wants_picture: bool
+    wants_image: bool
     num_done: int
     """Frames that are whole in every sink's files."""
 
@@ -176,8 +176,8 @@ class Decoded(Message, frozen=True):
     """Among all items of the stream, from 0; so in the next four."""
     slot: Slot
     frame: WireFrame
-    books: SourceBooks
-    served: Served
+    accounting: SourceAccounting
+    served: StageSpan
 
 
 class Skipped(Message, frozen=True):
@@ -186,7 +186,7 @@ class Skipped(Message, frozen=True):
     number: int
     index: int
     reason: str
-    books: SourceBooks
+    accounting: SourceAccounting
 
 
 class GapFound(Message, frozen=True):
@@ -194,7 +194,7 @@ class GapFound(Message, frozen=True):
 
     number: int
     gap: Gap
-    books: SourceBooks
+    accounting: SourceAccounting
 
 
 class FormatChanged(Message, frozen=True):
@@ -208,7 +208,7 @@ class Ended(Message, frozen=True):
     """The source is at its end, or stopped as it was told to, or failed."""
 
     number: int
-    books: SourceBooks
+    accounting: SourceAccounting
     error: str | None
 
 
@@ -220,7 +220,7 @@ class Done(Message, frozen=True):
     geometry: Geometry
     arrays: tuple[Pixels, ...]
     """What it made."""
-    served: Served
+    served: StageSpan
 
 
 class Failed(Message, frozen=True):
@@ -240,7 +240,7 @@ class Written(Message, frozen=True):
     """Number of the part that the frame is in, from 0."""
     num_durable: int
     """Frames of the stream that would survive the end of the process."""
-    served: Served
+    served: StageSpan
 
 
 class Closed(Message, frozen=True):
@@ -250,7 +250,7 @@ class Closed(Message, frozen=True):
     parts: dict[str, list[Part]]
 
 
-class Condition(Message, frozen=True):
+class SourceChanged(Message, frozen=True):
     """The state of a live source has changed."""
 
     state: Literal["connecting", "live", "backing off", "ended"]
@@ -275,10 +275,10 @@ class Grant(Message, frozen=True):
     slots: list[Slot]
 
 
-class Before(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class ResumeState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What a live source has sent by way of other workers."""
 
-    books: SourceBooks
+    accounting: SourceAccounting
     last: tuple[Fraction, float] | None
     """Time of the last frame in seconds, and when it came by the system's monotonic clock."""
     connections: int
@@ -289,9 +289,9 @@ class BeginDecode(Message, frozen=True):
 
     skip_items: int
     """So many items were received from another worker; they are not sent again."""
-    first_picture: int
+    first_image: int
     """Index of the first frame whose picture is needed."""
-    before: Before
+    before: ResumeState
     """For live sources, which cannot be read again."""
 
 
@@ -310,7 +310,7 @@ class Work(Message, frozen=True):
     begins_part: bool = False
 
 
-class Run(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class PartRun(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Frames that follow one another in one part."""
 
     first: FrameMeta
@@ -320,7 +320,7 @@ class Run(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
 class BeginEncode(Message, frozen=True):
     """What an encode worker must know of the frames before those that it gets."""
 
-    runs: list[Run]
+    runs: list[PartRun]
     last: FrameMeta | None
     """The last of them."""
 
@@ -334,10 +334,10 @@ class Stop(Message, frozen=True):
 
 
 FromWorker: TypeAlias = (
-    Beat
-    | Hello
+    Heartbeat
+    | Connected
     | Ready
-    | Warm
+    | WarmedUp
     | Opened
     | SinksOpened
     | Decoded
@@ -349,7 +349,7 @@ FromWorker: TypeAlias = (
     | Failed
     | Written
     | Closed
-    | Condition
+    | SourceChanged
     | Fault
 )
 FromHub: TypeAlias = Grant | BeginDecode | WarmUp | Work | BeginEncode | Finish | Stop
@@ -358,7 +358,7 @@ FromHub: TypeAlias = Grant | BeginDecode | WarmUp | Work | BeginEncode | Finish 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=encode_hook)
 
 
-class Reader:
+class MessageReader:
     """Reads the messages of one side."""
 
     def __init__(self, body: Any) -> None:
@@ -379,8 +379,8 @@ class Reader:
         return number, body
 
 
-FROM_WORKER = Reader(FromWorker)
-FROM_HUB = Reader(FromHub)
+FROM_WORKER = MessageReader(FromWorker)
+FROM_HUB = MessageReader(FromHub)
 
 
 def write(number: int, body: Message) -> bytes:

@@ -115,7 +115,7 @@ class HubSocket:
 
     @staticmethod
     def read(header: bytes) -> tuple[int, Any]:
-        """See `Reader.read`."""
+        """See `MessageReader.read`."""
         return FROM_WORKER.read(header)
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from icstream.model import Fit, LabelSet
-from icstream.model.labels import Colour
+from icstream.model.labels import Color
 from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.codec import decode_hook, encode_hook
 from icstream.stages.decode.find import SourceSpec
@@ -16,7 +16,7 @@ class PreprocessTask(msgspec.Struct, frozen=True):
     """What a preprocess worker is made from."""
 
     fit: Fit
-    mean_colour: Colour
+    mean_color: Color
 
 
 class DecodeTask(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ class EncodeTask(msgspec.Struct, frozen=True):
     """Larger pictures are shrunk for the view."""
 
 
-class Door(msgspec.Struct, frozen=True):
+class InheritedSocket(msgspec.Struct, frozen=True):
     """A socket that listens already, and that a process inherits."""
 
     fd: int
@@ -70,8 +70,8 @@ class Door(msgspec.Struct, frozen=True):
 class ViewTask(msgspec.Struct, frozen=True):
     """What the view's process is made from."""
 
-    page: Door | None
-    metrics: Door | None
+    page: InheritedSocket | None
+    metrics: InheritedSocket | None
     token: str | None
     """What those who look must know."""
     status: str

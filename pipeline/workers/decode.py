@@ -9,10 +9,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from icstream.model import Geometry, SourceError
+from icstream.model.network_input import image_fault
 from icstream.model.planar import planes
-from icstream.model.prepare import picture_fault
-from icstream.pipeline.wire.connection import Post
-from icstream.pipeline.wire.frames import Room, pack
+from icstream.pipeline.wire.connection import WorkerConnection
+from icstream.pipeline.wire.frames import SlotSpace, pack
 from icstream.pipeline.wire.messages import (
     BeginDecode,
     Decoded,
@@ -23,61 +23,68 @@ from icstream.pipeline.wire.messages import (
     GapFound,
     Grant,
     Opened,
-    Served,
     Slot,
-    SourceBooks,
+    SourceAccounting,
+    StageSpan,
     WireFrame,
 )
 from icstream.pipeline.wire.tasks import DecodeTask, task_from_json
 from icstream.pipeline.workers.stage_worker import preprocess_stage
-from icstream.stages import Books, End, FormatChange, Frame, Gap
+from icstream.stages import End, FormatChange, Frame, FrameAccounting, Gap
 from icstream.stages.preprocess import Preprocess
 
 _WAIT_S = 0.5
 
 
-def decode(post: Post) -> None:
+def decode(connection: WorkerConnection) -> None:
     """Reads a source; waits for room before each frame."""
     from icstream.stages.decode import open_source
 
-    task = task_from_json(DecodeTask, post.task.encode())
-    books = Books()
+    task = task_from_json(DecodeTask, connection.task.encode())
+    accounting = FrameAccounting()
     if task.live is not None:
         from icstream.pipeline.live.open_camera import camera_opener
         from icstream.pipeline.workers.live_decode import decode_live
 
-        decode_live(post, task, camera_opener(task.spec, task.live.options, books), books)
+        decode_live(
+            connection, task, camera_opener(task.spec, task.live.options, accounting), accounting
+        )
         return
-    room = Room(post.memory)
+    room = SlotSpace(connection.memory)
     open_it = partial(
         open_source,
         task.spec,
-        books=books,
+        accounting=accounting,
         threads=task.threads,
         num_loops=task.num_loops,
         empty=room.empty,
     )
     source = open_it()
-    post.link.send(Opened(source.info))
-    begin = post.expect(BeginDecode)
-    if begin.first_picture:
+    connection.link.send(Opened(source.info))
+    begin = connection.expect(BeginDecode)
+    if begin.first_image:
         source.__exit__(None, None, None)
-        source = open_it(first_picture=begin.first_picture)
+        source = open_it(first_image=begin.first_image)
     stage = preprocess_stage(task.preprocess, room)
     with source:
-        _Reader(post, books, begin.skip_items, room, stage).read(iter(source))
-    for _ in post.messages():
+        _RecordingReader(connection, accounting, begin.skip_items, room, stage).read(iter(source))
+    for _ in connection.messages():
         pass
 
 
-class _Reader:
+class _RecordingReader:
     """Sends the items of a source as fast as there is room for them."""
 
     def __init__(
-        self, post: Post, books: Books, skip_items: int, room: Room, preprocess: Preprocess
+        self,
+        connection: WorkerConnection,
+        accounting: FrameAccounting,
+        skip_items: int,
+        room: SlotSpace,
+        preprocess: Preprocess,
     ) -> None:
-        self._post = post
-        self._books = books
+        self._post = connection
+        self._books = accounting
         self._skip_items = skip_items
         self._room = room
         self._preprocess = preprocess
@@ -99,7 +106,7 @@ class _Reader:
                     break
                 announced = isinstance(item, FormatChange)
                 if self._number >= self._skip_items:
-                    self._send(item, Served(start, time.monotonic()))
+                    self._send(item, StageSpan(start, time.monotonic()))
                 self._number += 1
         except SourceError as failure:
             error = str(failure)
@@ -109,7 +116,7 @@ class _Reader:
                 close()
         self._post.link.send(Ended(self._number, self._snapshot(), error))
 
-    def _send(self, item: Any, served: Served) -> None:
+    def _send(self, item: Any, served: StageSpan) -> None:
         if isinstance(item, Gap):
             self._post.link.send(GapFound(self._number, item, self._snapshot()))
         elif isinstance(item, FormatChange):
@@ -128,12 +135,12 @@ class _Reader:
         A picture that is only padded needs no preprocess worker: it lies where the network reads.
         """
         if frame.canvas is None:
-            if frame.picture is None:
+            if frame.image is None:
                 return {}, None
-            fault = picture_fault(frame.picture, frame.meta.size)
+            fault = image_fault(frame.image, frame.meta.size)
             if fault:
                 raise SourceError(f"{frame.meta.stream}: frame {frame.meta.index}: {fault}")
-            return {"picture": frame.picture}, None
+            return {"image": frame.image}, None
         done = self._preprocess.in_place(frame)
         geometry = done.prepared.geometry if done and done.prepared else None
         return {"canvas": planes(frame.canvas)}, geometry
@@ -156,5 +163,5 @@ class _Reader:
                 self._stopped = True
             timeout_s = 0
 
-    def _snapshot(self) -> SourceBooks:
-        return SourceBooks.of(self._books)
+    def _snapshot(self) -> SourceAccounting:
+        return SourceAccounting.of(self._books)

@@ -9,15 +9,15 @@ from typing import Any
 import zmq
 
 from icstream.model import Fit, Scores, StageError
-from icstream.pipeline.wire.connection import Post, Stopped
+from icstream.pipeline.wire.connection import Stopped, WorkerConnection
 from icstream.pipeline.wire.frames import unpack
 from icstream.pipeline.wire.messages import (
     BeginEncode,
     Closed,
     Failed,
     Finish,
-    Served,
     SinksOpened,
+    StageSpan,
     Work,
     Written,
 )
@@ -25,44 +25,48 @@ from icstream.pipeline.wire.tasks import (
     EncodeTask,
     task_from_json,
 )
-from icstream.stages import Books, FormatChange, Frame
+from icstream.stages import FormatChange, Frame, FrameAccounting
 
 
-def encode(post: Post) -> None:
+def encode(connection: WorkerConnection) -> None:
     """Writes the frames of one stream to its sinks."""
     from icstream.pipeline.publish.sink import SINKS
     from icstream.stages.encode import Encode
     from icstream.stages.sinks import SinkContext, open_sink, restart_point
 
-    task = task_from_json(EncodeTask, post.task.encode())
+    task = task_from_json(EncodeTask, connection.task.encode())
     context = SinkContext(task.folder, task.labels, task.source)
     sinks = {
-        name: open_sink(name, replace(context, settings=task.settings.get(name, {})), further=SINKS)
+        name: open_sink(
+            name, replace(context, settings=task.settings.get(name, {})), extra_sinks=SINKS
+        )
         for name in task.sinks
     }
     opened = list(sinks.values())
     _warm_up_loops(task)
     num_done = restart_point(opened) if task.num_done is None else task.num_done
-    wants_picture = task.view is not None or any(sink.wants_picture for sink in opened)
-    post.link.send(SinksOpened(wants_picture, num_done))
-    begin = post.expect(BeginEncode)
-    stage = Encode(opened, books=Books(), keep_picture=task.view is not None, num_done=num_done)
+    wants_image = task.view is not None or any(sink.wants_image for sink in opened)
+    connection.link.send(SinksOpened(wants_image, num_done))
+    begin = connection.expect(BeginEncode)
+    stage = Encode(
+        opened, accounting=FrameAccounting(), keep_image=task.view is not None, num_done=num_done
+    )
     show = _open_showcase(task)
     try:
-        with post.busy():  # it looks through all files that are there
+        with connection.busy():  # it looks through all files that are there
             stage.go_on([(run.first, run.num_frames) for run in begin.runs], begin.last)
-        for body, payload in post.messages():
+        for body, payload in connection.messages():
             if isinstance(body, Work):
-                _write(post, stage, body, payload, show)
+                _write(connection, stage, body, payload, show)
             elif isinstance(body, Finish):
-                with post.busy():
+                with connection.busy():
                     stage.close()
                 parts = {name: sink.parts for name, sink in sinks.items()}
-                post.link.send(Closed(stage.num_frames, parts))
+                connection.link.send(Closed(stage.num_frames, parts))
     except (Stopped, OSError):
         with suppress(OSError):
             stage.close()
-        post.parts.update({name: sink.parts for name, sink in sinks.items()})
+        connection.parts.update({name: sink.parts for name, sink in sinks.items()})
         raise
 
 
@@ -70,13 +74,13 @@ def _open_showcase(task: EncodeTask) -> Callable[[Frame], None]:
     """Gives what shows a frame to those who look."""
     if task.view is None:
         return lambda _: None
-    from icstream.pipeline.view.frame_sender import Showcase
+    from icstream.pipeline.view.frame_sender import FrameSender
 
-    return Showcase(task.view, task.folder.name, max_side=task.max_side).offer
+    return FrameSender(task.view, task.folder.name, max_side=task.max_side).offer
 
 
 def _write(
-    post: Post,
+    connection: WorkerConnection,
     stage: Any,
     work: Work,
     payload: list[zmq.Frame],
@@ -84,17 +88,17 @@ def _write(
 ) -> None:
     meta = work.frame.meta
     start = time.monotonic()
-    with post.busy():
+    with connection.busy():
         if work.begins_part:
             list(stage.process(FormatChange(meta.stream, meta.index, "")))
         try:
-            (frame,) = stage.process(unpack(work.frame, payload, post.memory))
+            (frame,) = stage.process(unpack(work.frame, payload, connection.memory))
         except StageError as error:
-            post.link.send(Failed(meta.stream, meta.index, error.reason, str(error)))
+            connection.link.send(Failed(meta.stream, meta.index, error.reason, str(error)))
             return
         show(frame)
-    served = Served(start, time.monotonic())
-    post.link.send(Written(meta.index, stage.part, stage.num_durable, served))
+    served = StageSpan(start, time.monotonic())
+    connection.link.send(Written(meta.index, stage.part, stage.num_durable, served))
 
 
 def _warm_up_loops(task: EncodeTask) -> None:

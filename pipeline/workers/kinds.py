@@ -2,27 +2,27 @@
 
 from collections.abc import Callable
 
-from icstream.pipeline.wire.connection import Post
+from icstream.pipeline.wire.connection import WorkerConnection
 from icstream.pipeline.workers.decode import decode
 from icstream.pipeline.workers.encode import encode
 from icstream.pipeline.workers.stage_worker import preprocess, segment
 
 
-def view(post: Post) -> None:
+def view(connection: WorkerConnection) -> None:
     """Shows the run in browsers, and its figures to whoever may ask."""
     from icstream.pipeline.view.server import serve
 
-    serve(post)
+    serve(connection)
 
 
-def publish(post: Post) -> None:
+def publish(connection: WorkerConnection) -> None:
     """Hands masks on to subscribers."""
     from icstream.pipeline.publish.forwarder import forward
 
-    forward(post)
+    forward(connection)
 
 
-SERVICES: dict[str, Callable[[Post], None]] = {
+WORKER_KINDS: dict[str, Callable[[WorkerConnection], None]] = {
     "decode": decode,
     "preprocess": preprocess,
     "segment": segment,

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from icstream.model.planar import interleaved
-from icstream.pipeline.live.reconnecting_source import Exposure, Feed, FeedItem, OpenCamera
-from icstream.pipeline.wire.connection import Post
+from icstream.pipeline.live.reconnecting_source import (
+    FeedItem,
+    OpenCamera,
+    PendingFrame,
+    ReconnectingSource,
+)
+from icstream.pipeline.wire.connection import WorkerConnection
 from icstream.pipeline.wire.frames import pack
 from icstream.pipeline.wire.messages import (
     BeginDecode,
-    Condition,
     Decoded,
     Ended,
     Finish,
@@ -24,14 +28,15 @@ from icstream.pipeline.wire.messages import (
     Grant,
     Opened,
     Ready,
-    Served,
     Skipped,
     Slot,
-    SourceBooks,
+    SourceAccounting,
+    SourceChanged,
+    StageSpan,
     WireFrame,
 )
 from icstream.pipeline.wire.tasks import DecodeTask
-from icstream.stages import Books, FormatChange, Gap
+from icstream.stages import FormatChange, FrameAccounting, Gap
 from icstream.stages.decode.source import SourceInfo
 from icstream.stages.items import Size
 
@@ -45,41 +50,53 @@ _END_S = 0.5
 @dataclass(frozen=True, slots=True)
 class _Entry:
     item: FeedItem
-    books: SourceBooks
+    accounting: SourceAccounting
     """As of this item."""
 
 
-def decode_live(post: Post, task: DecodeTask, open_camera: OpenCamera, books: Books) -> None:
+def decode_live(
+    connection: WorkerConnection,
+    task: DecodeTask,
+    open_camera: OpenCamera,
+    accounting: FrameAccounting,
+) -> None:
     """Reads a live source until it ends or the run does.
 
     Args:
-        post: the connection to the hub.
+        connection: the connection to the hub.
         task: of the worker.
-        open_camera: makes connections, which keep `books`.
-        books: of the stream.
+        open_camera: makes connections, which keep `accounting`.
+        accounting: of the stream.
     """
     assert task.live is not None
-    post.link.send(Ready())
-    begin = post.expect(BeginDecode)
-    begin.before.books.write_to(books)
+    connection.link.send(Ready())
+    begin = connection.expect(BeginDecode)
+    begin.before.accounting.write_to(accounting)
     stop = threading.Event()
-    feed = Feed(
-        task.spec.name, open_camera, plan=task.live, books=books, before=begin.before, stop=stop
+    feed = ReconnectingSource(
+        task.spec.name,
+        open_camera,
+        plan=task.live,
+        accounting=accounting,
+        before=begin.before,
+        stop=stop,
     )
-    reader = _Reader(feed, books, stop)
+    reader = _LiveReader(feed, accounting, stop)
     reader.thread.start()
     pace = task.live.pace
-    sender = _Sender(post, reader, begin.skip_items, begin.before.books, freshest=pace.freshest)
+    sender = _Sender(
+        connection, reader, begin.skip_items, begin.before.accounting, freshest=pace.freshest
+    )
     try:
         sender.run(max_age_s=pace.max_age_s)
     finally:
         stop.set()
         reader.thread.join(_END_S)
-    for _ in post.messages():
+    for _ in connection.messages():
         pass
 
 
-class _Reader:
+class _LiveReader:
     """The thread that reads: it may hang in a library, and nothing waits for it.
 
     Attributes:
@@ -88,9 +105,11 @@ class _Reader:
         error: a fault of icstream that ended the thread.
     """
 
-    def __init__(self, feed: Feed, books: Books, stop: threading.Event) -> None:
+    def __init__(
+        self, feed: ReconnectingSource, accounting: FrameAccounting, stop: threading.Event
+    ) -> None:
         self._feed = feed
-        self._books = books
+        self._books = accounting
         self._stop = stop
         self._entries: queue.Queue[_Entry] = queue.Queue(_QUEUE)
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -118,7 +137,7 @@ class _Reader:
     def _run(self) -> None:
         try:
             for item in self._feed:
-                self._put(_Entry(item, SourceBooks.of(self._books)))
+                self._put(_Entry(item, SourceAccounting.of(self._books)))
         except BaseException as error:
             self.error = error
             os.eventfd_write(self.wake, 1)
@@ -135,17 +154,23 @@ class _Sender:
     """Sends the hub all that comes, in order; frames only as far as it has granted room."""
 
     def __init__(
-        self, post: Post, reader: _Reader, num_items: int, books: SourceBooks, *, freshest: bool
+        self,
+        connection: WorkerConnection,
+        reader: _LiveReader,
+        num_items: int,
+        accounting: SourceAccounting,
+        *,
+        freshest: bool,
     ) -> None:
-        self._post = post
+        self._post = connection
         self._reader = reader
         self._number = num_items
         self._freshest = freshest
         self._entries: deque[_Entry] = deque()
         self._slots: deque[Slot] = deque()
-        self._last = books
+        self._last = accounting
         """As of the last item that was sent."""
-        self._end_books = books
+        self._end_books = accounting
         """As of the end of the source."""
         self._size: Size | None = None
         self._stopped = self._ended = False
@@ -161,8 +186,8 @@ class _Sender:
             self._send_entries(max_age_s if self._freshest else None)
         for entry in self._entries:
             self._send_other(entry, "stopped")
-        books = self._last if self._stopped else self._end_books
-        self._post.link.send(Ended(self._number, books.closed(), None))
+        accounting = self._last if self._stopped else self._end_books
+        self._post.link.send(Ended(self._number, accounting.closed(), None))
 
     def _look(self) -> None:
         while (got := self._post.receive(0)) is not None:
@@ -174,12 +199,12 @@ class _Sender:
     def _take(self) -> None:
         for entry in self._reader.take():
             item = entry.item
-            if isinstance(item, Condition):
+            if isinstance(item, SourceChanged):
                 self._post.link.send(item)
                 if item.state == "ended":
-                    self._ended, self._end_books = True, entry.books
+                    self._ended, self._end_books = True, entry.accounting
                 continue
-            if isinstance(item, Exposure) and item.meta.size != self._size:
+            if isinstance(item, PendingFrame) and item.meta.size != self._size:
                 self._size = item.meta.size
                 info = SourceInfo(item.clock, item.meta.time_base, None, self._size)
                 self._post.link.send(Opened(info))
@@ -189,7 +214,7 @@ class _Sender:
         """Sends what can go; with a greatest age, frames are left out that have no time left."""
         while self._entries:
             entry = self._entries[0]
-            if not isinstance(entry.item, Exposure) or not entry.item.is_kept:
+            if not isinstance(entry.item, PendingFrame) or not entry.item.is_kept:
                 self._send_other(entry, "rate")
             elif max_age_s is not None and self._is_stale(entry.item, max_age_s):
                 self._send_other(entry, "stale")
@@ -199,34 +224,34 @@ class _Sender:
                 return
             self._entries.popleft()
 
-    def _is_stale(self, exposure: Exposure, max_age_s: float) -> bool:
+    def _is_stale(self, exposure: PendingFrame, max_age_s: float) -> bool:
         """Tells whether a frame is too old, or a newer one waits for the same room."""
         if time.monotonic() - exposure.arrived > max_age_s:
             return True
         return not self._slots and any(
-            isinstance(entry.item, Exposure) and entry.item.is_kept
+            isinstance(entry.item, PendingFrame) and entry.item.is_kept
             for entry in list(self._entries)[1:]
         )
 
-    def _send_frame(self, entry: _Entry, exposure: Exposure, slot: Slot) -> None:
+    def _send_frame(self, entry: _Entry, exposure: PendingFrame, slot: Slot) -> None:
         with self._post.busy():
-            picture = interleaved(exposure.develop())
+            image = interleaved(exposure.develop())
             room = (slot.start, slot.stop)
-            places, payload = pack({"picture": picture}, room, self._post.memory)
-        served = Served(exposure.arrived, time.monotonic())
+            places, payload = pack({"image": image}, room, self._post.memory)
+        served = StageSpan(exposure.arrived, time.monotonic())
         frame = WireFrame(exposure.meta, None, places)
-        self._send(Decoded(self._number, slot, frame, entry.books, served), payload)
-        self._last = entry.books
+        self._send(Decoded(self._number, slot, frame, entry.accounting, served), payload)
+        self._last = entry.accounting
 
     def _send_other(self, entry: _Entry, reason: str) -> None:
         """Sends what is no frame, or says that a frame is left out and why."""
         match entry.item:
-            case Exposure(meta=meta):
-                self._send(Skipped(self._number, meta.index, reason, entry.books))
-                self._last = entry.books
+            case PendingFrame(meta=meta):
+                self._send(Skipped(self._number, meta.index, reason, entry.accounting))
+                self._last = entry.accounting
             case Gap() as gap:
-                self._send(GapFound(self._number, gap, entry.books))
-                self._last = entry.books
+                self._send(GapFound(self._number, gap, entry.accounting))
+                self._last = entry.accounting
             case FormatChange() as change:
                 # The books are in the middle of the frame that follows.
                 self._send(FormatChanged(self._number, change))

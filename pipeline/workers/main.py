@@ -18,11 +18,11 @@ from contextlib import suppress
 import zmq
 
 from icstream.model import ConfigError, SourceError
-from icstream.pipeline.wire.connection import Post, Stopped
-from icstream.pipeline.wire.messages import Beat, Fault, Hello, write
+from icstream.pipeline.wire.connection import Stopped, WorkerConnection
+from icstream.pipeline.wire.messages import Connected, Fault, Heartbeat, write
 from icstream.pipeline.wire.shared_memory import ArenaView
 from icstream.pipeline.wire.sockets import WorkerLink
-from icstream.pipeline.workers.kinds import SERVICES
+from icstream.pipeline.workers.kinds import WORKER_KINDS
 
 _BEAT_EVERY_S = 0.25
 _FAREWELL_S = 30.0
@@ -42,27 +42,27 @@ def main() -> None:
     _one_thread_each()
     name = bytes.fromhex(told["name"])
     memory = None if told["arena_fd"] is None else ArenaView(told["arena_fd"])
-    post = Post(WorkerLink(told["endpoint"], name), memory, told["task"])
+    connection = WorkerConnection(WorkerLink(told["endpoint"], name), memory, told["task"])
     if sys.argv[1] in ("decode", "preprocess", "encode"):
         _never_interrupt()
-    post.link.send(Hello())
-    threading.Thread(target=_beat, args=(post, told["endpoint"], name), daemon=True).start()
+    connection.link.send(Connected())
+    threading.Thread(target=_beat, args=(connection, told["endpoint"], name), daemon=True).start()
     code = 0
     try:
-        SERVICES[sys.argv[1]](post)
+        WORKER_KINDS[sys.argv[1]](connection)
     except Stopped:
         pass
     except (SourceError, ConfigError, OSError) as error:
-        _give_up(post, error)
+        _give_up(connection, error)
     except Exception:
         traceback.print_exc()
-        post.link.close(linger_s=_LAST_WORDS_S)
+        connection.link.close(linger_s=_LAST_WORDS_S)
         code = 1
     sys.stderr.flush()
     os._exit(code)
 
 
-def _give_up(post: Post, error: Exception) -> None:
+def _give_up(connection: WorkerConnection, error: Exception) -> None:
     """Tells the hub why nothing more will come, and waits to be told to end."""
     text, kind = str(error), "config"
     if isinstance(error, SourceError):
@@ -70,14 +70,14 @@ def _give_up(post: Post, error: Exception) -> None:
     elif isinstance(error, OSError):
         kind = "output" if sys.argv[1] == "encode" else "source"
         text = f"{error.filename or sys.argv[2]}: {error.strerror or error}"
-    post.link.send(Fault(kind, text, post.parts))  # type: ignore[arg-type]
+    connection.link.send(Fault(kind, text, connection.parts))  # type: ignore[arg-type]
     deadline = time.monotonic() + _FAREWELL_S
     with suppress(Stopped):
         while time.monotonic() < deadline:
-            post.receive()
+            connection.receive()
 
 
-def _beat(post: Post, endpoint: str, name: bytes) -> None:
+def _beat(connection: WorkerConnection, endpoint: str, name: bytes) -> None:
     """Says every quarter of a second that the process lives."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.setsockopt(zmq.ROUTING_ID, name + b"beat")
@@ -85,11 +85,14 @@ def _beat(post: Post, endpoint: str, name: bytes) -> None:
         socket.connect(endpoint)
         number = 0
         while True:
-            since = post.busy_since
+            since = connection.busy_since
             busy_s = 0.0 if since is None else time.monotonic() - since
             with suppress(zmq.Again):
                 socket.send(
-                    write(number, Beat(post.link.num_sent, post.link.num_received, busy_s)),
+                    write(
+                        number,
+                        Heartbeat(connection.link.num_sent, connection.link.num_received, busy_s),
+                    ),
                     zmq.NOBLOCK,
                 )
                 number += 1

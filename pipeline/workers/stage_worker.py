@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from icstream.model import Scores, StageError
 from icstream.model.planar import planes
-from icstream.pipeline.wire.connection import Post
-from icstream.pipeline.wire.frames import Room, pack, unpack
+from icstream.pipeline.wire.connection import WorkerConnection
+from icstream.pipeline.wire.frames import SlotSpace, pack, unpack
 from icstream.pipeline.wire.messages import (
     Done,
     Failed,
     Field,
     Ready,
-    Served,
-    Warm,
+    StageSpan,
+    WarmedUp,
     WarmUp,
     Work,
 )
@@ -25,47 +25,45 @@ from icstream.stages import Frame, Stage
 from icstream.stages.preprocess import Preprocess
 
 
-def preprocess_stage(task: PreprocessTask, room: Room) -> Preprocess:
+def preprocess_stage(task: PreprocessTask, room: SlotSpace) -> Preprocess:
     """Return the stage that makes network inputs, in the slot of the frame where it has room."""
-    return Preprocess(
-        fit=task.fit, mean_colour=task.mean_colour, keep_picture=False, empty=room.empty
-    )
+    return Preprocess(fit=task.fit, mean_color=task.mean_color, keep_image=False, empty=room.empty)
 
 
-def preprocess(post: Post) -> None:
+def preprocess(connection: WorkerConnection) -> None:
     """Makes network inputs of pictures, for any stream."""
-    room = Room(post.memory)
-    stage = preprocess_stage(task_from_json(PreprocessTask, post.task.encode()), room)
-    post.link.send(Ready())
-    for body, payload in post.messages():
+    room = SlotSpace(connection.memory)
+    stage = preprocess_stage(task_from_json(PreprocessTask, connection.task.encode()), room)
+    connection.link.send(Ready())
+    for body, payload in connection.messages():
         if isinstance(body, Work):
             room.begin(body.room)
-            _serve(post, stage, body, payload)
+            _serve(connection, stage, body, payload)
 
 
-def segment(post: Post) -> None:
+def segment(connection: WorkerConnection) -> None:
     """Runs the network, for any stream."""
     from icstream.stages.segment import Segment
 
-    task = task_from_json(SegmentTask, post.task.encode())
+    task = task_from_json(SegmentTask, connection.task.encode())
     segmenter = _open_segmenter(task)
     stage = Segment(segmenter)
     # What pictures will come is often known by now.
-    while (got := post.receive(0)) is not None:
+    while (got := connection.receive(0)) is not None:
         if isinstance(got[0], WarmUp):
-            _warm_up(post, segmenter, got[0])
-    post.link.send(Ready())
-    for body, payload in post.messages():
+            _warm_up(connection, segmenter, got[0])
+    connection.link.send(Ready())
+    for body, payload in connection.messages():
         if isinstance(body, WarmUp):
-            _warm_up(post, segmenter, body)
+            _warm_up(connection, segmenter, body)
         elif isinstance(body, Work):
-            _serve(post, stage, body, payload)
+            _serve(connection, stage, body, payload)
 
 
-def _warm_up(post: Post, segmenter: Any, wish: WarmUp) -> None:
-    with post.busy():
+def _warm_up(connection: WorkerConnection, segmenter: Any, wish: WarmUp) -> None:
+    with connection.busy():
         segmenter.warm_up(wish.size)
-    post.link.send(Warm(wish.size))
+    connection.link.send(WarmedUp(wish.size))
 
 
 def _open_segmenter(task: SegmentTask) -> Any:
@@ -81,13 +79,15 @@ def _open_segmenter(task: SegmentTask) -> Any:
     )
 
 
-def _serve(post: Post, stage: Stage, work: Work, payload: list[zmq.Frame]) -> None:
+def _serve(
+    connection: WorkerConnection, stage: Stage, work: Work, payload: list[zmq.Frame]
+) -> None:
     """Puts a frame through a stage that makes one frame of one."""
     meta = work.frame.meta
     start = time.monotonic()
     try:
-        with post.busy():
-            (made,) = stage.process(unpack(work.frame, payload, post.memory))
+        with connection.busy():
+            (made,) = stage.process(unpack(work.frame, payload, connection.memory))
             assert isinstance(made, Frame)
             arrays: dict[Field, NDArray[Any]] = {}
             geometry = None
@@ -96,10 +96,10 @@ def _serve(post: Post, stage: Stage, work: Work, payload: list[zmq.Frame]) -> No
                 arrays = {"prepared": planes(made.prepared.rgb_hw3)}
             elif isinstance(made.result, Scores):
                 arrays, geometry = {"scores": made.result.values_Khw}, made.result.geometry
-            places, rest = pack(arrays, work.room, post.memory)
+            places, rest = pack(arrays, work.room, connection.memory)
     except StageError as error:
-        post.link.send(Failed(meta.stream, meta.index, error.reason, str(error)))
+        connection.link.send(Failed(meta.stream, meta.index, error.reason, str(error)))
         return
     assert geometry is not None
-    served = Served(start, time.monotonic())
-    post.link.send(Done(meta.stream, meta.index, geometry, places, served), rest)
+    served = StageSpan(start, time.monotonic())
+    connection.link.send(Done(meta.stream, meta.index, geometry, places, served), rest)

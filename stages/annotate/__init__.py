@@ -10,15 +10,15 @@ from icstream.stages.annotate.image import (
 )
 from icstream.stages.annotate.modes import MODES, Mode
 from icstream.stages.annotate.parse_mode import parse_mode, resolve_mode
-from icstream.stages.annotate.plan import ModelClasses, Plan, make_plan
+from icstream.stages.annotate.plan import AnnotationPlan, ModelClasses, make_plan
 
 __all__ = [
     "MODES",
     "Annotated",
+    "AnnotationPlan",
     "MisfitError",
     "Mode",
     "ModelClasses",
-    "Plan",
     "Predict",
     "PredictMany",
     "annotate",

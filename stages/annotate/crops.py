@@ -13,8 +13,8 @@ from icstream.stages.supervisely.geometries import (
     Bitmap,
     Cuboid,
     Dots,
-    Geometry,
     Line,
+    ObjectGeometry,
     Polygon,
     Rectangle,
 )
@@ -81,7 +81,7 @@ def _starts(side: int, window: int, min_overlap: int) -> list[int]:
     return [*range(0, last, window - min_overlap), last]
 
 
-def box_of(geometry: Geometry, size: tuple[int, int]) -> Window | None:
+def box_of(geometry: ObjectGeometry, size: tuple[int, int]) -> Window | None:
     """Gives the box around an object, as far as the object lies in an image of (height, width)."""
     box = _own_box(geometry)
     if box.top >= 0 and box.left >= 0 and box.bottom <= size[0] and box.right <= size[1]:
@@ -92,7 +92,7 @@ def box_of(geometry: Geometry, size: tuple[int, int]) -> Window | None:
     return Window(y, x, y + height, x + width) if width else None
 
 
-def _own_box(geometry: Geometry) -> Window:
+def _own_box(geometry: ObjectGeometry) -> Window:
     if isinstance(geometry, Bitmap):
         x, y, width, height = cv2.boundingRect(geometry.mask_HW.astype(np.uint8))
         top, left = geometry.top + y, geometry.left + x
@@ -102,7 +102,7 @@ def _own_box(geometry: Geometry) -> Window:
     return _box_around(_points(geometry))
 
 
-def _points(geometry: Geometry) -> NDArray[np.int32]:
+def _points(geometry: ObjectGeometry) -> NDArray[np.int32]:
     if isinstance(geometry, Polygon):
         return geometry.exterior_N2
     if isinstance(geometry, Cuboid):

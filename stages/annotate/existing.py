@@ -13,8 +13,8 @@ from icstream.model.errors import SampleError
 from icstream.stages.annotate.crops import box_of
 from icstream.stages.annotate.window_scores import Window
 from icstream.stages.input_files import naming, parse_json
-from icstream.stages.supervisely.annotation import LabelledObject
-from icstream.stages.supervisely.geometries import Geometry
+from icstream.stages.supervisely.annotation import LabeledObject
+from icstream.stages.supervisely.geometries import ObjectGeometry
 
 
 class _Size(Struct):
@@ -95,9 +95,9 @@ class ExistingObjects:
                 self._geometry(number).paint(canvas_HW, 1)
         return canvas_HW
 
-    def _geometry(self, number: int) -> Geometry:
+    def _geometry(self, number: int) -> ObjectGeometry:
         entry = self.entries[number]
         title = entry["classTitle"]
         with naming(f"object {number} ({title!r})"):
-            read = parse_json(msgspec.json.encode(entry), LabelledObject)
+            read = parse_json(msgspec.json.encode(entry), LabeledObject)
             return read.geometry(self.shapes[title])

@@ -18,7 +18,7 @@ from icstream.stages.annotate.objects import (
     rectangle_object,
 )
 from icstream.stages.annotate.parse_mode import parse_mode
-from icstream.stages.annotate.plan import ModelClasses, Plan, make_plan
+from icstream.stages.annotate.plan import AnnotationPlan, ModelClasses, make_plan
 from icstream.stages.annotate.window_scores import Window, probabilities, sum_windows, winners
 
 Predict: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[Any]]
@@ -69,7 +69,7 @@ def annotate_image(
 
 
 def annotate(
-    plan: Plan,
+    plan: AnnotationPlan,
     image_HW3: NDArray[np.uint8],
     annotation: Mapping[str, Any],
     predict: PredictMany,
@@ -98,7 +98,7 @@ def annotate(
 class _Work:
     """Collects the objects of one image."""
 
-    plan: Plan
+    plan: AnnotationPlan
     image_HW3: NDArray[np.uint8]
     existing: ExistingObjects
     predict: PredictMany
@@ -130,7 +130,7 @@ class _Work:
         if not self.scores:
             return {}
         shown = [
-            class_entry(c.title, c.colour, "multichannelBitmap")
+            class_entry(c.title, c.color, "multichannelBitmap")
             for c in self.plan.classes
             if c.title is not None
         ]

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from icstream.model import Checkpoint, Geometry, LabelSet, prepare
+from icstream.model import Checkpoint, Geometry, LabelSet, prepare_input
 from icstream.model.geometry import Axis
-from icstream.model.labels import Colour
-from icstream.model.runtimes import Choice, open_runtime
-from icstream.model.segmenter import mean_colour
+from icstream.model.labels import Color
+from icstream.model.runtimes import RuntimeChoice, open_runtime
+from icstream.model.segmenter import mean_color
 from icstream.stages.annotate.window_scores import softmax
 
 _BACKGROUNDS = ("background", "unlabelled")
@@ -31,7 +31,7 @@ class NetworkScores:
     Whose scores the channels are, `label_classes` tells.
     """
 
-    def __init__(self, checkpoint: Checkpoint, choice: Choice, *, batch: int = 1) -> None:
+    def __init__(self, checkpoint: Checkpoint, choice: RuntimeChoice, *, batch: int = 1) -> None:
         """Loads the weights.
 
         Args:
@@ -41,7 +41,7 @@ class NetworkScores:
         """
         self._has_background = has_background(checkpoint.labels)
         self._fit = checkpoint.fit
-        self._mean_colour = mean_colour(checkpoint)
+        self._mean_color = mean_color(checkpoint)
         self._batch = batch
         self._runtime = open_runtime(checkpoint, choice)
 
@@ -55,7 +55,7 @@ class NetworkScores:
             ):
                 yield from self._run(waiting)
                 waiting.clear()
-            waiting.append(_Prepared(geometry, prepare(crop_HW3, geometry, self._mean_colour)))
+            waiting.append(_Prepared(geometry, prepare_input(crop_HW3, geometry, self._mean_color)))
         if waiting:
             yield from self._run(waiting)
 
@@ -85,9 +85,9 @@ def has_background(labels: LabelSet) -> bool:
     return first in _BACKGROUNDS or first.rpartition(" ")[0] == _BACKGROUNDS[1]
 
 
-def label_classes(labels: LabelSet) -> list[tuple[str, Colour]]:
+def label_classes(labels: LabelSet) -> list[tuple[str, Color]]:
     """Gives name and colour of each class that can be saved, in the order of the channels."""
-    pairs = list(zip(labels.names, labels.colours, strict=True))
+    pairs = list(zip(labels.names, labels.colors, strict=True))
     return pairs[1:] if has_background(labels) else pairs
 
 

@@ -47,21 +47,21 @@ def probability_object(
     return _object(title, "multichannelBitmap", {"multichannelBitmap": bitmap})
 
 
-def class_entry(title: str, colour: str, shape: str) -> dict[str, Any]:
+def class_entry(title: str, color: str, shape: str) -> dict[str, Any]:
     """Gives a class of meta.json; the colour is "#RRGGBB"."""
     return {
         "title": title,
         "description": "",
         "shape": shape,
-        "color": colour,
+        "color": color,
         "geometry_config": {},
         "hotkey": "",
     }
 
 
-def stable_colour(title: str) -> str:
+def stable_color(title: str) -> str:
     """Gives a colour that depends on the name alone; the plugin drew one anew in every run."""
-    return f"#{stable_key('colour', title)[:6].upper()}"
+    return f"#{stable_key('color', title)[:6].upper()}"
 
 
 def _object(title: str, shape: str, geometry: Mapping[str, Any]) -> dict[str, Any]:

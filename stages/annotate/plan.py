@@ -8,7 +8,7 @@ import msgspec
 
 from icstream.model import ConfigError
 from icstream.stages.annotate.modes import Bboxes, FullImage, Mode, is_chosen
-from icstream.stages.annotate.objects import class_entry, stable_colour
+from icstream.stages.annotate.objects import class_entry, stable_color
 
 ModelClasses: TypeAlias = Sequence[Mapping[str, Any] | tuple[str, Sequence[int] | str]]
 """As meta.json has them ("title", "color"), or pairs of name and colour, which is (r, g, b) or
@@ -22,12 +22,12 @@ class SavedClass(NamedTuple):
     """As the model calls it."""
     title: str | None
     """As it is saved; None: it is not."""
-    colour: str
+    color: str
     """"#RRGGBB"."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class AnnotationPlan:
     """A mode, applied to the classes of one project and one model."""
 
     mode: Mode
@@ -71,7 +71,7 @@ class _Meta(msgspec.Struct):
 
 def make_plan(
     mode: Mode, meta: Mapping[str, Any], classes: ModelClasses, *, threshold: float = 0.0
-) -> Plan:
+) -> AnnotationPlan:
     """Settles what is saved under which name.
 
     Args:
@@ -88,17 +88,17 @@ def make_plan(
     except msgspec.ValidationError as error:
         raise ConfigError(f"meta.json: {error}") from error
     saved = tuple(
-        SavedClass(name, mode.model_classes.saved_name(name), colour)
-        for name, colour in map(_name_and_colour, classes)
+        SavedClass(name, mode.model_classes.saved_name(name), color)
+        for name, color in map(_name_and_color, classes)
     )
     known = {entry.title for entry in there}
-    added = [class_entry(c.title, c.colour, "bitmap") for c in saved if c.title is not None]
+    added = [class_entry(c.title, c.color, "bitmap") for c in saved if c.title is not None]
     _refuse_repeated(known, added, "mode.model_classes.add_suffix")
     known |= {entry["title"] for entry in added}
     boxes = _box_classes(mode, there)
     key = "add_suffix" if isinstance(mode, Bboxes) else "class_name"
     _refuse_repeated(known, boxes, f"mode.{key}")
-    return Plan(
+    return AnnotationPlan(
         mode,
         saved,
         {**meta, "classes": [*meta["classes"], *added, *boxes]},
@@ -115,7 +115,7 @@ def _box_classes(mode: Mode, there: Iterable[_Class]) -> list[dict[str, Any]]:
     if isinstance(mode, FullImage) or not mode.save:
         return []
     if not isinstance(mode, Bboxes):
-        return [class_entry(mode.class_name, stable_colour(mode.class_name), "rectangle")]
+        return [class_entry(mode.class_name, stable_color(mode.class_name), "rectangle")]
     return [
         class_entry(entry.title + mode.add_suffix, entry.color, "rectangle")
         for entry in there
@@ -130,14 +130,14 @@ def _refuse_repeated(known: set[str], added: list[dict[str, Any]], key: str) -> 
             raise ConfigError(f"{key}: there would be two classes {title!r}; choose another one")
 
 
-def _name_and_colour(entry: Mapping[str, Any] | tuple[str, Sequence[int] | str]) -> tuple[str, str]:
+def _name_and_color(entry: Mapping[str, Any] | tuple[str, Sequence[int] | str]) -> tuple[str, str]:
     try:
-        name, colour = (
+        name, color = (
             (entry["title"], entry["color"]) if isinstance(entry, Mapping) else tuple(entry)
         )
-        if isinstance(colour, str):
-            return str(name), colour
-        red, green, blue = colour
+        if isinstance(color, str):
+            return str(name), color
+        red, green, blue = color
         return str(name), f"#{red:02X}{green:02X}{blue:02X}"
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(

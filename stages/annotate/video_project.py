@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from icstream.model import ConfigError, IcstreamError
 from icstream.model.errors import SampleError
-from icstream.stages.accounting import Books
+from icstream.stages.accounting import FrameAccounting
 from icstream.stages.annotate.image import PredictMany, annotate
-from icstream.stages.annotate.plan import Plan
+from icstream.stages.annotate.plan import AnnotationPlan
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import VIDEO_SUFFIXES, find_sources
 from icstream.stages.input_files import naming, parse_json, read_bytes
@@ -117,14 +117,14 @@ def _videos(project: Path) -> Iterator[ProjectVideo]:
 
 
 def annotate_video(
-    plan: Plan,
+    plan: AnnotationPlan,
     item: ProjectVideo,
     project: Path,
     predict: PredictMany,
     *,
     on_frame: Callable[[int, int], None],
     should_stop: Callable[[], bool],
-) -> Books | None:
+) -> FrameAccounting | None:
     """Puts a recording and its new annotation into another project.
 
     Frames that an earlier call has written there are gone on from.
@@ -149,9 +149,9 @@ def annotate_video(
     sink = VideoAnnotation(item.annotation_in(project), shown=str(project))
     num_before = sink.restart_point(sys.maxsize)
     (spec,) = find_sources([str(item.video)])
-    books = Books()
+    accounting = FrameAccounting()
     try:
-        with open_source(spec, books=books, first_picture=num_before) as source:
+        with open_source(spec, accounting=accounting, first_image=num_before) as source:
             frames = _VideoFrames(plan, item, values, source.info.size)
             sink.begin(frames.head())
             for frame in source:
@@ -165,7 +165,7 @@ def annotate_video(
                 else:
                     sink.write_figures(frame.meta, frames.figures(frame, predict))
                 on_frame(frame.meta.index + 1, source.info.num_frames or 0)
-        frames.check_all_written(books.decoded)
+        frames.check_all_written(accounting.decoded)
     except IcstreamError:
         sink.discard()
         raise
@@ -173,14 +173,14 @@ def annotate_video(
     target.parent.mkdir(parents=True, exist_ok=True)
     link_or_copy(item.video, target)
     sink.close()
-    return books
+    return accounting
 
 
 class _VideoFrames:
     """Turns the figures of a frame into objects, and objects into figures."""
 
     def __init__(
-        self, plan: Plan, item: ProjectVideo, values: Mapping[str, Any], size: Size
+        self, plan: AnnotationPlan, item: ProjectVideo, values: Mapping[str, Any], size: Size
     ) -> None:
         if plan.mode.save_probabilities:
             raise ConfigError("mode.save_probabilities: annotations of videos have no place for it")
@@ -216,7 +216,7 @@ class _VideoFrames:
 
     def figures(self, frame: Frame, predict: PredictMany) -> list[dict[str, Any]]:
         """Gives the figures of a frame; one of another size than the first keeps what it has."""
-        assert frame.picture is not None
+        assert frame.image is not None
         there = self._figures.get(frame.meta.index, [])
         if frame.meta.size != self._size:
             return [] if self._plan.mode.existing_objects == "replace" else there
@@ -224,7 +224,7 @@ class _VideoFrames:
         figure_of = {id(entry): figure for entry, figure in zip(objects, there, strict=True)}
         size = {"height": self._size[0], "width": self._size[1]}
         annotation = {"size": size, "tags": [], "objects": objects}
-        done = annotate(self._plan, frame.picture, annotation, predict)["objects"]
+        done = annotate(self._plan, frame.image, annotation, predict)["objects"]
         return [
             figure_of.get(id(entry)) or self._as_figure(entry, frame.meta.index, number)
             for number, entry in enumerate(done)

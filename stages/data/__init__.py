@@ -4,22 +4,22 @@ from icstream.model.errors import SampleError
 from icstream.model.labels import VOID
 from icstream.stages.data.check import Findings, check_data
 from icstream.stages.data.cityscapes import cityscapes
-from icstream.stages.data.folder import labelled_folder
+from icstream.stages.data.folder import labeled_folder
 from icstream.stages.data.open_data import DataFormat, open_data
-from icstream.stages.data.samples import LabelledData, LabelledPicture, Sample
+from icstream.stages.data.samples import LabeledData, LabeledImage, Sample
 from icstream.stages.data.supervisely_project import supervisely_project
 
 __all__ = [
     "VOID",
     "DataFormat",
     "Findings",
-    "LabelledData",
-    "LabelledPicture",
+    "LabeledData",
+    "LabeledImage",
     "Sample",
     "SampleError",
     "check_data",
     "cityscapes",
-    "labelled_folder",
+    "labeled_folder",
     "open_data",
     "supervisely_project",
 ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from icstream.model import LabelSet
 from icstream.model.errors import SampleError
 from icstream.model.labels import VOID
-from icstream.stages.data.samples import LabelledData, LabelledPicture, Sample
+from icstream.stages.data.samples import LabeledData, LabeledImage, Sample
 
 
 @dataclass(slots=True)
@@ -28,11 +28,11 @@ class SplitFindings:
     fault: str | None = None
     """Why nothing can be trained or scored on the split."""
 
-    def add(self, picture: LabelledPicture) -> None:
+    def add(self, image: LabeledImage) -> None:
         """Counts a picture."""
-        height, width = picture.ids_HW.shape
+        height, width = image.ids_HW.shape
         self.sizes[width, height] += 1
-        self.counts += np.bincount(picture.ids_HW.ravel(), minlength=256)
+        self.counts += np.bincount(image.ids_HW.ravel(), minlength=256)
 
     @property
     def void_share(self) -> float | None:
@@ -79,7 +79,7 @@ class Findings:
 
     def values(self) -> dict[str, Any]:
         """Gives the findings as plain JSON values."""
-        named = zip(self.labels.names, self.labels.colours, strict=True)
+        named = zip(self.labels.names, self.labels.colors, strict=True)
         return {
             "origin": self.origin,
             "format": self.format,
@@ -88,11 +88,11 @@ class Findings:
                 {
                     "id": k,
                     "name": name,
-                    "colour": list(colour),
+                    "colour": list(color),
                     "pixels": {key: int(split.counts[k]) for key, split in self.splits.items()},
                     "share": {key: split.share(k) for key, split in self.splits.items()},
                 }
-                for k, (name, colour) in enumerate(named)
+                for k, (name, color) in enumerate(named)
             ],
             "never": self.never(),
             "in_several_splits": self.num_in_several,
@@ -113,7 +113,7 @@ class Findings:
 
 
 def check_data(
-    data: LabelledData, *, watch: Callable[[int, int], None] = lambda done, total: None
+    data: LabeledData, *, watch: Callable[[int, int], None] = lambda done, total: None
 ) -> Findings:
     """Loads every sample once, and counts.
 
@@ -129,14 +129,14 @@ def check_data(
     places = _places(data)
     for done, (sample, names) in enumerate(places, start=1):
         try:
-            picture = sample.load()
+            image = sample.load()
         except SampleError as error:
             corrupted.append(str(error))
             for name in names:
                 splits[name].num_corrupted += 1
         else:
             for name in names:
-                splits[name].add(picture)
+                splits[name].add(image)
         watch(done, len(places))
     return Findings(
         data.origin,
@@ -148,7 +148,7 @@ def check_data(
     )
 
 
-def _places(data: LabelledData) -> list[tuple[Sample, list[str]]]:
+def _places(data: LabeledData) -> list[tuple[Sample, list[str]]]:
     """Gives each sample with the splits that it is in."""
     places: dict[str, tuple[Sample, list[str]]] = {}
     for split, samples in data.splits.items():

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from icstream.model import CITYSCAPES, ConfigError
 from icstream.model.labels import VOID
 from icstream.stages.data.id_images import NO_ID, IdSample, plain_table
-from icstream.stages.data.samples import LabelledData
+from icstream.stages.data.samples import LabeledData
 
 IMAGES, LABELS = "leftImg8bit", "gtFine"
 SPLITS = ("train", "val", "test")
@@ -19,7 +19,7 @@ _EVALUATED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 
 _LAST_LABEL_ID = 33
 
 
-def cityscapes(folder: Path) -> LabelledData:
+def cityscapes(folder: Path) -> LabeledData:
     """Lists the pictures of leftImg8bit/; they are opened when they are asked for.
 
     Labels are gtFine/.../*_gtFine_labelTrainIds.png where that is there, else
@@ -41,7 +41,7 @@ def cityscapes(folder: Path) -> LabelledData:
     }
     if not any(splits.values()):
         raise ConfigError(f"{folder / IMAGES}: no SPLIT/CITY/*_{IMAGES}.png in it")
-    return LabelledData(origin=str(folder), format="cityscapes", labels=CITYSCAPES, splits=splits)
+    return LabeledData(origin=str(folder), format="cityscapes", labels=CITYSCAPES, splits=splits)
 
 
 def _label_id_table() -> NDArray[np.int16]:

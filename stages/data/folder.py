@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from icstream.model import CAMVID, ConfigError, LabelSet
 from icstream.model.errors import SampleError
 from icstream.stages.data.id_images import IdSample, plain_table
-from icstream.stages.data.samples import LabelledData
-from icstream.stages.image_files import PICTURE_SUFFIXES, read_ids
+from icstream.stages.data.samples import LabeledData
+from icstream.stages.image_files import IMAGE_SUFFIXES, read_ids
 from icstream.stages.input_files import naming, parse_json, read_bytes
 
 IMAGES, LABELS, CLASSES = "images", "labels", "classes.json"
@@ -25,7 +25,7 @@ _Channel: TypeAlias = Annotated[int, Meta(ge=0, le=255)]
 _ClassList: TypeAlias = list[tuple[str, tuple[_Channel, _Channel, _Channel]]]
 
 
-def labelled_folder(folder: Path) -> LabelledData:
+def labeled_folder(folder: Path) -> LabeledData:
     """Reads the lists; pictures are opened when they are asked for.
 
     Each list (train.txt, val.txt, test.txt; one at least) has a name per line. The picture NAME is
@@ -53,7 +53,7 @@ def labelled_folder(folder: Path) -> LabelledData:
     if not (folder / CLASSES).exists():
         for samples in splits.values():
             _check_camvid(folder, samples[:_NUM_LOOKED_AT])
-    return LabelledData(origin=str(folder), format="folder", labels=labels, splits=splits)
+    return LabeledData(origin=str(folder), format="folder", labels=labels, splits=splits)
 
 
 def read_label_set(path: Path) -> LabelSet:
@@ -106,7 +106,7 @@ def _images(folder: Path) -> Mapping[str, Path]:
         raise ConfigError(f"{folder}: missing")
     images: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
+        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
             continue
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in images:

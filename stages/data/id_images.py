@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from icstream.model.errors import SampleError
 from icstream.model.labels import VOID
-from icstream.stages.data.samples import LabelledPicture
+from icstream.stages.data.samples import LabeledImage
 from icstream.stages.image_files import read_ids, read_rgb
 from icstream.stages.input_files import naming
 
@@ -26,7 +26,7 @@ class IdSample:
     table: NDArray[np.int16] = field(compare=False, repr=False)
     """(256,) the class id, `VOID` or `NO_ID` for each pixel value of the label image."""
 
-    def load(self) -> LabelledPicture:
+    def load(self) -> LabeledImage:
         """See `Sample.load`."""
         rgb_HW3 = read_rgb(self.image)
         values_HW = read_ids(self.label)
@@ -38,7 +38,7 @@ class IdSample:
             if ids_HW.min(initial=0) < 0:
                 odd = sorted(set(values_HW[ids_HW < 0].tolist()))
                 raise SampleError(f"id {', '.join(map(str, odd))} belongs to no class")
-        return LabelledPicture(rgb_HW3, ids_HW.astype(np.uint8))
+        return LabeledImage(rgb_HW3, ids_HW.astype(np.uint8))
 
 
 def plain_table(num_classes: int, *, void: tuple[int, ...] = ()) -> NDArray[np.int16]:

@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 from icstream.model import ConfigError, LabelSet
 from icstream.stages.data.cityscapes import IMAGES as CITYSCAPES_IMAGES
 from icstream.stages.data.cityscapes import cityscapes
-from icstream.stages.data.folder import IMAGES, LABELS, labelled_folder
-from icstream.stages.data.samples import LabelledData
+from icstream.stages.data.folder import IMAGES, LABELS, labeled_folder
+from icstream.stages.data.samples import LabeledData
 from icstream.stages.data.supervisely_project import supervisely_project
 
 DataFormat: TypeAlias = Literal["auto", "supervisely", "folder", "cityscapes"]
@@ -22,7 +22,7 @@ def open_data(
     val_tag: str = "val",
     neutral: str = "neutral",
     class_ids: Mapping[str, int] | None = None,
-) -> LabelledData:
+) -> LabeledData:
     """Opens a data set; nothing but lists and annotations is read yet.
 
     Args:
@@ -41,17 +41,17 @@ def open_data(
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder")
     if format == "auto":
-        format = _recognise(folder)
+        format = _recognize(folder)
     if format == "supervisely":
         return supervisely_project(
             folder, train_tag=train_tag, val_tag=val_tag, neutral=neutral, class_ids=class_ids
         )
-    data = labelled_folder(folder) if format == "folder" else cityscapes(folder)
+    data = labeled_folder(folder) if format == "folder" else cityscapes(folder)
     _compare(data.labels, class_ids, folder)
     return data
 
 
-def _recognise(folder: Path) -> Literal["supervisely", "folder", "cityscapes"]:
+def _recognize(folder: Path) -> Literal["supervisely", "folder", "cityscapes"]:
     found: list[Literal["supervisely", "folder", "cityscapes"]] = []
     if (folder / "meta.json").exists():
         found.append("supervisely")

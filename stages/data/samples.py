@@ -12,7 +12,7 @@ from icstream.model.errors import SampleError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledPicture:
+class LabeledImage:
     """A picture and the class of each of its pixels."""
 
     rgb_HW3: NDArray[np.uint8]
@@ -35,7 +35,7 @@ class Sample(Protocol):
         """Unique within the data set, for people: "street_a/0001.png"."""
         ...
 
-    def load(self) -> LabelledPicture:
+    def load(self) -> LabeledImage:
         """Reads both files anew.
 
         Raises:
@@ -45,7 +45,7 @@ class Sample(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledData:
+class LabeledData:
     """A data set: its classes, and the samples of each split in a fixed order."""
 
     origin: str

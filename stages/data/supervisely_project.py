@@ -10,8 +10,8 @@ import numpy as np
 
 from icstream.model import ConfigError
 from icstream.model.errors import SampleError
-from icstream.stages.data.samples import LabelledData, LabelledPicture
-from icstream.stages.image_files import PICTURE_SUFFIXES, read_rgb
+from icstream.stages.data.samples import LabeledData, LabeledImage
+from icstream.stages.image_files import IMAGE_SUFFIXES, read_rgb
 from icstream.stages.input_files import naming, parse_json, read_bytes
 from icstream.stages.supervisely.annotation import Annotation, Overview
 from icstream.stages.supervisely.classes import ProjectClasses, read_classes
@@ -28,7 +28,7 @@ class SuperviselySample:
     annotation: Path
     classes: ProjectClasses = field(compare=False, repr=False)
 
-    def load(self) -> LabelledPicture:
+    def load(self) -> LabeledImage:
         """See `Sample.load`; later objects are painted over earlier ones, neutral or not."""
         rgb_HW3 = read_rgb(self.image)
         ids_HW = np.zeros(rgb_HW3.shape[:2], np.uint8)
@@ -41,7 +41,7 @@ class SuperviselySample:
                 with naming(f"object {number} ({title!r})"):
                     geometry = entry.geometry(self.classes.shapes[title])
                 geometry.paint(ids_HW, self.classes.ids[title])
-        return LabelledPicture(rgb_HW3, ids_HW)
+        return LabeledImage(rgb_HW3, ids_HW)
 
 
 def supervisely_project(
@@ -51,7 +51,7 @@ def supervisely_project(
     val_tag: str = "val",
     neutral: str = "neutral",
     class_ids: Mapping[str, int] | None = None,
-) -> LabelledData:
+) -> LabeledData:
     """Reads all annotations for their tags; pictures are opened when they are asked for.
 
     Names are numbered from 1 in plain string order, id 0 is for pixels without an object.
@@ -115,7 +115,7 @@ class _Scan:
                     self._samples[split].append(sample)
                     self._num_objects[split] += len(overview.objects)
 
-    def result(self, folder: Path) -> LabelledData:
+    def result(self, folder: Path) -> LabeledData:
         if not self._num_annotations and not self._corrupted:
             raise ConfigError(f"{folder}: the project is empty; no dataset with images in it")
         faults = {split: fault for split in self._tags if (fault := self._fault(split))}
@@ -125,7 +125,7 @@ class _Scan:
                 f" {' or '.join(repr(tag) for tag in dict.fromkeys(self._tags.values()))}"
                 f"; {len(self._corrupted)} annotations could not be read"
             )
-        return LabelledData(
+        return LabeledData(
             origin=str(folder),
             format="supervisely",
             labels=self._classes.labels,
@@ -158,7 +158,7 @@ def datasets(parent: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
 def image_pairs(dataset: Path) -> Iterator[tuple[Path, Path | None]]:
     """Gives each image with its annotation, and the image that an annotation left over wants."""
     entries = (path for path in (dataset / "img").iterdir() if not path.name.startswith("."))
-    images = sorted(path for path in entries if path.suffix.lower() in PICTURE_SUFFIXES)
+    images = sorted(path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES)
     left_over = {path.name: path for path in (dataset / "ann").glob("[!.]*.json")}
     num_of_stem = Counter(image.stem for image in images)
     for image in images:

@@ -3,4 +3,9 @@
 from icstream.stages.decode.open import open_source
 from icstream.stages.decode.source import Source, SourceContext, SourceInfo
 
-__all__ = ["Source", "SourceContext", "SourceInfo", "open_source"]
+__all__ = [
+    "Source",
+    "SourceContext",
+    "SourceInfo",
+    "open_source",
+]

@@ -7,7 +7,7 @@ from typing import Self
 from PIL import Image, UnidentifiedImageError
 
 from icstream.model import SourceError
-from icstream.stages.accounting import Books
+from icstream.stages.accounting import FrameAccounting
 from icstream.stages.decode.find import SourceSpec
 from icstream.stages.decode.source import DEFAULT_RATE, SourceInfo
 from icstream.stages.image_files import read_image
@@ -17,14 +17,14 @@ from icstream.stages.items import End, FormatChange, Frame, FrameMeta, Gap, Item
 class ImageSource:
     """Images in the order of the spec; one that cannot be read costs a gap and no more."""
 
-    def __init__(self, spec: SourceSpec, *, books: Books) -> None:
+    def __init__(self, spec: SourceSpec, *, accounting: FrameAccounting) -> None:
         """Looks for the first image that can be read.
 
         Raises:
             SourceError: none can.
         """
         self._spec = spec
-        self._books = books
+        self._books = accounting
         size = next((size for size in map(_size_of, spec.paths) if size is not None), None)
         if size is None:
             raise SourceError(f"{spec.given}: none of its {len(spec.paths)} images can be read")
@@ -38,24 +38,24 @@ class ImageSource:
 
     def __iter__(self) -> Iterator[Item]:
         """See `Source.__iter__`."""
-        name, books = self._spec.name, self._books
-        index, size = books.decoded, self.info.size
+        name, accounting = self._spec.name, self._books
+        index, size = accounting.decoded, self.info.size
         for path, own_name in zip(self._spec.paths, _names(self._spec.paths), strict=True):
-            books.packets += 1
+            accounting.packets += 1
             try:
-                picture = read_image(path)
+                image = read_image(path)
             except (OSError, ValueError, Image.DecompressionBombError):
-                books.undecodable["unreadable image"] += 1
+                accounting.undecodable["unreadable image"] += 1
                 yield Gap(name, index, None, f"unreadable image {path.name}")
                 continue
-            height, width = picture.shape[:2]
+            height, width = image.shape[:2]
             if (height, width) != size:
                 yield FormatChange(name, index, f"size {size[1]}x{size[0]} -> {width}x{height}")
                 size = height, width
-            books.decoded += 1
-            books.in_flight += 1
+            accounting.decoded += 1
+            accounting.in_flight += 1
             meta = FrameMeta(name, index, None, self.info.time_base, size, own_name)
-            yield Frame(meta, picture)
+            yield Frame(meta, image)
             index += 1
         yield End(name)
 

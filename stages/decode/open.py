@@ -4,7 +4,7 @@ import numpy as np
 
 from icstream.model import ConfigError
 from icstream.model.planar import Empty
-from icstream.stages.accounting import Books
+from icstream.stages.accounting import FrameAccounting
 from icstream.stages.decode.find import SourceSpec, own_sources
 from icstream.stages.decode.images import ImageSource
 from icstream.stages.decode.loop import LoopedSource
@@ -15,20 +15,20 @@ from icstream.stages.decode.video import VideoSource
 def open_source(
     spec: SourceSpec,
     *,
-    books: Books,
+    accounting: FrameAccounting,
     threads: int = 1,
     num_loops: int = 1,
-    first_picture: int = 0,
+    first_image: int = 0,
     empty: Empty = np.empty,
 ) -> Source:
-    """Opens a source; it keeps `books` while it is read.
+    """Opens a source; it keeps `accounting` while it is read.
 
     Args:
         spec: as `find_sources` gives it.
-        books: counters of this stream.
+        accounting: counters of this stream.
         threads: of the decoder.
         num_loops: how often it is read from beginning to end.
-        first_picture: frames before this index may come without their picture.
+        first_image: frames before this index may come without their picture.
         empty: gives memory for pictures, where the source can decode into any.
 
     Raises:
@@ -41,14 +41,20 @@ def open_source(
 
         def open_again() -> Source:
             return open_source(
-                spec, books=books, threads=threads, first_picture=first_picture, empty=empty
+                spec,
+                accounting=accounting,
+                threads=threads,
+                first_image=first_image,
+                empty=empty,
             )
 
         return LoopedSource(open_again, num_loops=num_loops)
     if spec.kind == "images":
-        return ImageSource(spec, books=books)
+        return ImageSource(spec, accounting=accounting)
     if spec.kind == "other":
         maker, _, rest = spec.given.partition(":")
-        source: Source = own_sources()[maker].load()(SourceContext(spec.name, rest, books))
+        source: Source = own_sources()[maker].load()(SourceContext(spec.name, rest, accounting))
         return source
-    return VideoSource(spec, books=books, threads=threads, first_picture=first_picture, empty=empty)
+    return VideoSource(
+        spec, accounting=accounting, threads=threads, first_image=first_image, empty=empty
+    )

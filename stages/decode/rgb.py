@@ -107,9 +107,9 @@ def _planes_of(frame: VideoFrame) -> list[NDArray[np.uint8]]:
     ]
 
 
-def turn(picture: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
+def turn(image: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
     """Gives a view of the picture, turned counter-clockwise to the nearest right angle."""
-    return np.rot90(picture, round(degrees / 90) % 4)
+    return np.rot90(image, round(degrees / 90) % 4)
 
 
 def displayed_size(frame: VideoFrame) -> Size:

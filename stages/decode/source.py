@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, Protocol, Self
 
-from icstream.stages.accounting import Books
+from icstream.stages.accounting import FrameAccounting
 from icstream.stages.items import Item, Size
 
 DEFAULT_RATE = Fraction(25)
@@ -34,17 +34,17 @@ class SourceContext:
     """Name for the `meta.stream` of its frames, and for its other items."""
     rest: str
     """What the user wrote behind the source's name and a colon."""
-    books: Books
+    accounting: FrameAccounting
     """To be kept as `Source` says."""
 
 
 class Source(Protocol):
     """A stream of items, ended by `End`; to be used as a context manager and read once.
 
-    It keeps its side of the books: `packets`, `decoded`, `undecodable`, `without_picture`,
+    It keeps its side of the books: `packets`, `decoded`, `undecodable`, `without_frame`,
     `missing`, and it raises `in_flight` for each frame that it gives away. If the reader stops
     before the end and closes the iterator, what the decoder still held is counted as
-    `without_picture["stopped"]`.
+    `without_frame["stopped"]`.
     """
 
     info: SourceInfo

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from icstream.model import SourceError
 from icstream.model.planar import Empty
-from icstream.stages.accounting import Books
+from icstream.stages.accounting import FrameAccounting
 from icstream.stages.decode.find import SourceSpec
 from icstream.stages.decode.rgb import RgbConverter, displayed_size
 from icstream.stages.decode.source import DEFAULT_RATE, SourceInfo
@@ -53,27 +53,27 @@ class VideoSource:
         self,
         spec: SourceSpec,
         *,
-        books: Books,
+        accounting: FrameAccounting,
         threads: int,
-        first_picture: int = 0,
+        first_image: int = 0,
         empty: Empty = np.empty,
     ) -> None:
         """Opens the file.
 
         Args:
             spec: of the stream.
-            books: of the stream; counts of an earlier reading are gone on from.
+            accounting: of the stream; counts of an earlier reading are gone on from.
             threads: of the decoder.
-            first_picture: frames before this index come without their picture, which saves time.
+            first_image: frames before this index come without their picture, which saves time.
             empty: gives the memory for each picture.
 
         Raises:
             SourceError: it cannot be opened, or holds no video.
         """
         self._spec = spec
-        self._books = books
+        self._books = accounting
         self._threads = threads
-        self._first_picture = first_picture
+        self._first_image = first_image
         self._empty = empty
         self._path = spec.paths[0]
         self._container = _open(spec)
@@ -93,7 +93,7 @@ class VideoSource:
         self._last_size = self.info.size
         self._after_interlaced = False
         self._seen_key = False
-        self._seen_picture = False
+        self._seen_image = False
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +107,7 @@ class VideoSource:
             yield from self._decode()
         finally:
             if self._pending:  # the reader stopped in the middle
-                self._books.without_picture["stopped"] += len(self._pending)
+                self._books.without_frame["stopped"] += len(self._pending)
                 self._books.in_decoder -= len(self._pending)
                 self._pending.clear()
         yield End(self._spec.name)
@@ -170,24 +170,24 @@ class VideoSource:
             return
         index = self._books.decoded
         height, width = size = displayed_size(frame)
-        canvas = picture = None
-        if index >= self._first_picture:
+        canvas = image = None
+        if index >= self._first_image:
             canvas = self._converter.canvas(frame, self._empty)
-            picture = canvas[:height, :width]
+            image = canvas[:height, :width]
         pts = frame.pts if self.info.clock == "pts" else None
         yield from self._changes(pts, size)
-        self._last_pts, self._last_size, self._seen_picture = pts, size, True
+        self._last_pts, self._last_size, self._seen_image = pts, size, True
         self._books.decoded += 1
         self._books.in_flight += 1
         meta = FrameMeta(self._spec.name, index, pts, self._time_base(pts), size)
-        yield Frame(meta, picture, canvas=canvas)
+        yield Frame(meta, image, canvas=canvas)
 
     def _changes(self, pts: int | None, size: Size) -> Iterator[Item]:
         name, index = self._spec.name, self._books.decoded
         if size != self._last_size:
             (old_h, old_w), (new_h, new_w) = self._last_size, size
             yield FormatChange(name, index, f"size {old_w}x{old_h} -> {new_w}x{new_h}")
-        if self._seen_picture and (pts is None) != (self._last_pts is None):
+        if self._seen_image and (pts is None) != (self._last_pts is None):
             yield FormatChange(name, index, "times end" if pts is None else "times begin")
         elif pts is not None and self._last_pts is not None and pts <= self._last_pts:
             yield FormatChange(name, index, "time runs backwards")
@@ -216,7 +216,7 @@ class VideoSource:
         elif self._after_interlaced and sent.pts is None:
             hidden = "second field"
         if hidden:
-            self._books.without_picture[hidden] += 1
+            self._books.without_frame[hidden] += 1
         elif not self._seen_key:
             yield self._lose(sent.pts, "before the first key frame")
         else:

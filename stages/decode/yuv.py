@@ -66,12 +66,12 @@ def yuv420_to_rgb(
         u_W, other_u_W = u_3W[this % 3], u_3W[other % 3]
         v_W, other_v_W = v_3W[this % 3], v_3W[other % 3]
         for j in range(width):
-            grey = luma * (np.float32(y_HW[i, j]) - black) + half
+            gray = luma * (np.float32(y_HW[i, j]) - black) + half
             u = np.float32(np.int16(three * u_W[j] + other_u_W[j] - middle))
             v = np.float32(np.int16(three * v_W[j] + other_v_W[j] - middle))
-            red = np.int32(grey + red_v * v)
-            green = np.int32(grey + green_u * u + green_v * v)
-            blue = np.int32(grey + blue_u * u)
+            red = np.int32(gray + red_v * v)
+            green = np.int32(gray + green_u * u + green_v * v)
+            blue = np.int32(gray + blue_u * u)
             planes_3HW[0, i, j] = np.uint8(min(max(red, lowest), highest))
             planes_3HW[1, i, j] = np.uint8(min(max(green, lowest), highest))
             planes_3HW[2, i, j] = np.uint8(min(max(blue, lowest), highest))

@@ -2,12 +2,12 @@
 
 from icstream.stages.evaluate.agreement import AgreementFigures, measure_agreement
 from icstream.stages.evaluate.calibration import calibrate_on
-from icstream.stages.evaluate.confusion_picture import confusion_picture
+from icstream.stages.evaluate.confusion_picture import draw_confusion
 from icstream.stages.evaluate.evaluation import CorruptedSample, Evaluation, FrameScore
-from icstream.stages.evaluate.frame_sheet import frame_sheet
+from icstream.stages.evaluate.frame_sheet import draw_frame_sheet
 from icstream.stages.evaluate.matching import Matching
 from icstream.stages.evaluate.report import report, summary
-from icstream.stages.evaluate.scoring import evaluate
+from icstream.stages.evaluate.scoring import evaluate_dataset
 
 __all__ = [
     "AgreementFigures",
@@ -16,9 +16,9 @@ __all__ = [
     "FrameScore",
     "Matching",
     "calibrate_on",
-    "confusion_picture",
-    "evaluate",
-    "frame_sheet",
+    "draw_confusion",
+    "draw_frame_sheet",
+    "evaluate_dataset",
     "measure_agreement",
     "report",
     "summary",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from icstream.model import Agreement, Checkpoint, ConfigError, Fit, Segmenter
 from icstream.model.runtimes import Precision, RuntimeName
-from icstream.stages.data import LabelledData, LabelledPicture
+from icstream.stages.data import LabeledData, LabeledImage
 from icstream.stages.evaluate.evaluation import CorruptedSample
 from icstream.stages.evaluate.matching import Matching
 from icstream.stages.evaluate.scoring import OnProgress, ignore_progress, load_all
@@ -45,7 +45,7 @@ class AgreementFigures:
 
 def measure_agreement(
     checkpoint: Checkpoint,
-    data: LabelledData,
+    data: LabeledData,
     *,
     precision: Precision,
     split: str = "val",
@@ -73,8 +73,8 @@ def measure_agreement(
     )
     comparison = _Comparison(Matching.of(data.labels, checkpoint.labels))
     corrupted: list[CorruptedSample] = []
-    for sample, picture in load_all(samples, corrupted, on_progress):
-        comparison.add(sample.name, picture, lower(picture.rgb_HW3), fp32(picture.rgb_HW3))
+    for sample, image in load_all(samples, corrupted, on_progress):
+        comparison.add(sample.name, image, lower(image.rgb_HW3), fp32(image.rgb_HW3))
     engine = f"{lower.choice.runtime} on {lower.choice.device} ({platform.machine()})"
     num_frames = len(samples) - len(corrupted)
     where = f"{num_frames} frames of {Path(data.origin).name} {split}, {engine}"
@@ -93,11 +93,11 @@ class _Comparison:
     def add(
         self,
         name: str,
-        picture: LabelledPicture,
+        image: LabeledImage,
         lower_HW: NDArray[np.uint8],
         fp32_HW: NDArray[np.uint8],
     ) -> None:
-        truth_HW = self._matching.truth_ids[picture.ids_HW]
+        truth_HW = self._matching.truth_ids[image.ids_HW]
         self._lower.add(self._matching.predicted_ids[lower_HW], truth_HW)
         self._fp32.add(self._matching.predicted_ids[fp32_HW], truth_HW)
         num_equal = int((lower_HW == fp32_HW).sum())

@@ -7,18 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import Checkpoint, ConfigError
-from icstream.model.calibrate import calibrate
-from icstream.stages.data import LabelledData
+from icstream.model.calibrate import calibrate_ranges
+from icstream.stages.data import LabeledData
 from icstream.stages.evaluate.evaluation import CorruptedSample
 from icstream.stages.evaluate.scoring import OnProgress, ignore_progress, load_all
 
 
 def calibrate_on(
     checkpoint: Checkpoint,
-    data: LabelledData,
+    data: LabeledData,
     *,
     split: str = "train",
-    num_pictures: int = 32,
+    num_images: int = 32,
     on_progress: OnProgress = ignore_progress,
 ) -> Checkpoint:
     """Gives the checkpoint with ranges for int8, measured on pictures spread over a split.
@@ -29,16 +29,16 @@ def calibrate_on(
         ConfigError: no such split, no pictures asked for, or activations that are not finite.
         SampleError: not one sample can be loaded.
     """
-    if num_pictures < 1:
-        raise ConfigError(f"pictures to calibrate on: got {num_pictures}, at least 1 is needed")
+    if num_images < 1:
+        raise ConfigError(f"pictures to calibrate on: got {num_images}, at least 1 is needed")
     samples = data.split(split)
-    places = np.linspace(0, len(samples) - 1, min(num_pictures, len(samples))).round()
+    places = np.linspace(0, len(samples) - 1, min(num_images, len(samples))).round()
     chosen = [samples[int(place)] for place in places]
     corrupted: list[CorruptedSample] = []
 
-    def pictures() -> Iterator[NDArray[np.uint8]]:
-        for _, picture in load_all(chosen, corrupted, on_progress):
-            yield picture.rgb_HW3
+    def images() -> Iterator[NDArray[np.uint8]]:
+        for _, image in load_all(chosen, corrupted, on_progress):
+            yield image.rgb_HW3
 
     where = f"{len(chosen)} pictures of {Path(data.origin).name} {split}"
-    return calibrate(checkpoint, pictures(), calibrated_on=where)
+    return calibrate_ranges(checkpoint, images(), calibrated_on=where)

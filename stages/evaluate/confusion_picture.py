@@ -18,7 +18,7 @@ _FULL = np.array((8, 61, 119), np.float64)
 _DARK_FROM = 0.45
 
 
-def confusion_picture(evaluation: Evaluation) -> NDArray[np.uint8]:
+def draw_confusion(evaluation: Evaluation) -> NDArray[np.uint8]:
     """Gives an RGB picture: a row per true class, in percent of its pixels, and its IoU behind.
 
     Columns are predicted classes. A class without pixels in the truth has an empty row.
@@ -29,48 +29,48 @@ def confusion_picture(evaluation: Evaluation) -> NDArray[np.uint8]:
     left, top = _MARGIN + side, _MARGIN + side
     height = top + num_rows * _CELL + _MARGIN
     width = left + (num_columns + 1) * _CELL + 2 * _MARGIN
-    picture = np.full((height, width, 3), _PAPER, np.uint8)
-    _write(picture, "true \\ predicted", _MARGIN, top - 8)
+    image = np.full((height, width, 3), _PAPER, np.uint8)
+    _write(image, "true \\ predicted", _MARGIN, top - 8)
     for row, name in enumerate(names[:num_rows]):
-        _write(picture, name, _MARGIN, top + row * _CELL + _CELL // 2 + 5)
-    _write_upwards(picture, [*names, "IoU"], left, top)
+        _write(image, name, _MARGIN, top + row * _CELL + _CELL // 2 + 5)
+    _write_upwards(image, [*names, "IoU"], left, top)
     totals = counts.sum(1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     for (row, column), share in np.ndenumerate(shares):
-        _draw_cell(picture, left + column * _CELL, top + row * _CELL, float(share))
+        _draw_cell(image, left + column * _CELL, top + row * _CELL, float(share))
     for row, iou in enumerate(evaluation.confusion.iou().tolist()):
         text = "-" if np.isnan(iou) else f"{100 * iou:.1f}"
-        _write_centred(picture, text, left + num_columns * _CELL + _MARGIN, top + row * _CELL, _INK)
-    return picture
+        _write_centred(image, text, left + num_columns * _CELL + _MARGIN, top + row * _CELL, _INK)
+    return image
 
 
-def _draw_cell(picture: NDArray[np.uint8], x: int, y: int, share: float) -> None:
-    colour = _FULL * share + np.array(_PAPER) * (1 - share)
-    picture[y : y + _CELL + 1, x : x + _CELL + 1] = _LINE
-    picture[y + 1 : y + _CELL, x + 1 : x + _CELL] = colour.round().astype(np.uint8)
+def _draw_cell(image: NDArray[np.uint8], x: int, y: int, share: float) -> None:
+    color = _FULL * share + np.array(_PAPER) * (1 - share)
+    image[y : y + _CELL + 1, x : x + _CELL + 1] = _LINE
+    image[y + 1 : y + _CELL, x + 1 : x + _CELL] = color.round().astype(np.uint8)
     if share >= 0.0005:  # less would be written as 0.0
-        _write_centred(picture, f"{100 * share:.1f}", x, y, _PAPER if share > _DARK_FROM else _INK)
+        _write_centred(image, f"{100 * share:.1f}", x, y, _PAPER if share > _DARK_FROM else _INK)
 
 
-def _write_upwards(picture: NDArray[np.uint8], names: Sequence[str], left: int, top: int) -> None:
+def _write_upwards(image: NDArray[np.uint8], names: Sequence[str], left: int, top: int) -> None:
     """Writes one name above each column, to be read with the head to the left."""
     strip = np.full((len(names) * _CELL, top - _MARGIN, 3), _PAPER, np.uint8)
     for column, name in enumerate(names):
         _write(strip, name, 6, column * _CELL + _CELL // 2 + 5)
     turned = np.rot90(strip)
-    picture[_MARGIN:top, left : left + turned.shape[1]] = turned
+    image[_MARGIN:top, left : left + turned.shape[1]] = turned
 
 
 def _write_centred(
-    picture: NDArray[np.uint8], text: str, x: int, y: int, colour: tuple[int, int, int]
+    image: NDArray[np.uint8], text: str, x: int, y: int, color: tuple[int, int, int]
 ) -> None:
-    _write(picture, text, x + (_CELL - _width(text)) // 2, y + _CELL // 2 + 5, colour)
+    _write(image, text, x + (_CELL - _width(text)) // 2, y + _CELL // 2 + 5, color)
 
 
 def _write(
-    picture: NDArray[np.uint8], text: str, x: int, y: int, colour: tuple[int, int, int] = _INK
+    image: NDArray[np.uint8], text: str, x: int, y: int, color: tuple[int, int, int] = _INK
 ) -> None:
-    cv2.putText(picture, text, (x, y), _FONT, _SCALE, colour, 1, cv2.LINE_AA)
+    cv2.putText(image, text, (x, y), _FONT, _SCALE, color, 1, cv2.LINE_AA)
 
 
 def _width(text: str) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from icstream.model import Fit
-from icstream.model.runtimes import Choice
+from icstream.model.runtimes import RuntimeChoice
 from icstream.stages.confusion import Confusion
 from icstream.stages.evaluate.matching import Matching
 
@@ -44,7 +44,7 @@ class Evaluation:
     corrupted: tuple[CorruptedSample, ...]
     without_split: tuple[str, ...]
     """A line for each file so damaged that nobody knows whether it belongs to the split."""
-    choice: Choice
+    choice: RuntimeChoice
     fit: Fit
     digest: str
     """SHA-256 of the weights and what belongs to them."""

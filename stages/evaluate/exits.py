@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from icstream.model import Checkpoint, Segmenter, prepare
+from icstream.model import Checkpoint, Segmenter, prepare_input
 from icstream.model.deploy import DeployGraph
 from icstream.model.upsample import class_ids
 
@@ -22,17 +22,17 @@ class Exits:
 
     def __init__(self, checkpoint: Checkpoint, segmenter: Segmenter) -> None:
         self._fit = segmenter.fit
-        self._mean_colour = segmenter.mean_colour
+        self._mean_color = segmenter.mean_color
         self._device = torch.device(segmenter.choice.device)
         if self._device.type == "cpu":
             torch.set_num_threads(segmenter.choice.threads)
         self._graph = DeployGraph(checkpoint).to(self._device)
 
     @torch.inference_mode()
-    def __call__(self, picture_HW3: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+    def __call__(self, image_HW3: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
         """Gives the (H, W) class ids of each head, by its name."""
-        geometry = self._fit.geometry((picture_HW3.shape[0], picture_HW3.shape[1]))
-        prepared_hw3 = prepare(picture_HW3, geometry, self._mean_colour)
+        geometry = self._fit.geometry((image_HW3.shape[0], image_HW3.shape[1]))
+        prepared_hw3 = prepare_input(image_HW3, geometry, self._mean_color)
         input_1hw3 = torch.from_numpy(prepared_hw3)[None].to(self._device)
         logits = self._graph.branch_logits(input_1hw3)._asdict()
         return {

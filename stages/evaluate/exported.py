@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icstream.model import Checkpoint, ConfigError, Scores, Segmenter, prepare
+from icstream.model import Checkpoint, ConfigError, Scores, Segmenter, prepare_input
 from icstream.model.export.export import Run
-from icstream.stages.accounting import Books
+from icstream.stages.accounting import FrameAccounting
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
 from icstream.stages.items import Frame
@@ -71,7 +71,7 @@ class ExportAgreement:
 def check_export(
     checkpoint: Checkpoint,
     run: Run,
-    pictures: Iterable[NDArray[np.uint8]],
+    images: Iterable[NDArray[np.uint8]],
     *,
     batch: int,
     frames: str,
@@ -81,7 +81,7 @@ def check_export(
     Args:
         checkpoint: what was exported.
         run: the exported graph, of either form.
-        pictures: (H, W, 3) RGB of the size that it takes; each fills a batch.
+        images: (H, W, 3) RGB of the size that it takes; each fills a batch.
         batch: pictures at a time that it takes.
         frames: what the pictures are, for people.
 
@@ -90,13 +90,13 @@ def check_export(
     """
     reference = Segmenter(checkpoint, runtime="torch", device="cpu", precision="fp32")
     equal = near_ties = num_pixels = num_frames = 0
-    for picture_HW3 in pictures:
-        geometry = reference.fit.geometry((picture_HW3.shape[0], picture_HW3.shape[1]))
-        prepared_hw3 = prepare(picture_HW3, geometry, reference.mean_colour)
+    for image_HW3 in images:
+        geometry = reference.fit.geometry((image_HW3.shape[0], image_HW3.shape[1]))
+        prepared_hw3 = prepare_input(image_HW3, geometry, reference.mean_color)
         scores = reference.scores(prepared_hw3, geometry)
         wanted_HW = scores.class_ids()
         # The last of the batch: all of them must be right, and any of them is.
-        output = run(np.repeat(picture_HW3[None], batch, axis=0))[-1]
+        output = run(np.repeat(image_HW3[None], batch, axis=0))[-1]
         got_HW = output if output.ndim == 2 else Scores(output, geometry).class_ids()
         y, x = np.nonzero(got_HW != wanted_HW)
         values_Kn = _values_at(scores, y, x)
@@ -111,13 +111,13 @@ def check_export(
     return ExportAgreement(frames, num_frames, num_pixels, equal, near_ties)
 
 
-def rendered_pictures(size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+def rendered_images(size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
     """Yields rendered streets, of (height, width)."""
     for number in range(_NUM_FRAMES):
         yield Street(_FIRST_SEED + number, size=size).render(_SECONDS_APART * number)[0]
 
 
-def recorded_pictures(source: str, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+def recorded_images(source: str, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
     """Yields pictures of a recording or a folder, some frames apart, resized where need be.
 
     Raises:
@@ -128,15 +128,15 @@ def recorded_pictures(source: str, size: tuple[int, int]) -> Iterator[NDArray[np
     if len(specs) != 1 or specs[0].kind not in ("video", "images"):
         raise ConfigError(f"{source}: one recording or one folder of images is needed")
     step = _FRAMES_APART if specs[0].kind == "video" else 1
-    with open_source(specs[0], books=Books()) as opened:
-        pictures = (item.picture for item in opened if isinstance(item, Frame))
-        for picture_HW3 in islice(pictures, 0, _NUM_FRAMES * step, step):
-            if picture_HW3 is None:
+    with open_source(specs[0], accounting=FrameAccounting()) as opened:
+        images = (item.image for item in opened if isinstance(item, Frame))
+        for image_HW3 in islice(images, 0, _NUM_FRAMES * step, step):
+            if image_HW3 is None:
                 continue
-            if picture_HW3.shape[:2] != size:
-                resized = cv2.resize(picture_HW3, (size[1], size[0]), interpolation=cv2.INTER_AREA)
-                picture_HW3 = np.asarray(resized, np.uint8)
-            yield picture_HW3
+            if image_HW3.shape[:2] != size:
+                resized = cv2.resize(image_HW3, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+                image_HW3 = np.asarray(resized, np.uint8)
+            yield image_HW3
 
 
 def _values_at(scores: Scores, y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.float32]:

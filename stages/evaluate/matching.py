@@ -11,7 +11,7 @@ from icstream.model import ConfigError, LabelSet
 from icstream.stages.confusion import Confusion
 from icstream.stages.data import VOID
 
-_UNLABELLED = ("background", "unlabelled")
+_UNLABELED = ("background", "unlabelled")
 """What class 0 of a Supervisely project is called; it holds the pixels without an object."""
 
 
@@ -43,7 +43,7 @@ class Matching:
             ConfigError: no class is in both, or there are more classes than ids.
         """
         known = {_key(name) for name in network.names}
-        drop = _key(data.names[0]) in _UNLABELLED and _key(data.names[0]) not in known
+        drop = _key(data.names[0]) in _UNLABELED and _key(data.names[0]) not in known
         kept = data.names[1:] if drop else data.names
         foreign = [n for n in network.names if _key(n) not in {_key(name) for name in kept}]
         if len(foreign) == len(network):
@@ -52,10 +52,10 @@ class Matching:
                 f" ({_list(network.names)}); they can only be compared by name"
             )
         names = [*kept, *foreign]
-        colours = dict(zip(network.names, network.colours, strict=True))
-        colours |= dict(zip(data.names, data.colours, strict=True))
+        colors = dict(zip(network.names, network.colors, strict=True))
+        colors |= dict(zip(data.names, data.colors, strict=True))
         return cls(
-            LabelSet.from_values([(name, colours[name]) for name in names]),
+            LabelSet.from_values([(name, colors[name]) for name in names]),
             len(kept),
             _table(data.names, names),
             _table(network.names, names),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from icstream.model import Segmenter
 from icstream.stages.confusion import Confusion
-from icstream.stages.data import LabelledData, LabelledPicture, Sample, SampleError
+from icstream.stages.data import LabeledData, LabeledImage, Sample, SampleError
 from icstream.stages.evaluate.evaluation import CorruptedSample, Evaluation, FrameScore
 from icstream.stages.evaluate.matching import Matching
 
@@ -27,9 +27,9 @@ def ignore_progress(_done: int, _all: int) -> None:
     """Is called where nobody watches."""
 
 
-def evaluate(
+def evaluate_dataset(
     segmenter: Segmenter,
-    data: LabelledData,
+    data: LabeledData,
     *,
     split: str = "val",
     exits: "Exits | None" = None,
@@ -59,14 +59,14 @@ def evaluate(
     exit_totals: dict[str, Confusion] = {}
     frames: list[FrameScore] = []
     corrupted: list[CorruptedSample] = []
-    for sample, picture in load_all(samples, corrupted, on_progress):
-        truth_HW = matching.truth_ids[picture.ids_HW]
+    for sample, image in load_all(samples, corrupted, on_progress):
+        truth_HW = matching.truth_ids[image.ids_HW]
         frame = matching.confusion()
-        frame.add(matching.predicted_ids[segmenter(picture.rgb_HW3)], truth_HW)
+        frame.add(matching.predicted_ids[segmenter(image.rgb_HW3)], truth_HW)
         total.counts += frame.counts
         frames.append(FrameScore(sample.name, frame.miou()))
         if exits is not None:
-            _add_exits(exit_totals, exits(picture.rgb_HW3), truth_HW, matching)
+            _add_exits(exit_totals, exits(image.rgb_HW3), truth_HW, matching)
     return Evaluation(
         origin=data.origin,
         split=split,
@@ -85,7 +85,7 @@ def evaluate(
 
 def load_all(
     samples: Sequence[Sample], corrupted: list[CorruptedSample], on_progress: OnProgress
-) -> Iterator[tuple[Sample, LabelledPicture]]:
+) -> Iterator[tuple[Sample, LabeledImage]]:
     """Yields what can be loaded, one at a time; the rest is appended to `corrupted`.
 
     Raises:
@@ -93,12 +93,12 @@ def load_all(
     """
     for index, sample in enumerate(samples, start=1):
         try:
-            picture = sample.load()
+            image = sample.load()
         except SampleError as error:
             log.warning("left out: %s", error)
             corrupted.append(CorruptedSample(sample.name, str(error)))
         else:
-            yield sample, picture
+            yield sample, image
         on_progress(index, len(samples))
     if len(corrupted) == len(samples):
         raise SampleError(f"none of the {len(samples)} samples can be used: {corrupted[0].error}")

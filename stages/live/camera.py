@@ -12,7 +12,7 @@ from icstream.stages.items import Size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shot:
+class LiveFrame:
     """A decoded picture; it becomes RGB only once it is known to be wanted."""
 
     pts: int | None
@@ -25,7 +25,7 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostFrame:
     """A picture that should have come and cannot be used; the camera has counted it."""
 
     pts: int | None
@@ -35,7 +35,7 @@ class Lost:
 class Camera(Protocol):
     """One connection to a live source; to be used as a context manager and read once.
 
-    It keeps its side of the books: `packets`, `in_decoder`, `undecodable`, `without_picture`. When
+    It keeps its side of the books: `packets`, `in_decoder`, `undecodable`, `without_frame`. When
     it is left, nothing is `in_decoder`.
 
     Attributes:
@@ -50,7 +50,7 @@ class Camera(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def __iter__(self) -> Iterator[Shot | Lost | None]:
+    def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
         """Gives pictures as they come, and None for signs of life that bring none.
 
         It ends where the source says that no more will ever come.

@@ -14,11 +14,11 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from icstream.model import SourceError
-from icstream.stages.accounting import Books
+from icstream.stages.accounting import FrameAccounting
 from icstream.stages.decode.address import device_path, scheme_of, shown
 from icstream.stages.decode.rgb import RgbConverter, displayed_size
 from icstream.stages.image_files import MAX_PIXELS
-from icstream.stages.live.camera import Lost, Shot
+from icstream.stages.live.camera import LiveFrame, LostFrame
 from icstream.stages.live.hardware import accelerator
 from icstream.stages.live.options import CameraOptions
 
@@ -42,21 +42,21 @@ class FFmpegCamera:
     may_be_silent = False
 
     def __init__(
-        self, address: str, *, options: CameraOptions, books: Books, is_first: bool
+        self, address: str, *, options: CameraOptions, accounting: FrameAccounting, is_first: bool
     ) -> None:
         """Connects.
 
         Args:
             address: device or URL, secrets included; they are in no message and no error.
             options: of the connection.
-            books: of the stream.
+            accounting: of the stream.
             is_first: no frame came over an earlier connection.
 
         Raises:
             SourceError: it cannot be opened in time, or holds no video.
         """
         self._shown = shown(address)
-        self._books = books
+        self._books = accounting
         self._container = _open(address, options)
         try:
             self._stream = self._video_stream()
@@ -73,7 +73,7 @@ class FFmpegCamera:
         self._ends = self._is_finite(address)
         self._is_over = self._ends and not is_first  # what it still holds came before
         self._is_recording = self._ends and "hls" not in names
-        self._num_before = books.packets if is_first else 0
+        self._num_before = accounting.packets if is_first else 0
         self._has_clock = not names & _WITHOUT_CLOCK
         self._converter = RgbConverter()
         self._pending: OrderedDict[int, int | None] = OrderedDict()
@@ -86,7 +86,7 @@ class FFmpegCamera:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
-    def __iter__(self) -> Iterator[Shot | Lost | None]:
+    def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
         """See `Camera.__iter__`."""
         if self._is_over:
             self._count_missing(at_least=1)
@@ -101,7 +101,7 @@ class FFmpegCamera:
             self._count_missing(at_least=0)
         finally:
             if self._pending:
-                self._books.without_picture["connection ended"] += len(self._pending)
+                self._books.without_frame["connection ended"] += len(self._pending)
                 self._books.in_decoder -= len(self._pending)
                 self._pending.clear()
 
@@ -138,28 +138,28 @@ class FFmpegCamera:
         if not self._ends:
             raise SourceError(f"{self._shown}: the other side ended the connection")
 
-    def _take_packet(self, packet: "Packet[VideoStream]") -> Iterator[Shot | Lost | None]:
-        books = self._books
-        books.packets += 1
+    def _take_packet(self, packet: "Packet[VideoStream]") -> Iterator[LiveFrame | LostFrame | None]:
+        accounting = self._books
+        accounting.packets += 1
         if not packet.size:  # V4L2: the driver says that the picture is damaged
             yield self._lose(packet.pts, "damaged packet")
             return
         self._seen_key = self._seen_key or packet.is_keyframe
         if not self._seen_key:
-            books.without_picture["before the first key frame"] += 1
+            accounting.without_frame["before the first key frame"] += 1
             yield None
             return
-        packet.opaque = books.packets
-        self._pending[books.packets] = packet.pts
-        books.in_decoder += 1
+        packet.opaque = accounting.packets
+        self._pending[accounting.packets] = packet.pts
+        accounting.in_decoder += 1
         yield from self._decode(packet)
         while len(self._pending) > _PATIENCE:
             _, pts = self._pending.popitem(last=False)
-            books.in_decoder -= 1
+            accounting.in_decoder -= 1
             yield self._lose(pts, "no picture from the decoder")
         yield None
 
-    def _decode(self, packet: "Packet[VideoStream] | None") -> Iterator[Shot | Lost]:
+    def _decode(self, packet: "Packet[VideoStream] | None") -> Iterator[LiveFrame | LostFrame]:
         try:
             frames = self._stream.codec_context.decode(packet)
         except FFmpegError:
@@ -171,7 +171,7 @@ class FFmpegCamera:
                 continue
             self._seen_time = self._seen_time or frame.pts is not None
             if self._has_clock and not self._seen_time:
-                self._books.without_picture["before the first time"] += 1
+                self._books.without_frame["before the first time"] += 1
             else:
                 yield self._shot(frame)
 
@@ -183,18 +183,18 @@ class FFmpegCamera:
         self._books.in_decoder -= 1
         return True
 
-    def _shot(self, frame: VideoFrame) -> Shot | Lost:
+    def _shot(self, frame: VideoFrame) -> LiveFrame | LostFrame:
         if frame.is_corrupt:
             return self._lose(frame.pts, "damaged packet")
         if frame.width * frame.height > MAX_PIXELS:
             return self._lose(frame.pts, "picture too large")
         pts = frame.pts if self._has_clock else None
         time_base = self._stream.time_base or Fraction(1)
-        return Shot(pts, time_base, displayed_size(frame), lambda: self._converter.rgb(frame))
+        return LiveFrame(pts, time_base, displayed_size(frame), lambda: self._converter.rgb(frame))
 
-    def _lose(self, pts: int | None, reason: str) -> Lost:
+    def _lose(self, pts: int | None, reason: str) -> LostFrame:
         self._books.undecodable[reason] += 1
-        return Lost(pts if self._has_clock else None, reason)
+        return LostFrame(pts if self._has_clock else None, reason)
 
     def _video_stream(self) -> VideoStream:
         for stream in self._container.streams.video:

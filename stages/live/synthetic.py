@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import SourceError
-from icstream.stages.accounting import Books
+from icstream.stages.accounting import FrameAccounting
 from icstream.stages.decode.synthetic_spec import SyntheticOptions
 from icstream.stages.items import Size
-from icstream.stages.live.camera import Lost, Shot
+from icstream.stages.live.camera import LiveFrame, LostFrame
 
 _SPEED = 4
 """Pixels that the picture moves by from frame to frame."""
@@ -31,8 +31,8 @@ class SyntheticScene:
         if size not in self._wide:
             from icstream.stages.streets import Street
 
-            picture, _ = Street(self.options.seed, size=size).render(0.0)
-            self._wide[size] = np.concatenate([picture, picture[:, ::-1], picture], axis=1)
+            image, _ = Street(self.options.seed, size=size).render(0.0)
+            self._wide[size] = np.concatenate([image, image[:, ::-1], image], axis=1)
         left = _SPEED * number % (2 * size[1])
         return np.ascontiguousarray(self._wide[size][:, left : left + size[1]])
 
@@ -47,13 +47,17 @@ class SyntheticCamera:
     may_be_silent = False
 
     def __init__(
-        self, scene: SyntheticScene, *, books: Books, wait_until: Callable[[float], None]
+        self,
+        scene: SyntheticScene,
+        *,
+        accounting: FrameAccounting,
+        wait_until: Callable[[float], None],
     ) -> None:
         """Connects.
 
         Args:
             scene: of the camera, shared by all connections to it.
-            books: of the stream.
+            accounting: of the stream.
             wait_until: waits until so many seconds after the connection was made.
 
         Raises:
@@ -63,7 +67,7 @@ class SyntheticCamera:
         if scene.num_attempts <= scene.options.offline:
             raise SourceError("synthetic camera: offline")
         self._scene = scene
-        self._books = books
+        self._books = accounting
         self._wait_until = wait_until
 
     def __enter__(self) -> Self:
@@ -72,7 +76,7 @@ class SyntheticCamera:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def __iter__(self) -> Iterator[Shot | Lost | None]:
+    def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
         """See `Camera.__iter__`."""
         scene, options = self._scene, self._scene.options
         first = scene.next_frame
@@ -96,11 +100,11 @@ class SyntheticCamera:
     def _is_silent(self, number: int, begin: int, seconds: float) -> bool:
         return begin <= number < begin + round(seconds * self._scene.options.rate)
 
-    def _lost(self, number: int) -> Lost:
+    def _lost(self, number: int) -> LostFrame:
         self._books.undecodable["lost"] += 1
-        return Lost(number, "lost")
+        return LostFrame(number, "lost")
 
-    def _shot(self, number: int, bad: float) -> Shot:
+    def _shot(self, number: int, bad: float) -> LiveFrame:
         options = self._scene.options
         size = options.size
         if options.resize is not None and number >= options.resize[0]:
@@ -108,4 +112,4 @@ class SyntheticCamera:
         pts: int | None = number
         if bad < options.badpts:
             pts = None if number % 2 else number - 5
-        return Shot(pts, 1 / options.rate, size, lambda: self._scene.render(number, size))
+        return LiveFrame(pts, 1 / options.rate, size, lambda: self._scene.render(number, size))

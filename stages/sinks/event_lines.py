@@ -22,7 +22,7 @@ _COUNT_BYTES = 16
 class EventLines:
     """Looks for events; what it must know to go on elsewhere is in `events.state`."""
 
-    wants_picture = False
+    wants_image = False
     num_held_back = 0
 
     def __init__(self, folder: Path, labels: LabelSet, rules: Sequence[Mapping[str, Any]]) -> None:
@@ -37,7 +37,7 @@ class EventLines:
         self._num_classes = len(labels)
         self._rules = [EventRule.from_settings(rule, labels) for rule in rules]
         self._states = [RuleState() for _ in self._rules]
-        self._journal = Journal(folder / "events.state")
+        self._journal = EventLog(folder / "events.state")
         self._file: IO[str] | None = None
         self._num_lines = 0
         self._parts = PartList("events.jsonl")
@@ -102,7 +102,7 @@ class EventLines:
         return self._file
 
 
-class Journal:
+class EventLog:
     """How many frames were looked at, and every change of a rule's state."""
 
     def __init__(self, path: Path) -> None:

@@ -61,10 +61,10 @@ class Ffv1Encoder:
 @lru_cache(maxsize=64)
 def ffv1_encoder(size: tuple[int, int]) -> Ffv1Encoder | None:
     """Gives the encoder of pictures of (height, width); None if FFmpeg's packets are others."""
-    picture = _test_picture(size)
-    pictures = [picture, np.ascontiguousarray(picture[::-1, ::-1])]
+    image = _test_image(size)
+    images = [image, np.ascontiguousarray(image[::-1, ::-1])]
     try:
-        encoder = learn_encoder(pictures, encode_by_ffmpeg(pictures))
+        encoder = learn_encoder(images, encode_by_ffmpeg(images))
     except FFmpegError:  # it has sizes that it refuses; let it say so itself
         encoder = None
     if encoder is None:
@@ -72,21 +72,21 @@ def ffv1_encoder(size: tuple[int, int]) -> Ffv1Encoder | None:
     return encoder
 
 
-def learn_encoder(pictures: list[NDArray[np.uint8]], packets: list[bytes]) -> Ffv1Encoder | None:
+def learn_encoder(images: list[NDArray[np.uint8]], packets: list[bytes]) -> Ffv1Encoder | None:
     """Gives the encoder that makes just these packets of these pictures; None if there is none."""
-    height, width = pictures[0].shape
+    height, width = images[0].shape
     slices = split_slices(packets[0])
     for down in range(1, min(height, len(slices)) + 1):
         across = len(slices) // down
         if down * across != len(slices) or across > width:
             continue
         grid = (down, across)
-        bare = Ffv1Encoder((height, width), grid, [b""] * len(slices)).encode(pictures[0])
+        bare = Ffv1Encoder((height, width), grid, [b""] * len(slices)).encode(images[0])
         pairs = list(zip(slices, split_slices(bare), strict=True))
         if all(whole.endswith(pixels) for whole, pixels in pairs):
             headers = [whole.removesuffix(pixels) for whole, pixels in pairs]
             encoder = Ffv1Encoder((height, width), grid, headers)
-            return encoder if list(map(encoder.encode, pictures)) == packets else None
+            return encoder if list(map(encoder.encode, images)) == packets else None
     return None
 
 
@@ -101,25 +101,25 @@ def split_slices(packet: bytes) -> list[bytes]:
     return slices[::-1] if end == 0 else []
 
 
-def encode_by_ffmpeg(pictures: list[NDArray[np.uint8]]) -> list[bytes]:
+def encode_by_ffmpeg(images: list[NDArray[np.uint8]]) -> list[bytes]:
     """Gives the packets of FFmpeg's encoder for pictures of one size."""
     codec = av.VideoCodecContext.create("ffv1", "w")
-    codec.height, codec.width = pictures[0].shape
+    codec.height, codec.width = images[0].shape
     codec.pix_fmt = "gray"
     codec.time_base = Fraction(1, 25)
     codec.options = FFV1_OPTIONS
     codec.thread_count = 1
-    frames = [VideoFrame.from_ndarray(picture, format="gray") for picture in pictures]
+    frames = [VideoFrame.from_ndarray(image, format="gray") for image in images]
     return [bytes(packet) for frame in frames for packet in codec.encode(frame)]
 
 
-def _test_picture(size: tuple[int, int]) -> NDArray[np.uint8]:
+def _test_image(size: tuple[int, int]) -> NDArray[np.uint8]:
     """Gives a picture of few edges between long runs, with noise in the middle of each quarter."""
     random = np.random.default_rng(0)
     height, width = size
     ids = random.integers(0, 20, (height // 64 + 1, width // 40 + 1), np.uint8)
-    picture = ids.repeat(64, 0).repeat(40, 1)[:height, :width]
+    image = ids.repeat(64, 0).repeat(40, 1)[:height, :width]
     for middle in range(height // 8, height, height // 4 + 1):
-        band = picture[middle : middle + 2]
+        band = image[middle : middle + 2]
         band[:] = random.integers(0, 256, band.shape, np.uint8)
-    return np.ascontiguousarray(picture)
+    return np.ascontiguousarray(image)

@@ -14,7 +14,7 @@ from icstream.model.jit import compiled
 
 _LEVELS = np.repeat(np.arange(6), (1, 1, 3, 7, 23, 93))
 # Differences in 11 levels, -5 to 5, as FFmpeg's quantisation has them; index 255 stands for -1.
-_QUANTISED = np.concatenate((_LEVELS, [-5], -_LEVELS[:0:-1]))
+_QUANTIZED = np.concatenate((_LEVELS, [-5], -_LEVELS[:0:-1]))
 _NUM_CONTEXTS = (11**3 + 1) // 2
 _INITIAL_STATE = np.array((0, 4, 0, 1))  # drift, error sum, bias, count
 # Bits of a run's length, by the run index: how well runs have gone so far.
@@ -148,9 +148,9 @@ def _context(lines: NDArray[np.uint8], now: int, x: int) -> int:
     left, top_left = np.int64(lines[now, x]), np.int64(lines[1 - now, x])
     top, top_right = np.int64(lines[1 - now, x + 1]), np.int64(lines[1 - now, x + 2])
     return int(
-        _QUANTISED[(left - top_left) & 255]
-        + 11 * _QUANTISED[(top_left - top) & 255]
-        + 121 * _QUANTISED[(top - top_right) & 255]
+        _QUANTIZED[(left - top_left) & 255]
+        + 11 * _QUANTIZED[(top_left - top) & 255]
+        + 121 * _QUANTIZED[(top - top_right) & 255]
     )
 
 

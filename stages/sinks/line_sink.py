@@ -11,7 +11,7 @@ from icstream.stages.sinks.sink import Part
 class LineSink:
     """Appends lines to one file; each is handed to the system before the next frame."""
 
-    wants_picture = False
+    wants_image = False
     num_held_back = 0
 
     def __init__(

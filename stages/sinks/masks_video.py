@@ -12,7 +12,7 @@ from icstream.stages.sinks.video_sink import VideoSink
 class MasksVideo(VideoSink):
     """Class ids as gray values, FFV1 in MP4."""
 
-    wants_picture = False
+    wants_image = False
 
     def __init__(self, folder: Path, *, stem: str = "masks") -> None:
         super().__init__(folder, stem, codec="ffv1", pix_fmt="gray", options=FFV1_OPTIONS)

@@ -21,7 +21,7 @@ _OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20", "g": "25"
 class OverlayVideo(VideoSink):
     """The classes' colours blended over the picture, H.264 in MP4, BT.709."""
 
-    wants_picture = True
+    wants_image = True
 
     def __init__(self, folder: Path, labels: LabelSet, *, stem: str = "overlay") -> None:
         super().__init__(folder, stem, codec="libx264", pix_fmt="yuv420p", options=_OPTIONS)
@@ -31,8 +31,8 @@ class OverlayVideo(VideoSink):
     def write(self, frame: Frame) -> None:
         """See `Sink.write`."""
         assert isinstance(frame.result, ClassIds)
-        assert frame.picture is not None
-        blended = self._blend(frame.picture, frame.result.ids)
+        assert frame.image is not None
+        blended = self._blend(frame.image, frame.result.ids)
         height, width = frame.meta.size
         if height % 2 or width % 2:  # 4:2:0 chroma needs even sides
             blended = np.asarray(
@@ -56,15 +56,15 @@ class Blend:
     """Mixes a mask's colours into pictures; ids that have no class leave the picture as it is."""
 
     def __init__(self, labels: LabelSet, *, opacity: float = OPACITY) -> None:
-        self._colours = labels.palette()
+        self._colors = labels.palette()
         self._num_classes = len(labels)
         self._opacity = opacity
 
-    def __call__(self, picture: NDArray[np.uint8], ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def __call__(self, image: NDArray[np.uint8], ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Gives a new (H, W, 3) RGB picture from one and its (H, W) mask."""
-        coloured = cv2.applyColorMap(ids, self._colours[:, None, :])
-        blended = cv2.addWeighted(picture, 1 - self._opacity, coloured, self._opacity, 0)
+        colored = cv2.applyColorMap(ids, self._colors[:, None, :])
+        blended = cv2.addWeighted(image, 1 - self._opacity, colored, self._opacity, 0)
         if int(ids.max()) >= self._num_classes:
             without = ids >= self._num_classes
-            blended[without] = picture[without]
+            blended[without] = image[without]
         return np.asarray(blended, np.uint8)

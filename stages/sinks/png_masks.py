@@ -26,7 +26,7 @@ def write_png(ids_HW: NDArray[np.uint8], labels: LabelSet, target: Path | Binary
 class PngMasks:
     """Class ids as palette indices, in the label set's colours."""
 
-    wants_picture = False
+    wants_image = False
     num_held_back = 0
 
     def __init__(self, folder: Path, labels: LabelSet) -> None:

@@ -64,9 +64,9 @@ def _others() -> dict[str, EntryPoint]:
     return {found.name: found for found in entry_points(group=ENTRY_POINTS)}
 
 
-def check_sink(name: str, *, further: Collection[str] = ()) -> None:
+def check_sink(name: str, *, extra_sinks: Collection[str] = ()) -> None:
     """Raises ConfigError, with the nearest known name, if there is no such sink."""
-    known = [*SINKS, *further, *_others()]
+    known = [*SINKS, *extra_sinks, *_others()]
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -74,20 +74,20 @@ def check_sink(name: str, *, further: Collection[str] = ()) -> None:
 
 
 def open_sink(
-    name: str, context: SinkContext, *, further: Mapping[str, SinkMaker] | None = None
+    name: str, context: SinkContext, *, extra_sinks: Mapping[str, SinkMaker] | None = None
 ) -> Sink:
     """Gives the sink of that name; it creates its files with the first frame.
 
     Args:
         name: of the sink.
         context: what it is told.
-        further: sinks that cannot lie here, by name, because they need more than files.
+        extra_sinks: sinks that cannot lie here, by name, because they need more than files.
 
     Raises:
         ConfigError: there is no such sink, or it cannot serve this source.
     """
-    makers = {**SINKS, **(further or {})}
-    check_sink(name, further=further or ())
+    makers = {**SINKS, **(extra_sinks or {})}
+    check_sink(name, extra_sinks=extra_sinks or ())
     maker: SinkMaker = makers[name] if name in makers else _others()[name].load()
     return maker(context)
 

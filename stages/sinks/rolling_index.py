@@ -12,7 +12,7 @@ from icstream.stages.sinks.event_rules import moment
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class RollingFile:
     """One file of a rolling recording, and the one beside it of the same frames."""
 
     start: int
@@ -36,14 +36,14 @@ class RollingIndex:
         self._path = path
         self._file: IO[str] | None = None
 
-    def read(self) -> list[Segment]:
+    def read(self) -> list[RollingFile]:
         """Gives the segments that an earlier process began."""
         if not self._path.exists():
             return []
         lines = self._path.read_bytes().splitlines(keepends=True)
         return [_segment(line) for line in lines if line.endswith(b"\n")]
 
-    def begin(self, segments: Iterable[Segment]) -> None:
+    def begin(self, segments: Iterable[RollingFile]) -> None:
         """Leaves these segments in the file, and no other."""
         self.close()
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ class RollingIndex:
         partial.replace(self._path)
         self._file = self._path.open("a", encoding="utf-8", newline="\n")
 
-    def add(self, segment: Segment) -> None:
+    def add(self, segment: RollingFile) -> None:
         """Notes that a segment begins."""
         assert self._file is not None
         self._file.write(_line(segment))
@@ -65,7 +65,7 @@ class RollingIndex:
             self._file = None
 
 
-def _line(segment: Segment) -> str:
+def _line(segment: RollingFile) -> str:
     first = segment.first
     values = {
         "file": f"{segment.stem('masks')}.mp4",
@@ -79,9 +79,9 @@ def _line(segment: Segment) -> str:
     return json.dumps(values, ensure_ascii=False) + "\n"
 
 
-def _segment(line: bytes) -> Segment:
+def _segment(line: bytes) -> RollingFile:
     values = json.loads(line)
     height, width = values["size"]
     time_base = Fraction(values["time_base"])
     first = FrameMeta(values["stream"], values["index"], values["pts"], time_base, (height, width))
-    return Segment(values["start"], first)
+    return RollingFile(values["start"], first)

@@ -10,7 +10,7 @@ from icstream.stages.items import Frame, FrameMeta
 from icstream.stages.sinks.event_rules import moment
 from icstream.stages.sinks.masks_video import MasksVideo
 from icstream.stages.sinks.overlay_video import OverlayVideo
-from icstream.stages.sinks.rolling_index import RollingIndex, Segment
+from icstream.stages.sinks.rolling_index import RollingFile, RollingIndex
 from icstream.stages.sinks.sink import Part
 
 _MEGABYTE = 1_000_000
@@ -42,12 +42,12 @@ class RollingVideo:
     num_held_back = 1
 
     def __init__(self, folder: Path, labels: LabelSet, plan: RollingPlan) -> None:
-        self.wants_picture = plan.overlay
+        self.wants_image = plan.overlay
         self._folder = folder / "rolling"
         self._labels = labels
         self._plan = plan
         self._index = RollingIndex(self._folder / "segments.jsonl")
-        self._segments: list[Segment] | None = None
+        self._segments: list[RollingFile] | None = None
         """Those that are kept, in order; None until files are touched."""
         self._current: list[MasksVideo | OverlayVideo] = []
         self._num_frames = 0
@@ -104,7 +104,7 @@ class RollingVideo:
         self._finish()
         self._index.close()
 
-    def _settle(self) -> list[Segment]:
+    def _settle(self) -> list[RollingFile]:
         """Removes what lies behind the frames that were skipped, and opens the last file again."""
         known = self._index.read()
         left = [segment for segment in known if segment.start < self._num_frames]
@@ -118,7 +118,7 @@ class RollingVideo:
                 sink.skip(kept[-1].first, self._num_frames - kept[-1].start)
         return kept
 
-    def _is_due(self, meta: FrameMeta, segment: Segment) -> bool:
+    def _is_due(self, meta: FrameMeta, segment: RollingFile) -> bool:
         """True if the frame begins a new file."""
         plan = self._plan
         if self._begins_part:
@@ -130,9 +130,9 @@ class RollingVideo:
                 return True
         return plan.megabytes is not None and self._size(segment) >= plan.megabytes * _MEGABYTE
 
-    def _begin(self, meta: FrameMeta, segments: list[Segment]) -> None:
+    def _begin(self, meta: FrameMeta, segments: list[RollingFile]) -> None:
         self._finish()
-        segment = Segment(self._num_frames, meta)
+        segment = RollingFile(self._num_frames, meta)
         segments.append(segment)
         self._index.add(segment)
         self._current = self._sinks(segment)
@@ -150,7 +150,7 @@ class RollingVideo:
                     os.fsync(file.fileno())
         self._current = []
 
-    def _is_too_old(self, segments: list[Segment]) -> bool:
+    def _is_too_old(self, segments: list[RollingFile]) -> bool:
         """True if the oldest is to go."""
         plan = self._plan
         if plan.keep_files is not None and len(segments) > plan.keep_files:
@@ -163,7 +163,7 @@ class RollingVideo:
             return False
         return sum(map(self._size, segments)) > plan.keep_megabytes * _MEGABYTE
 
-    def _sinks(self, segment: Segment) -> list[MasksVideo | OverlayVideo]:
+    def _sinks(self, segment: RollingFile) -> list[MasksVideo | OverlayVideo]:
         sinks: list[MasksVideo | OverlayVideo] = [
             MasksVideo(self._folder, stem=segment.stem("masks"))
         ]
@@ -172,14 +172,14 @@ class RollingVideo:
             sinks.append(OverlayVideo(self._folder, self._labels, stem=stem))
         return sinks
 
-    def _paths(self, segment: Segment) -> list[Path]:
+    def _paths(self, segment: RollingFile) -> list[Path]:
         """Gives the segment's files, as far as they are there."""
         paths = (self._folder / f"{segment.stem(kind)}.mp4" for kind in ("masks", "overlay"))
         return [path for path in paths if path.exists()]
 
-    def _size(self, segment: Segment) -> int:
+    def _size(self, segment: RollingFile) -> int:
         return sum(path.stat().st_size for path in self._paths(segment))
 
-    def _remove(self, segment: Segment) -> None:
+    def _remove(self, segment: RollingFile) -> None:
         for path in self._paths(segment):
             path.unlink()

@@ -35,8 +35,8 @@ class Sink(Protocol):
     ends the run.
     """
 
-    wants_picture: bool
-    """Whether `Frame.picture` must still be there."""
+    wants_image: bool
+    """Whether `Frame.image` must still be there."""
     num_held_back: int
     """So many of the frames written last may be lost if the process ends without `close`."""
 

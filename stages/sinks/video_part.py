@@ -84,15 +84,15 @@ class VideoPart:
         """Gives the entry for the report."""
         return Part.beginning(self._path.name, self._first, num_frames=self._num_frames)
 
-    def write(self, meta: FrameMeta, picture: VideoFrame) -> None:
+    def write(self, meta: FrameMeta, image: VideoFrame) -> None:
         """Encodes a picture at the frame's time.
 
         Raises:
             OSError: the disk is full, or gone.
         """
-        picture.pts = _pts(meta)
-        picture.time_base = self._unit
-        self._container.mux(self._stream.encode(picture))
+        image.pts = _pts(meta)
+        image.time_base = self._unit
+        self._container.mux(self._stream.encode(image))
         self._end_frame()
 
     def write_packet(self, meta: FrameMeta, data: bytes) -> None:

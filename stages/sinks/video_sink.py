@@ -75,13 +75,13 @@ class VideoSink:
     def _path(self, number: int) -> Path:
         return self._folder / f"{self._stem}{f'.{number:04}' if number else ''}.mp4"
 
-    def _write(self, meta: FrameMeta, picture: VideoFrame) -> None:
+    def _write(self, meta: FrameMeta, image: VideoFrame) -> None:
         """Writes a picture, into a new file if none is open."""
         if self._current is None:
-            self._current = self._open(meta, picture)
-        self._current.write(meta, picture)
+            self._current = self._open(meta, image)
+        self._current.write(meta, image)
 
-    def _open(self, meta: FrameMeta, picture: VideoFrame) -> VideoPart:
+    def _open(self, meta: FrameMeta, image: VideoFrame) -> VideoPart:
         self._folder.mkdir(parents=True, exist_ok=True)
         (first, num_done), self._skipped = self._skipped or (meta, 0), None
         part = VideoPart(
@@ -89,10 +89,10 @@ class VideoSink:
             first,
             codec=self._codec,
             pix_fmt=self._pix_fmt,
-            encoded_size=(picture.height, picture.width),
+            encoded_size=(image.height, image.width),
             options=self._options,
             num_done=num_done,
         )
-        part.codec_context.colorspace = picture.colorspace
-        part.codec_context.color_range = picture.color_range
+        part.codec_context.colorspace = image.colorspace
+        part.codec_context.color_range = image.color_range
         return part

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icstream.model.labels import Colour
+from icstream.model.labels import Color
 
 NEAR = 1.2
 """Nothing nearer than this many metres is drawn."""
@@ -55,27 +55,27 @@ class Canvas:
         """Gives how many pixels a length takes up at that distance."""
         return metres * self.focal / max(z, NEAR)
 
-    def hazed(self, colour: Shade, z: float) -> Colour:
+    def hazed(self, color: Shade, z: float) -> Color:
         """Gives the colour as it looks through that many metres of air."""
         share = 1 - 0.5 ** (max(z, 0) / self._haze[3])
-        mixed = np.asarray(colour) * (1 - share) + self._haze[:3] * share
+        mixed = np.asarray(color) * (1 - share) + self._haze[:3] * share
         red, green, blue = np.clip(mixed, 0, 255).astype(int).tolist()
         return red, green, blue
 
-    def polygons(self, corners: Points, colour: Shade, z: float, class_id: int | None) -> None:
+    def polygons(self, corners: Points, color: Shade, z: float, class_id: int | None) -> None:
         """Paints (n, corners, 3) flat polygons in one colour; None leaves the mask as it is."""
         positions = np.clip(self.project(corners), -1e4, 1e4) * (1 << _SUBPIXEL_BITS)
         shapes = list(np.rint(positions).astype(np.int32))
-        cv2.fillPoly(self.rgb, shapes, self.hazed(colour, z), shift=_SUBPIXEL_BITS)
+        cv2.fillPoly(self.rgb, shapes, self.hazed(color, z), shift=_SUBPIXEL_BITS)
         if class_id is not None:
             cv2.fillPoly(self.ids, shapes, (class_id,), shift=_SUBPIXEL_BITS)
 
     def polygon(
-        self, corners: Sequence[Sequence[float]], colour: Shade, class_id: int | None
+        self, corners: Sequence[Sequence[float]], color: Shade, class_id: int | None
     ) -> None:
         """Paints one polygon of (x, y, z) corners, hazed by its nearest one."""
         points = np.asarray(corners, np.float64)
-        self.polygons(points[None], colour, float(points[:, 2].min()), class_id)
+        self.polygons(points[None], color, float(points[:, 2].min()), class_id)
 
     def upright(
         self,
@@ -84,27 +84,25 @@ class Canvas:
         bottom: float,
         top: float,
         z: float,
-        colour: Shade,
+        color: Shade,
         class_id: int | None,
     ) -> None:
         """Paints a rectangle that faces the camera."""
         corners = [(left, bottom, z), (right, bottom, z), (right, top, z), (left, top, z)]
-        self.polygon(corners, colour, class_id)
+        self.polygon(corners, color, class_id)
 
     def ellipses(
         self,
         centres: Points,
         radii: Points,
-        colours: Points,
+        colors: Points,
         class_id: int | None,
         *,
         thickness: float = 0.0,
     ) -> None:
         """Paints (n, 3) centres with (n, 2) radii in metres, facing the camera; 0 is filled."""
         positions = self.project(centres)
-        for position, radius, colour, centre in zip(
-            positions, radii, colours, centres, strict=True
-        ):
+        for position, radius, color, centre in zip(positions, radii, colors, centres, strict=True):
             z = float(centre[2])
             axes = (
                 max(1, round(self.pixels(float(radius[0]), z))),
@@ -112,7 +110,7 @@ class Canvas:
             )
             where = int(np.clip(position[0], -9e3, 9e3)), int(np.clip(position[1], -9e3, 9e3))
             line = max(1, round(self.pixels(thickness, z))) if thickness else cv2.FILLED
-            cv2.ellipse(self.rgb, where, axes, 0, 0, 360, self.hazed(colour, z), line)
+            cv2.ellipse(self.rgb, where, axes, 0, 0, 360, self.hazed(color, z), line)
             if class_id is not None:
                 cv2.ellipse(self.ids, where, axes, 0, 0, 360, (class_id,), line)
 
@@ -121,7 +119,7 @@ class Canvas:
         x: tuple[float, float],
         y: tuple[float, float],
         z: tuple[float, float],
-        colour: Shade,
+        color: Shade,
         class_id: int,
         *,
         taper: float = 0.0,
@@ -131,7 +129,7 @@ class Canvas:
         near = max(near, NEAR)
         if far <= near:
             return
-        shade = np.asarray(colour, np.float64)
+        shade = np.asarray(color, np.float64)
         t = taper
         if self.eye[1] > top:
             roof = [(left + t, top, near + t), (right - t, top, near + t)]

@@ -36,9 +36,9 @@ def write_clip(path: Path, street: Street, *, num_frames: int) -> list[int]:
         stream.codec_context.colorspace = Colorspace.ITU709
         stream.codec_context.color_range = ColorRange.MPEG
         for pts in times:
-            picture, _ = street.render(float(pts * TIME_BASE))
-            picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+            image, _ = street.render(float(pts * TIME_BASE))
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
                 format="yuv420p",
                 dst_colorspace=Colorspace.ITU709,
                 dst_color_range=ColorRange.MPEG,

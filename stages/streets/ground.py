@@ -140,13 +140,13 @@ def develop(
     y, x = np.mgrid[-1 : 1 : canvas.height * 1j, -1 : 1 : canvas.width * 1j].astype(np.float32)
     gain = (1 - 0.14 * (x * x + y * y))[..., None] * np.asarray(light.tint, np.float32)
     fine = random.normal(0, 3.2, (canvas.height, canvas.width, 1)).astype(np.float32)
-    picture = soft * gain + fine
-    return np.clip(picture, 0, 255).astype(np.uint8), canvas.ids
+    image = soft * gain + fine
+    return np.clip(image, 0, 255).astype(np.uint8), canvas.ids
 
 
-def _strip(canvas: Canvas, left: float, right: float, colour: object, class_id: int | None) -> None:
+def _strip(canvas: Canvas, left: float, right: float, color: object, class_id: int | None) -> None:
     """Paints a strip of ground along the road, in pieces so that haze grows with distance."""
-    shade = np.asarray(colour, np.float64)
+    shade = np.asarray(color, np.float64)
     edges = (NEAR, 4.0, 8, 14, 22, 34, 52, 80, FAR, 900)
     for near, far in pairwise(edges):
         corners = [(left, 0, near), (right, 0, near), (right, 0, far), (left, 0, far)]

@@ -52,15 +52,15 @@ class Building:
         """Paints front, gable and windows."""
         near, far = max(self.z, NEAR), self.z + self.length
         height = self.floors * _FLOOR + 1.2
-        colour = _WALLS[self.wall]
+        color = _WALLS[self.wall]
         if self.z > NEAR:
             back = self.x + 12 * np.sign(self.x)
-            canvas.upright(self.x, back, 0, height, self.z, colour * 0.75, BUILDING)
+            canvas.upright(self.x, back, 0, height, self.z, color * 0.75, BUILDING)
         front = [(self.x, 0, near), (self.x, 0, far), (self.x, height, far), (self.x, height, near)]
-        canvas.polygon(front, colour * self.sunlit, BUILDING)
+        canvas.polygon(front, color * self.sunlit, BUILDING)
         cornice = [(self.x, height - 0.5, near), (self.x, height - 0.5, far)]
         cornice += [(self.x, height, far), (self.x, height, near)]
-        canvas.polygon(cornice, colour * self.sunlit * 0.7, None)
+        canvas.polygon(cornice, color * self.sunlit * 0.7, None)
         self._paint_windows(canvas, near)
 
     def _paint_windows(self, canvas: Canvas, near: float) -> None:
@@ -88,10 +88,10 @@ class Building:
         )
         kind = random.integers(0, 3, len(left))
         glass = np.array([(52, 60, 72), (86, 100, 116), (38, 40, 46)], np.float64)
-        for i, colour in enumerate(glass):
+        for i, color in enumerate(glass):
             chosen = corners[seen & (kind == i)]
             if len(chosen):
-                canvas.polygons(chosen, colour * (0.5 + 0.5 * self.sunlit), self.z + 3, None)
+                canvas.polygons(chosen, color * (0.5 + 0.5 * self.sunlit), self.z + 3, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,20 +168,20 @@ class Sign:
         canvas.upright(self.x - half, self.x + half, 0, 2.4, z, (120, 122, 124), POLE)
         if self.kind == 0:
             disc = np.array([[self.x, 2.7, z]])
-            for radius, colour in ((0.5, (190, 28, 34)), (0.36, (232, 232, 228))):
-                canvas.ellipses(disc, np.full((1, 2), radius), np.array([colour], np.float64), SIGN)
+            for radius, color in ((0.5, (190, 28, 34)), (0.36, (232, 232, 228))):
+                canvas.ellipses(disc, np.full((1, 2), radius), np.array([color], np.float64), SIGN)
         elif self.kind == 1:
-            for s, colour in ((0.62, (196, 34, 36)), (0.4, (236, 234, 226))):
+            for s, color in ((0.62, (196, 34, 36)), (0.4, (236, 234, 226))):
                 corners = [(self.x - s, 2.7 - 0.55 * s, z), (self.x + s, 2.7 - 0.55 * s, z)]
-                canvas.polygon([*corners, (self.x, 2.7 + 1.0 * s, z)], colour, SIGN)
+                canvas.polygon([*corners, (self.x, 2.7 + 1.0 * s, z)], color, SIGN)
         elif self.kind == 2:
             canvas.upright(self.x - 0.8, self.x + 0.8, 2.2, 3.3, z, (30, 70, 150), SIGN)
             canvas.upright(self.x - 0.6, self.x + 0.6, 2.65, 2.85, z, (230, 234, 238), None)
         else:
             canvas.upright(self.x - 0.28, self.x + 0.28, 2.3, 3.5, z, (34, 36, 34), SIGN)
             lights = np.array([[self.x, 3.25 - 0.37 * i, z] for i in range(3)])
-            colours = np.array([(206, 40, 32), (90, 74, 26), (28, 80, 40)], np.float64)
-            canvas.ellipses(lights, np.full((3, 2), 0.14), colours, SIGN)
+            colors = np.array([(206, 40, 32), (90, 74, 26), (28, 80, 40)], np.float64)
+            canvas.ellipses(lights, np.full((3, 2), 0.14), colors, SIGN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +201,9 @@ class Fence:
     def paint(self, canvas: Canvas) -> None:
         """Paints the panel, then its bars and rails."""
         near, far, top = max(self.z, NEAR), self.depth, 1.25
-        colour = np.array((96, 88, 78), np.float64) * self.tone
+        color = np.array((96, 88, 78), np.float64) * self.tone
         panel = [(self.x, 0, near), (self.x, 0, far), (self.x, top, far), (self.x, top, near)]
-        canvas.polygon(panel, colour, FENCE)
+        canvas.polygon(panel, color, FENCE)
         starts = np.arange(self.z, far, 0.5)
         starts = starts[starts > near]
         if len(starts) and canvas.pixels(0.3, near) > 3:
@@ -214,9 +214,9 @@ class Fence:
                 ],
                 axis=1,
             )
-            canvas.polygons(bars, colour * 0.55, near + 2, None)
+            canvas.polygons(bars, color * 0.55, near + 2, None)
         rail = [(self.x, top - 0.12, near), (self.x, top - 0.12, far)]
-        canvas.polygon([*rail, (self.x, top, far), (self.x, top, near)], colour * 1.25, None)
+        canvas.polygon([*rail, (self.x, top, far), (self.x, top, near)], color * 1.25, None)
 
 
 def _line(x: float, y: Points, z: Points) -> Points:

@@ -139,9 +139,9 @@ class Street:
             kind = int(random.integers(4))
             things.append(Sign(kerb + side * 0.7, z + random.uniform(2, 14), kind))
         if random.random() < self._parking and self._half_width > 4:
-            colour = tuple(_PAINTS[random.integers(len(_PAINTS))].tolist())
+            color = tuple(_PAINTS[random.integers(len(_PAINTS))].tolist())
             x = kerb - side * 1.15
-            things.append(Car(x, z + 5, colour, side < 0, bool(random.random() < 0.2)))
+            things.append(Car(x, z + 5, color, side < 0, bool(random.random() < 0.2)))
         return things
 
     def _tree(
@@ -160,8 +160,8 @@ class Street:
             x = -self._half_width + (number + 0.5) * lane + random.uniform(-0.2, 0.2)
             speed = random.uniform(6, 13) * (-1 if towards else 1)
             z = (random.uniform(0, _LOOP) + speed * time_s - travelled) % _LOOP + 4.5
-            colour = tuple(_PAINTS[random.integers(len(_PAINTS))].tolist())
-            things.append(Car(x, z, colour, towards, bool(random.random() < 0.2)))
+            color = tuple(_PAINTS[random.integers(len(_PAINTS))].tolist())
+            things.append(Car(x, z, color, towards, bool(random.random() < 0.2)))
         for _ in range(int(24 * self._people)):
             side = int(random.choice([-1, 1]))
             x = side * (self._half_width + random.uniform(0.6, self._pavement - 0.3))

@@ -19,7 +19,7 @@ class Car:
 
     x: float
     z: float
-    colour: tuple[float, float, float]
+    color: tuple[float, float, float]
     towards: bool
     tall: bool
     """A van."""
@@ -44,12 +44,12 @@ class Car:
             canvas.box((wheel, wheel + 0.22), (0.0, 0.6), (near, far - 0.2), tyre, CAR)
         belt = 1.05 if self.tall else 0.92
         roof = 2.05 if self.tall else 1.45
-        canvas.box((left, right), (0.28, belt), (self.z, far), self.colour, CAR)
+        canvas.box((left, right), (0.28, belt), (self.z, far), self.color, CAR)
         front, back = (0.15, 0.4) if self.tall else (1.0, 0.5)
         if not self.towards:
             front, back = back, front
         cabin = self.z + front, far - back
-        canvas.box((left + 0.06, right - 0.06), (belt, roof), cabin, self.colour, CAR, taper=0.22)
+        canvas.box((left + 0.06, right - 0.06), (belt, roof), cabin, self.color, CAR, taper=0.22)
         self._paint_details(canvas, left, right, belt, roof, cabin[0])
 
     def _paint_details(

@@ -16,8 +16,8 @@ from icstream.stages.supervisely.geometries import (
     Bitmap,
     Cuboid,
     Dots,
-    Geometry,
     Line,
+    ObjectGeometry,
     Polygon,
     Rectangle,
 )
@@ -47,7 +47,7 @@ class Overview(Struct):
         return {tag if isinstance(tag, str) else tag.name for tag in self.tags}
 
 
-class LabelledObject(Struct, rename="camel"):
+class LabeledObject(Struct, rename="camel"):
     """An object; which of the geometries is to be read depends on the shape of its class."""
 
     class_title: str
@@ -58,7 +58,7 @@ class LabelledObject(Struct, rename="camel"):
     nodes: Raw = Raw()
     faces: Raw = Raw()
 
-    def geometry(self, class_shape: str) -> Geometry:
+    def geometry(self, class_shape: str) -> ObjectGeometry:
         """Reads the geometry as the shape of the class in meta.json demands.
 
         Raises:
@@ -76,7 +76,7 @@ class LabelledObject(Struct, rename="camel"):
 class Annotation(Struct):
     """The objects of a picture, in the order in which they are painted."""
 
-    objects: list[LabelledObject]
+    objects: list[LabeledObject]
 
 
 class _Contours(Struct):
@@ -108,7 +108,7 @@ def _array(points: list[_Point]) -> NDArray[np.int32]:
     return np.rint(np.array(points, np.float64).reshape(-1, 2)).astype(np.int32)
 
 
-def _exterior(entry: LabelledObject, *, at_least: int, at_most: int | None) -> NDArray[np.int32]:
+def _exterior(entry: LabeledObject, *, at_least: int, at_most: int | None) -> NDArray[np.int32]:
     points = _part(entry.points, "points", _Contours).exterior
     if len(points) < at_least or (at_most is not None and len(points) > at_most):
         wanted = f"{at_least}" if at_most == at_least else f"at least {at_least}"
@@ -116,7 +116,7 @@ def _exterior(entry: LabelledObject, *, at_least: int, at_most: int | None) -> N
     return _array(points)
 
 
-def _bitmap(entry: LabelledObject) -> Bitmap:
+def _bitmap(entry: LabeledObject) -> Bitmap:
     found = _part(entry.bitmap, "bitmap", _Bitmap)
     (left, top) = _array([found.origin])[0].tolist()
     png = _png(found.data)
@@ -148,34 +148,34 @@ def _png(data: bytes) -> bytes:
     return png
 
 
-def _polygon(entry: LabelledObject) -> Polygon:
+def _polygon(entry: LabeledObject) -> Polygon:
     exterior_N2 = _exterior(entry, at_least=1, at_most=None)
     interiors = _part(entry.points, "points", _Contours).interior
     return Polygon(exterior_N2, tuple(map(_array, interiors)))
 
 
-def _rectangle(entry: LabelledObject) -> Rectangle:
+def _rectangle(entry: LabeledObject) -> Rectangle:
     corners_N2 = _exterior(entry, at_least=2, at_most=2)
     (left, top), (right, bottom) = corners_N2.min(0).tolist(), corners_N2.max(0).tolist()
     return Rectangle(left, top, right, bottom)
 
 
-def _line(entry: LabelledObject) -> Line:
+def _line(entry: LabeledObject) -> Line:
     return Line(_exterior(entry, at_least=2, at_most=None))
 
 
-def _point(entry: LabelledObject) -> Dots:
+def _point(entry: LabeledObject) -> Dots:
     return Dots(_exterior(entry, at_least=1, at_most=1))
 
 
-def _graph(entry: LabelledObject) -> Dots:
+def _graph(entry: LabeledObject) -> Dots:
     nodes = _part(entry.nodes, "nodes", dict[str, _Node])
     if not nodes:
         raise SampleError("a graph without nodes")
     return Dots(_array([node.loc for node in nodes.values() if not node.disabled]))
 
 
-def _cuboid(entry: LabelledObject) -> Cuboid:
+def _cuboid(entry: LabeledObject) -> Cuboid:
     points_N2 = _array(_part(entry.points, "points", list[_Point]))
     faces = _part(entry.faces, "faces", list[Annotated[list[int], Meta(min_length=1)]])
     if any(not 0 <= i < len(points_N2) for face in faces for i in face):
@@ -183,7 +183,7 @@ def _cuboid(entry: LabelledObject) -> Cuboid:
     return Cuboid(tuple(points_N2[face] for face in faces))
 
 
-_READERS: Mapping[str, Callable[[LabelledObject], Geometry]] = {
+_READERS: Mapping[str, Callable[[LabeledObject], ObjectGeometry]] = {
     "bitmap": _bitmap,
     "polygon": _polygon,
     "rectangle": _rectangle,

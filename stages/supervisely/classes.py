@@ -7,10 +7,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from icstream.model import ConfigError, LabelSet
-from icstream.model.labels import VOID, Colour, unlabelled_name
+from icstream.model.labels import VOID, Color, unlabeled_name
 from icstream.stages.input_files import parse_json
 
-_UNLABELLED_COLOUR = (0, 0, 0)
+_UNLABELED_COLOR = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +30,7 @@ class _Class(Struct):
     shape: str
     color: Annotated[str, Meta(pattern="^#[0-9A-Fa-f]{6}$")]
 
-    def colour(self) -> Colour:
+    def rgb(self) -> Color:
         red, green, blue = bytes.fromhex(self.color[1:])
         return red, green, blue
 
@@ -56,11 +56,11 @@ def read_classes(
     repeated = sorted({title for title in titles if titles.count(title) > 1})
     if repeated:
         raise ConfigError(f"class {repeated[0]!r} is there twice")
-    colours = {entry.title: entry.colour() for entry in meta.classes if entry.title != neutral}
-    if not colours:
+    colors = {entry.title: entry.rgb() for entry in meta.classes if entry.title != neutral}
+    if not colors:
         raise ConfigError(f"no classes but {neutral!r}; at least one is needed")
-    names = _numbered(sorted(colours), class_ids)
-    labels = LabelSet(names, (_UNLABELLED_COLOUR, *(colours[name] for name in names[1:])))
+    names = _numbered(sorted(colors), class_ids)
+    labels = LabelSet(names, (_UNLABELED_COLOR, *(colors[name] for name in names[1:])))
     ids = {name: k for k, name in enumerate(names) if k > 0} | {neutral: VOID}
     return ProjectClasses(labels, ids, {entry.title: entry.shape for entry in meta.classes})
 
@@ -68,7 +68,7 @@ def read_classes(
 def _numbered(names: list[str], class_ids: Mapping[str, int] | None) -> tuple[str, ...]:
     """Gives all names in the order of their ids, with one for id 0 in front."""
     if class_ids is None:
-        return (unlabelled_name(names), *names)
+        return (unlabeled_name(names), *names)
     given = {name: k for name, k in class_ids.items() if k != 0 or name in names}
     for name in sorted({*names, *given}):
         if name not in given:
@@ -77,5 +77,5 @@ def _numbered(names: list[str], class_ids: Mapping[str, int] | None) -> tuple[st
             raise ConfigError(f"the project has no class {name!r}, which is among those given")
     if sorted(given.values()) != list(range(1, len(names) + 1)):
         raise ConfigError(f"ids of classes must be 1 to {len(names)}, each once; got {given}")
-    in_front = next((name for name, k in class_ids.items() if k == 0), unlabelled_name(names))
+    in_front = next((name for name, k in class_ids.items() if k == 0), unlabeled_name(names))
     return (in_front, *sorted(given, key=given.__getitem__))

@@ -29,11 +29,11 @@ def project_meta(labels: LabelSet, *, project_type: str) -> dict[str, Any]:
             "title": name,
             "description": "",
             "shape": "bitmap",
-            "color": "#{:02X}{:02X}{:02X}".format(*colour),
+            "color": "#{:02X}{:02X}{:02X}".format(*color),
             "geometry_config": {},
             "hotkey": "",
         }
-        for name, colour in zip(labels.names, labels.colours, strict=True)
+        for name, color in zip(labels.names, labels.colors, strict=True)
     ]
     return {"classes": classes, "tags": [], "projectType": project_type}
 

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icstream.model import Fit, Geometry, prepare
-from icstream.model.labels import Colour
-from icstream.stages.data import VOID, LabelledPicture
+from icstream.model import Fit, Geometry, prepare_input
+from icstream.model.labels import Color
+from icstream.stages.data import VOID, LabeledImage
 from icstream.stages.train.settings import Augmentation, Size
 
 Generator = np.random.Generator
@@ -30,35 +30,35 @@ class View:
     ids_hw: NDArray[np.uint8]
 
 
-def fitted_view(picture: LabelledPicture, fit: Fit, mean_colour: Colour) -> tuple[View, Geometry]:
+def fitted_view(image: LabeledImage, fit: Fit, mean_color: Color) -> tuple[View, Geometry]:
     """Gives the whole picture as inference would show it, and its geometry.
 
     Padding is `VOID`; labels are brought to the input's pixels by the nearest one.
     """
-    size = picture.ids_HW.shape
+    size = image.ids_HW.shape
     geometry = fit.geometry((size[0], size[1]))
     height, width = geometry.inner
     ids_hw = np.full(geometry.outer, VOID, np.uint8)
     ids_hw[:height, :width] = cv2.resize(
-        picture.ids_HW, (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+        image.ids_HW, (width, height), interpolation=cv2.INTER_NEAREST_EXACT
     )
-    return View(prepare(picture.rgb_HW3, geometry, mean_colour), ids_hw), geometry
+    return View(prepare_input(image.rgb_HW3, geometry, mean_color), ids_hw), geometry
 
 
 def random_view(
-    picture: LabelledPicture,
+    image: LabeledImage,
     augmentation: Augmentation,
     rng: Generator,
     *,
     size: Size,
     input_scale: int,
-    mean_colour: Colour,
+    mean_color: Color,
 ) -> View:
     """Gives a crop of `size` from the zoomed, turned, mirrored and recoloured picture.
 
     Where the crop reaches beyond the picture it is the mean colour, and `VOID`.
     """
-    height, width = picture.ids_HW.shape
+    height, width = image.ids_HW.shape
     low, high = augmentation.scale
     zoom = input_scale * math.exp(rng.uniform(math.log(low), math.log(high)))
     degrees = rng.uniform(-1, 1) * augmentation.rotation_degrees
@@ -66,34 +66,34 @@ def random_view(
     to_view = _placement((height, width), size, zoom, degrees, mirrored, rng)
     view_size = (size[1], size[0])
     rgb_hw3 = cv2.warpAffine(
-        picture.rgb_HW3,
+        image.rgb_HW3,
         to_view,
         view_size,
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
-        borderValue=mean_colour,
+        borderValue=mean_color,
     )
     ids_hw = cv2.warpAffine(
-        picture.ids_HW,
+        image.ids_HW,
         to_view,
         view_size,
         flags=cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=VOID,
     )
-    rgb_hw3 = recoloured(np.asarray(rgb_hw3, np.uint8), augmentation.colour, rng)
+    rgb_hw3 = recolored(np.asarray(rgb_hw3, np.uint8), augmentation.colour, rng)
     return View(rgb_hw3, np.asarray(ids_hw, np.uint8))
 
 
 def whole_view(
-    picture: LabelledPicture, augmentation: Augmentation, rng: Generator, fit: Fit, mean: Colour
+    image: LabeledImage, augmentation: Augmentation, rng: Generator, fit: Fit, mean: Color
 ) -> View:
     """Gives the whole picture as `fitted_view` does, mirrored and recoloured at random."""
-    rgb_HW3, ids_HW = picture.rgb_HW3, picture.ids_HW
+    rgb_HW3, ids_HW = image.rgb_HW3, image.ids_HW
     if augmentation.flip and rng.random() < 0.5:
         rgb_HW3, ids_HW = rgb_HW3[:, ::-1], ids_HW[:, ::-1]
-    rgb_HW3 = recoloured(np.ascontiguousarray(rgb_HW3), augmentation.colour, rng)
-    return fitted_view(LabelledPicture(rgb_HW3, np.ascontiguousarray(ids_HW)), fit, mean)[0]
+    rgb_HW3 = recolored(np.ascontiguousarray(rgb_HW3), augmentation.colour, rng)
+    return fitted_view(LabeledImage(rgb_HW3, np.ascontiguousarray(ids_HW)), fit, mean)[0]
 
 
 def _placement(
@@ -116,7 +116,7 @@ def _placement(
     return np.hstack([linear, (middle - linear @ centre)[:, None]])
 
 
-def recoloured(rgb_HW3: NDArray[np.uint8], strength: float, rng: Generator) -> NDArray[np.uint8]:
+def recolored(rgb_HW3: NDArray[np.uint8], strength: float, rng: Generator) -> NDArray[np.uint8]:
     """Gives the picture with brightness, contrast, saturation and hue changed at random.
 
     All four are linear in red, green and blue, so they are one matrix.
@@ -124,14 +124,14 @@ def recoloured(rgb_HW3: NDArray[np.uint8], strength: float, rng: Generator) -> N
     if strength <= 0:
         return rgb_HW3
     brightness, contrast, saturation, hue = strength * rng.uniform(-1, 1, 4)
-    grey = np.tile(_LUMA_3, (3, 1))
-    matrix = grey + (1 + saturation) * (_about_grey(0.4 * hue) - grey)
+    gray = np.tile(_LUMA_3, (3, 1))
+    matrix = gray + (1 + saturation) * (_about_gray(0.4 * hue) - gray)
     matrix *= 1 + contrast
     offset = 64 * brightness + 128 * (1 - matrix.sum(1))
     return np.asarray(cv2.transform(rgb_HW3, np.hstack([matrix, offset[:, None]])), np.uint8)
 
 
-def _about_grey(radians: float) -> NDArray[np.float64]:
+def _about_gray(radians: float) -> NDArray[np.float64]:
     """Gives the rotation of colours about the axis from black to white (Rodrigues' formula)."""
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
     along = np.full((3, 3), 1 / 3)

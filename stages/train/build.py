@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from icstream.model import ConfigError, Fit, ICNet, LabelSet
 from icstream.model.icnet import BranchLogits
-from icstream.model.labels import Colour
+from icstream.model.labels import Color
 from icstream.model.loss import GuidedLoss, log_class_weights
-from icstream.stages.data import VOID, LabelledData, Sample, SampleError
+from icstream.stages.data import VOID, LabeledData, Sample, SampleError
 from icstream.stages.train.data_loading import TrainBatches, TrainViews, ValidationViews
-from icstream.stages.train.metrics_log import Journal
+from icstream.stages.train.metrics_log import MetricsLog
 from icstream.stages.train.ranks import Ranks
 from icstream.stages.train.settings import TrainSettings
 
@@ -64,7 +64,7 @@ def survey(samples: Sequence[Sample], num_classes: int) -> Survey:
     return Survey(torch.from_numpy(pixels[:num_classes]), int(median(sides)) if sides else 0)
 
 
-def fit_of(settings: TrainSettings, side: int) -> Fit:
+def make_fit(settings: TrainSettings, side: int) -> Fit:
     """Gives how pictures are shown to the trained network.
 
     Doubled are pictures that come closer, so, to the size that training saw: those whose shorter
@@ -75,23 +75,23 @@ def fit_of(settings: TrainSettings, side: int) -> Fit:
     return Fit(double_below=round(2**0.5 * side) if settings.input_scale == 2 else 0)
 
 
-def optimiser_of(model: ICNet, settings: TrainSettings) -> torch.optim.Optimizer:
+def make_optimizer(model: ICNet, settings: TrainSettings) -> torch.optim.Optimizer:
     """Gives the optimiser; only weights of convolutions decay."""
-    told = settings.optimiser
+    fingerprint = settings.optimiser
     weights = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() <= 1]
     groups = [
-        {"params": weights, "weight_decay": told.weight_decay},
+        {"params": weights, "weight_decay": fingerprint.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    if told.name == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=told.momentum)
-    kind = torch.optim.AdamW if told.name == "adamw" else torch.optim.Adam
+    if fingerprint.name == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=fingerprint.momentum)
+    kind = torch.optim.AdamW if fingerprint.name == "adamw" else torch.optim.Adam
     # Fused, a step of the optimiser takes two fifths of the time.
     return kind(groups, lr=settings.lr, fused=True)
 
 
-def loss_of(
+def make_loss(
     settings: TrainSettings, found: Survey, labels: LabelSet, device: torch.device
 ) -> GuidedLoss:
     """Gives the loss.
@@ -124,25 +124,27 @@ def _class_weights(settings: TrainSettings, found: Survey, labels: LabelSet) -> 
     return weights_K * torch.tensor([factors.get(name, 1.0) for name in labels.names])
 
 
-def loaders_of(
-    settings: TrainSettings, data: LabelledData, fit: Fit, mean_colour: Colour, ranks: Ranks
+def make_loaders(
+    settings: TrainSettings, data: LabeledData, fit: Fit, mean_color: Color, ranks: Ranks
 ) -> tuple[TrainBatches, ValidationViews]:
     """Gives the batches to train on and the views to validate on."""
     samples = data.split("train")
     batches = TrainBatches(
-        TrainViews(samples, settings, fit, mean_colour),
+        TrainViews(samples, settings, fit, mean_color),
         num_samples=len(samples),
         settings=settings,
-        mean_colour=mean_colour,
+        mean_color=mean_color,
         rank=ranks.rank,
         ranks=ranks.count,
     )
-    return batches, ValidationViews(data.split("val"), fit, mean_colour)
+    return batches, ValidationViews(data.split("val"), fit, mean_color)
 
 
-def journal_of(folder: Path, step: int, ranks: Ranks) -> AbstractContextManager[Journal | None]:
+def make_metrics_log(
+    folder: Path, step: int, ranks: Ranks
+) -> AbstractContextManager[MetricsLog | None]:
     """Gives the journal, on the rank that writes it."""
-    return Journal(folder, from_step=step) if ranks.first else nullcontext()
+    return MetricsLog(folder, from_step=step) if ranks.first else nullcontext()
 
 
 def settings_that_matter(settings: TrainSettings) -> str:

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from icstream.model import ConfigError, Fit, Geometry
-from icstream.model.labels import Colour
-from icstream.stages.data import VOID, LabelledPicture, Sample, SampleError
+from icstream.model.labels import Color
+from icstream.stages.data import VOID, LabeledImage, Sample, SampleError
 from icstream.stages.train.augment import View, fitted_view, random_view, whole_view
 from icstream.stages.train.settings import TrainSettings
 
@@ -58,12 +58,12 @@ class TrainViews(Dataset[tuple[View, Failures]]):
     """Makes the views of the training samples; indexed by `Draw`."""
 
     def __init__(
-        self, samples: Sequence[Sample], settings: TrainSettings, fit: Fit, mean_colour: Colour
+        self, samples: Sequence[Sample], settings: TrainSettings, fit: Fit, mean_color: Color
     ) -> None:
         self._samples = samples
         self._settings = settings
         self._fit = fit
-        self._mean_colour = mean_colour
+        self._mean_color = mean_color
 
     def __getitem__(self, draw: Draw) -> tuple[View, Failures]:
         """Gives a view, and what failed on the way to it.
@@ -74,30 +74,30 @@ class TrainViews(Dataset[tuple[View, Failures]]):
         index, failures = draw.index, {}
         for _ in range(_MAX_SUBSTITUTES):
             try:
-                picture = self._samples[index].load()
+                image = self._samples[index].load()
             except SampleError as error:
                 failures[self._samples[index].name] = str(error)
                 index = int(rng.integers(len(self._samples)))
                 continue
-            return self._view(picture, draw.whole, rng), failures
+            return self._view(image, draw.whole, rng), failures
         raise ConfigError(
             f"{_MAX_SUBSTITUTES} samples in a row could not be used, the last:"
             f" {list(failures.values())[-1]}"
         )
 
-    def _view(self, picture: LabelledPicture, whole: bool, rng: np.random.Generator) -> View:
+    def _view(self, image: LabeledImage, whole: bool, rng: np.random.Generator) -> View:
         settings = self._settings
         if settings.augmentation is None:
-            return fitted_view(picture, self._fit, self._mean_colour)[0]
+            return fitted_view(image, self._fit, self._mean_color)[0]
         if whole:
-            return whole_view(picture, settings.augmentation, rng, self._fit, self._mean_colour)
+            return whole_view(image, settings.augmentation, rng, self._fit, self._mean_color)
         return random_view(
-            picture,
+            image,
             settings.augmentation,
             rng,
             size=settings.input_size,
             input_scale=settings.input_scale,
-            mean_colour=self._mean_colour,
+            mean_color=self._mean_color,
         )
 
 
@@ -108,13 +108,13 @@ class TrainBatches:
     views: TrainViews
     num_samples: int
     settings: TrainSettings
-    mean_colour: Colour
+    mean_color: Color
     rank: int = 0
     ranks: int = 1
     _collate: "_Collate" = field(init=False)
 
     def __post_init__(self) -> None:
-        self._collate = _Collate(self.mean_colour)
+        self._collate = _Collate(self.mean_color)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -174,13 +174,13 @@ class _Draws:
 class _Collate:
     """Stacks views; smaller ones are padded to the right and below."""
 
-    mean_colour: Colour
+    mean_color: Color
 
     def __call__(self, made: list[tuple[View, Failures]]) -> Batch:
         views = [view for view, _ in made]
         height, width = (max(view.ids_hw.shape[axis] for view in views) for axis in (0, 1))
         rgb_NHW3 = np.empty((len(views), height, width, 3), np.uint8)
-        rgb_NHW3[:] = self.mean_colour
+        rgb_NHW3[:] = self.mean_color
         ids_NHW = np.full((len(views), height, width), VOID, np.uint8)
         for i, view in enumerate(views):
             rows, columns = view.ids_hw.shape
@@ -204,10 +204,10 @@ class Fitted:
 class ValidationViews(Dataset[Fitted | Failures]):
     """Shows the validation samples as inference will; a sample that fails gives its failure."""
 
-    def __init__(self, samples: Sequence[Sample], fit: Fit, mean_colour: Colour) -> None:
+    def __init__(self, samples: Sequence[Sample], fit: Fit, mean_color: Color) -> None:
         self._samples = samples
         self._fit = fit
-        self._mean_colour = mean_colour
+        self._mean_color = mean_color
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -215,11 +215,11 @@ class ValidationViews(Dataset[Fitted | Failures]):
     def __getitem__(self, index: int) -> Fitted | Failures:
         sample = self._samples[index]
         try:
-            picture = sample.load()
+            image = sample.load()
         except SampleError as error:
             return {sample.name: str(error)}
-        view, geometry = fitted_view(picture, self._fit, self._mean_colour)
-        return Fitted(sample.name, view, geometry, picture.ids_HW)
+        view, geometry = fitted_view(image, self._fit, self._mean_color)
+        return Fitted(sample.name, view, geometry, image.ids_HW)
 
 
 def validation_batches(

@@ -10,7 +10,7 @@ from typing import Any, Self
 METRICS_FILE = "metrics.jsonl"
 
 
-class Journal:
+class MetricsLog:
     """Appends to `metrics.jsonl`; `type` is train, val, or lr_drop.
 
     A run that goes on from step n forgets the lines after it, so that none stands there twice.

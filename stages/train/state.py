@@ -21,7 +21,7 @@ _FORMAT = 1
 
 
 @dataclass(slots=True, kw_only=True)
-class Progress:
+class TrainProgress:
     """How far a run has come; plain values."""
 
     step: int = 0
@@ -62,7 +62,7 @@ def _processor() -> str:
 
 
 def save_state(
-    folder: Path, progress: Progress, tensors: dict[str, Any], told: dict[str, Any]
+    folder: Path, progress: TrainProgress, tensors: dict[str, Any], fingerprint: dict[str, Any]
 ) -> None:
     """Writes the state; a reader sees the old one or the new one.
 
@@ -70,9 +70,9 @@ def save_state(
         folder: of the run.
         progress: how far it is.
         tensors: states of network, average and optimiser.
-        told: settings, data and environment, to be compared when the run goes on.
+        fingerprint: settings, data and environment, to be compared when the run goes on.
     """
-    values = {"format": _FORMAT, "progress": asdict(progress), "told": told, **tensors}
+    values = {"format": _FORMAT, "progress": asdict(progress), "told": fingerprint, **tensors}
     atomically(folder / STATE_FILE, lambda path: torch.save(values, path))
 
 
@@ -97,16 +97,16 @@ def load_state(folder: Path) -> dict[str, Any]:
     return values
 
 
-def compare_told(folder: Path, told: dict[str, Any], ours: dict[str, Any]) -> None:
+def check_fingerprint(folder: Path, fingerprint: dict[str, Any], ours: dict[str, Any]) -> None:
     """Makes sure that a run may go on here; warns of what will change the last bits.
 
     Raises:
         ConfigError: it was begun with other settings, data, or another number of ranks.
     """
     for part in ("settings", "data"):
-        if told[part] != ours[part]:
+        if fingerprint[part] != ours[part]:
             raise ConfigError(f"{folder}: was begun with other {part}; start a new run")
-    before, now = told["environment"], ours["environment"]
+    before, now = fingerprint["environment"], ours["environment"]
     if before["ranks"] != now["ranks"]:
         raise ConfigError(
             f"{folder}: was begun with {before['ranks']} ranks, now there are {now['ranks']}"

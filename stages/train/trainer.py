@@ -18,33 +18,33 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from icstream.model import Checkpoint, ConfigError, ICNet, LabelSet, Preprocessing
-from icstream.model.labels import Colour
-from icstream.stages.data import VOID, LabelledData
+from icstream.model.labels import Color
+from icstream.stages.data import VOID, LabeledData
 from icstream.stages.train.build import (
     Heads,
-    fit_of,
-    journal_of,
-    loaders_of,
-    loss_of,
-    optimiser_of,
+    make_fit,
+    make_loaders,
+    make_loss,
+    make_metrics_log,
+    make_optimizer,
     settings_that_matter,
     survey,
 )
 from icstream.stages.train.corrupted_samples import Corrupted
 from icstream.stages.train.data_loading import Batch, Failures, validation_batches
 from icstream.stages.train.inputs import InputNorm
-from icstream.stages.train.metrics_log import Journal
+from icstream.stages.train.metrics_log import MetricsLog
 from icstream.stages.train.ranks import Ranks
 from icstream.stages.train.schedule import Patience, ValidationClock, poly_factor
 from icstream.stages.train.settings import PatienceSchedule, PolySchedule, TrainSettings
 from icstream.stages.train.state import (
-    Progress,
-    compare_told,
+    TrainProgress,
+    check_fingerprint,
     environment,
     load_state,
     save_state,
 )
-from icstream.stages.train.validate import Validation, validate
+from icstream.stages.train.validate import Validation, validate_network
 from icstream.stages.train.weights import WeightAverage, build_network, save_weights
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Trained:
 
 def train(
     settings: TrainSettings,
-    data: LabelledData,
+    data: LabeledData,
     folder: Path,
     *,
     ranks: Ranks,
@@ -131,7 +131,7 @@ class _Trainer:
     def __init__(
         self,
         settings: TrainSettings,
-        data: LabelledData,
+        data: LabeledData,
         folder: Path,
         ranks: Ranks,
         start: Checkpoint | None,
@@ -143,30 +143,30 @@ class _Trainer:
         self._ranks = ranks
         self._record = record
         found = survey(data.split("train"), len(data.labels))
-        self._fit = fit_of(settings, found.side)
+        self._fit = make_fit(settings, found.side)
         model, fresh = build_network(settings, data.labels, start)
         if start is not None and fresh:
             log.info("%d tensors are not in the weights and start at random", len(fresh))
         if ranks.count > 1 and ranks.device.type == "cuda":  # there is no SyncBN on processors
             nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         self._model = model.to(ranks.device).to(memory_format=torch.channels_last).train()
-        self._optimiser = optimiser_of(self._model, settings)
+        self._optimiser = make_optimizer(self._model, settings)
         self._scaler = torch.amp.GradScaler(ranks.device.type, enabled=settings.precision == "fp16")
         self._average = None if settings.ema is None else WeightAverage(self._model, settings.ema)
         preprocessing = Preprocessing()
         self._norm = InputNorm(preprocessing, ranks.device, settings.precision)
         red, green, blue = (round(value) for value in preprocessing.mean_rgb)
-        mean: Colour = (red, green, blue)
-        self._batches, self._val_views = loaders_of(settings, data, self._fit, mean, ranks)
+        mean: Color = (red, green, blue)
+        self._batches, self._val_views = make_loaders(settings, data, self._fit, mean, ranks)
         self._num_steps = self._batches.num_steps
-        self._loss = loss_of(settings, found, data.labels, ranks.device)
+        self._loss = make_loss(settings, found, data.labels, ranks.device)
         self._clock = ValidationClock(
             val_every=settings.val_every, steps_per_epoch=self._batches.steps_per_epoch
         )
         self._patience = (
             Patience(settings.schedule) if isinstance(settings.schedule, PatienceSchedule) else None
         )
-        self._progress = Progress(lr=settings.lr)
+        self._progress = TrainProgress(lr=settings.lr)
         self._corrupted = Corrupted("training", settings.allow_corrupted_train, ranks)
         self._corrupted.note({text: text for text in data.corrupted})
         self._validation: Validation | None = None
@@ -180,7 +180,7 @@ class _Trainer:
             ConfigError: there is none, or it is of a run with other settings, data or ranks.
         """
         values = load_state(self._folder)
-        compare_told(self._folder, values["told"], self._told())
+        check_fingerprint(self._folder, values["told"], self._fingerprint())
         self._model.load_state_dict(values["model"])
         for saved, own in zip(
             values["optimiser"]["param_groups"], self._optimiser.param_groups, strict=True
@@ -190,7 +190,7 @@ class _Trainer:
         self._scaler.load_state_dict(values["scaler"])
         if self._average is not None:
             self._average.load(values["average"])
-        self._progress = Progress(**values["progress"])
+        self._progress = TrainProgress(**values["progress"])
         self._corrupted.failures = self._progress.failures
         self._clock.load(self._progress.clock)
         if self._patience is not None:
@@ -208,9 +208,9 @@ class _Trainer:
             "scaler": self._scaler.state_dict(),
             "average": None if self._average is None else self._average.state(),
         }
-        save_state(self._folder, self._progress, tensors, self._told())
+        save_state(self._folder, self._progress, tensors, self._fingerprint())
 
-    def _told(self) -> dict[str, Any]:
+    def _fingerprint(self) -> dict[str, Any]:
         names = {split: [s.name for s in self._data.split(split)] for split in ("train", "val")}
         return {
             "settings": settings_that_matter(self._settings),
@@ -225,20 +225,22 @@ class _Trainer:
         model: nn.Module = Heads(self._model)
         if self._ranks.count > 1:
             model = DistributedDataParallel(model)
-        with journal_of(self._folder, self._progress.step, self._ranks) as journal:
+        with make_metrics_log(self._folder, self._progress.step, self._ranks) as metrics_log:
             for batch in self._batches.batches(self._progress.step):
-                loss, lr = self._step(model, batch, journal)
+                loss, lr = self._step(model, batch, metrics_log)
                 display.step(self._progress.step, self._num_steps, loss, lr)
                 last = self._progress.step == self._num_steps
                 if self._clock.tick(self._progress.step) or last:
-                    self._validate(journal, display)
+                    self._validate(metrics_log, display)
                 elif self._is_checkpoint_due():
                     self._save_state()
                 if not last and self._ranks.any(should_stop()):
                     self._save_state()
                     raise _Stop
 
-    def _step(self, model: nn.Module, batch: Batch, journal: Journal | None) -> tuple[float, float]:
+    def _step(
+        self, model: nn.Module, batch: Batch, metrics_log: MetricsLog | None
+    ) -> tuple[float, float]:
         """Trains on one batch; gives its loss and the learning rate."""
         begun = time.monotonic()
         self._corrupted.note(batch.failures)
@@ -259,8 +261,8 @@ class _Trainer:
         self._progress.step += 1
         values = self._step_values(total, heads, logits.sub124, ids_NHW)
         values |= {"lr": lr, "seconds": time.monotonic() - begun}
-        if journal is not None:
-            journal.write("train", self._progress.step, self._epoch, values)
+        if metrics_log is not None:
+            metrics_log.write("train", self._progress.step, self._epoch, values)
         return values["loss"], lr
 
     def _step_values(
@@ -303,11 +305,11 @@ class _Trainer:
 
     # Validation
 
-    def _validate(self, journal: Journal | None, display: Display) -> None:
+    def _validate(self, metrics_log: MetricsLog | None, display: Display) -> None:
         network = self._model if self._average is None else self._average.model
         # Without SyncBN each rank has met pictures of its own.
         self._ranks.agree_on(network.buffers())
-        validation = validate(
+        validation = validate_network(
             network,
             validation_batches(
                 self._val_views,
@@ -327,9 +329,9 @@ class _Trainer:
         best = self._progress.best is None or score > self._progress.best
         if best:
             self._progress.best = score
-        if journal is not None:
+        if metrics_log is not None:
             values = {**validation.values(self._data.labels), "best": best}
-            journal.write("val", self._progress.step, self._epoch, values)
+            metrics_log.write("val", self._progress.step, self._epoch, values)
         self._save_weights(network, validation, best=best)
         self._progress.num_validations += 1
         if self._patience is not None and self._patience.step(validation.loss):

@@ -38,7 +38,7 @@ class Validation:
 
 
 @torch.inference_mode()
-def validate(
+def validate_network(
     model: ICNet,
     batches: Iterable[list[Fitted] | Failures],
     *,

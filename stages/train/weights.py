@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from icstream.model import Checkpoint, CheckpointError, Fit, ICNet, ICNetConfig, LabelSet
-from icstream.model.icnet import initialise
+from icstream.model.icnet import initialize
 from icstream.stages.train.settings import TrainSettings
 from icstream.stages.train.state import atomically
 
@@ -31,7 +31,7 @@ def build_network(
             use_batchnorm=settings.use_batchnorm,
         )
     )
-    initialise(model, seed=settings.seed)
+    initialize(model, seed=settings.seed)
     fresh = [] if start is None else _take_over(model, start, labels, settings.init)
     return model, fresh
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from icstream.model import ConfigError, Fit, prepare
+from icstream.model import ConfigError, Fit, prepare_input
 from icstream.model.geometry import network_side
 
 
@@ -55,7 +55,7 @@ def test_resizing_maps_pixel_centres(mode: str, source: tuple[int, int]) -> None
 
 
 @pytest.mark.parametrize(("source", "zoom"), [((360, 480), 2), ((480, 360), 2), ((480, 640), 1)])
-def test_small_pictures_are_doubled_on_request(source: tuple[int, int], zoom: int) -> None:
+def test_small_images_are_doubled_on_request(source: tuple[int, int], zoom: int) -> None:
     geometry = Fit(double_below=480).geometry(source)
     assert geometry.inner == (zoom * source[0], zoom * source[1])
     rows, _ = geometry.axes()
@@ -65,7 +65,7 @@ def test_small_pictures_are_doubled_on_request(source: tuple[int, int], zoom: in
     assert np.abs(position - np.clip(expected, 0, geometry.inner[0] - 1)).max() < 1e-4
 
 
-def test_pictures_smaller_than_the_network_takes_are_padded() -> None:
+def test_images_smaller_than_the_network_takes_are_padded() -> None:
     assert Fit().geometry((1, 20)).outer == (65, 65)
 
 
@@ -88,10 +88,10 @@ def test_only_native_doubles() -> None:
 
 
 @pytest.mark.parametrize("size", [(70, 90), (64, 64), (200, 300)])
-def test_pictures_are_resized_bilinearly_both_ways(size: tuple[int, int]) -> None:
+def test_images_are_resized_bilinearly_both_ways(size: tuple[int, int]) -> None:
     source = np.random.default_rng(0).integers(0, 256, (100, 140, 3), np.uint8)
     fit = Fit("stretch", size)
-    made = prepare(source, fit.geometry((100, 140)), (124, 117, 104))[: size[0], : size[1]]
+    made = prepare_input(source, fit.geometry((100, 140)), (124, 117, 104))[: size[0], : size[1]]
     expected = source.astype(float)
     for axis, side in enumerate(size):
         length = source.shape[axis]

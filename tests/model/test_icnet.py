@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from icstream.model import CAMVID, Checkpoint, ConfigError, ICNet, ICNetConfig, Preprocessing
 from icstream.model.deploy import DeployGraph
-from icstream.model.icnet import initialise
+from icstream.model.icnet import initialize
 
 SMALL = ICNetConfig(num_classes=11, width=0.0625)
 
@@ -16,7 +16,7 @@ SMALL = ICNetConfig(num_classes=11, width=0.0625)
 def small_model(config: ICNetConfig = SMALL) -> ICNet:
     """A narrow network whose batch norms have statistics of their own."""
     model = ICNet(config)
-    initialise(model, seed=0)
+    initialize(model, seed=0)
     generator = torch.Generator().manual_seed(1)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -144,8 +144,8 @@ def test_the_deploy_graph_is_an_exact_rewrite(order: str, use_batchnorm: bool) -
 
 def test_initial_weights_depend_on_the_seed_alone() -> None:
     first, second, other = ICNet(SMALL), ICNet(SMALL), ICNet(SMALL)
-    initialise(first, seed=4)
-    initialise(second, seed=4)
-    initialise(other, seed=5)
+    initialize(first, seed=4)
+    initialize(second, seed=4)
+    initialize(other, seed=5)
     assert torch.equal(first.classifier.weight, second.classifier.weight)
     assert not torch.equal(first.classifier.weight, other.classifier.weight)

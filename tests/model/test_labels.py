@@ -5,12 +5,12 @@ import pytest
 from icstream.model import CAMVID, CITYSCAPES, ConfigError, LabelSet
 
 
-def test_cityscapes_has_its_train_ids_and_colours() -> None:
+def test_cityscapes_has_its_train_ids_and_colors() -> None:
     assert len(CITYSCAPES) == 19
     known = {0: ("road", (128, 64, 128)), 10: ("sky", (70, 130, 180)), 13: ("car", (0, 0, 142))}
     known |= {18: ("bicycle", (119, 11, 32)), 5: ("pole", (153, 153, 153))}
-    for index, (name, colour) in known.items():
-        assert (CITYSCAPES.names[index], CITYSCAPES.colours[index]) == (name, colour)
+    for index, (name, color) in known.items():
+        assert (CITYSCAPES.names[index], CITYSCAPES.colors[index]) == (name, color)
 
 
 def test_camvid_has_the_usual_eleven_in_their_order() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from icstream.model import ICNet, ICNetConfig
-from icstream.model.icnet import BranchLogits, initialise
+from icstream.model.icnet import BranchLogits, initialize
 from icstream.model.loss import FACTORS, GuidedLoss, log_class_weights
 
 VOID = 255
@@ -94,7 +94,7 @@ def test_void_pixels_change_nothing(guidance: Literal["full", "shrunk"]) -> None
 
 def test_a_batch_with_void_alone_gives_no_gradient_and_no_nan() -> None:
     model = ICNet(ICNetConfig(num_classes=K, width=1 / 16))
-    initialise(model, seed=0)
+    initialize(model, seed=0)
     ids = torch.full((1, 65, 65), VOID, dtype=torch.uint8)
     total, _ = GuidedLoss(void=VOID)(model.branch_logits(torch.randn(1, 3, 65, 65)), ids)
     total.backward()  # type: ignore[no-untyped-call]

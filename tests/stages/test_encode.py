@@ -10,7 +10,16 @@ import pytest
 
 from icstream.model import Fit, Scores, StageError
 from icstream.pipeline.chain import Chain
-from icstream.stages import Books, ClassIds, End, FormatChange, Frame, FrameMeta, Gap, Item
+from icstream.stages import (
+    ClassIds,
+    End,
+    FormatChange,
+    Frame,
+    FrameAccounting,
+    FrameMeta,
+    Gap,
+    Item,
+)
 from icstream.stages.encode import Encode
 from icstream.stages.preprocess import Preprocess
 from icstream.stages.sinks import MasksVideo, PngMasks, Sink
@@ -23,12 +32,12 @@ def frame(index: int, pts: int | None = None, *, size: tuple[int, int] = (64, 96
     )
 
 
-def encode(items: Iterable[Item], *sinks: Sink) -> tuple[list[Item], Books]:
-    books = Books(in_flight=sum(isinstance(item, Frame) for item in items))
-    stage = Encode(sinks, books=books, keep_picture=False)
+def encode(items: Iterable[Item], *sinks: Sink) -> tuple[list[Item], FrameAccounting]:
+    accounting = FrameAccounting(in_flight=sum(isinstance(item, Frame) for item in items))
+    stage = Encode(sinks, accounting=accounting, keep_image=False)
     done = [out for item in items for out in stage.process(item)]
     stage.close()
-    return done, books
+    return done, accounting
 
 
 def test_scores_become_ids_and_frames_are_counted() -> None:
@@ -36,13 +45,13 @@ def test_scores_become_ids_and_frames_are_counted() -> None:
     values = np.zeros((3, 13, 13), np.float32)
     values[2] = 1
     scored = replace(frame(0, 0, size=(65, 97)), result=Scores(values, geometry))
-    (done,), books = encode([scored])
+    (done,), accounting = encode([scored])
     assert isinstance(done, Frame)
     assert isinstance(done.result, ClassIds)
     assert (done.result.ids == 2).all()
     assert done.result.ids.shape == (65, 97)
-    assert done.picture is None
-    assert (books.encoded, books.in_flight) == (1, 0)
+    assert done.image is None
+    assert (accounting.encoded, accounting.in_flight) == (1, 0)
 
 
 def test_other_items_pass_in_order() -> None:
@@ -85,7 +94,7 @@ class Broken(PngMasks):
 def test_every_sink_is_closed_when_one_fails() -> None:
     sinks = Broken(), Broken()
     with pytest.raises(OSError, match="disk full"):
-        Encode(sinks, books=Books(), keep_picture=False).close()
+        Encode(sinks, accounting=FrameAccounting(), keep_image=False).close()
     assert all(sink.closed for sink in sinks)
 
 
@@ -99,50 +108,52 @@ class FailsOnOdd:
         return ()
 
 
-def read(books: Books, count: int) -> Iterator[Item]:
+def read(accounting: FrameAccounting, count: int) -> Iterator[Item]:
     for index in range(count):
-        books.packets += 1
-        books.decoded += 1
-        books.in_flight += 1
+        accounting.packets += 1
+        accounting.decoded += 1
+        accounting.in_flight += 1
         yield frame(index, index)
     yield End("s")
 
 
 def test_a_frame_that_fails_is_counted_and_the_rest_goes_on() -> None:
-    books = Books()
-    encoder = Encode([], books=books, keep_picture=True)
-    chain = Chain({"odd": FailsOnOdd(), "encode": encoder}, books=books)
-    done = list(chain.run(read(books, 6)))
+    accounting = FrameAccounting()
+    encoder = Encode([], accounting=accounting, keep_image=True)
+    chain = Chain({"odd": FailsOnOdd(), "encode": encoder}, accounting=accounting)
+    done = list(chain.run(read(accounting, 6)))
     assert [type(item) for item in done] == [Frame, Gap] * 3 + [End]
-    assert books.failed == {"odd": 3}
-    assert books.faults() == []
-    assert not books.complete
+    assert accounting.failed == {"odd": 3}
+    assert accounting.faults() == []
+    assert not accounting.complete
     assert chain.latency["encode"].summary()
 
 
 def test_stopping_ends_the_chain_in_order() -> None:
-    books = Books()
-    encoder = Encode([], books=books, keep_picture=True)
-    chain = Chain({"encode": encoder}, books=books, should_stop=lambda: books.decoded >= 3)
-    assert len(list(chain.run(read(books, 100)))) == 3
-    assert books.faults() == []
+    accounting = FrameAccounting()
+    encoder = Encode([], accounting=accounting, keep_image=True)
+    chain = Chain(
+        {"encode": encoder}, accounting=accounting, should_stop=lambda: accounting.decoded >= 3
+    )
+    assert len(list(chain.run(read(accounting, 100)))) == 3
+    assert accounting.faults() == []
 
 
 def test_books_that_do_not_close_are_told() -> None:
-    faults = Books(packets=3, decoded=2, encoded=1).faults()
+    faults = FrameAccounting(packets=3, decoded=2, encoded=1).faults()
     assert len(faults) == 2
     assert "packets 3 != decoded 2" in faults[0]
 
 
-def test_a_picture_in_a_canvas_is_prepared_where_it_lies() -> None:
+def test_a_image_in_a_canvas_is_prepared_where_it_lies() -> None:
     canvas = np.full((97, 129, 3), 7, np.uint8)
-    given = replace(frame(7, 7, size=(70, 100)), picture=canvas[:70, :100], canvas=canvas)
-    stage = Preprocess(fit=Fit(), mean_colour=(124, 117, 104), keep_picture=True)
+    given = replace(frame(7, 7, size=(70, 100)), image=canvas[:70, :100], canvas=canvas)
+    stage = Preprocess(fit=Fit(), mean_color=(124, 117, 104), keep_image=True)
     (done,) = stage.process(given)
     assert isinstance(done, Frame)
     assert done.prepared is not None
     assert np.shares_memory(done.prepared.rgb_hw3, canvas)
-    assert done.picture is given.picture
+    assert done.image is given.image
     (wanted,) = stage.process(frame(7, 7, size=(70, 100)))
     assert isinstance(wanted, Frame)
     assert wanted.prepared is not None
@@ -150,7 +161,7 @@ def test_a_picture_in_a_canvas_is_prepared_where_it_lies() -> None:
     canvas.flags.writeable = False
     assert stage.in_place(given) is None
     canvas.flags.writeable = True
-    stretched = Preprocess(fit=Fit("stretch", (64, 64)), mean_colour=(0, 0, 0), keep_picture=True)
+    stretched = Preprocess(fit=Fit("stretch", (64, 64)), mean_color=(0, 0, 0), keep_image=True)
     assert stretched.in_place(given) is None
     (done,) = stretched.process(given)
     assert isinstance(done, Frame)
@@ -158,8 +169,8 @@ def test_a_picture_in_a_canvas_is_prepared_where_it_lies() -> None:
     assert not np.shares_memory(done.prepared.rgb_hw3, canvas)
 
 
-def test_preprocessing_needs_a_picture_and_pads_with_the_mean() -> None:
-    stage = Preprocess(fit=Fit(), mean_colour=(124, 117, 104), keep_picture=False)
+def test_preprocessing_needs_a_image_and_pads_with_the_mean() -> None:
+    stage = Preprocess(fit=Fit(), mean_color=(124, 117, 104), keep_image=False)
     (done,) = stage.process(frame(7, 7, size=(70, 100)))
     assert isinstance(done, Frame)
     assert done.prepared is not None
@@ -168,10 +179,10 @@ def test_preprocessing_needs_a_picture_and_pads_with_the_mean() -> None:
     assert (rgb[:70, :100] == 7).all()
     assert (rgb[70:] == (124, 117, 104)).all()
     assert (rgb[:, 100:] == (124, 117, 104)).all()
-    assert done.picture is None
+    assert done.image is None
     with pytest.raises(StageError, match="no picture"):
-        list(stage.process(replace(frame(0, 0), picture=None)))
+        list(stage.process(replace(frame(0, 0), image=None)))
     given = frame(0, 0)
-    assert given.picture is not None
+    assert given.image is not None
     with pytest.raises(StageError, match=r"an \(H, W, 3\) uint8 array, .* float64"):
-        list(stage.process(replace(given, picture=given.picture.astype(float))))
+        list(stage.process(replace(given, image=given.image.astype(float))))

@@ -23,9 +23,9 @@ def test_rendering_is_a_function_of_seed_size_and_time() -> None:
     assert first[1].shape == (360, 480)
 
 
-def test_seeds_and_times_give_other_pictures() -> None:
-    picture, ids = Street(0).render(0)
-    assert (Street(0).render(0.04)[0] != picture).mean() > 0.5
+def test_seeds_and_times_give_other_images() -> None:
+    image, ids = Street(0).render(0)
+    assert (Street(0).render(0.04)[0] != image).mean() > 0.5
     assert (Street(1).render(0)[1] != ids).mean() > 0.1
     assert (Street(0).render(30)[1] != ids).mean() > 0.05
 
@@ -54,16 +54,16 @@ def test_things_are_where_they_belong(seed: int) -> None:
 
 
 def test_classes_look_different() -> None:
-    picture, ids = Street(2).render(3.0)
-    means = [picture[ids == i].mean(0) for i in (SKY, BUILDING, ROAD)]
+    image, ids = Street(2).render(3.0)
+    means = [image[ids == i].mean(0) for i in (SKY, BUILDING, ROAD)]
     for i in range(3):
         assert np.abs(means[i] - means[i - 1]).max() > 15
 
 
 @pytest.mark.parametrize("size", [(64, 64), (97, 161), (270, 480)])
 def test_other_sizes_show_the_same_street(size: tuple[int, int]) -> None:
-    picture, ids = Street(3, size=size).render(5.0)
-    assert picture.shape == (*size, 3)
+    image, ids = Street(3, size=size).render(5.0)
+    assert image.shape == (*size, 3)
     road = (ids == ROAD).mean()
     assert 0.1 < road < 0.6
 

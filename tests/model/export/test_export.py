@@ -12,13 +12,21 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from icstream.model import Checkpoint, ConfigError, Fit, Scores, Segmenter, load_weights, prepare
-from icstream.model.calibrate import calibrate
-from icstream.model.export.export import Format, export, open_exported
+from icstream.model import (
+    Checkpoint,
+    ConfigError,
+    Fit,
+    Scores,
+    Segmenter,
+    load_weights,
+    prepare_input,
+)
+from icstream.model.calibrate import calibrate_ranges
+from icstream.model.export.export import Format, export_model, open_exported
 from icstream.model.export.graph import ExportGraph
 from icstream.stages.streets import Street
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 SIZE = (97, 150)
 FILES: dict[Format, str] = {"onnx": "net.onnx", "openvino": "net.xml"}
 
@@ -28,25 +36,25 @@ def checkpoint() -> Checkpoint:
     return load_weights("streets")
 
 
-def street(number: int, size: tuple[int, int] = SIZE) -> Picture:
+def street(number: int, size: tuple[int, int] = SIZE) -> Image:
     return Street(30_000 + number, size=size).render(2.0 * number)[0]
 
 
-def reference(checkpoint: Checkpoint, picture: Picture) -> Picture:
-    return Segmenter(checkpoint, runtime="torch", device="cpu", precision="fp32")(picture)
+def reference(checkpoint: Checkpoint, image: Image) -> Image:
+    return Segmenter(checkpoint, runtime="torch", device="cpu", precision="fp32")(image)
 
 
 @pytest.mark.parametrize("format", ["onnx", "openvino"])
-def test_a_batch_of_pictures_gives_the_ids_of_the_segmenter(
+def test_a_batch_of_images_gives_the_ids_of_the_segmenter(
     checkpoint: Checkpoint, tmp_path: Path, format: Format
 ) -> None:
     out = tmp_path / FILES[format]
-    facts = export(checkpoint, out, size=SIZE, format=format, batch=2)
-    pictures = np.stack([street(0), street(1)])
-    ids_NHW = open_exported(out, precision="fp32")(pictures)
+    facts = export_model(checkpoint, out, size=SIZE, format=format, batch=2)
+    images = np.stack([street(0), street(1)])
+    ids_NHW = open_exported(out, precision="fp32")(images)
     assert ids_NHW.dtype == np.uint8
     assert list(ids_NHW.shape) == facts["output"]["shape"]
-    wanted = np.stack([reference(checkpoint, picture) for picture in pictures])
+    wanted = np.stack([reference(checkpoint, image) for image in images])
     assert len(np.unique(wanted)) >= 5
     assert (ids_NHW == wanted).mean() >= 0.9999
     left = {out.name, "net.bin"} if format == "openvino" else {out.name}
@@ -58,7 +66,7 @@ def test_logits_lead_to_the_same_ids(
     checkpoint: Checkpoint, tmp_path: Path, format: Format
 ) -> None:
     out = tmp_path / FILES[format]
-    facts = export(checkpoint, out, size=SIZE, format=format, form="logits")
+    facts = export_model(checkpoint, out, size=SIZE, format=format, form="logits")
     logits_NKhw = open_exported(out, precision="fp32")(street(0)[None])
     # 97 is 32 * 3 + 1 already, 150 becomes 161: nodes lie at 0, 8, ... 96 and at 0, 8, ... 160
     assert logits_NKhw.shape == (1, 11, 13, 21) == tuple(facts["output"]["shape"])
@@ -71,24 +79,22 @@ def test_logits_lead_to_the_same_ids(
     [Fit(double_below=200), Fit("letterbox", (160, 224)), Fit("stretch", (129, 129))],
     ids=["doubled", "letterbox", "stretch"],
 )
-def test_pictures_are_fitted_inside_as_the_checkpoint_says(
-    checkpoint: Checkpoint, fit: Fit
-) -> None:
-    fitted, picture = replace(checkpoint, fit=fit), street(2)
+def test_images_are_fitted_inside_as_the_checkpoint_says(checkpoint: Checkpoint, fit: Fit) -> None:
+    fitted, image = replace(checkpoint, fit=fit), street(2)
     graph = ExportGraph(fitted, SIZE, "ids")
     geometry = fit.geometry(SIZE)
-    prepared_hw3 = prepare(picture, geometry, (124, 117, 104)).astype(np.int64)
+    prepared_hw3 = prepare_input(image, geometry, (124, 117, 104)).astype(np.int64)
     with torch.inference_mode():
-        own_hw3 = graph._prepare(torch.from_numpy(picture)[None].float())[0].numpy()
-        ids_HW = graph(torch.from_numpy(picture)[None])[0].numpy()
+        own_hw3 = graph._prepare(torch.from_numpy(image)[None].float())[0].numpy()
+        ids_HW = graph(torch.from_numpy(image)[None])[0].numpy()
     assert np.abs(own_hw3 - prepared_hw3).max() <= 1
     assert (own_hw3 == prepared_hw3).mean() >= 0.97
-    assert (ids_HW == reference(fitted, picture)).mean() >= 0.998
+    assert (ids_HW == reference(fitted, image)).mean() >= 0.998
 
 
 def test_onnx_files_say_what_they_are(checkpoint: Checkpoint, tmp_path: Path) -> None:
     out = tmp_path / "net.onnx"
-    facts = export(checkpoint, out, size=SIZE, format="onnx")
+    facts = export_model(checkpoint, out, size=SIZE, format="onnx")
     model = onnx.load(out)
     onnx.checker.check_model(model, full_check=True)
     told = {entry.key: entry.value for entry in model.metadata_props}
@@ -102,7 +108,7 @@ def test_onnx_files_say_what_they_are(checkpoint: Checkpoint, tmp_path: Path) ->
 
 def test_openvino_files_say_what_they_are(checkpoint: Checkpoint, tmp_path: Path) -> None:
     out = tmp_path / "net.xml"
-    facts = export(checkpoint, out, size=SIZE, format="openvino")
+    facts = export_model(checkpoint, out, size=SIZE, format="openvino")
     model = openvino.Core().read_model(out)
     told: dict[str, Any] = {
         key: model.get_rt_info(["icstream", key]).astype(str) for key in ("classes", "weights")
@@ -112,10 +118,10 @@ def test_openvino_files_say_what_they_are(checkpoint: Checkpoint, tmp_path: Path
     assert (model.input(0).any_name, model.output(0).any_name) == ("rgb", "ids")
 
 
-def test_an_int8_file_is_quantised_and_close(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    calibrated = calibrate(checkpoint, [street(i) for i in range(50, 54)], calibrated_on="")
+def test_an_int8_file_is_quantized_and_close(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    calibrated = calibrate_ranges(checkpoint, [street(i) for i in range(50, 54)], calibrated_on="")
     out = tmp_path / "net.xml"
-    export(calibrated, out, size=SIZE, format="openvino", precision="int8")
+    export_model(calibrated, out, size=SIZE, format="openvino", precision="int8")
     kinds = [node.get_type_name() for node in openvino.Core().read_model(out).get_ops()]
     assert calibrated.ranges is not None
     assert kinds.count("FakeQuantize") > len(calibrated.ranges.highs)
@@ -126,11 +132,11 @@ def test_an_int8_file_is_quantised_and_close(checkpoint: Checkpoint, tmp_path: P
 def test_what_cannot_be_exported_says_why(checkpoint: Checkpoint, tmp_path: Path) -> None:
     out = tmp_path / "net.onnx"
     with pytest.raises(ConfigError, match="size 63x100: sides from 64 to 8192"):
-        export(checkpoint, out, size=(63, 100), format="onnx")
+        export_model(checkpoint, out, size=(63, 100), format="onnx")
     with pytest.raises(ConfigError, match="only the format openvino"):
-        export(checkpoint, out, size=SIZE, format="onnx", precision="int8")
+        export_model(checkpoint, out, size=SIZE, format="onnx", precision="int8")
     with pytest.raises(ConfigError, match="icstream quantise does that"):
-        export(checkpoint, out, size=SIZE, format="openvino", precision="int8")
+        export_model(checkpoint, out, size=SIZE, format="openvino", precision="int8")
     assert not list(tmp_path.iterdir())
 
 
@@ -140,4 +146,4 @@ def test_a_missing_package_names_the_extra(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else 1)
     with pytest.raises(ConfigError, match=rf"{package}, .* pip install 'icstream\[onnx\]'"):
-        export(checkpoint, tmp_path / "net.onnx", size=SIZE, format="onnx")
+        export_model(checkpoint, tmp_path / "net.onnx", size=SIZE, format="onnx")

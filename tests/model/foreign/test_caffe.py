@@ -42,7 +42,7 @@ def converted(blobs: Blobs, folder: Path, form: Form = "new", name: str = "n") -
     return convert(path).checkpoint
 
 
-def picture(height: int, width: int) -> Tensor:
+def image(height: int, width: int) -> Tensor:
     generator = torch.Generator().manual_seed(3)
     return torch.rand(1, 3, height, width, generator=generator) * 255 - 110
 
@@ -56,7 +56,7 @@ def relative_error(ours: Tensor, theirs: Tensor) -> float:
 def test_all_heads_equal_the_prototxts_at_the_authors_size(tmp_path: Path) -> None:
     blobs = random_blobs(NARROW, scale=SCALE)
     model = converted(blobs, tmp_path).build().double()
-    x = picture(1025, 2049).double()
+    x = image(1025, 2049).double()
     expected = caffe_outputs(blobs, x)
     sub124, sub24, sub4 = model.branch_logits(x)
     assert relative_error(sub24, expected["conv6_sub2"]) < 1e-6
@@ -72,7 +72,7 @@ def test_merged_and_unmerged_files_give_the_same_outputs(form: Form, tmp_path: P
     apart = converted(blobs, tmp_path, form, "apart")
     together = converted(merged(blobs), tmp_path, form, "together")
     assert (apart.config.use_batchnorm, together.config.use_batchnorm) == (True, False)
-    x = picture(129, 161)
+    x = image(129, 161)
     assert relative_error(together.build()(x), apart.build()(x)) < 1e-5
 
 
@@ -96,10 +96,10 @@ def test_width_classes_and_preprocessing_are_those_of_the_release(
 
 
 @torch.inference_mode()
-def test_the_scale_of_the_picture_reaches_sub1_in_plain_numpy(tmp_path: Path) -> None:
+def test_the_scale_of_the_image_reaches_sub1_in_plain_numpy(tmp_path: Path) -> None:
     blobs = random_blobs(NARROW, scale=SCALE)
     model = converted(merged(blobs), tmp_path).build()
-    x_3HW = picture(9, 11)[0].numpy() * np.array(SCALE, np.float32)[:, None, None]
+    x_3HW = image(9, 11)[0].numpy() * np.array(SCALE, np.float32)[:, None, None]
     weight, bias = merged(blobs)["conv1_sub1"]
     padded = np.pad(x_3HW, ((0, 0), (1, 1), (1, 1)))
     expected = np.zeros((len(bias), 5, 6))
@@ -107,7 +107,7 @@ def test_the_scale_of_the_picture_reaches_sub1_in_plain_numpy(tmp_path: Path) ->
         for column in range(6):
             window = padded[:, 2 * row : 2 * row + 3, 2 * column : 2 * column + 3]
             expected[:, row, column] = (weight * window).sum((1, 2, 3)) + bias
-    ours = model.conv1_sub1(picture(9, 11))[0].numpy()
+    ours = model.conv1_sub1(image(9, 11))[0].numpy()
     assert np.abs(ours - expected).max() < 1e-5 * np.abs(expected).max()
 
 
@@ -128,7 +128,7 @@ def test_a_file_that_wires_the_scale_to_sub1_alone_is_taken_at_its_word(tmp_path
 def test_biases_before_batch_norm_count(tmp_path: Path) -> None:
     blobs = random_blobs(NARROW)
     blobs["conv_sub4"].append(np.linspace(-2, 2, 16, dtype=np.float32))
-    x = picture(1025, 2049).double()
+    x = image(1025, 2049).double()
     ours = converted(blobs, tmp_path).build().double()(x)
     assert relative_error(ours, caffe_outputs(blobs, x)["conv6_interp"]) < 1e-6
 

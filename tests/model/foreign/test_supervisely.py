@@ -28,7 +28,7 @@ from icstream.model import (
     convert,
     random_checkpoint,
 )
-from icstream.model.icnet import initialise
+from icstream.model.icnet import initialize
 
 FOUR = LabelSet.from_values([(name, (k, k, k)) for k, name in enumerate("abcd")])
 
@@ -41,7 +41,7 @@ def small_model(*, num_classes: int = 4, use_batchnorm: bool = True) -> ICNet:
         use_batchnorm=use_batchnorm,
     )
     model = ICNet(config)
-    initialise(model, seed=0)
+    initialize(model, seed=0)
     generator = torch.Generator().manual_seed(1)
     for name, tensor in model.state_dict().items():
         if tensor.dim() == 1:
@@ -90,11 +90,11 @@ def test_a_network_comes_back_with_the_same_logits(use_batchnorm: bool, tmp_path
     )
 
 
-def test_classes_colours_size_and_origin_come_from_the_folder(tmp_path: Path) -> None:
+def test_classes_colors_size_and_origin_come_from_the_folder(tmp_path: Path) -> None:
     folder = write_model_folder(tmp_path / "00000007", plugin_state(small_model()))
     checkpoint = convert(folder).checkpoint
     assert checkpoint.labels.names == ("background", "Car", "Road", "Sky")
-    assert checkpoint.labels.colours[1:] == ((64, 0, 128), (128, 64, 128), (128, 128, 128))
+    assert checkpoint.labels.colors[1:] == ((64, 0, 128), (128, 64, 128), (128, 128, 128))
     assert checkpoint.fit == Fit("stretch", (97, 129))
     assert checkpoint.preprocessing.order == "bgr"
     origin = checkpoint.training["converted"]
@@ -106,8 +106,8 @@ def test_classes_colours_size_and_origin_come_from_the_folder(tmp_path: Path) ->
 
 
 def test_a_class_called_background_keeps_its_name(tmp_path: Path) -> None:
-    colours = {"background": "#010203", "Car": "#400080", "Road": "#804080"}
-    config = plugin_config(colours)
+    colors = {"background": "#010203", "Car": "#400080", "Road": "#804080"}
+    config = plugin_config(colors)
     state = plugin_state(small_model())
     labels = convert(write_model_folder(tmp_path, state, config)).checkpoint.labels
     assert labels.names == ("unlabelled", "background", "Car", "Road")

@@ -20,18 +20,18 @@ from icstream.model import (
     ConfigError,
     Segmenter,
     load_weights,
-    prepare,
+    prepare_input,
 )
 from icstream.model.activation_ranges import Ranges
-from icstream.model.calibrate import KEPT, calibrate
+from icstream.model.calibrate import KEPT, calibrate_ranges
 from icstream.model.deploy import DeployGraph
 from icstream.model.icnet import halve
-from icstream.model.runtimes import Precision, choose, cpu_does_bf16, cpu_does_int8
+from icstream.model.runtimes import Precision, cpu_does_bf16, cpu_does_int8, select_runtime
 from icstream.model.runtimes.graph_conversion import to_openvino
-from icstream.model.runtimes.quantize import quantise
+from icstream.model.runtimes.quantize import quantize_graph
 from icstream.stages.streets import Street
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 _PRECISIONS: tuple[Precision, ...] = ("int8", "fp32")
 
 Beside = Literal["bf16", "fp32"]
@@ -40,7 +40,7 @@ _BESIDE: tuple[Beside, ...] = ("bf16", "fp32") if cpu_does_bf16() else ("fp32",)
 _HINTS = {"bf16": "bf16", "fp32": "f32"}
 
 
-def streets(first: int, count: int) -> list[Picture]:
+def streets(first: int, count: int) -> list[Image]:
     return [Street(first + i, size=(180, 240)).render(3.0 * i)[0] for i in range(count)]
 
 
@@ -51,16 +51,16 @@ def plain() -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def calibrated(plain: Checkpoint) -> Checkpoint:
-    return calibrate(plain, streets(100, 6), calibrated_on="six streets")
+    return calibrate_ranges(plain, streets(100, 6), calibrated_on="six streets")
 
 
-def quantised_graph(
+def quantized_graph(
     checkpoint: Checkpoint, size: tuple[int, int], beside: Beside
 ) -> openvino.Model:
     example_NHW3 = torch.zeros((1, *size, 3), dtype=torch.uint8)
     model = to_openvino(DeployGraph(checkpoint), [example_NHW3])
     assert checkpoint.ranges is not None
-    quantise(model, checkpoint.ranges, beside=beside)
+    quantize_graph(model, checkpoint.ranges, beside=beside)
     return model
 
 
@@ -70,8 +70,8 @@ def test_a_range_is_the_mean_of_the_largest_values(
     network, largest = plain.build(), []
     geometry = plain.fit.geometry((180, 240))
     with torch.inference_mode():
-        for picture in streets(100, 6):
-            padded = torch.from_numpy(prepare(picture, geometry, (124, 117, 104)))
+        for image in streets(100, 6):
+            padded = torch.from_numpy(prepare_input(image, geometry, (124, 117, 104)))
             x_HW3 = padded.float() - torch.tensor(plain.preprocessing.mean_rgb)
             x_NCHW = x_HW3.flip(-1).permute(2, 0, 1)[None]
             y_NCHW = halve(x_NCHW)
@@ -101,10 +101,10 @@ def test_ranges_stay_in_the_file_and_are_part_of_the_digest(
 def test_calibration_drops_what_was_stated_of_earlier_ranges(plain: Checkpoint) -> None:
     stated = Agreement(1.0, 0.0, "")
     before = replace(plain, agreement={"bf16": stated, "int8": stated})
-    assert calibrate(before, streets(100, 1), calibrated_on="").agreement.keys() == {"bf16"}
+    assert calibrate_ranges(before, streets(100, 1), calibrated_on="").agreement.keys() == {"bf16"}
 
 
-def test_a_quantised_convolution_computes_as_defined() -> None:
+def test_a_quantized_convolution_computes_as_defined() -> None:
     """Expected: the definition of FakeQuantize, in the specification of OpenVINO's operations."""
     random = np.random.default_rng(0)
     x_1CHW = random.uniform(0, 8, (1, 4, 9, 9)).astype(np.float32)
@@ -115,7 +115,7 @@ def test_a_quantised_convolution_computes_as_defined() -> None:
     )
     convolution.set_friendly_name("__module.icnet.conv1_2.conv/aten::_convolution/Convolution")
     model = openvino.Model([convolution], [entry])
-    quantise(model, Ranges({"conv1_2": 6.0}, ""), beside="fp32")
+    quantize_graph(model, Ranges({"conv1_2": 6.0}, ""), beside="fp32")
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     got = openvino.Core().compile_model(model, "CPU", settings)([x_1CHW])[0]
     x_steps = np.rint(np.clip(x_1CHW, 0, 6) / (6 / 255)) * (6 / 255)
@@ -131,7 +131,7 @@ def test_convolutions_run_in_eight_bits_where_it_pays(
     calibrated: Checkpoint, beside: Beside
 ) -> None:
     settings = {"INFERENCE_PRECISION_HINT": _HINTS[beside]}
-    model = quantised_graph(calibrated, (193, 257), beside)
+    model = quantized_graph(calibrated, (193, 257), beside)
     compiled = openvino.Core().compile_model(model, "CPU", settings)
     facts = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
     kinds = [
@@ -151,7 +151,7 @@ def test_int8_stays_close_at_any_size(calibrated: Checkpoint, size: tuple[int, i
     int8, fp32 = (
         Segmenter(calibrated, runtime="openvino", device="cpu", precision=p) for p in _PRECISIONS
     )
-    share = np.mean([(int8(picture) == fp32(picture)).mean() for picture in shown])
+    share = np.mean([(int8(image) == fp32(image)).mean() for image in shown])
     assert 0.98 <= share < 1, "int8 was not used"
 
 
@@ -160,7 +160,7 @@ def test_int8_scores_do_not_depend_on_the_number_of_streams(calibrated: Checkpoi
         np.random.default_rng(i).integers(0, 256, (1, 193, 257, 3), np.uint8) for i in range(6)
     ]
     beside = _BESIDE[0]
-    results, model = [], quantised_graph(calibrated, (193, 257), beside)
+    results, model = [], quantized_graph(calibrated, (193, 257), beside)
     for num_streams in (1, 2):
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[beside],
@@ -169,8 +169,8 @@ def test_int8_scores_do_not_depend_on_the_number_of_streams(calibrated: Checkpoi
         }
         compiled = openvino.Core().compile_model(model, "CPU", settings)
         requests = [compiled.create_infer_request() for _ in shown]
-        for request, picture in zip(requests, shown, strict=True):
-            request.start_async([picture])
+        for request, image in zip(requests, shown, strict=True):
+            request.start_async([image])
         for request in requests:
             request.wait()
         results.append([request.get_output_tensor(0).data.copy() for request in requests])
@@ -200,17 +200,17 @@ def test_wrong_ranges_are_refused(plain: Checkpoint) -> None:
         Ranges({}, "")
     unknown = replace(plain, ranges=Ranges({"conv9": 1.0}, ""))
     with pytest.raises(CheckpointError, match="no convolution conv9"):
-        quantised_graph(unknown, (65, 65), "fp32")
+        quantized_graph(unknown, (65, 65), "fp32")
     with pytest.raises(ConfigError, match="not one picture"):
-        calibrate(plain, [], calibrated_on="")
+        calibrate_ranges(plain, [], calibrated_on="")
 
 
 def test_int8_needs_ranges_and_auto_a_measured_agreement(
     plain: Checkpoint, calibrated: Checkpoint
 ) -> None:
     with pytest.raises(ConfigError, match="not calibrated for it; icstream quantise does that"):
-        choose(plain, device="cpu", precision="int8")
-    assert choose(calibrated, device="cpu", precision="int8").precision == "int8"
+        select_runtime(plain, device="cpu", precision="int8")
+    assert select_runtime(calibrated, device="cpu", precision="int8").precision == "int8"
     is_fast = cpu_does_bf16() or cpu_does_int8()
     close, far = Agreement(0.995, -0.1, ""), Agreement(0.98, -0.1, "")
     for stated, wanted in [
@@ -219,6 +219,6 @@ def test_int8_needs_ranges_and_auto_a_measured_agreement(
         ({"int8": far, "bf16": close}, "bf16" if cpu_does_bf16() else "fp32"),
     ]:
         checkpoint = replace(calibrated, agreement=stated)
-        assert choose(checkpoint, device="cpu").precision == wanted
+        assert select_runtime(checkpoint, device="cpu").precision == wanted
     stale = replace(plain, agreement={"int8": close})
-    assert choose(stale, device="cpu").precision == "fp32"
+    assert select_runtime(stale, device="cpu").precision == "fp32"

@@ -10,12 +10,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from icstream.model import Agreement, Checkpoint, ConfigError, Fit, Segmenter, load_weights, prepare
+from icstream.model import (
+    Agreement,
+    Checkpoint,
+    ConfigError,
+    Fit,
+    Segmenter,
+    load_weights,
+    prepare_input,
+)
 from icstream.model.cache import cache_dir
-from icstream.model.runtimes import choose, cpu_does_bf16
+from icstream.model.runtimes import cpu_does_bf16, select_runtime
 from icstream.stages.streets import Street
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,13 +39,13 @@ def checkpoint() -> Checkpoint:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[Picture]:
+def images() -> list[Image]:
     return [Street(30_000 + i, size=(360, 480)).render(3.0 * i)[0] for i in range(6)]
 
 
 def masks(
-    checkpoint: Checkpoint, pictures: list[Picture], runtime: str, precision: str, threads: int = 2
-) -> list[Picture]:
+    checkpoint: Checkpoint, images: list[Image], runtime: str, precision: str, threads: int = 2
+) -> list[Image]:
     segmenter = Segmenter(
         checkpoint,
         runtime=runtime,  # type: ignore[arg-type]
@@ -45,45 +53,45 @@ def masks(
         precision=precision,  # type: ignore[arg-type]
         threads=threads,
     )
-    return [segmenter(picture) for picture in pictures]
+    return [segmenter(image) for image in images]
 
 
-def agreement(first: list[Picture], second: list[Picture]) -> float:
+def agreement(first: list[Image], second: list[Image]) -> float:
     return float(np.mean([(a == b).mean() for a, b in zip(first, second, strict=True)]))
 
 
 @pytest.fixture(scope="module")
-def reference(checkpoint: Checkpoint, pictures: list[Picture]) -> list[Picture]:
-    return masks(checkpoint, pictures, "torch", "fp32")
+def reference(checkpoint: Checkpoint, images: list[Image]) -> list[Image]:
+    return masks(checkpoint, images, "torch", "fp32")
 
 
-def test_the_reference_tells_many_classes_apart(reference: list[Picture]) -> None:
+def test_the_reference_tells_many_classes_apart(reference: list[Image]) -> None:
     assert len(np.unique(reference)) >= 8
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnx"])
 def test_the_engines_agree_in_fp32(
-    checkpoint: Checkpoint, pictures: list[Picture], reference: list[Picture], runtime: str
+    checkpoint: Checkpoint, images: list[Image], reference: list[Image], runtime: str
 ) -> None:
-    assert agreement(masks(checkpoint, pictures, runtime, "fp32"), reference) >= 0.9999
+    assert agreement(masks(checkpoint, images, runtime, "fp32"), reference) >= 0.9999
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
 def test_bf16_stays_close(
-    checkpoint: Checkpoint, pictures: list[Picture], reference: list[Picture], runtime: str
+    checkpoint: Checkpoint, images: list[Image], reference: list[Image], runtime: str
 ) -> None:
     if runtime == "openvino" and not cpu_does_bf16():
         pytest.skip("this processor has no bf16 instructions")
-    got = masks(checkpoint, pictures, runtime, "bf16")
+    got = masks(checkpoint, images, runtime, "bf16")
     assert 0.98 <= agreement(got, reference) < 1, "bf16 was not used"
 
 
 def test_the_plain_graph_gives_the_same_ids(
-    checkpoint: Checkpoint, pictures: list[Picture], reference: list[Picture]
+    checkpoint: Checkpoint, images: list[Image], reference: list[Image]
 ) -> None:
     mean = torch.tensor(checkpoint.preprocessing.mean_rgb)
     geometry = Fit().geometry((360, 480))
-    padded = [prepare(picture, geometry, (124, 117, 104)) for picture in pictures]
+    padded = [prepare_input(image, geometry, (124, 117, 104)) for image in images]
     with torch.inference_mode():
         x = torch.from_numpy(np.stack(padded)).float() - mean
         logits = checkpoint.build()(x.flip(-1).permute(0, 3, 1, 2))
@@ -93,28 +101,28 @@ def test_the_plain_graph_gives_the_same_ids(
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino", "onnx"])
 def test_masks_do_not_depend_on_what_came_before(
-    checkpoint: Checkpoint, pictures: list[Picture], runtime: str
+    checkpoint: Checkpoint, images: list[Image], runtime: str
 ) -> None:
-    wide, tall = pictures[0], np.ascontiguousarray(pictures[1][:, :200])
-    alone = [masks(checkpoint, [picture], runtime, "fp32")[0] for picture in (wide, tall)]
+    wide, tall = images[0], np.ascontiguousarray(images[1][:, :200])
+    alone = [masks(checkpoint, [image], runtime, "fp32")[0] for image in (wide, tall)]
     mixed = masks(checkpoint, [wide, tall, wide, tall], runtime, "fp32")
     for got, wanted in zip(mixed, alone * 2, strict=True):
         assert (got == wanted).all()
 
 
 @pytest.mark.parametrize("fit", [Fit("stretch", (320, 512)), Fit("letterbox", (512, 600))])
-def test_other_fits_give_masks_of_the_pictures_size(
-    checkpoint: Checkpoint, pictures: list[Picture], reference: list[Picture], fit: Fit
+def test_other_fits_give_masks_of_the_images_size(
+    checkpoint: Checkpoint, images: list[Image], reference: list[Image], fit: Fit
 ) -> None:
     segmenter = Segmenter(checkpoint, device="cpu", fit=fit)
-    got = [segmenter(picture) for picture in pictures]
+    got = [segmenter(image) for image in images]
     assert got[0].shape == (360, 480)
     assert agreement(got, reference) > 0.75
 
 
-def test_views_and_any_size_work(checkpoint: Checkpoint, pictures: list[Picture]) -> None:
+def test_views_and_any_size_work(checkpoint: Checkpoint, images: list[Image]) -> None:
     segmenter = Segmenter(checkpoint, runtime="openvino", device="cpu")
-    turned = pictures[0][::-1, ::-1]
+    turned = images[0][::-1, ::-1]
     assert (segmenter(turned) == segmenter(np.ascontiguousarray(turned))).all()
     assert segmenter(np.zeros((1, 3, 3), np.uint8)).shape == (1, 3)
 
@@ -123,9 +131,9 @@ def test_views_and_any_size_work(checkpoint: Checkpoint, pictures: list[Picture]
     "picture",
     [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 4), np.uint8), np.zeros((64, 64, 3))],
 )
-def test_what_is_no_rgb_picture_is_refused(checkpoint: Checkpoint, picture: Picture) -> None:
+def test_what_is_no_rgb_image_is_refused(checkpoint: Checkpoint, image: Image) -> None:
     with pytest.raises(ConfigError, match=r"\(H, W, 3\) uint8"):
-        Segmenter(checkpoint, device="cpu")(picture)
+        Segmenter(checkpoint, device="cpu")(image)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +153,7 @@ def test_impossible_choices_say_what_is_allowed(
     checkpoint: Checkpoint, settings: dict[str, object], words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        choose(checkpoint, **settings)  # type: ignore[arg-type]
+        select_runtime(checkpoint, **settings)  # type: ignore[arg-type]
 
 
 def test_bf16_is_found_where_openvino_finds_it() -> None:
@@ -156,13 +164,13 @@ def test_bf16_is_found_where_openvino_finds_it() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_cuda_is_refused_where_there_is_none(checkpoint: Checkpoint) -> None:
     with pytest.raises(ConfigError, match="no CUDA device here; use --device cpu"):
-        choose(checkpoint, device="cuda:0")
+        select_runtime(checkpoint, device="cuda:0")
 
 
 def test_auto_takes_a_lower_precision_only_on_measured_agreement(checkpoint: Checkpoint) -> None:
     def chosen(*measured: Agreement) -> str:
         stated = {"bf16": measured[0]} if measured else {}
-        return choose(replace(checkpoint, agreement=stated), device="cpu").precision
+        return select_runtime(replace(checkpoint, agreement=stated), device="cpu").precision
 
     assert chosen() == "fp32"
     assert chosen(Agreement(0.98, 0.0, "")) == "fp32"
@@ -173,23 +181,23 @@ def test_auto_takes_a_lower_precision_only_on_measured_agreement(checkpoint: Che
 @pytest.mark.parametrize(("runtime", "suffix"), [("onnx", "onnx"), ("openvino", "blob")])
 def test_a_damaged_graph_in_the_cache_is_made_again(
     checkpoint: Checkpoint,
-    pictures: list[Picture],
-    reference: list[Picture],
+    images: list[Image],
+    reference: list[Image],
     runtime: str,
     suffix: str,
 ) -> None:
-    masks(checkpoint, pictures[:1], runtime, "fp32")
+    masks(checkpoint, images[:1], runtime, "fp32")
     cached = list(cache_dir().glob(f"*.{suffix}"))
     for file in cached:
         file.write_bytes(b"damaged")
-    assert agreement(masks(checkpoint, pictures[:1], runtime, "fp32"), reference[:1]) >= 0.9999
+    assert agreement(masks(checkpoint, images[:1], runtime, "fp32"), reference[:1]) >= 0.9999
     assert cached
     assert any(file.read_bytes() != b"damaged" for file in cached)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 def test_what_comes_from_the_cache_gives_the_same_scores(
-    pictures: list[Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+    images: list[Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     if precision == "bf16" and not cpu_does_bf16():
         pytest.skip("this processor has no bf16 instructions")
@@ -203,8 +211,8 @@ def test_what_comes_from_the_cache_gives_the_same_scores(
             device="cpu",
             precision=precision,  # type: ignore[arg-type]
         )
-        geometry = segmenter.fit.geometry(pictures[0].shape[:2])
-        prepared = prepare(pictures[0], geometry, segmenter.mean_colour)
+        geometry = segmenter.fit.geometry(images[0].shape[:2])
+        prepared = prepare_input(images[0], geometry, segmenter.mean_color)
         scores.append(segmenter.scores(prepared, geometry).values_Khw.copy())
         assert len(list(tmp_path.glob("*.blob"))) == 1
     assert np.array_equal(scores[0], scores[1])
@@ -216,10 +224,10 @@ def test_what_comes_from_the_cache_gives_the_same_scores(
 )
 def test_cuda_agrees_with_the_cpu(
     checkpoint: Checkpoint,
-    pictures: list[Picture],
-    reference: list[Picture],
+    images: list[Image],
+    reference: list[Image],
     precision: str,
     share: float,
 ) -> None:
     segmenter = Segmenter(checkpoint, device="cuda:0", precision=precision)  # type: ignore[arg-type]
-    assert agreement([segmenter(picture) for picture in pictures], reference) >= share
+    assert agreement([segmenter(image) for image in images], reference) >= share

@@ -181,9 +181,9 @@ print(ann.frames_count, others, len(ann.tags))
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pictures = [street_sample(index, size=SIZE).rgb_HW3 for index in range(5)]
+    images = [street_sample(index, size=SIZE).rgb_HW3 for index in range(5)]
     path = tmp_path_factory.mktemp("clip") / "drive.mp4"
-    return make_clip(path, pts=range(5), size=SIZE, pictures=pictures)
+    return make_clip(path, pts=range(5), size=SIZE, images=images)
 
 
 def read_video(project: Path, masks: Path, names: tuple[str, ...]) -> tuple[str, Any]:

@@ -16,7 +16,7 @@ from plugin_weights import plugin_config, plugin_state, write_model_folder
 from stripes import LABELS, Stripes
 
 from icstream.model import Checkpoint, ICNet, ICNetConfig, random_checkpoint
-from icstream.model.icnet import initialise
+from icstream.model.icnet import initialize
 
 WIDTH = 1 / 16
 
@@ -30,15 +30,15 @@ def plugin_model() -> ICNet:
     """A network for the stripes' classes, of which the first is the background."""
     config = ICNetConfig(num_classes=len(LABELS), variant="supervisely", width=WIDTH)
     model = ICNet(config)
-    initialise(model, seed=0)
+    initialize(model, seed=0)
     return model
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Gives a model folder of the plugin."""
-    pairs = zip(LABELS.names, LABELS.colours, strict=True)
-    classes = {name: f"#{bytes(colour).hex()}" for name, colour in pairs}
+    pairs = zip(LABELS.names, LABELS.colors, strict=True)
+    classes = {name: f"#{bytes(color).hex()}" for name, color in pairs}
     del classes[LABELS.names[0]]
     state = plugin_state(plugin_model())
     return write_model_folder(tmp_path_factory.mktemp("model"), state, plugin_config(classes))
@@ -79,13 +79,13 @@ def test_converted_weights_start_a_training(weights: Path, tmp_path: Path) -> No
     for part in ("images", "labels"):
         (data / part).mkdir(parents=True)
     for number in range(2):
-        picture = Stripes(number).load()
-        Image.fromarray(picture.rgb_HW3).save(data / "images" / f"{number}.png")
-        Image.fromarray(picture.ids_HW).save(data / "labels" / f"{number}.png")
+        image = Stripes(number).load()
+        Image.fromarray(image.rgb_HW3).save(data / "images" / f"{number}.png")
+        Image.fromarray(image.ids_HW).save(data / "labels" / f"{number}.png")
     for split in ("train", "val"):
         (data / f"{split}.txt").write_text("0\n1\n")
     checkpoint = Checkpoint.load(weights)
-    classes = list(zip(checkpoint.labels.names, checkpoint.labels.colours, strict=True))
+    classes = list(zip(checkpoint.labels.names, checkpoint.labels.colors, strict=True))
     (data / "classes.json").write_text(json.dumps(classes))
     # a rate this small leaves the weights where they were, to be recognised
     config.write_text(

@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_figures_and_pictures_are_written_and_agree(folder: Path, tmp_path: Path) -> None:
+def test_figures_and_images_are_written_and_agree(folder: Path, tmp_path: Path) -> None:
     out, file = tmp_path / "out", tmp_path / "copy.json"
     options = ["--precision", "fp32", "--device", "cpu", "--exits", "-o", out]
     done = evaluate(folder, *STREETS, *options, "--json", file)
@@ -67,8 +67,8 @@ def test_figures_and_pictures_are_written_and_agree(folder: Path, tmp_path: Path
     assert f"mIoU {100 * values['miou']:.2f} %" in done.stderr
     assert values["protocol"] in done.stderr
     for name in ("confusion.png", "frames.png"):
-        with Image.open(out / name) as picture:
-            assert min(picture.size) > 400
+        with Image.open(out / name) as image:
+            assert min(image.size) > 400
 
     again = evaluate(folder, *STREETS, "-o", out)
     assert again.returncode == 2
@@ -145,7 +145,7 @@ def test_weights_for_other_classes_are_scored_on_those_in_common(folder: Path) -
     assert "matched by name" in done.stderr
 
 
-def test_real_pictures_can_be_scored(data_dir: Path) -> None:
+def test_real_images_can_be_scored(data_dir: Path) -> None:
     done = evaluate(data_dir / "camvid_sly_small", *STREETS, "--json", "-")
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)

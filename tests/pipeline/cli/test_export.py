@@ -1,4 +1,4 @@
-"""`icstream export` and `icstream quantise` as a user meets them."""
+"""`icstream export_model` and `icstream quantize` as a user meets them."""
 
 import json
 import subprocess
@@ -77,7 +77,7 @@ def test_openvino_files_are_checked_on_a_recording(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.glob("net*")) == ["net.bin", "net.xml", "net.xml.json"]
 
 
-def test_weights_are_quantised_once_and_then_run_in_int8(data: Path, tmp_path: Path) -> None:
+def test_weights_are_quantized_once_and_then_run_in_int8(data: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.safetensors"
     load_weights("streets").save(own)
     done = icstream("evaluate", data, "--weights", own, "--precision", "int8")
@@ -143,7 +143,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     assert "Traceback" not in done.stderr
 
 
-def test_quantise_refuses_what_it_cannot_use(data: Path, tmp_path: Path) -> None:
+def test_quantize_refuses_what_it_cannot_use(data: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.safetensors"
     load_weights("streets").save(own)
     for arguments, words in [

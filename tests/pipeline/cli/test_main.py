@@ -15,12 +15,12 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clips import damage_packet, instant, make_clip, moving_picture, packet_places
+from clips import damage_packet, instant, make_clip, moving_image, packet_places
 from numpy.typing import NDArray
 from PIL import Image
 
 from icstream.pipeline import segment
-from icstream.stages import Books
+from icstream.stages import FrameAccounting
 
 COMMAND = [sys.executable, "-m", "icstream.pipeline"]
 STREETS = ("--weights", "streets")
@@ -71,28 +71,28 @@ def test_a_run_and_the_python_call_give_the_same_ids_and_times(clip: Path, tmp_p
     assert set(values["latency_ms"]) == {"decode", "preprocess", "segment", "encode"}
     assert "8 decoded, 8 encoded, books closed" in done.stderr
     times, masks = read_masks(out / "clip" / "masks.mp4")
-    books = Books()
-    results = list(segment(str(clip), weights="streets", books=books))
+    accounting = FrameAccounting()
+    results = list(segment(str(clip), weights="streets", accounting=accounting))
     assert times == [result.time for result in results]
     assert times == [Fraction(t, 30) for t in (0, 3, 4, 9, 10, 11, 15, 16)]
     for index, (mask, result) in enumerate(zip(masks, results, strict=True)):
         assert (mask == result.class_ids).all()
-        assert result.picture.shape == (96, 160, 3)
+        assert result.image.shape == (96, 160, 3)
         with Image.open(out / "clip" / "masks" / f"{index:06}.png") as image:
             assert (np.asarray(image) == mask).all()
-    assert books.faults() == []
+    assert accounting.faults() == []
     assert len(np.unique(masks)) > 1
 
 
 def test_leaving_the_loop_closes_the_source_and_the_books(clip: Path) -> None:
-    books = Books()
-    results = segment(str(clip), weights="streets", books=books)
+    accounting = FrameAccounting()
+    results = segment(str(clip), weights="streets", accounting=accounting)
     for result in results:
         if result.index == 2:
             break
     results.close()  # type: ignore[attr-defined]
-    assert books.faults() == []
-    assert books.encoded >= 3
+    assert accounting.faults() == []
+    assert accounting.encoded >= 3
     opened = [
         os.readlink(f"/proc/self/fd/{fd}")
         for fd in os.listdir("/proc/self/fd")
@@ -103,7 +103,7 @@ def test_leaving_the_loop_closes_the_source_and_the_books(clip: Path) -> None:
 
 def test_several_sources_are_streams_of_their_own(clip: Path, tmp_path: Path) -> None:
     for index in range(3):
-        Image.fromarray(moving_picture(index, (70, 90))).save(tmp_path / f"im{index}.png")
+        Image.fromarray(moving_image(index, (70, 90))).save(tmp_path / f"im{index}.png")
     out = tmp_path / "out"
     done = icstream("run", clip, tmp_path / "im*.png", clip, *STREETS, "-o", out)
     assert done.returncode == 0, done.stderr
@@ -227,7 +227,7 @@ def test_a_full_disk_ends_the_run_with_exit_code_1(tmp_path: Path) -> None:
     assert (stream["closed"], 0 < stream["encoded"] < 300) == (True, True)
 
 
-def test_a_recording_without_a_sound_picture_is_exit_code_2(clip: Path, tmp_path: Path) -> None:
+def test_a_recording_without_a_sound_image_is_exit_code_2(clip: Path, tmp_path: Path) -> None:
     content = bytearray(clip.read_bytes())
     for position, size in packet_places(clip):
         content[position : position + size] = bytes(size)

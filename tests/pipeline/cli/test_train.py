@@ -34,11 +34,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / part).mkdir()
     for split, numbers in (("train", range(8)), ("val", range(100, 102))):
         for number in numbers:
-            picture = Stripes(number).load()
-            Image.fromarray(picture.rgb_HW3).save(folder / "images" / f"{number}.png")
-            Image.fromarray(picture.ids_HW).save(folder / "labels" / f"{number}.png")
+            image = Stripes(number).load()
+            Image.fromarray(image.rgb_HW3).save(folder / "images" / f"{number}.png")
+            Image.fromarray(image.ids_HW).save(folder / "labels" / f"{number}.png")
         (folder / f"{split}.txt").write_text("".join(f"{number}\n" for number in numbers))
-    classes = list(zip(LABELS.names, LABELS.colours, strict=True))
+    classes = list(zip(LABELS.names, LABELS.colors, strict=True))
     (folder / "classes.json").write_text(json.dumps(classes))
     return folder
 

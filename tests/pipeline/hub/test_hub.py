@@ -12,11 +12,11 @@ from icstream.model import Fit
 from icstream.pipeline.hub.hub import Hub, HubSettings
 from icstream.pipeline.hub.processes import Worker
 from icstream.pipeline.hub.slots import SlotPool
-from icstream.pipeline.hub.stream_controller import Flow, FlowContext
-from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.hub.stream_controller import ControllerContext, StreamController
+from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.hub.supervisor import Deadlines, Supervisor
-from icstream.pipeline.run.runtime_dir import Site
-from icstream.pipeline.wire.messages import Finish, Message, Served, Slot
+from icstream.pipeline.run.runtime_dir import RuntimeDir
+from icstream.pipeline.wire.messages import Finish, Message, Slot, StageSpan
 from icstream.stages import FrameMeta
 from icstream.stages.decode.find import find_sources
 
@@ -36,27 +36,27 @@ class Started:
         self.workers.append(Worker(kind, kind, kind.encode(), process))
         return self.workers[-1]
 
-    def flow(self) -> Flow:
+    def controller(self) -> StreamController:
         """Gives a stream that is being read, with one frame in flight."""
         (spec,) = find_sources(["synthetic:"])
-        stream = Stream(
+        stream = StreamState(
             spec, lambda: self.start("decode"), lambda _: self.start("encode"), resumes=False
         )
-        context = FlowContext(
+        context = ControllerContext(
             window=4,
             slots=SlotPool(None, fit=Fit(), num_classes=2),
             send=lambda worker, body, payload=None: self.told.append((worker.kind, body)),
-            enqueue=lambda flow, lease: None,
-            withdraw=lambda flow, lease: None,
+            enqueue=lambda controller, lease: None,
+            withdraw=lambda controller, lease: None,
             is_staffed=lambda: True,
             on_frame=lambda stream, lease: None,
         )
-        flow = Flow(stream, context)
-        flow.reading = stream.reading = flow.workers["decode"].ready = True
-        stream.books.in_flight = 1
+        controller = StreamController(stream, context)
+        controller.reading = stream.reading = controller.workers["decode"].ready = True
+        stream.accounting.in_flight = 1
         meta = FrameMeta(stream.name, 0, 0, Fraction(1, 25), (64, 96))
-        stream.ledger.open(meta, Slot(0), Served(0, 1))
-        return flow
+        stream.leases.open(meta, Slot(0), StageSpan(0, 1))
+        return controller
 
 
 @pytest.fixture
@@ -69,33 +69,33 @@ def started() -> Iterator[Started]:
 
 
 def test_a_decoder_that_was_told_to_stop_is_not_started_again(started: Started) -> None:
-    flow = started.flow()
-    flow.stop_reading()
+    controller = started.controller()
+    controller.stop_reading()
     assert started.told == [("decode", Finish())]
-    assert not flow.lose(flow.workers["decode"])
-    assert flow.ended
-    assert not flow.over
-    assert flow.stream.books.in_flight == 1
+    assert not controller.lose(controller.workers["decode"])
+    assert controller.ended
+    assert not controller.over
+    assert controller.stream.accounting.in_flight == 1
 
 
 def test_a_decoder_that_is_lost_before_is_started_again(started: Started) -> None:
-    flow = started.flow()
-    assert flow.lose(flow.workers["decode"])
-    assert not flow.ended
+    controller = started.controller()
+    assert controller.lose(controller.workers["decode"])
+    assert not controller.ended
 
 
 def test_what_is_in_flight_outlives_the_source(started: Started) -> None:
-    flow = started.flow()
-    flow.end_reading("drive.mp4: no such file")
-    assert flow.ended
-    assert not flow.over
-    assert flow.stream.error == "drive.mp4: no such file"
-    assert flow.stream.books.in_flight == 1
+    controller = started.controller()
+    controller.end_reading("drive.mp4: no such file")
+    assert controller.ended
+    assert not controller.over
+    assert controller.stream.error == "drive.mp4: no such file"
+    assert controller.stream.accounting.in_flight == 1
 
 
 @pytest.mark.parametrize("full", ["preprocess", "decode", "view", "stream"])
 def test_a_run_ends_in_order_where_no_process_can_be_started(full: str) -> None:
-    with Site("ipc") as site:
+    with RuntimeDir("ipc") as runtime_dir:
         num_started = 0
 
         def start(kind: str) -> Worker:
@@ -103,15 +103,17 @@ def test_a_run_ends_in_order_where_no_process_can_be_started(full: str) -> None:
             num_started += kind == full
             if num_started > 1 or (full == "stream" and kind == "encode"):
                 raise NO_ROOM
-            worker = site.processes.start(kind, "0", b"{}", threads=1)
+            worker = runtime_dir.processes.start(kind, "0", b"{}", threads=1)
             worker.process.kill()
             return worker
 
         (spec,) = find_sources(["synthetic:"])
         hub = Hub(
             HubSettings(window=4, max_streams=1, stop_s=1, replicas=1, preprocess_workers=1),
-            socket=site.socket,
-            supervisor=Supervisor(site.processes, Deadlines(9, 9, 9), restarts_per_minute=100),
+            socket=runtime_dir.socket,
+            supervisor=Supervisor(
+                runtime_dir.processes, Deadlines(9, 9, 9), restarts_per_minute=100
+            ),
             slots=SlotPool(None, fit=Fit(), num_classes=2),
             start_preprocess=lambda _: start("preprocess"),
             start_segment=lambda _: start("segment"),
@@ -119,7 +121,9 @@ def test_a_run_ends_in_order_where_no_process_can_be_started(full: str) -> None:
             on_frame=lambda stream, lease: None,
             on_tick=lambda: None,
         )
-        stream = Stream(spec, lambda: start("decode"), lambda _: start("encode"), resumes=False)
+        stream = StreamState(
+            spec, lambda: start("decode"), lambda _: start("encode"), resumes=False
+        )
         hub.run([stream], should_stop=lambda: False)
         hub.end()
     named = f"{full} 0: cannot be started again"

@@ -12,12 +12,17 @@ import pytest
 from icstream.model import SourceError
 from icstream.pipeline import segment
 from icstream.pipeline.live.open_camera import camera_opener
-from icstream.pipeline.live.reconnecting_source import Exposure, Feed, FeedItem, OpenCamera
+from icstream.pipeline.live.reconnecting_source import (
+    FeedItem,
+    OpenCamera,
+    PendingFrame,
+    ReconnectingSource,
+)
 from icstream.pipeline.plan.live import Backoff, LivePlan, Pace
-from icstream.pipeline.wire.messages import Before, Condition, SourceBooks
-from icstream.stages import Books, FormatChange, Gap
+from icstream.pipeline.wire.messages import ResumeState, SourceAccounting, SourceChanged
+from icstream.stages import FormatChange, FrameAccounting, Gap
 from icstream.stages.decode.find import find_sources
-from icstream.stages.live import Camera, CameraOptions, Lost, Shot
+from icstream.stages.live import Camera, CameraOptions, LiveFrame, LostFrame
 
 PLAN = LivePlan(backoff=Backoff(first_s=0.01, cap_s=0.02))
 
@@ -25,30 +30,35 @@ PLAN = LivePlan(backoff=Backoff(first_s=0.01, cap_s=0.02))
 def feed_of(
     open_camera: OpenCamera,
     *,
-    books: Books,
+    accounting: FrameAccounting,
     plan: LivePlan = PLAN,
-    before: Before | None = None,
-) -> Feed:
-    before = before or Before(SourceBooks.of(Books()), None, 0)
-    return Feed("s", open_camera, plan=plan, books=books, before=before, stop=threading.Event())
+    before: ResumeState | None = None,
+) -> ReconnectingSource:
+    before = before or ResumeState(SourceAccounting.of(FrameAccounting()), None, 0)
+    return ReconnectingSource(
+        "s", open_camera, plan=plan, accounting=accounting, before=before, stop=threading.Event()
+    )
 
 
-def items_of(source: str, books: Books, **options: LivePlan | Before) -> list[FeedItem]:
+def items_of(
+    source: str, accounting: FrameAccounting, **options: LivePlan | ResumeState
+) -> list[FeedItem]:
     (spec,) = find_sources([source])
-    return list(feed_of(camera_opener(spec, CameraOptions(), books), books=books, **options))  # type: ignore[arg-type]
+    opener = camera_opener(spec, CameraOptions(), accounting)
+    return list(feed_of(opener, accounting=accounting, **options))  # type: ignore[arg-type]
 
 
 def states(items: list[FeedItem]) -> list[str]:
-    return [item.state for item in items if isinstance(item, Condition)]
+    return [item.state for item in items if isinstance(item, SourceChanged)]
 
 
-def frames(items: list[FeedItem]) -> list[Exposure]:
-    return [item for item in items if isinstance(item, Exposure)]
+def frames(items: list[FeedItem]) -> list[PendingFrame]:
+    return [item for item in items if isinstance(item, PendingFrame)]
 
 
 def test_a_source_that_is_offline_and_cut_is_connected_again_until_it_ends() -> None:
-    books = Books()
-    items = items_of("synthetic:pace=fast,frames=7,cut=3,offline=2", books)
+    accounting = FrameAccounting()
+    items = items_of("synthetic:pace=fast,frames=7,cut=3,offline=2", accounting)
     live = ["connecting", "live"]
     assert states(items) == [
         *["connecting", "backing off"] * 2,
@@ -58,31 +68,31 @@ def test_a_source_that_is_offline_and_cut_is_connected_again_until_it_ends() -> 
     assert [frame.meta.index for frame in frames(items)] == list(range(7))
     changes = [(item.index, item.reason) for item in items if isinstance(item, FormatChange)]
     assert changes == [(3, "connected again"), (6, "connected again")]
-    assert books.decoded == books.packets == 7
+    assert accounting.decoded == accounting.packets == 7
 
 
 def test_changes_come_together_and_before_their_frame() -> None:
-    items = items_of("synthetic:pace=fast,frames=5,cut=3,resize=3:96x64", Books())
+    items = items_of("synthetic:pace=fast,frames=5,cut=3,resize=3:96x64", FrameAccounting())
     (change,) = (item for item in items if isinstance(item, FormatChange))
     assert change.reason == "connected again, size 320x240 -> 96x64"
     following = items[items.index(change) + 1]
-    assert isinstance(following, Exposure)
+    assert isinstance(following, PendingFrame)
     assert following.meta.index == change.index == 3
 
 
 def test_another_process_goes_on_where_the_last_one_was() -> None:
-    books = Books(packets=9, decoded=9)
-    before = Before(SourceBooks.of(books), (Fraction(50), 0.0), 4)
-    items = items_of("synthetic:pace=fast,frames=2", books, before=before)
+    accounting = FrameAccounting(packets=9, decoded=9)
+    before = ResumeState(SourceAccounting.of(accounting), (Fraction(50), 0.0), 4)
+    items = items_of("synthetic:pace=fast,frames=2", accounting, before=before)
     assert [frame.meta.index for frame in frames(items)] == [9, 10]
     assert all(frame.meta.pts * frame.meta.time_base > 50 for frame in frames(items))  # type: ignore[operator]
-    assert [item.connections for item in items if isinstance(item, Condition)] == [4, 5, 5]
+    assert [item.connections for item in items if isinstance(item, SourceChanged)] == [4, 5, 5]
     assert any(isinstance(item, FormatChange) for item in items)
 
 
-def test_lost_pictures_are_gaps_and_frames_beyond_the_rate_are_marked() -> None:
+def test_lost_images_are_gaps_and_frames_beyond_the_rate_are_marked() -> None:
     plan = LivePlan(max_fps=5)
-    items = items_of("synthetic:pace=fast,frames=40,loss=0.2", Books(), plan=plan)
+    items = items_of("synthetic:pace=fast,frames=40,loss=0.2", FrameAccounting(), plan=plan)
     assert any(isinstance(item, Gap) for item in items)
     kept = [frame.meta.pts for frame in frames(items) if frame.is_kept]
     cells = [pts * 5 // 10 for pts in kept if pts is not None]
@@ -101,16 +111,16 @@ class Silent:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def __iter__(self) -> Iterator[Shot | Lost | None]:
+    def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
         while True:
             yield None
 
 
 def test_a_source_that_sends_and_shows_nothing_is_given_up() -> None:
     plan = LivePlan(options=CameraOptions(read_timeout_s=0.05), backoff=PLAN.backoff)
-    feed = feed_of(lambda _n, _w: Silent(), books=Books(), plan=plan)
+    feed = feed_of(lambda _n, _w: Silent(), accounting=FrameAccounting(), plan=plan)
     found = [item for item, _ in zip(feed, range(4), strict=False)]
-    (error,) = {item.error for item in found if isinstance(item, Condition) and item.error}
+    (error,) = {item.error for item in found if isinstance(item, SourceChanged) and item.error}
     assert error is not None
     assert "no picture for" in error
 
@@ -120,14 +130,16 @@ class Burst(Silent):
 
     comes_in_bursts = True
 
-    def __iter__(self) -> Iterator[Shot | Lost | None]:
+    def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
         for number in range(6):
-            yield Shot(number, Fraction(1, 10), (64, 64), lambda: np.zeros((64, 64, 3), np.uint8))
+            yield LiveFrame(
+                number, Fraction(1, 10), (64, 64), lambda: np.zeros((64, 64, 3), np.uint8)
+            )
 
 
-def test_pictures_that_come_in_bursts_are_handed_on_at_the_pace_they_were_taken() -> None:
+def test_images_that_come_in_bursts_are_handed_on_at_the_pace_they_were_taken() -> None:
     plan = LivePlan(pace=Pace(freshest=True))
-    found = frames(list(feed_of(lambda _n, _w: Burst(), books=Books(), plan=plan)))
+    found = frames(list(feed_of(lambda _n, _w: Burst(), accounting=FrameAccounting(), plan=plan)))
     assert found[-1].arrived - found[0].arrived >= 0.49
     steps = np.diff([frame.arrived for frame in found])
     assert steps.min() > 0
@@ -146,21 +158,26 @@ def test_faults_of_icstream_are_not_taken_for_the_camera_s() -> None:
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        list(feed_of(broken, books=Books()))
+        list(feed_of(broken, accounting=FrameAccounting()))
 
 
 def test_a_live_source_can_be_read_in_a_loop() -> None:
-    books = Books()
-    found = list(segment("synthetic:pace=fast,frames=5,cut=3", weights="streets", books=books))
+    accounting = FrameAccounting()
+    found = list(
+        segment("synthetic:pace=fast,frames=5,cut=3", weights="streets", accounting=accounting)
+    )
     assert [result.index for result in found] == list(range(5))
     assert all(result.class_ids.shape == (240, 320) for result in found)
-    assert (books.decoded, books.encoded, books.faults()) == (5, 5, [])
+    assert (accounting.decoded, accounting.encoded, accounting.faults()) == (5, 5, [])
 
 
 def test_a_refused_connection_says_why() -> None:
     def refuse(_number: int, _wait: Callable[[float], None]) -> Camera:
         raise SourceError("camera: no")
 
-    feed = feed_of(refuse, books=Books())
+    feed = feed_of(refuse, accounting=FrameAccounting())
     found = [item for item, _ in zip(feed, range(2), strict=False)]
-    assert found == [Condition("connecting", 0, None), Condition("backing off", 0, "camera: no")]
+    assert found == [
+        SourceChanged("connecting", 0, None),
+        SourceChanged("backing off", 0, "camera: no"),
+    ]

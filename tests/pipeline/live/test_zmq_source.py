@@ -9,28 +9,30 @@ import pytest
 import zmq
 
 from icstream.pipeline.live.zmq_source import MAGIC, ZmqCamera
-from icstream.stages import Books
-from icstream.stages.live import Lost, Shot
+from icstream.stages import FrameAccounting
+from icstream.stages.live import LiveFrame, LostFrame
 
-PICTURE = bytes(range(24))
+IMAGE = bytes(range(24))
 
 
-def taken(folder: Path, headers: Iterable[Mapping[str, Any]], books: Books) -> list[Shot | Lost]:
+def taken(
+    folder: Path, headers: Iterable[Mapping[str, Any]], accounting: FrameAccounting
+) -> list[LiveFrame | LostFrame]:
     """Pushes messages, each with 2 x 4 pixels, and gives what the camera makes of them."""
     with (
-        ZmqCamera(f"zmq://{folder / 'in'}", books=books) as camera,
+        ZmqCamera(f"zmq://{folder / 'in'}", accounting=accounting) as camera,
         zmq.Context() as context,
         context.socket(zmq.PUSH) as socket,
     ):
         socket.setsockopt(zmq.LINGER, 0)
         socket.connect(f"ipc://{folder / 'in'}")
         things = iter(camera)
-        found: list[Shot | Lost] = []
+        found: list[LiveFrame | LostFrame] = []
         for header in headers:
             body = json.dumps({"size": [2, 4], **header}).encode()
-            socket.send_multipart([MAGIC, body, PICTURE])
-            before = books.packets
-            while books.packets == before:
+            socket.send_multipart([MAGIC, body, IMAGE])
+            before = accounting.packets
+            while accounting.packets == before:
                 thing = next(things)
                 if thing is not None:
                     found.append(thing)
@@ -38,21 +40,23 @@ def taken(folder: Path, headers: Iterable[Mapping[str, Any]], books: Books) -> l
 
 
 def test_each_sender_counts_for_itself(tmp_path: Path) -> None:
-    books = Books()
+    accounting = FrameAccounting()
     left = [{"sender": "left", "number": number} for number in (0, 1, 3)]
     right = [{"sender": "right", "number": number} for number in (70, 71, 72)]
     mixed = [header for pair in zip(left, right, strict=True) for header in pair]
-    things = taken(tmp_path, mixed, books)
-    assert books.missing == 1
-    assert [thing.reason for thing in things if isinstance(thing, Lost)] == ["1 lost on the way"]
+    things = taken(tmp_path, mixed, accounting)
+    assert accounting.missing == 1
+    assert [thing.reason for thing in things if isinstance(thing, LostFrame)] == [
+        "1 lost on the way"
+    ]
 
 
 def test_of_many_senders_those_that_were_silent_for_longest_are_forgotten(tmp_path: Path) -> None:
-    books = Books()
+    accounting = FrameAccounting()
     senders = ["first", *(str(number) for number in range(64)), "63", "first"]
     headers = [{"sender": name, "number": 10 * place} for place, name in enumerate(senders)]
-    taken(tmp_path, headers, books)
-    assert books.missing == 9  # of "63" alone: it was still known
+    taken(tmp_path, headers, accounting)
+    assert accounting.missing == 9  # of "63" alone: it was still known
 
 
 @pytest.mark.parametrize(
@@ -73,9 +77,9 @@ def test_of_many_senders_those_that_were_silent_for_longest_are_forgotten(tmp_pa
 def test_headers_that_cannot_be_are_counted_and_the_next_frame_is_taken(
     tmp_path: Path, header: dict[str, Any]
 ) -> None:
-    books = Books()
-    bad, good = taken(tmp_path, [header, {"pts": 2**53, "time_base": "1/999999999"}], books)
-    assert bad == Lost(None, "damaged message")
-    assert isinstance(good, Shot)
-    assert books.undecodable == {"damaged message": 1}
-    assert books.packets == 2
+    accounting = FrameAccounting()
+    bad, good = taken(tmp_path, [header, {"pts": 2**53, "time_base": "1/999999999"}], accounting)
+    assert bad == LostFrame(None, "damaged message")
+    assert isinstance(good, LiveFrame)
+    assert accounting.undecodable == {"damaged message": 1}
+    assert accounting.packets == 2

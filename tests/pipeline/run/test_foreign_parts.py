@@ -82,7 +82,7 @@ class Sink:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runtime_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a package in it that offers the source and the sink "odd"."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "odd.py").write_text(PACKAGE)
@@ -96,7 +96,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(
-    site: Path, out: Path, *sources: object, options: Sequence[str] = ("--sink", "masks")
+    runtime_dir: Path, out: Path, *sources: object, options: Sequence[str] = ("--sink", "masks")
 ) -> tuple[int, str, dict[str, Any]]:
     command = [sys.executable, "-m", "icstream.pipeline", "run", *map(str, sources)]
     done = subprocess.run(
@@ -105,15 +105,17 @@ def run(
         text=True,
         timeout=180,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(site)},
+        env={**os.environ, "PYTHONPATH": str(runtime_dir)},
     )
     assert "Traceback" not in done.stderr
-    report = json.loads((out / "report.json").read_text())
-    return done.returncode, done.stderr, report["streams"]
+    build_report = json.loads((out / "report.json").read_text())
+    return done.returncode, done.stderr, build_report["streams"]
 
 
-def test_a_frame_that_a_stage_cannot_process_is_lost_alone(site: Path, tmp_path: Path) -> None:
-    code, said, streams = run(site, tmp_path / "out", "odd:blind-37")
+def test_a_frame_that_a_stage_cannot_process_is_lost_alone(
+    runtime_dir: Path, tmp_path: Path
+) -> None:
+    code, said, streams = run(runtime_dir, tmp_path / "out", "odd:blind-37")
     stream = streams["blind-37"]
     assert code == 3
     assert stream["failed"] == {"no picture": 2}
@@ -135,10 +137,10 @@ def test_a_frame_that_a_stage_cannot_process_is_lost_alone(site: Path, tmp_path:
     ],
 )
 def test_a_source_that_fails_again_and_again_ends_its_stream_and_no_other(
-    site: Path, tmp_path: Path, what: str, words: str
+    runtime_dir: Path, tmp_path: Path, what: str, words: str
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4")
-    code, said, streams = run(site, tmp_path / "out", f"odd:{what}", clip)
+    code, said, streams = run(runtime_dir, tmp_path / "out", f"odd:{what}", clip)
     assert code == 1
     assert words in said
     assert f"decode {what}" in streams[what]["error"]
@@ -149,11 +151,11 @@ def test_a_source_that_fails_again_and_again_ends_its_stream_and_no_other(
 
 @pytest.mark.parametrize(("window", "code"), [(4, 1), (5, 0)])
 def test_a_sink_that_holds_back_all_that_may_be_in_flight_ends_its_stream(
-    site: Path, tmp_path: Path, window: int, code: int
+    runtime_dir: Path, tmp_path: Path, window: int, code: int
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4")
     options = ("--sink", "odd", "--set", f"pipeline.window={window}")
-    got, said, streams = run(site, tmp_path / "out", clip, options=options)
+    got, said, streams = run(runtime_dir, tmp_path / "out", clip, options=options)
     assert got == code
     assert streams["clip"]["closed"]
     if code:

@@ -27,8 +27,8 @@ from live_servers import (
 from runs import Watcher
 
 from icstream.model import ConfigError
-from icstream.pipeline.hub.stream_state import Stream
-from icstream.pipeline.run.report import report, summary
+from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.run.report import build_report, summary
 from icstream.pipeline.run.run import RunResult, run
 from icstream.pipeline.settings.run import load_config
 
@@ -46,7 +46,7 @@ class LiveRun(Watcher):
 
     def __init__(self, sources: Sequence[str], out: Path, settings: dict[str, Any]) -> None:
         super().__init__()
-        self.streams: dict[str, Stream] = {}
+        self.streams: dict[str, StreamState] = {}
         self.result: RunResult | None = None
         self._sources, self._out = sources, out
         common = {"model.weights": "streets", "output.sinks": ["areas"]}
@@ -77,25 +77,25 @@ class LiveRun(Watcher):
         assert self.result is not None
         return self.result
 
-    def update(self, streams: Sequence[Stream]) -> None:
+    def update(self, streams: Sequence[StreamState]) -> None:
         super().update(streams)
         self.streams = {stream.name: stream for stream in streams}
 
-    def wait_for(self, what: Callable[[dict[str, Stream]], bool]) -> None:
+    def wait_for(self, what: Callable[[dict[str, StreamState]], bool]) -> None:
         """Waits until something is so of the streams."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and self._thread.is_alive():
             if self.streams and what(self.streams):
                 return
             time.sleep(0.02)
-        health = {name: (s.health, s.books) for name, s in self.streams.items()}
-        raise AssertionError(f"it never came to that: {health}")
+        source_status = {name: (s.source_status, s.accounting) for name, s in self.streams.items()}
+        raise AssertionError(f"it never came to that: {source_status}")
 
     def wait_for_masks(self, name: str, count: int) -> None:
         """Waits until so many more frames of a stream are written."""
         self.wait_for(lambda streams: name in streams)
-        before = self.streams[name].books.encoded
-        self.wait_for(lambda streams: streams[name].books.encoded >= before + count)
+        before = self.streams[name].accounting.encoded
+        self.wait_for(lambda streams: streams[name].accounting.encoded >= before + count)
 
 
 def rows(out: Path, stream: str) -> list[dict[str, str]]:
@@ -108,9 +108,9 @@ def check_books(run: LiveRun, result: RunResult) -> None:
     assert run.faults == []  # while it ran, too
     assert [stream.faults() for stream in result.streams] == [[] for _ in result.streams]
     for stream in result.streams:
-        books = stream.books
-        assert books.decoded == books.encoded + books.dropped.total()
-        assert set(books.dropped) <= {"stale", "rate", "stopped"}
+        accounting = stream.accounting
+        assert accounting.decoded == accounting.encoded + accounting.dropped.total()
+        assert set(accounting.dropped) <= {"stale", "rate", "stopped"}
 
 
 def test_an_rtsp_camera_comes_back_as_often_as_it_goes(tmp_path: Path) -> None:
@@ -120,22 +120,22 @@ def test_an_rtsp_camera_comes_back_as_often_as_it_goes(tmp_path: Path) -> None:
     with live:
         for cycle in range(3):
             live.wait_for(
-                lambda streams: streams[name].health.state in ("backing off", "connecting")
+                lambda streams: streams[name].source_status.state in ("backing off", "connecting")
             )
             with rtsp_camera(port):
                 live.wait_for_masks(name, 5)
-                assert live.streams[name].health.connections == cycle + 1
-        live.wait_for(lambda streams: streams[name].health.state == "backing off")
+                assert live.streams[name].source_status.connections == cycle + 1
+        live.wait_for(lambda streams: streams[name].source_status.state == "backing off")
         result = live.stop()
     check_books(live, result)
     (stream,) = result.streams
     assert result.exit_code == 0
-    assert stream.health.connections == 3
-    assert stream.health.last_error is not None
+    assert stream.source_status.connections == 3
+    assert stream.source_status.last_error is not None
     assert len(stream.parts["areas"]) == 3  # a new connection begins a new part
     times = [float(row["seconds"]) for row in rows(tmp_path / "out", name)]
     assert times == sorted(set(times))
-    assert len(times) == stream.books.encoded
+    assert len(times) == stream.accounting.encoded
 
 
 def test_passwords_are_neither_told_nor_written(
@@ -154,12 +154,12 @@ def test_passwords_are_neither_told_nor_written(
     live = LiveRun([], tmp_path / "out", settings)
     with rtsp_camera(port, "--login", "guest:gehe1m"), live:
         live.wait_for_masks("right", 2)
-        live.wait_for(lambda streams: streams["wrong"].health.last_error is not None)
-        health = live.streams["wrong"].health
+        live.wait_for(lambda streams: streams["wrong"].source_status.last_error is not None)
+        source_status = live.streams["wrong"].source_status
         result = live.stop()
     check_books(live, result)
-    assert "401" in str(health.last_error)
-    told = [json.dumps(report(result, exit_code=0)), *summary(result), caplog.text]
+    assert "401" in str(source_status.last_error)
+    told = [json.dumps(build_report(result, exit_code=0)), *summary(result), caplog.text]
     told += [path.read_text() for path in (tmp_path / "out").glob("*.json")]
     assert all(secret not in text for secret in ("gehe1m", "wr0ng") for text in told)
 
@@ -182,7 +182,7 @@ def test_every_kind_of_network_stream_becomes_masks(tmp_path: Path) -> None:
     clocks = {s.name: s.info.clock for s in result.streams if s.info is not None}
     assert clocks == {"hls": "pts", "mjpeg": "arrival", "udp": "pts"}
     for stream in result.streams:
-        assert stream.health.connections == 1
+        assert stream.source_status.connections == 1
         times = [float(row["seconds"]) for row in rows(tmp_path / "out", stream.name)]
         assert times == sorted(set(times))
 
@@ -197,7 +197,7 @@ def test_a_recording_on_a_web_server_is_read_to_its_end(tmp_path: Path) -> None:
         result = live.stop()
     check_books(live, result)
     assert result.exit_code == 0
-    assert result.streams[0].health.connections == 1
+    assert result.streams[0].source_status.connections == 1
     times = [row["pts"] for row in rows(tmp_path / "out", "127.0.0.1_drive.mp4")]
     assert times == [str(pts) for pts in range(3, 63, 2)]
 
@@ -232,7 +232,7 @@ def test_one_bad_camera_does_not_disturb_the_others(tmp_path: Path) -> None:
         live.wait_for_masks("good", 10)
         with rtsp_camera(late):
             live.wait_for_masks("late", 3)
-        live.wait_for(lambda streams: streams["flapping"].health.connections >= 3)
+        live.wait_for(lambda streams: streams["flapping"].source_status.connections >= 3)
         result = live.stop()
     check_books(live, result)
     streams = {stream.name: stream for stream in result.streams}
@@ -241,7 +241,7 @@ def test_one_bad_camera_does_not_disturb_the_others(tmp_path: Path) -> None:
     assert "/dev/video63: no such file or directory (cameras here:" in str(
         streams["unplugged"].error
     )
-    assert streams["good"].health.connections == 1
+    assert streams["good"].source_status.connections == 1
     assert streams["good"].error is None
 
 
@@ -269,8 +269,12 @@ def test_with_a_model_too_slow_masks_stay_fresh(tmp_path: Path) -> None:
     )
     (stream,) = result.streams
     assert result.exit_code == 0
-    assert stream.books.dropped["stale"] > 0
-    assert stream.books.encoded + stream.books.dropped.total() == stream.books.decoded == 300
+    assert stream.accounting.dropped["stale"] > 0
+    assert (
+        stream.accounting.encoded + stream.accounting.dropped.total()
+        == stream.accounting.decoded
+        == 300
+    )
     # The queue does not stand: every mask is younger than the budget, the last as the first.
     assert max(ages) < 5
 
@@ -284,7 +288,7 @@ def test_the_rate_limit_keeps_frames_by_their_times_alone(tmp_path: Path) -> Non
             live.wait_for(lambda streams: bool(streams["synthetic"].seconds))
             result = live.stop()
         check_books(live, result)
-        assert set(result.streams[0].books.dropped) == {"rate"}
+        assert set(result.streams[0].accounting.dropped) == {"rate"}
         kept.append([int(row["pts"]) for row in rows(out, "synthetic")])
     assert kept[0] == kept[1]
     cells = [pts * 7 // 30 for pts in kept[0]]
@@ -303,23 +307,23 @@ def test_live_streams_do_not_wait_for_one_another(tmp_path: Path) -> None:
 def test_a_silent_camera_is_noticed_given_up_and_comes_back(tmp_path: Path) -> None:
     settings = {**QUICK, "live.stall_s": 0.5, "live.read_timeout_s": 1.5}
     with LiveRun(["synthetic:stall=10:4"], tmp_path / "out", settings) as live:
-        live.wait_for(lambda streams: streams["synthetic"].health.state == "stalled")
-        live.wait_for(lambda streams: streams["synthetic"].health.last_error is not None)
+        live.wait_for(lambda streams: streams["synthetic"].source_status.state == "stalled")
+        live.wait_for(lambda streams: streams["synthetic"].source_status.last_error is not None)
         live.wait_for_masks("synthetic", 3)
-        assert live.streams["synthetic"].health.state == "live"
+        assert live.streams["synthetic"].source_status.state == "live"
         result = live.stop()
     check_books(live, result)
-    assert "no picture for" in str(result.streams[0].health.last_error)
-    assert result.streams[0].health.connections == 2
+    assert "no picture for" in str(result.streams[0].source_status.last_error)
+    assert result.streams[0].source_status.connections == 2
 
 
 def test_eight_cameras_get_equal_shares(tmp_path: Path) -> None:
     sources = [f"synthetic:size=320x240,rate=10,seed={seed}" for seed in range(8)]
     with LiveRun(sources, tmp_path / "out", QUICK) as live:
-        live.wait_for(lambda streams: all(s.books.encoded > 3 for s in streams.values()))
-        before = {name: stream.books.encoded for name, stream in live.streams.items()}
+        live.wait_for(lambda streams: all(s.accounting.encoded > 3 for s in streams.values()))
+        before = {name: stream.accounting.encoded for name, stream in live.streams.items()}
         live.wait_for_masks("synthetic", 40)
-        done = [live.streams[name].books.encoded - count for name, count in before.items()]
+        done = [live.streams[name].accounting.encoded - count for name, count in before.items()]
         result = live.stop()
     check_books(live, result)
     assert len(done) == 8
@@ -344,7 +348,7 @@ def test_each_stream_may_have_settings_of_its_own(tmp_path: Path) -> None:
         )
         result = live.stop()
     check_books(live, result)
-    assert [dict(s.books.dropped) for s in result.streams] == [{"rate": 10}, {}]
+    assert [dict(s.accounting.dropped) for s in result.streams] == [{"rate": 10}, {}]
     assert len(list((tmp_path / "out" / "gate" / "masks").glob("*.png"))) == 10
     assert len(rows(tmp_path / "out", "yard")) == 20
 
@@ -355,7 +359,7 @@ def test_a_stream_ends_after_its_duration(tmp_path: Path) -> None:
         live.wait_for(lambda streams: all(s.seconds for s in streams.values()))
         result = live.stop()
     check_books(live, result)
-    assert result.streams[0].books.decoded > 0
+    assert result.streams[0].accounting.decoded > 0
     assert result.streams[0].error is None
 
 

@@ -18,7 +18,7 @@ from live_runs import children, is_running
 from runs import run_pipeline
 
 from icstream.pipeline.hub.lease_table import Lease
-from icstream.pipeline.hub.stream_state import Stream
+from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.wire.messages import Done, Message, Work
 from icstream.pipeline.wire.sockets import HubSocket
 
@@ -60,7 +60,7 @@ class Strike:
         self.struck = 0.0
         self.recovered_s: float | None = None
 
-    def __call__(self, _stream: Stream, lease: Lease) -> None:
+    def __call__(self, _stream: StreamState, lease: Lease) -> None:
         self._count += 1
         if self._count == self._after:
             os.kill(children(os.getpid())[self._kind], self._number)
@@ -169,9 +169,9 @@ def test_a_worker_that_is_lost_too_often_ends_the_run(clip: Path, tmp_path: Path
     assert "segment 0: killed by SIGKILL" in (result.error or "")
     (stream,) = result.streams
     assert stream.faults() == []
-    assert stream.books.dropped["stopped"] > 0
+    assert stream.accounting.dropped["stopped"] > 0
     with av.open(out / "clip" / "masks.mp4") as file:
-        assert sum(1 for _ in file.decode(video=0)) == stream.books.encoded
+        assert sum(1 for _ in file.decode(video=0)) == stream.accounting.encoded
 
 
 def drops_one(kind: type[Message], *, at: int) -> Callable[..., bool]:

@@ -17,9 +17,9 @@ from icstream.model import Fit
 from icstream.pipeline import segment
 from icstream.pipeline.cli.run_progress import LiveProgress
 from icstream.pipeline.hub.lease_table import Lease
-from icstream.pipeline.hub.stream_controller import Flow
-from icstream.pipeline.hub.worker_pool import Crew
-from icstream.pipeline.run.report import report, summary
+from icstream.pipeline.hub.stream_controller import StreamController
+from icstream.pipeline.hub.worker_pool import WorkerPool
+from icstream.pipeline.run.report import build_report, summary
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_only_what_must_be_resized_goes_through_a_preprocess_worker(
     alone = segment(clip, weights="streets", fit=fit)
     for ids, one in zip(masks, alone, strict=True):
         assert np.array_equal(ids, one.class_ids)
-        assert one.picture.flags.c_contiguous
+        assert one.image.flags.c_contiguous
 
 
 def test_stages_work_at_the_same_time(clip: Path, tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ def test_the_end_and_the_failure_of_a_stream_leave_the_others_alone(
     assert (out / "clip" / "masks.mp4").read_bytes() == masks
     streams = {stream.name: stream for stream in result.streams}
     assert "not a video that FFmpeg can read" in (streams["nothing"].error or "")
-    assert [s.books.encoded for s in streams.values()] == [12, 0, 30, 11]
-    assert streams["damaged"].books.undecodable == {"damaged packet": 1}
+    assert [s.accounting.encoded for s in streams.values()] == [12, 0, 30, 11]
+    assert streams["damaged"].accounting.undecodable == {"damaged packet": 1}
     assert all(stream.faults() == [] for stream in result.streams)
     assert watcher.faults == []
 
@@ -155,13 +155,15 @@ def test_the_end_and_the_failure_of_a_stream_leave_the_others_alone(
 def test_more_streams_than_run_at_once_take_turns(tmp_path: Path) -> None:
     clips = [make_clip(tmp_path / f"{n}.mp4", size=(64, 96 + 32 * n)) for n in range(4)]
     result = run_pipeline(clips, tmp_path / "out", pipeline__max_streams=1)
-    assert [(s.name, s.books.encoded) for s in result.streams] == [(str(n), 12) for n in range(4)]
+    assert [(s.name, s.accounting.encoded) for s in result.streams] == [
+        (str(n), 12) for n in range(4)
+    ]
 
 
 def test_a_loop_gives_a_part_for_each_reading(clip: Path, masks: bytes, tmp_path: Path) -> None:
     result = run_pipeline(clip, tmp_path / "out", sinks=("masks", "png"), decode__loop=3)
     (stream,) = result.streams
-    assert (result.exit_code, stream.books.packets, stream.books.encoded) == (0, 90, 90)
+    assert (result.exit_code, stream.accounting.packets, stream.accounting.encoded) == (0, 90, 90)
     for name in ("masks.mp4", "masks.0001.mp4", "masks.0002.mp4"):
         assert (tmp_path / "out" / "clip" / name).read_bytes() == masks
     assert [part.first_index for part in stream.parts["masks"]] == [0, 30, 60]
@@ -199,14 +201,14 @@ def test_the_freshest_frames_are_kept_and_the_others_counted(tmp_path: Path) -> 
         model__precision="fp32",
     )
     (stream,) = result.streams
-    dropped = stream.books.dropped["stale"]
+    dropped = stream.accounting.dropped["stale"]
     assert result.exit_code == 0  # drops by the chosen policy are no failure
     assert 0 < dropped < 200
-    assert stream.books.encoded + dropped == stream.books.decoded == 200
+    assert stream.accounting.encoded + dropped == stream.accounting.decoded == 200
     assert (stream.faults(), watcher.faults) == ([], [])
     with av.open(tmp_path / "out" / "clip" / "masks.mp4") as file:
         times = [instant(frame) for frame in file.decode(video=0)]
-    assert len(times) == stream.books.encoded
+    assert len(times) == stream.accounting.encoded
     assert times == sorted(set(times))
     assert set(times) <= {Fraction(n, 25) for n in range(200)}
 
@@ -214,31 +216,32 @@ def test_the_freshest_frames_are_kept_and_the_others_counted(tmp_path: Path) -> 
 def test_a_frame_that_is_forgotten_shows_in_the_books(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add = Crew.add
+    add = WorkerPool.add
 
-    def forget_one(self: Crew, flow: Flow, lease: Lease) -> None:
+    def forget_one(self: WorkerPool, controller: StreamController, lease: Lease) -> None:
         if (lease.stage, lease.meta.index) != ("segment", 7):
-            add(self, flow, lease)
+            add(self, controller, lease)
 
-    monkeypatch.setattr(Crew, "add", forget_one)
+    monkeypatch.setattr(WorkerPool, "add", forget_one)
     result = run_pipeline(clip, tmp_path / "out")
     assert result.exit_code == 1
     (stream,) = result.streams
-    assert stream.books.encoded == 29
+    assert stream.accounting.encoded == 29
     assert "frame 7 vanished in segment" in stream.faults()
     assert any("still in flight" in fault for fault in stream.faults())
     assert any("the books do not close" in line for line in summary(result))
-    assert not report(result, exit_code=1)["streams"]["clip"]["closed"]
+    assert not build_report(result, exit_code=1)["streams"]["clip"]["closed"]
 
 
 def test_the_report_tells_what_each_stage_did(clip: Path, tmp_path: Path) -> None:
-    values = report(run_pipeline(clip, tmp_path / "out"), exit_code=0)
+    values = build_report(run_pipeline(clip, tmp_path / "out"), exit_code=0)
     json.dumps(values)
     stages = ["preprocess", "segment", "encode"]
-    hops = values["streams"]["clip"]["hops"]
-    assert list(hops) == stages
+    stage_counts = values["streams"]["clip"]["hops"]
+    assert list(stage_counts) == stages
     assert all(
-        (hop["received"], hop["finished"], hop["in_flight"]) == (30, 30, 0) for hop in hops.values()
+        (hop["received"], hop["finished"], hop["in_flight"]) == (30, 30, 0)
+        for hop in stage_counts.values()
     )
     assert list(values["latency_ms"]) == ["decode", *stages]
     assert list(values["queue_ms"]) == stages
@@ -285,4 +288,4 @@ def test_books_close_when_it_is_stopped_between_two_readings(tmp_path: Path) -> 
     )
     (stream,) = result.streams
     assert (result.exit_code, stream.faults()) == (0, [])
-    assert stream.books.decoded == stream.books.encoded >= 12
+    assert stream.accounting.decoded == stream.accounting.encoded >= 12

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from icstream.pipeline.run.runtime_dir import Site
+from icstream.pipeline.run.runtime_dir import RuntimeDir
 
 ENDED = 2**22 + 1
 """No process has such a number on Linux."""
@@ -27,7 +27,7 @@ def folder_of_a_run(parent: Path) -> Path:
 
 def test_the_folder_of_a_run_that_was_killed_is_removed(parent: Path) -> None:
     folder = folder_of_a_run(parent)
-    with Site("ipc"):
+    with RuntimeDir("ipc"):
         assert not folder.exists()
 
 
@@ -35,13 +35,13 @@ def test_the_folder_of_a_run_that_goes_on_elsewhere_is_left(parent: Path) -> Non
     folder = folder_of_a_run(parent)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with Site("ipc"):
+        with RuntimeDir("ipc"):
             assert folder.exists()
 
 
 def test_a_run_holds_the_lock_of_its_folder() -> None:
-    with Site("ipc") as site:
-        folder = Path(site.folder)
+    with RuntimeDir("ipc") as runtime_dir:
+        folder = Path(runtime_dir.folder)
         with (folder / "lock").open("w") as lock, pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert not folder.exists()

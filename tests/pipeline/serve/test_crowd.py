@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from crowds import Picture, ask_at_once
-from images import FORMATS, encode, picture
+from crowds import SentImage, ask_at_once
+from images import FORMATS, encode, make_image
 from PIL import Image
 from runs import run_pipeline
 from servers import serve_streets
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Picture]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[SentImage]:
     """Gives pictures of random sizes and kinds with the masks that a run makes of them."""
     folder, out = tmp_path_factory.mktemp("crowd"), tmp_path_factory.mktemp("run")
     rng = np.random.default_rng(11)
@@ -18,10 +18,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Picture]:
         height, width = rng.integers(1, 66, 2)
         kind = FORMATS[number % len(FORMATS)]
         path = folder / f"{number:02}.{kind.lower()}"
-        path.write_bytes(encode(picture(rng, int(height), int(width)), kind))
+        path.write_bytes(encode(make_image(rng, int(height), int(width)), kind))
     assert run_pipeline(folder, out, sinks=["png"], model__threads=1).exit_code == 0
     return [
-        Picture(
+        SentImage(
             path.read_bytes(),
             np.array(Image.open(out / folder.name / "masks" / f"{path.stem}.png")),
         )
@@ -29,10 +29,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Picture]:
     ]
 
 
-def test_serves_32_clients_of_whom_some_send_rubbish(pictures: list[Picture]) -> None:
+def test_serves_32_clients_of_whom_some_send_rubbish(images: list[SentImage]) -> None:
     with serve_streets("--set", "limits.requests=16") as service:
         service.wait_ready()
-        outcome = ask_at_once(service, pictures, num_requests=300)
+        outcome = ask_at_once(service, images, num_requests=300)
         assert service.stop() == 143
     assert outcome.lost == []
     assert set(outcome.statuses["good"]) == {200}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import require_program
-from images import encode, picture
+from images import encode, make_image
 from servers import Server
 
 DOCS = Path(__file__).parents[3] / "docs" / "serve.md"
@@ -18,7 +18,9 @@ COMMANDS = re.findall(r"^    (curl .+)$", DOCS.read_text(), re.MULTILINE)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_curl_command_works(command: str, server: Server, tmp_path: Path) -> None:
     require_program("curl")
-    (tmp_path / "street.jpg").write_bytes(encode(picture(np.random.default_rng(4), 48, 64), "JPEG"))
+    (tmp_path / "street.jpg").write_bytes(
+        encode(make_image(np.random.default_rng(4), 48, 64), "JPEG")
+    )
     line = command.replace("localhost:5000", f"localhost:{server.port}")
     line = line.replace("camvid", "streets").replace("curl ", "curl -sS --fail-with-body ", 1)
     done = subprocess.run(

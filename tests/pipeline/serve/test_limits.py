@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from images import broken_images, encode, picture, png_that_claims
+from images import broken_images, encode, make_image, png_that_claims
 from servers import Server, run_serve, serve_streets
 
 TOKEN = "a-token-for-tests"
@@ -36,7 +36,7 @@ def strict() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def small() -> bytes:
-    return encode(picture(np.random.default_rng(1), 40, 60), "PNG")
+    return encode(make_image(np.random.default_rng(1), 40, 60), "PNG")
 
 
 def ask(server: Server, path: str, *arguments: Any, **options: Any) -> Any:
@@ -45,7 +45,7 @@ def ask(server: Server, path: str, *arguments: Any, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", broken_images(np.random.default_rng(2)))
-def test_what_is_no_picture_is_refused_by_name(name: str, server: Server) -> None:
+def test_what_is_no_image_is_refused_by_name(name: str, server: Server) -> None:
     body, kind = broken_images(np.random.default_rng(2))[name]
     reply = server.ask("/segment", body, headers={"Content-Type": kind})
     expected = {
@@ -58,7 +58,7 @@ def test_what_is_no_picture_is_refused_by_name(name: str, server: Server) -> Non
     assert (reply.status, values["kind"]) == expected.get(name, (415, "unsupported"))
 
 
-def test_pictures_are_measured_before_they_are_unpacked(strict: Server, small: bytes) -> None:
+def test_images_are_measured_before_they_are_unpacked(strict: Server, small: bytes) -> None:
     refused = ask(strict, "/segment", png_that_claims(101, 100))
     assert (refused.status, refused.json()["kind"]) == (413, "too_many_pixels")
     assert ask(strict, "/segment", small).status == 200
@@ -86,7 +86,7 @@ def test_bodies_that_do_not_arrive_are_not_waited_for(strict: Server) -> None:
         assert connection.recv(12) == b"HTTP/1.1 408"
 
 
-def test_more_pictures_than_allowed_are_refused(strict: Server) -> None:
+def test_more_images_than_allowed_are_refused(strict: Server) -> None:
     tensor = {"name": "image", "datatype": "UINT8", "shape": [3, 1, 1, 3], "data": [0] * 9}
     reply = ask(strict, "/v2/models/streets/infer", json.dumps({"inputs": [tensor]}).encode())
     assert (reply.status, "allowed 2" in reply.json()["error"]) == (413, True)

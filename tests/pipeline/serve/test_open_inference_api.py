@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 from clips import make_clip
-from images import encode, picture
+from images import encode, make_image
 from numpy.typing import NDArray
 from PIL import Image
 from runs import read_ids, run_pipeline
@@ -29,28 +29,28 @@ def client(server: Server) -> Iterator[triton.InferenceServerClient]:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> NDArray[np.uint8]:
+def images() -> NDArray[np.uint8]:
     rng = np.random.default_rng(3)
-    return np.stack([picture(rng, 48, 64) for _ in range(3)])
+    return np.stack([make_image(rng, 48, 64) for _ in range(3)])
 
 
 @pytest.fixture(scope="module")
-def expected(pictures: NDArray[np.uint8], server: Server) -> NDArray[np.uint8]:
+def expected(images: NDArray[np.uint8], server: Server) -> NDArray[np.uint8]:
     """Gives the masks that the other interface has for the same pictures."""
-    replies = [server.ask("/segment", encode(one, "PNG")).data for one in pictures]
+    replies = [server.ask("/segment", encode(one, "PNG")).data for one in images]
     return np.stack([np.array(Image.open(io.BytesIO(data))) for data in replies])
 
 
 def infer(
     client: triton.InferenceServerClient,
-    pictures_NHW3: NDArray[np.uint8],
+    images_NHW3: NDArray[np.uint8],
     *,
     binary: bool = True,
     binary_out: bool = True,
     **options: Any,
 ) -> Any:
-    image = triton.InferInput("image", list(pictures_NHW3.shape), "UINT8")
-    image.set_data_from_numpy(pictures_NHW3, binary_data=binary)
+    image = triton.InferInput("image", list(images_NHW3.shape), "UINT8")
+    image.set_data_from_numpy(images_NHW3, binary_data=binary)
     output = triton.InferRequestedOutput("class_ids", binary_data=binary_out)
     return client.infer("streets", [image], outputs=[output], **options)
 
@@ -78,14 +78,14 @@ def test_describes_itself_and_its_models(client: triton.InferenceServerClient) -
 
 @pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("binary_out", [True, False])
-def test_gives_the_class_ids_of_every_picture(
+def test_gives_the_class_ids_of_every_image(
     binary: bool,
     binary_out: bool,
     client: triton.InferenceServerClient,
-    pictures: NDArray[np.uint8],
+    images: NDArray[np.uint8],
     expected: NDArray[np.uint8],
 ) -> None:
-    result = infer(client, pictures, binary=binary, binary_out=binary_out, request_id="7")
+    result = infer(client, images, binary=binary, binary_out=binary_out, request_id="7")
     np.testing.assert_array_equal(result.as_numpy("class_ids"), expected)
     response = result.get_response()
     assert (response["id"], response["model_name"]) == ("7", "streets")
@@ -95,18 +95,18 @@ def test_gives_the_class_ids_of_every_picture(
 def test_takes_compressed_requests(
     algorithm: str,
     client: triton.InferenceServerClient,
-    pictures: NDArray[np.uint8],
+    images: NDArray[np.uint8],
     expected: NDArray[np.uint8],
 ) -> None:
-    result = infer(client, pictures, request_compression_algorithm=algorithm)
+    result = infer(client, images, request_compression_algorithm=algorithm)
     np.testing.assert_array_equal(result.as_numpy("class_ids"), expected)
 
 
 def test_without_outputs_or_version_it_gives_what_there_is(
-    client: triton.InferenceServerClient, pictures: NDArray[np.uint8], expected: NDArray[np.uint8]
+    client: triton.InferenceServerClient, images: NDArray[np.uint8], expected: NDArray[np.uint8]
 ) -> None:
-    image = triton.InferInput("image", list(pictures.shape), "UINT8")
-    image.set_data_from_numpy(pictures)
+    image = triton.InferInput("image", list(images.shape), "UINT8")
+    image.set_data_from_numpy(images)
     result = client.infer("streets", [image], model_version="1")
     np.testing.assert_array_equal(result.as_numpy("class_ids"), expected)
 
@@ -124,10 +124,10 @@ def test_the_ids_of_a_frame_are_those_of_a_run(
 
 
 def test_nested_numbers_are_taken_too(
-    server: Server, pictures: NDArray[np.uint8], expected: NDArray[np.uint8]
+    server: Server, images: NDArray[np.uint8], expected: NDArray[np.uint8]
 ) -> None:
-    tensor = {"name": "image", "datatype": "UINT8", "shape": list(pictures.shape)}
-    body = json.dumps({"inputs": [tensor | {"data": pictures.tolist()}]}).encode()
+    tensor = {"name": "image", "datatype": "UINT8", "shape": list(images.shape)}
+    body = json.dumps({"inputs": [tensor | {"data": images.tolist()}]}).encode()
     reply = server.ask("/v2/models/streets/infer", body)
     (output,) = reply.json()["outputs"]
     assert output["shape"] == list(expected.shape)
@@ -197,13 +197,13 @@ def test_what_unpacks_to_too_much_is_refused(server: Server) -> None:
 
 
 def test_the_client_gets_errors_as_its_own(
-    client: triton.InferenceServerClient, pictures: NDArray[np.uint8]
+    client: triton.InferenceServerClient, images: NDArray[np.uint8]
 ) -> None:
     with pytest.raises(InferenceServerException, match="the only one is class_ids"):
-        client.infer("streets", [_input(pictures)], outputs=[triton.InferRequestedOutput("scores")])
+        client.infer("streets", [_input(images)], outputs=[triton.InferRequestedOutput("scores")])
 
 
-def _input(pictures: NDArray[np.uint8]) -> triton.InferInput:
-    image = triton.InferInput("image", list(pictures.shape), "UINT8")
-    image.set_data_from_numpy(pictures)
+def _input(images: NDArray[np.uint8]) -> triton.InferInput:
+    image = triton.InferInput("image", list(images.shape), "UINT8")
+    image.set_data_from_numpy(images)
     return image

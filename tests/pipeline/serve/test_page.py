@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from browser import Browser, Page
 from clips import make_clip
-from images import encode, picture
+from images import encode, make_image
 from numpy.typing import NDArray
 from PIL import Image
 from servers import Server, serve_streets
@@ -33,7 +33,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("images") / "street.png"
-    path.write_bytes(encode(picture(np.random.default_rng(5), *SIZE), "PNG"))
+    path.write_bytes(encode(make_image(np.random.default_rng(5), *SIZE), "PNG"))
     return path
 
 
@@ -41,7 +41,7 @@ def url(server: Server) -> str:
     return f"http://{server.address}/"
 
 
-def choose(page: Page, path: Path) -> None:
+def choose_file(page: Page, path: Path) -> None:
     """Chooses a file as a person does in the dialogue."""
     page.wait_for("document.querySelector('#model')?.options.length")
     root = page.ask("DOM.getDocument")["root"]["nodeId"]
@@ -67,12 +67,12 @@ def slide(page: Page, percent: int) -> None:
 def page(browser: Browser, server: Server, image: Path) -> Page:
     """The page with a segmented picture."""
     page = browser.open(url(server))
-    choose(page, image)
+    choose_file(page, image)
     page.wait_for(DONE)
     return page
 
 
-def test_shows_the_mask_over_the_picture(page: Page, server: Server, image: Path) -> None:
+def test_shows_the_mask_over_the_image(page: Page, server: Server, image: Path) -> None:
     mask = Image.open(io.BytesIO(server.ask("/segment", image.read_bytes()).data))
     slide(page, 100)
     np.testing.assert_array_equal(shown(page), np.asarray(mask.convert("RGB")))
@@ -81,9 +81,7 @@ def test_shows_the_mask_over_the_picture(page: Page, server: Server, image: Path
     assert page.errors() == []
 
 
-def test_names_each_class_with_its_share_and_colour(
-    page: Page, server: Server, image: Path
-) -> None:
+def test_names_each_class_with_its_share_and_color(page: Page, server: Server, image: Path) -> None:
     ids = np.asarray(Image.open(io.BytesIO(server.ask("/segment", image.read_bytes()).data)))
     counts = np.bincount(ids.ravel(), minlength=len(CAMVID))
     rows = page.value(
@@ -96,7 +94,7 @@ def test_names_each_class_with_its_share_and_colour(
     assert [row[1] for row in rows] == pytest.approx(
         [100 * counts[k] / ids.size for k in order], abs=0.06
     )
-    assert [row[2] for row in rows] == ["rgb({}, {}, {})".format(*CAMVID.colours[k]) for k in order]
+    assert [row[2] for row in rows] == ["rgb({}, {}, {})".format(*CAMVID.colors[k]) for k in order]
 
 
 def test_tells_how_long_it_took(page: Page) -> None:
@@ -117,7 +115,7 @@ def test_the_mask_can_be_saved(page: Page, server: Server, image: Path, tmp_path
         time.sleep(0.05)
 
 
-def test_a_dropped_picture_is_segmented_too(browser: Browser, server: Server, image: Path) -> None:
+def test_a_dropped_image_is_segmented_too(browser: Browser, server: Server, image: Path) -> None:
     page = browser.open(url(server))
     page.wait_for("document.querySelector('#model')?.options.length")
     data = base64.b64encode(image.read_bytes()).decode()
@@ -136,18 +134,18 @@ def test_a_clip_is_segmented_frame_by_frame(
     browser: Browser, server: Server, tmp_path: Path
 ) -> None:
     page = browser.open(url(server))
-    choose(page, make_clip(tmp_path / "clip.mp4", pts=range(30), size=SIZE))
+    choose_file(page, make_clip(tmp_path / "clip.mp4", pts=range(30), size=SIZE))
     page.wait_for("/\\d+ frames/.test(document.querySelector('#status').textContent)")
     page.wait_for("document.querySelector('#stop').hidden")
     assert shown(page).shape[:2] == SIZE
     assert page.errors() == []
 
 
-def test_what_is_no_picture_is_said_so(browser: Browser, server: Server, tmp_path: Path) -> None:
+def test_what_is_no_image_is_said_so(browser: Browser, server: Server, tmp_path: Path) -> None:
     rubbish = tmp_path / "rubbish.png"
     rubbish.write_bytes(b"rubbish")
     page = browser.open(url(server))
-    choose(page, rubbish)
+    choose_file(page, rubbish)
     page.wait_for("document.querySelector('.failed')?.textContent.includes('not an image')")
 
 
@@ -159,7 +157,7 @@ def test_asks_for_the_token_where_one_is_needed(browser: Browser, image: Path) -
         page.wait_for("document.querySelector('#access')?.open")
         page.value(f"document.querySelector('#token').value = '{TOKEN}'")
         page.value("document.querySelector('#login button').click()")
-        choose(page, image)
+        choose_file(page, image)
         page.wait_for(DONE)
 
 
@@ -178,7 +176,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     browser: Browser, server: Server, image: Path
 ) -> None:
     phone = browser.open(url(server), size=(844, 390), mobile=True)
-    choose(phone, image)
+    choose_file(phone, image)
     phone.wait_for(DONE)
     assert phone.value("document.documentElement.scrollWidth") <= 390
 

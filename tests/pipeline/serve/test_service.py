@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from images import FORMATS, encode, picture
+from images import FORMATS, encode, make_image
 from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
@@ -29,8 +29,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(5)
     for kind in FORMATS:
-        (folder / f"{kind}.{kind.lower()}").write_bytes(encode(picture(rng, *SIZE), kind))
-    (folder / "turned.jpg").write_bytes(encode(picture(rng, *SIZE), "JPEG", orientation=6))
+        (folder / f"{kind}.{kind.lower()}").write_bytes(encode(make_image(rng, *SIZE), kind))
+    (folder / "turned.jpg").write_bytes(encode(make_image(rng, *SIZE), "JPEG", orientation=6))
     return folder
 
 
@@ -71,7 +71,7 @@ def test_gives_the_mask_that_a_run_makes_of_the_same_file(
     assert len(np.unique(offline[stem])) > 1
 
 
-def test_a_picture_may_come_as_part_of_a_form(server: Server, images: Path) -> None:
+def test_a_image_may_come_as_part_of_a_form(server: Server, images: Path) -> None:
     data = (images / "PNG.png").read_bytes()
     as_form = server.ask("/segment", fields={"image": ("a.png", data, "image/png")})
     assert as_form.data == server.ask("/segment", data).data
@@ -118,15 +118,15 @@ def test_an_annotation_has_an_object_for_each_class(
     np.testing.assert_array_equal(ids, offline["PNG"])
 
 
-def test_an_overlay_is_half_picture_and_half_colour(
+def test_an_overlay_is_half_image_and_half_color(
     server: Server, images: Path, offline: dict[str, NDArray[np.uint8]]
 ) -> None:
     data = (images / "PNG.png").read_bytes()
     reply = server.ask("/segment", data, headers={"Accept": "image/jpeg"})
     assert reply.headers["Content-Type"] == "image/jpeg"
     overlay = np.array(Image.open(io.BytesIO(reply.data)), np.float64)
-    colours = CAMVID.palette()[offline["PNG"]].astype(np.float64)
-    expected = (np.array(Image.open(io.BytesIO(data)), np.float64) + colours) / 2
+    colors = CAMVID.palette()[offline["PNG"]].astype(np.float64)
+    expected = (np.array(Image.open(io.BytesIO(data)), np.float64) + colors) / 2
     assert np.abs(cv2.blur(overlay, (5, 5)) - cv2.blur(expected, (5, 5))).mean() < 8
 
 
@@ -159,7 +159,7 @@ def test_lists_models_with_their_classes(server: Server) -> None:
     assert values["default"] == "streets"
     classes = values["models"]["streets"]["classes"]
     assert [entry["name"] for entry in classes] == list(CAMVID.names)
-    assert classes[3]["colour"] == "#{:02x}{:02x}{:02x}".format(*CAMVID.colours[3])
+    assert classes[3]["colour"] == "#{:02x}{:02x}{:02x}".format(*CAMVID.colors[3])
 
 
 def test_models_that_are_not_there_are_named(server: Server, images: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from images import encode, picture
+from images import encode, make_image
 from projects import Project, outline, thing
 from servers import Server
 from stand_in import comparable, read
@@ -48,7 +48,7 @@ MODES: dict[str, dict[str, Any]] = {
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = Project(tmp_path_factory.mktemp("in") / "one", {"Car": "rectangle"})
     image, _ = made.add("a.png", objects=[CAR], size=SIZE)
-    image.write_bytes(encode(picture(np.random.default_rng(8), *SIZE), "PNG"))
+    image.write_bytes(encode(make_image(np.random.default_rng(8), *SIZE), "PNG"))
     return made.folder
 
 

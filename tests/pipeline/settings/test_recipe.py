@@ -83,7 +83,7 @@ def test_every_setting_of_a_recipe_arrives(load: Loader) -> None:
 
 
 @pytest.mark.parametrize(("name", "decay"), [("adamw", 0.01), ("sgd", 0.0001), ("adam", 0)])
-def test_each_optimiser_has_a_decay_of_its_own(load: Loader, name: str, decay: float) -> None:
+def test_each_optimizer_has_a_decay_of_its_own(load: Loader, name: str, decay: float) -> None:
     config = load({"recipe": {"optimiser": {"name": name}}})
     assert config.settings().optimiser.weight_decay == decay
 

@@ -34,7 +34,7 @@ def test_a_size_is_written_height_x_width() -> None:
     assert config.fit.fit() == Fit("stretch", (512, 1024))
 
 
-def test_pictures_are_shown_as_the_weights_were_trained_unless_told_otherwise() -> None:
+def test_images_are_shown_as_the_weights_were_trained_unless_told_otherwise() -> None:
     assert load_config(None, (), {}).fit.fit() is None
     doubled = load_config(None, ["fit.mode=native", "fit.double_below=400"], {})
     assert doubled.fit.fit() == Fit(double_below=400)

@@ -66,7 +66,7 @@ def slide(page: Page, percent: int) -> None:
     )
 
 
-def test_pictures_move_and_figures_are_told(page: Page) -> None:
+def test_images_move_and_figures_are_told(page: Page) -> None:
     first = page.value("document.querySelector('canvas').dataset.index")
     page.wait_for(f"document.querySelector('canvas').dataset.index != '{first}'")
     page.wait_for("document.querySelector('#run').textContent.startsWith('running')")
@@ -140,11 +140,11 @@ def test_opacity_and_classes_change_what_is_shown(browser: Browser, live: LiveRu
     bare = pixels(page, 0)
     assert len(np.unique(bare.reshape(-1, 3), axis=0)) > 1000
     slide(page, 100)
-    colours = (
+    colors = (
         "[...document.querySelectorAll('.swatch')]"
         ".map(e => e.style.background.match(/\\d+/g).map(Number))"
     )
-    palette = {tuple(colour) for colour in page.value(colours)}
+    palette = {tuple(colour) for colour in page.value(colors)}
     shown = {tuple(map(int, pixel)) for pixel in np.unique(pixels(page, 0).reshape(-1, 3), axis=0)}
     assert shown <= palette
     page.value("document.querySelector('#none').click()")
@@ -153,7 +153,7 @@ def test_opacity_and_classes_change_what_is_shown(browser: Browser, live: LiveRu
     assert not (pixels(page, 0) == bare).all()
 
 
-def test_a_snapshot_is_the_picture_with_its_mask(
+def test_a_snapshot_is_the_image_with_its_mask(
     browser: Browser, live: LiveRun, tmp_path: Path
 ) -> None:
     page = browser.open(live.url())

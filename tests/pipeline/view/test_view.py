@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import make_clip, moving_picture
+from clips import make_clip, moving_image
 from live_runs import LiveRun, children, get, is_running, read_frames
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
@@ -38,7 +38,7 @@ def live(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveR
         yield run
 
 
-def test_what_is_shown_are_the_pictures_and_their_masks(
+def test_what_is_shown_are_the_images_and_their_masks(
     clip: Path, live: LiveRun, tmp_path: Path
 ) -> None:
     run_pipeline(clip, tmp_path / "out")
@@ -53,8 +53,8 @@ def test_what_is_shown_are_the_pictures_and_their_masks(
             number, index = entry["number"], entry["index"] % 12
             ids = np.asarray(Image.open(io.BytesIO(png)))
             assert (ids == masks[index]).all()
-            picture = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"), np.int32)
-            assert np.abs(picture - moving_picture(index, (96, 160))).mean() < 12
+            image = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"), np.int32)
+            assert np.abs(image - moving_image(index, (96, 160))).mean() < 12
             assert entry["pts"] == index
             seen.add(index)
 

@@ -16,16 +16,16 @@ from icstream.pipeline.wire.frames import pack, unpack
 from icstream.pipeline.wire.messages import (
     FROM_HUB,
     FROM_WORKER,
-    Beat,
     BeginEncode,
     Closed,
+    Connected,
     Done,
-    Hello,
+    Heartbeat,
     Message,
+    PartRun,
     Pixels,
-    Run,
-    Served,
     Slot,
+    StageSpan,
     Stop,
     WireError,
     WireFrame,
@@ -46,9 +46,11 @@ GEOMETRY = Geometry((540, 960), (540, 960), (545, 961))
 @pytest.mark.parametrize(
     "message",
     [
-        Done("drive", 7, GEOMETRY, (Pixels("scores", "float32", (11, 69, 121), 64),), Served(1, 2)),
+        Done(
+            "drive", 7, GEOMETRY, (Pixels("scores", "float32", (11, 69, 121), 64),), StageSpan(1, 2)
+        ),
         Closed(3, {"masks": [Part("masks.mp4", 0, 3, (64, 96), "pts", Fraction(1, 25))]}),
-        Beat(1, 2, 0.5),
+        Heartbeat(1, 2, 0.5),
     ],
 )
 def test_a_message_from_a_worker_arrives_as_it_was(message: Message) -> None:
@@ -56,10 +58,10 @@ def test_a_message_from_a_worker_arrives_as_it_was(message: Message) -> None:
 
 
 def test_a_message_to_a_worker_arrives_as_it_was() -> None:
-    picture = Pixels("picture", "uint8", (540, 960, 3), None)
+    image = Pixels("image", "uint8", (540, 960, 3), None)
     for message in (
-        Work(WireFrame(META, GEOMETRY, (picture,)), (64, 128), True),
-        BeginEncode([Run(META, 5)], META),
+        Work(WireFrame(META, GEOMETRY, (image,)), (64, 128), True),
+        BeginEncode([PartRun(META, 5)], META),
     ):
         assert FROM_HUB.read(write(0, message)) == (0, message)
 
@@ -71,11 +73,11 @@ def test_a_message_to_a_worker_arrives_as_it_was() -> None:
         b"\xff\xff",
         b"no MessagePack",
         msgspec.msgpack.encode((1, 0, {"type": "Unknown"})),
-        msgspec.msgpack.encode((1, 0, {"type": "Beat", "num_sent": "many"})),
+        msgspec.msgpack.encode((1, 0, {"type": "Heartbeat", "num_sent": "many"})),
         msgspec.msgpack.encode(
-            (1, 0, {"type": "Beat", "num_sent": 1, "num_received": 1, "busy_s": 0, "more": 1})
+            (1, 0, {"type": "Heartbeat", "num_sent": 1, "num_received": 1, "busy_s": 0, "more": 1})
         ),
-        write(0, Hello())[:-1],
+        write(0, Connected())[:-1],
         write(0, Stop()),  # goes the other way
     ],
 )
@@ -85,7 +87,7 @@ def test_what_is_no_message_is_refused(header: bytes) -> None:
 
 
 def test_another_version_is_refused_by_its_number() -> None:
-    later = msgspec.msgpack.encode((2, 0, {"type": "Hello"}))
+    later = msgspec.msgpack.encode((2, 0, {"type": "Connected"}))
     with pytest.raises(WireError, match="version 2, this icstream speaks 1"):
         FROM_WORKER.read(later)
 
@@ -104,7 +106,7 @@ def test_arrays_that_cannot_be_are_refused_before_they_are_allocated(
     shape: tuple[int, ...], offset: int | None
 ) -> None:
     good = write(
-        0, Done("s", 0, GEOMETRY, (Pixels("prepared", "uint8", (4, 4, 3), 0),), Served(0, 1))
+        0, Done("s", 0, GEOMETRY, (Pixels("prepared", "uint8", (4, 4, 3), 0),), StageSpan(0, 1))
     )
     body = msgspec.msgpack.decode(good)
     body[2]["arrays"] = [["prepared", "uint8", shape, offset]]
@@ -122,14 +124,14 @@ def test_frames_cross_a_link(tmp_path: Path, shared: bool) -> None:
     arena = Arena() if shared else None
     memory = ArenaView(arena.fd) if arena else None
     room = arena.take(100_000) if arena else (0, 0)
-    picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     scores = np.random.default_rng(1).random((11, 9, 13), np.float32)
-    places, payload = pack({"picture": picture, "scores": scores}, room, memory)
+    places, payload = pack({"image": image, "scores": scores}, room, memory)
     assert len(payload) == (0 if shared else 2)
     hub = HubSocket(f"ipc://{tmp_path}/hub")
     link = WorkerLink(hub.endpoint, b"worker")
     try:
-        link.send(Hello())
+        link.send(Connected())
         assert hub.socket.poll(5000)
         assert hub.receive() is not None
         assert hub.send(b"worker", 0, Work(WireFrame(META, GEOMETRY, places)), payload)
@@ -138,8 +140,8 @@ def test_frames_cross_a_link(tmp_path: Path, shared: bool) -> None:
         assert got is not None
         frame = unpack(got[0].frame, got[1], memory)
         assert frame.meta == META
-        assert frame.picture is not None
-        assert np.array_equal(frame.picture, picture)
+        assert frame.image is not None
+        assert np.array_equal(frame.image, image)
         assert isinstance(frame.result, Scores)
         assert np.array_equal(frame.result.values_Khw, scores)
         hub.send(b"worker", 2, Stop())
@@ -153,7 +155,7 @@ def test_frames_cross_a_link(tmp_path: Path, shared: bool) -> None:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_a_canvas_holds_the_picture_and_the_network_s_input(shared: bool) -> None:
+def test_a_canvas_holds_the_image_and_the_network_s_input(shared: bool) -> None:
     arena = Arena() if shared else None
     memory = ArenaView(arena.fd) if arena else None
     room = arena.take(100_000) if arena else (0, 0)
@@ -162,10 +164,10 @@ def test_a_canvas_holds_the_picture_and_the_network_s_input(shared: bool) -> Non
     sent = [zmq.Frame(part) for part in payload]
     frame = unpack(WireFrame(SMALL, Fit().geometry(SMALL.size), places), sent, memory)
     assert frame.canvas is not None
-    assert frame.picture is not None
+    assert frame.image is not None
     assert frame.prepared is not None
     assert np.array_equal(frame.canvas, canvas.transpose(1, 2, 0))
-    assert np.array_equal(frame.picture, frame.canvas[: SMALL.size[0], : SMALL.size[1]])
+    assert np.array_equal(frame.image, frame.canvas[: SMALL.size[0], : SMALL.size[1]])
     assert np.shares_memory(frame.prepared.rgb_hw3, frame.canvas)
     bare = unpack(WireFrame(SMALL, None, places), sent, memory)
     assert bare.prepared is None
@@ -183,10 +185,10 @@ def test_what_travels_in_messages_is_what_it_was_when_it_was_sent() -> None:
 
 
 def test_an_array_without_its_bytes_is_refused() -> None:
-    frame = WireFrame(META, None, (Pixels("picture", "uint8", (64, 96, 3), None),))
+    frame = WireFrame(META, None, (Pixels("image", "uint8", (64, 96, 3), None),))
     with pytest.raises(WireError, match="picture: the array did not come"):
         unpack(frame, [], None)
-    outside = WireFrame(META, None, (Pixels("picture", "uint8", (64, 96, 3), 4096),))
+    outside = WireFrame(META, None, (Pixels("image", "uint8", (64, 96, 3), 4096),))
     arena = Arena()
     try:
         arena.take(4096)

@@ -31,15 +31,15 @@ TREE = thing("Tree", bitmap([6, 0], packed(np.full((6, 2), 255, np.uint8))), "bi
 LEFT_HALF = np.arange(8)[None] < np.full((6, 1), 4)
 
 
-def picture() -> NDArray[np.uint8]:
-    """Red tells the class that `by_colour` gives a pixel: background, a, b."""
+def make_image() -> NDArray[np.uint8]:
+    """Red tells the class that `by_color` gives a pixel: background, a, b."""
     image = np.zeros((*SIZE, 3), np.uint8)
     image[:, :4, 0] = 1
     image[2:4, 4:6, 0] = 2
     return image
 
 
-def by_colour(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+def by_color(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Gives 0.8 to the class that red names, 0.1 to both others."""
     return np.stack([np.where(rgb_HW3[..., 0] == k, 0.8, 0.1) for k in range(3)]).astype(np.float32)
 
@@ -52,8 +52,8 @@ def run(mode: Mapping[str, Any], **other: Any) -> tuple[list[dict[str, Any]], di
         "objects": [CAR, TREE],
         "imageId": 7,
     }
-    image = other.pop("image", picture())
-    predict = other.pop("predict", by_colour)
+    image = other.pop("image", make_image())
+    predict = other.pop("predict", by_color)
     classes: list[Any] = [("a", "#AA0000"), {"title": "b", "color": "#0000BB", "shape": "bitmap"}]
     got = annotate_image(
         image, annotation, META, mode=mode, classes=classes, predict=predict, **other
@@ -73,7 +73,7 @@ def test_full_image_appends_one_bitmap_per_class() -> None:
     assert objects[:2] == [CAR, TREE]
     assert titles(objects[2:]) == ["a_icnet", "b_icnet"]
     assert (mask_of(objects[2], SIZE) == LEFT_HALF).all()
-    assert (mask_of(objects[3], SIZE) == (picture()[..., 0] == 2)).all()
+    assert (mask_of(objects[3], SIZE) == (make_image()[..., 0] == 2)).all()
     assert [(c["title"], c["color"]) for c in meta["classes"][2:]] == [
         ("a_icnet", "#AA0000"),
         ("b_icnet", "#0000BB"),
@@ -86,7 +86,7 @@ def test_roi_looks_at_a_part_and_shifts_back() -> None:
 
     def watch(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
         seen.append(rgb_HW3.shape[:2])
-        return by_colour(rgb_HW3)
+        return by_color(rgb_HW3)
 
     bounds = {"left": "37%", "top": "1px", "bottom": "34%"}  # 2.96 -> 2 px, 2.04 -> 2 px
     objects, meta = run({"name": "roi", "bounds": bounds, "save": True}, predict=watch)
@@ -133,7 +133,7 @@ def test_windows_are_added_up_where_they_overlap() -> None:
         scores = (0.1, 0.5, 0.4) if first else (0.1, 0.2, 0.7)
         return np.tile(np.array(scores)[:, None, None], (1, *rgb_HW3.shape[:2]))
 
-    image = picture()
+    image = make_image()
     image[..., 1] = np.arange(8)
     mode = {
         "name": "sliding_window",
@@ -161,7 +161,7 @@ def test_probabilities_are_means_over_windows() -> None:
         return np.stack([np.full(rgb_HW3.shape[:2], s) for s in (1 - score, score)])
 
     got = annotate_image(
-        picture(),
+        make_image(),
         annotation,
         META,
         mode={
@@ -198,7 +198,7 @@ def test_background_may_win_in_windows_if_it_is_asked_to(background: str, wanted
 
 
 @pytest.mark.parametrize("name", ["full_image", "sliding_window"])
-def test_unsure_pixels_stay_unlabelled(name: str) -> None:
+def test_unsure_pixels_stay_unlabeled(name: str) -> None:
     window = {"window": {"width": 5, "height": 4}} if name == "sliding_window" else {}
     sure, _ = run({"name": name, **window}, min_score_threshold=0.79)
     assert len(sure) == 4
@@ -241,7 +241,7 @@ def test_merging_leaves_out_what_is_there_already(threshold: float, is_added: bo
         "existing_objects_iou": threshold,
     }
     got = annotate_image(
-        picture(),
+        make_image(),
         annotation,
         META,
         mode=mode,
@@ -253,14 +253,14 @@ def test_merging_leaves_out_what_is_there_already(threshold: float, is_added: bo
 
 def test_smaller_score_maps_are_brought_to_the_crop() -> None:
     def half(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return by_colour(rgb_HW3)[:, ::2, ::2]
+        return by_color(rgb_HW3)[:, ::2, ::2]
 
     objects, _ = run({"name": "full_image"}, predict=half)
     assert (mask_of(objects[2], SIZE) == LEFT_HALF).all()
 
 
 def test_logits_and_probabilities_give_the_same() -> None:
-    logits = run({"name": "full_image"}, predict=lambda rgb: np.log(by_colour(rgb)))
+    logits = run({"name": "full_image"}, predict=lambda rgb: np.log(by_color(rgb)))
     assert logits == run({"name": "full_image"})
 
 
@@ -296,7 +296,7 @@ def test_modes_that_cannot_be_had_are_refused(mode: dict[str, Any], words: str) 
 
 def test_a_model_that_gives_other_channels_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"got an array \(2, 6, 8\), needed is \(3, h, w\)"):
-        run({"name": "full_image"}, predict=lambda rgb: by_colour(rgb)[:2])
+        run({"name": "full_image"}, predict=lambda rgb: by_color(rgb)[:2])
 
 
 @pytest.mark.parametrize(
@@ -312,10 +312,10 @@ def test_annotations_that_do_not_fit_are_refused(change: dict[str, Any], words: 
     annotation = {"size": {"height": 6, "width": 8}, "tags": [], "objects": [CAR], **change}
     with pytest.raises(SampleError, match=words):
         annotate_image(
-            picture(),
+            make_image(),
             annotation,
             META,
             mode={"name": "bboxes"},
             classes=[("a", "#000000"), ("b", "#000001")],
-            predict=by_colour,
+            predict=by_color,
         )

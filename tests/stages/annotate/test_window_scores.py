@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from street_samples import street_sample
 
 from icstream.model import CAMVID, Checkpoint, Fit, LabelSet, Segmenter, load_weights
-from icstream.model.runtimes import choose
+from icstream.model.runtimes import select_runtime
 from icstream.stages.annotate.crops import sliding
 from icstream.stages.annotate.modes import MinOverlap, WindowSize
 from icstream.stages.annotate.network import NetworkScores, has_background, label_classes
@@ -33,7 +33,7 @@ def checkpoint() -> Checkpoint:
 def scores(
     checkpoint: Checkpoint, crops: list[NDArray[np.uint8]], batch: int = 1
 ) -> list[NDArray[np.float32]]:
-    choice = choose(checkpoint, runtime="torch", device="cpu", precision="fp32", threads=1)
+    choice = select_runtime(checkpoint, runtime="torch", device="cpu", precision="fp32", threads=1)
     return list(NetworkScores(checkpoint, choice, batch=batch)(crops))
 
 
@@ -100,12 +100,12 @@ def test_maps_of_another_size_are_interpolated_bicubically() -> None:
 
 
 def test_masks_are_those_of_the_segmenter(checkpoint: Checkpoint) -> None:
-    picture = street_sample(0, size=(100, 141)).rgb_HW3
-    (got,) = scores(checkpoint, [picture])
+    image = street_sample(0, size=(100, 141)).rgb_HW3
+    (got,) = scores(checkpoint, [image])
     assert not got[0].any(), "these weights know no background"
     assert np.abs(got.sum(0) - 1).max() < 1e-5
     segmenter = Segmenter(checkpoint, runtime="torch", device="cpu", precision="fp32", threads=1)
-    assert (winners(got, threshold=0) == segmenter(picture) + 1).all()
+    assert (winners(got, threshold=0) == segmenter(image) + 1).all()
 
 
 def test_stretched_crops_give_scores_at_the_input_size(checkpoint: Checkpoint) -> None:
@@ -116,17 +116,17 @@ def test_stretched_crops_give_scores_at_the_input_size(checkpoint: Checkpoint) -
         preprocessing=checkpoint.preprocessing,
         fit=Fit("stretch", (97, 129)),
     )
-    picture = street_sample(0, size=(70, 80)).rgb_HW3
-    (got,) = scores(stretched, [picture])
+    image = street_sample(0, size=(70, 80)).rgb_HW3
+    (got,) = scores(stretched, [image])
     assert got.shape == (12, 97, 129)
-    resized = cv2.resize(picture, (129, 97), interpolation=cv2.INTER_LINEAR)
+    resized = cv2.resize(image, (129, 97), interpolation=cv2.INTER_LINEAR)
     (native,) = scores(checkpoint, [np.asarray(resized, np.uint8)])
     assert (got == native).all()
 
 
 def test_batches_change_nothing_but_rounding(checkpoint: Checkpoint) -> None:
-    picture = street_sample(1, size=(96, 160)).rgb_HW3
-    crops = [picture[:, x : x + 65] for x in (0, 30, 60)] + [picture[:40, :70]]
+    image = street_sample(1, size=(96, 160)).rgb_HW3
+    crops = [image[:, x : x + 65] for x in (0, 30, 60)] + [image[:40, :70]]
     alone = scores(checkpoint, crops)
     together = scores(checkpoint, crops, batch=2)
     for one, other, crop in zip(alone, together, crops, strict=True):
@@ -136,8 +136,8 @@ def test_batches_change_nothing_but_rounding(checkpoint: Checkpoint) -> None:
 
 def test_the_first_class_is_background_by_its_name() -> None:
     assert not has_background(CAMVID)
-    colours = [(0, 0, 0), (1, 1, 1)]
+    colors = [(0, 0, 0), (1, 1, 1)]
     for name in ("background", "Unlabelled", "unlabelled 2"):
-        labels = LabelSet.from_values(list(zip((name, "road"), colours, strict=True)))
+        labels = LabelSet.from_values(list(zip((name, "road"), colors, strict=True)))
         assert label_classes(labels) == [("road", (1, 1, 1))]
     assert len(label_classes(CAMVID)) == 11

@@ -49,7 +49,7 @@ def test_train_ids_are_preferred(tmp_path: Path) -> None:
     assert (sample.load().ids_HW == train_ids).all()
 
 
-def test_pictures_are_listed_by_split_and_city(tmp_path: Path) -> None:
+def test_images_are_listed_by_split_and_city(tmp_path: Path) -> None:
     ids = np.zeros((2, 17), np.uint8)
     for split, name in [("train", "ulm_1"), ("train", "bonn_2"), ("test", "jena_3")]:
         add(tmp_path, split, name, labelIds=ids)
@@ -76,6 +76,6 @@ def test_faults_are_named(tmp_path: Path) -> None:
             sample.load()
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="leftImg8bit"):
         cityscapes(tmp_path)

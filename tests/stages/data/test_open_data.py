@@ -19,7 +19,7 @@ def project(folder: Path) -> Path:
     return made.folder
 
 
-def test_each_layout_is_recognised(tmp_path: Path) -> None:
+def test_each_layout_is_recognized(tmp_path: Path) -> None:
     sly = open_data(project(tmp_path / "p"), train_tag="t", val_tag="v", neutral="b")
     assert (sly.format, sly.labels.names) == ("supervisely", ("background", "a"))
     assert open_data(make_folder(tmp_path / "f", {"val": {"a": IDS}})).format == "folder"
@@ -29,7 +29,7 @@ def test_each_layout_is_recognised(tmp_path: Path) -> None:
     assert open_data(tmp_path / "c").format == "cityscapes"
 
 
-def test_what_is_not_recognised_is_refused_with_what_was_looked_for(tmp_path: Path) -> None:
+def test_what_is_not_recognized_is_refused_with_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"meta\.json.*images/ and labels/.*leftImg8bit/"):
         open_data(tmp_path)
     with pytest.raises(ConfigError, match="no such folder"):

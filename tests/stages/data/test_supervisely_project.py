@@ -11,13 +11,13 @@ from PIL import Image
 from projects import Project, bitmap, outline, packed, thing
 
 from icstream.model import ConfigError
-from icstream.stages.data import VOID, LabelledData, SampleError, supervisely_project
+from icstream.stages.data import VOID, LabeledData, SampleError, supervisely_project
 
 CLASSES = {"tree": "any", "neutral": "any", "Car": "rectangle", "road": "polygon"}
 ALL = outline([[0, 0], [7, 5]])
 
 
-def names(data: LabelledData, split: str) -> list[str]:
+def names(data: LabeledData, split: str) -> list[str]:
     return [sample.name for sample in data.splits[split]]
 
 
@@ -29,7 +29,7 @@ def project(tmp_path: Path) -> Project:
     return project
 
 
-def test_every_image_is_labelled_as_the_official_sdk_paints_it(data_dir: Path) -> None:
+def test_every_image_is_labeled_as_the_official_sdk_paints_it(data_dir: Path) -> None:
     # camvid_sly_small_expected holds what the SDK painted; there, 12 is neutral.
     data = supervisely_project(data_dir / "camvid_sly_small")
     expected = data_dir / "camvid_sly_small_expected"
@@ -52,7 +52,7 @@ def test_classes_are_numbered_in_plain_string_order_behind_the_background(
 ) -> None:
     data = supervisely_project(project.folder)
     assert data.labels.names == ("background", "Car", "road", "tree")
-    assert data.labels.colours == ((0, 0, 0), (3, 20, 255), (4, 30, 255), (1, 0, 255))
+    assert data.labels.colors == ((0, 0, 0), (3, 20, 255), (4, 30, 255), (1, 0, 255))
     assert (data.format, data.origin) == ("supervisely", str(project.folder))
 
 
@@ -75,7 +75,7 @@ def test_ids_that_are_given_replace_the_order(project: Project) -> None:
     ids = {"Car": 3, "road": 1, "tree": 2}
     data = supervisely_project(project.folder, class_ids=ids)
     assert data.labels.names == ("background", "road", "tree", "Car")
-    assert data.labels.colours[3] == (3, 20, 255)
+    assert data.labels.colors[3] == (3, 20, 255)
     assert (data.split("train")[0].load().ids_HW == 3).all()
     data = supervisely_project(project.folder, class_ids={"nothing": 0, **ids})
     assert data.labels.names == ("nothing", "road", "tree", "Car")
@@ -129,9 +129,9 @@ def test_images_and_annotations_go_by_these_names(project: Project, name: str, o
     (project.folder / "ds" / "img" / "notes.txt").write_text("no image")
     data = supervisely_project(project.folder)
     assert data.corrupted == ()
-    picture = next(s for s in data.split("train") if s.name == f"ds/{name}").load()
-    assert np.abs(picture.rgb_HW3.astype(int) - (200, 100, 50)).max() < 12, "RGB, about"
-    assert (picture.ids_HW == 1).all()
+    image = next(s for s in data.split("train") if s.name == f"ds/{name}").load()
+    assert np.abs(image.rgb_HW3.astype(int) - (200, 100, 50)).max() < 12, "RGB, about"
+    assert (image.ids_HW == 1).all()
 
 
 def test_later_objects_paint_over_earlier_ones_and_neutral_is_one_of_them(
@@ -160,10 +160,10 @@ def test_the_canvas_is_as_large_as_the_turned_image(project: Project) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turned by a quarter
     Image.new("RGB", (8, 6)).save(image, exif=exif)
-    picture = supervisely_project(project.folder).split("train")[1].load()
-    assert picture.ids_HW.shape == (8, 6)
-    assert (picture.ids_HW[:6] == 1).all()
-    assert (picture.ids_HW[6:] == 0).all()
+    loaded = supervisely_project(project.folder).split("train")[1].load()
+    assert loaded.ids_HW.shape == (8, 6)
+    assert (loaded.ids_HW[:6] == 1).all()
+    assert (loaded.ids_HW[6:] == 0).all()
 
 
 def test_samples_can_be_sent_to_other_processes(project: Project) -> None:

@@ -7,7 +7,7 @@ import pytest
 from clips import make_clip
 
 from icstream.model import SourceError
-from icstream.stages import Books, End, Frame
+from icstream.stages import End, Frame, FrameAccounting
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
 
@@ -51,17 +51,17 @@ def test_books_close_whatever_is_damaged(tmp_path: Path, name: str) -> None:
     for _ in range(25):
         clip.write_bytes(damaged(intact, random))
         (spec,) = find_sources([str(clip)])
-        books = Books()
+        accounting = FrameAccounting()
         try:
-            source = open_source(spec, books=books, threads=int(random.integers(1, 3)))
+            source = open_source(spec, accounting=accounting, threads=int(random.integers(1, 3)))
         except SourceError:
             continue
         with source:
             items = list(source)
         opened += 1
         frames = sum(isinstance(item, Frame) for item in items)
-        books.in_flight -= frames
-        books.encoded += frames
-        assert books.faults() == []
+        accounting.in_flight -= frames
+        accounting.encoded += frames
+        assert accounting.faults() == []
         assert isinstance(items[-1], End)
     assert opened > 5

@@ -61,7 +61,7 @@ def test_what_stands_for_nothing_is_named(argument: str, words: str) -> None:
         find_sources([argument])
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(ConfigError, match=r"holds no video or image; known are .*\.mp4"):
         find_sources([str(tmp_path)])

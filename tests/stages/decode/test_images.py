@@ -6,39 +6,39 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from clips import moving_picture
+from clips import moving_image
 from PIL import Image
 
 from icstream.model import SourceError
-from icstream.stages import Books, End, FormatChange, Frame, Gap, Item
+from icstream.stages import End, FormatChange, Frame, FrameAccounting, Gap, Item
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
 from icstream.stages.image_files import read_image
 
 
-def decode(folder: Path) -> tuple[list[Item], Books]:
+def decode(folder: Path) -> tuple[list[Item], FrameAccounting]:
     (spec,) = find_sources([str(folder)])
-    books = Books()
-    with open_source(spec, books=books) as source:
+    accounting = FrameAccounting()
+    with open_source(spec, accounting=accounting) as source:
         assert source.info.clock == "index"
-        return list(source), books
+        return list(source), accounting
 
 
 def test_images_come_in_order_with_their_names(tmp_path: Path) -> None:
     for index in range(3):
-        Image.fromarray(moving_picture(index, (70, 90))).save(tmp_path / f"f{index}.png")
-    items, books = decode(tmp_path)
+        Image.fromarray(moving_image(index, (70, 90))).save(tmp_path / f"f{index}.png")
+    items, accounting = decode(tmp_path)
     frames = [item for item in items if isinstance(item, Frame)]
     assert [frame.meta.name for frame in frames] == ["f0", "f1", "f2"]
     assert {(frame.meta.pts, frame.meta.time_base) for frame in frames} == {(None, Fraction(1, 25))}
     for index, frame in enumerate(frames):
-        assert np.array_equal(np.asarray(frame.picture), moving_picture(index, (70, 90)))
-    assert (books.packets, books.decoded, books.in_flight) == (3, 3, 3)
+        assert np.array_equal(np.asarray(frame.image), moving_image(index, (70, 90)))
+    assert (accounting.packets, accounting.decoded, accounting.in_flight) == (3, 3, 3)
 
 
 def test_images_that_differ_in_their_suffix_alone_have_names_of_their_own(tmp_path: Path) -> None:
     for name in ("left.jpg", "left.png", "b.png"):
-        Image.fromarray(moving_picture(0, (64, 64))).save(tmp_path / name)
+        Image.fromarray(moving_image(0, (64, 64))).save(tmp_path / name)
     items, _ = decode(tmp_path)
     names = [item.meta.name for item in items if isinstance(item, Frame)]
     assert names == ["b", "left", "left-2"]
@@ -46,26 +46,26 @@ def test_images_that_differ_in_their_suffix_alone_have_names_of_their_own(tmp_pa
 
 def test_a_broken_image_is_a_gap_and_the_rest_goes_on(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
-        Image.fromarray(moving_picture(0, (64, 64))).save(tmp_path / f"{name}.jpg")
+        Image.fromarray(moving_image(0, (64, 64))).save(tmp_path / f"{name}.jpg")
     content = (tmp_path / "b.jpg").read_bytes()
     (tmp_path / "b.jpg").write_bytes(content[: len(content) // 2])
     (tmp_path / "d.png").write_bytes(b"no image")
-    items, books = decode(tmp_path)
+    items, accounting = decode(tmp_path)
     assert [type(item) for item in items] == [Frame, Gap, Frame, Gap, End]
-    assert books.undecodable == {"unreadable image": 2}
-    assert (books.packets, books.decoded) == (4, 2)
+    assert accounting.undecodable == {"unreadable image": 2}
+    assert (accounting.packets, accounting.decoded) == (4, 2)
 
 
 def test_another_size_is_announced(tmp_path: Path) -> None:
-    Image.fromarray(moving_picture(0, (64, 64))).save(tmp_path / "1.png")
-    Image.fromarray(moving_picture(0, (80, 100))).save(tmp_path / "2.png")
+    Image.fromarray(moving_image(0, (64, 64))).save(tmp_path / "1.png")
+    Image.fromarray(moving_image(0, (80, 100))).save(tmp_path / "2.png")
     items, _ = decode(tmp_path)
     assert [type(item) for item in items] == [Frame, FormatChange, Frame, End]
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "LA"])
 def test_every_kind_of_image_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    Image.fromarray(moving_picture(0, (64, 64))).convert(mode).save(tmp_path / "a.png")
+    Image.fromarray(moving_image(0, (64, 64))).convert(mode).save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png").shape == (64, 64, 3)
 
 
@@ -76,11 +76,11 @@ def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
 
 
 def test_exif_rotation_is_applied(tmp_path: Path) -> None:
-    picture = moving_picture(0, (64, 96))
+    image = moving_image(0, (64, 96))
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
-    Image.fromarray(picture).save(tmp_path / "a.png", exif=exif)
-    assert (read_image(tmp_path / "a.png") == np.rot90(picture, -1)).all()
+    Image.fromarray(image).save(tmp_path / "a.png", exif=exif)
+    assert (read_image(tmp_path / "a.png") == np.rot90(image, -1)).all()
 
 
 def test_a_folder_of_broken_images_cannot_be_opened(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from clips import make_clip
 from numpy.typing import NDArray
 
-from icstream.stages import Books, Frame
+from icstream.stages import Frame, FrameAccounting
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
 from icstream.stages.decode.rgb import RgbConverter, turn
@@ -60,7 +60,7 @@ def test_patches_are_within_two_levels(tag: int, full: bool, pix_fmt: str) -> No
 
 
 @pytest.mark.parametrize(("height", "tag"), [(576, 5), (720, 1)])
-def test_untagged_pictures_follow_their_height(height: int, tag: int) -> None:
+def test_untagged_images_follow_their_height(height: int, tag: int) -> None:
     frame = av.VideoFrame(64, height, "yuv444p")
     for plane, value in zip(frame.planes, (120, 100, 150), strict=True):
         plane.update(bytes([value]) * plane.buffer_size)
@@ -70,31 +70,31 @@ def test_untagged_pictures_follow_their_height(height: int, tag: int) -> None:
 
 @pytest.mark.parametrize("space", [Colorspace.ITU601, Colorspace.ITU709])
 @pytest.mark.parametrize("full", [ColorRange.MPEG, ColorRange.JPEG])
-def test_a_tagged_clip_gives_the_colours_that_went_in(
+def test_a_tagged_clip_gives_the_colors_that_went_in(
     tmp_path: Path, space: Colorspace, full: ColorRange
 ) -> None:
-    colours = [(200, 60, 40), (40, 160, 80), (60, 80, 190), (128, 128, 128)]
-    pictures = [np.full((64, 96, 3), colour, np.uint8) for colour in colours]
+    colors = [(200, 60, 40), (40, 160, 80), (60, 80, 190), (128, 128, 128)]
+    images = [np.full((64, 96, 3), color, np.uint8) for color in colors]
     path = make_clip(
         tmp_path / "clip.mp4",
         pts=range(4),
-        pictures=pictures,
-        colour=(space, full),
+        images=images,
+        color=(space, full),
         options={"qp": "0"},
     )
     (spec,) = find_sources([str(path)])
-    with open_source(spec, books=Books()) as source:
+    with open_source(spec, accounting=FrameAccounting()) as source:
         frames = [item for item in source if isinstance(item, Frame)]
-    for frame, colour in zip(frames, colours, strict=True):
-        assert frame.picture is not None
-        assert np.abs(frame.picture[32, 48].astype(int) - colour).max() <= 2
+    for frame, color in zip(frames, colors, strict=True):
+        assert frame.image is not None
+        assert np.abs(frame.image[32, 48].astype(int) - color).max() <= 2
 
 
 def test_turning_is_counter_clockwise() -> None:
-    picture = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
-    assert turn(picture, 90)[:, :, 0].tolist() == [[2, 5], [1, 4], [0, 3]]
-    assert turn(picture, -90)[:, :, 0].tolist() == [[3, 0], [4, 1], [5, 2]]
-    assert turn(picture, 0) is not None
+    image = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
+    assert turn(image, 90)[:, :, 0].tolist() == [[2, 5], [1, 4], [0, 3]]
+    assert turn(image, -90)[:, :, 0].tolist() == [[3, 0], [4, 1], [5, 2]]
+    assert turn(image, 0) is not None
 
 
 @pytest.mark.parametrize("size", [(48, 64), (47, 63), (2, 2), (1, 1), (9, 130)])

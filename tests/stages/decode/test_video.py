@@ -8,30 +8,32 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import damage_packet, instant, make_clip, moving_picture, packet_places, require_program
+from clips import damage_packet, instant, make_clip, moving_image, packet_places, require_program
 
 from icstream.model import SourceError
 from icstream.model.planar import planes
-from icstream.stages import Books, End, FormatChange, Frame, Gap, Item
+from icstream.stages import End, FormatChange, Frame, FrameAccounting, Gap, Item
 from icstream.stages.decode import SourceInfo, open_source
 from icstream.stages.decode.find import find_sources
 
 
-def decode(path: Path, *, threads: int = 1) -> tuple[list[Frame], list[Item], Books, SourceInfo]:
+def decode(
+    path: Path, *, threads: int = 1
+) -> tuple[list[Frame], list[Item], FrameAccounting, SourceInfo]:
     (spec,) = find_sources([str(path)])
-    books = Books()
-    with open_source(spec, books=books, threads=threads) as source:
+    accounting = FrameAccounting()
+    with open_source(spec, accounting=accounting, threads=threads) as source:
         items = list(source)
         info = source.info
     assert isinstance(items[-1], End)
     frames = [item for item in items if isinstance(item, Frame)]
-    assert books.decoded == len(frames)
-    books.in_flight -= len(frames)
-    books.encoded += len(frames)
-    assert books.faults() == []
+    assert accounting.decoded == len(frames)
+    accounting.in_flight -= len(frames)
+    accounting.encoded += len(frames)
+    assert accounting.faults() == []
     assert [frame.meta.index for frame in frames] == list(range(len(frames)))
     others: list[Item] = [item for item in items[:-1] if not isinstance(item, Frame)]
-    return frames, others, books, info
+    return frames, others, accounting, info
 
 
 IRREGULAR = tuple(np.cumsum(np.random.default_rng(3).integers(900, 9000, 12)).tolist())
@@ -56,7 +58,7 @@ def test_times_are_those_written(
 ) -> None:
     options = {"bf": str(b_frames), "b-adapt": "0", "preset": "veryfast"}
     path = make_clip(tmp_path / name, pts=pts, time_base=time_base, options=options)
-    frames, others, books, info = decode(path)
+    frames, others, accounting, info = decode(path)
     times = [frame.meta.time for frame in frames]
     assert times[0] == pts[0] * time_base or pts[0] < 0
     # Containers may shift a clip as a whole; distances are exact, as is what PyAV itself shows.
@@ -66,7 +68,7 @@ def test_times_are_those_written(
     with av.open(path) as file:
         shown = [instant(frame) for frame in file.decode(video=0)]
     assert times == shown
-    assert (others, books.missing, info.clock) == ([], 0, "pts")
+    assert (others, accounting.missing, info.clock) == ([], 0, "pts")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_times_are_those_written(
 )
 def test_every_container_gives_its_own_times(tmp_path: Path, name: str, codec: str) -> None:
     path = make_clip(tmp_path / name, codec=codec)
-    frames, others, books, info = decode(path)
+    frames, others, accounting, info = decode(path)
     ffprobe = require_program("ffprobe")
     command = [
         ffprobe,
@@ -100,7 +102,7 @@ def test_every_container_gives_its_own_times(tmp_path: Path, name: str, codec: s
         # ffprobe leaves the time of a last frame open where MPEG-PS gives it none of its own.
         assert frame.meta.pts == entry.get("best_effort_timestamp", frame.meta.pts)
     assert (len(frames), others, info.clock) == (12, [], "pts")
-    assert books.undecodable.total() == 0
+    assert accounting.undecodable.total() == 0
 
 
 @pytest.mark.parametrize(("name", "container"), [("clip.avi", None), ("clip.h264", "h264")])
@@ -109,17 +111,17 @@ def test_sources_without_usable_times_say_so(
 ) -> None:
     options = {"bf": "2", "b-adapt": "0"}
     path = make_clip(tmp_path / name, options=options, container=container)
-    frames, _, books, info = decode(path)
+    frames, _, accounting, info = decode(path)
     assert info.clock == "index"
     assert info.time_base == Fraction(1, 25)
     assert [frame.meta.pts for frame in frames] == [None] * 12
     assert {frame.meta.time for frame in frames} == {None}
-    assert books.packets == 12
+    assert accounting.packets == 12
     # Presentation order all the same: the pan goes on from picture to picture.
     for index, frame in enumerate(frames):
-        assert frame.picture is not None
-        wanted = moving_picture(index, (64, 96)).astype(int)
-        assert np.abs(frame.picture - wanted).mean() < 8
+        assert frame.image is not None
+        wanted = moving_image(index, (64, 96)).astype(int)
+        assert np.abs(frame.image - wanted).mean() < 8
 
 
 def test_avi_without_reordering_keeps_its_times(tmp_path: Path) -> None:
@@ -129,16 +131,16 @@ def test_avi_without_reordering_keeps_its_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_pictures_are_those_encoded(tmp_path: Path, threads: int) -> None:
+def test_images_are_those_encoded(tmp_path: Path, threads: int) -> None:
     path = make_clip(
         tmp_path / "clip.mp4", codec="libx264rgb", pix_fmt="rgb24", options={"qp": "0"}
     )
     frames, _, _, _ = decode(path, threads=threads)
     for index, frame in enumerate(frames):
-        assert frame.picture is not None
-        assert (frame.picture == moving_picture(index, (64, 96))).all()
+        assert frame.image is not None
+        assert (frame.image == moving_image(index, (64, 96))).all()
         assert frame.canvas is not None
-        assert np.shares_memory(frame.canvas[:64, :96], frame.picture)
+        assert np.shares_memory(frame.canvas[:64, :96], frame.image)
         assert all(plane.flags.c_contiguous for plane in planes(frame.canvas))
 
 
@@ -147,16 +149,16 @@ def test_odd_sizes_keep_every_pixel(tmp_path: Path, size: tuple[int, int]) -> No
     path = make_clip(tmp_path / "clip.mkv", size=size, codec="ffv1", pix_fmt="yuv444p")
     frames, _, _, info = decode(path)
     assert info.size == size == frames[0].meta.size
-    assert frames[0].picture is not None
-    assert frames[0].picture.shape == (*size, 3)
+    assert frames[0].image is not None
+    assert frames[0].image.shape == (*size, 3)
 
 
 def test_ten_bits_become_eight(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mkv", codec="ffv1", pix_fmt="yuv420p10le")
     frames, _, _, _ = decode(path)
-    assert frames[3].picture is not None
-    wanted = moving_picture(3, (64, 96)).astype(int)
-    assert np.abs(frames[3].picture - wanted).mean() < 5
+    assert frames[3].image is not None
+    wanted = moving_image(3, (64, 96)).astype(int)
+    assert np.abs(frames[3].image - wanted).mean() < 5
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
@@ -170,11 +172,11 @@ def test_rotation_is_that_of_ffmpeg(tmp_path: Path, degrees: int) -> None:
     subprocess.run([*quiet, "-i", turned, "-frames:v", "1", reference], check=True, timeout=60)
     frames, _, _, info = decode(turned)
     expected, _, _, _ = decode(reference)
-    assert frames[0].picture is not None
-    assert expected[0].picture is not None
-    assert frames[0].picture.shape == expected[0].picture.shape
+    assert frames[0].image is not None
+    assert expected[0].image is not None
+    assert frames[0].image.shape == expected[0].image.shape
     assert info.size == frames[0].meta.size == expected[0].meta.size
-    assert np.abs(frames[0].picture.astype(int) - expected[0].picture).mean() < 4
+    assert np.abs(frames[0].image.astype(int) - expected[0].image).mean() < 4
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_rotation_is_that_of_ffmpeg(tmp_path: Path, degrees: int) -> None:
     ids=["h264", "h264 b frames", "hevc", "mpeg4"],
 )
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_damaged_packet_costs_its_picture_and_not_the_rest(
+def test_a_damaged_packet_costs_its_image_and_not_the_rest(
     tmp_path: Path, codec: str, options: dict[str, str], threads: int
 ) -> None:
     path = make_clip(
@@ -201,15 +203,15 @@ def test_a_damaged_packet_costs_its_picture_and_not_the_rest(
     )
     intact, _, _, _ = decode(path)
     damage_packet(path, 20)
-    frames, others, books, _ = decode(path, threads=threads)
-    assert books.packets == 40
-    assert 38 <= books.decoded < 40
-    assert books.undecodable.total() == 40 - books.decoded
+    frames, others, accounting, _ = decode(path, threads=threads)
+    assert accounting.packets == 40
+    assert 38 <= accounting.decoded < 40
+    assert accounting.undecodable.total() == 40 - accounting.decoded
     gaps = [item for item in others if isinstance(item, Gap)]
     lost = {frame.meta.pts for frame in intact} - {frame.meta.pts for frame in frames}
     assert {gap.pts for gap in gaps} == lost
-    assert books.missing == 0
-    assert not books.complete
+    assert accounting.missing == 0
+    assert not accounting.complete
 
 
 def test_a_recording_cut_off_gives_what_decodes(tmp_path: Path) -> None:
@@ -232,39 +234,39 @@ def test_a_recording_cut_off_gives_what_decodes(tmp_path: Path) -> None:
     subprocess.run(command, check=True, timeout=60)
     position, size = packet_places(front)[25]
     front.write_bytes(front.read_bytes()[: position + size // 2])
-    frames, _, books, info = decode(front)
+    frames, _, accounting, info = decode(front)
     assert info.num_frames == 40
-    assert books.packets + books.missing == 40
+    assert accounting.packets + accounting.missing == 40
     assert len(frames) >= 25 - 1
-    assert not books.complete
+    assert not accounting.complete
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.ts"])
-def test_interlaced_pictures_keep_their_times(tmp_path: Path, name: str) -> None:
+def test_interlaced_images_keep_their_times(tmp_path: Path, name: str) -> None:
     options = {"x264-params": "tff=1", "bf": "2", "b-adapt": "0"}
     path = make_clip(tmp_path / name, options=options)
     with av.open(path) as file:
         assert next(file.decode(video=0)).interlaced_frame
-    frames, others, books, info = decode(path)
+    frames, others, accounting, info = decode(path)
     assert (len(frames), others, info.clock) == (12, [], "pts")
-    assert books.without_picture.total() == 0
+    assert accounting.without_frame.total() == 0
     times = [frame.meta.time for frame in frames]
     assert [t - times[0] for t in times if t is not None and times[0] is not None] == [
         Fraction(i, 25) for i in range(12)
     ]
     damage_packet(path, 6)
-    _, _, books, _ = decode(path)
-    assert books.without_picture.total() == 0, "what was lost is no second field"
+    _, _, accounting, _ = decode(path)
+    assert accounting.without_frame.total() == 0, "what was lost is no second field"
 
 
 def test_a_start_in_mid_gop_is_counted(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.ts", pts=tuple(range(30)), gop=10, options={"bf": "0"})
     places = packet_places(path)
     path.write_bytes(path.read_bytes()[places[3][0] // 188 * 188 :])
-    frames, _, books, _ = decode(path)
-    assert books.packets == books.decoded + books.undecodable.total()
+    frames, _, accounting, _ = decode(path)
+    assert accounting.packets == accounting.decoded + accounting.undecodable.total()
     assert len(frames) >= 20
-    assert books.undecodable.total() > 0
+    assert accounting.undecodable.total() > 0
 
 
 def test_a_change_of_size_is_announced(tmp_path: Path) -> None:
@@ -272,11 +274,11 @@ def test_a_change_of_size_is_announced(tmp_path: Path) -> None:
     second = make_clip(tmp_path / "b.ts", pts=tuple(range(100, 106)), size=(96, 64))
     joined = tmp_path / "joined.ts"
     joined.write_bytes(first.read_bytes() + second.read_bytes())
-    frames, others, books, _ = decode(joined)
+    frames, others, accounting, _ = decode(joined)
     changes = [item for item in others if isinstance(item, FormatChange)]
     assert [change.reason for change in changes] == ["size 96x64 -> 64x96"]
     assert {frame.meta.size for frame in frames} == {(64, 96), (96, 64)}
-    assert books.undecodable.total() == 0
+    assert accounting.undecodable.total() == 0
 
 
 def test_time_that_runs_backwards_is_announced(tmp_path: Path) -> None:
@@ -292,16 +294,16 @@ def test_time_that_runs_backwards_is_announced(tmp_path: Path) -> None:
 
 def test_stopping_in_the_middle_keeps_the_books(tmp_path: Path) -> None:
     (spec,) = find_sources([str(make_clip(tmp_path / "clip.mp4", options={"bf": "3"}))])
-    books = Books()
-    with open_source(spec, books=books) as source:
+    accounting = FrameAccounting()
+    with open_source(spec, accounting=accounting) as source:
         items = iter(source)
         for _ in range(4):
             next(items)
         items.close()  # type: ignore[attr-defined]
-    books.in_flight -= 4
-    books.encoded += 4
-    assert books.faults() == []
-    assert books.packets > 4
+    accounting.in_flight -= 4
+    accounting.encoded += 4
+    assert accounting.faults() == []
+    assert accounting.packets > 4
 
 
 @pytest.mark.parametrize(
@@ -312,7 +314,7 @@ def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes, words: str)
     path.write_bytes(content)
     (spec,) = find_sources([str(path)])
     with pytest.raises(SourceError, match=words):
-        open_source(spec, books=Books())
+        open_source(spec, accounting=FrameAccounting())
 
 
 def test_a_file_with_sound_only_is_refused(tmp_path: Path) -> None:
@@ -326,23 +328,23 @@ def test_a_file_with_sound_only_is_refused(tmp_path: Path) -> None:
         file.mux(stream.encode())
     (spec,) = find_sources([str(path)])
     with pytest.raises(SourceError, match="holds no video"):
-        open_source(spec, books=Books())
+        open_source(spec, accounting=FrameAccounting())
 
 
 def test_the_real_recording_gives_all_its_frames(data_dir: Path) -> None:
-    frames, others, books, info = decode(data_dir / "dashcam_960x540.mp4")
+    frames, others, accounting, info = decode(data_dir / "dashcam_960x540.mp4")
     assert [frame.meta.pts for frame in frames] == list(range(221))
-    assert (others, info.num_frames, books.complete) == ([], 221, True)
+    assert (others, info.num_frames, accounting.complete) == ([], 221, True)
 
 
 def test_half_of_the_real_recording_gives_what_decodes(data_dir: Path, tmp_path: Path) -> None:
     half = tmp_path / "half.mp4"
     content = (data_dir / "dashcam_960x540.mp4").read_bytes()
     half.write_bytes(content[: len(content) // 2])
-    frames, _, books, _ = decode(half)
+    frames, _, accounting, _ = decode(half)
     complete = [
         pos + size <= len(content) // 2
         for pos, size in packet_places(data_dir / "dashcam_960x540.mp4")
     ]
     assert len(frames) == sum(complete)
-    assert books.packets + books.missing == 221
+    assert accounting.packets + accounting.missing == 221

@@ -8,14 +8,14 @@ import torch
 from street_samples import in_memory_data, street_sample
 
 from icstream.model import CAMVID, Fit, LabelSet, Segmenter, load_weights
-from icstream.model.runtimes import Choice
+from icstream.model.runtimes import RuntimeChoice
 from icstream.stages.evaluate import (
     Evaluation,
     FrameScore,
     Matching,
-    confusion_picture,
-    evaluate,
-    frame_sheet,
+    draw_confusion,
+    draw_frame_sheet,
+    evaluate_dataset,
     report,
     summary,
 )
@@ -38,7 +38,7 @@ def made_up(fit: Fit | None = None) -> Evaluation:
         frames=tuple(FrameScore(f"f{i:02}", miou) for i, miou in enumerate([0.5, np.nan, 0.2])),
         corrupted=(),
         without_split=(),
-        choice=Choice("torch", "cpu", "fp32", 2),
+        choice=RuntimeChoice("torch", "cpu", "fp32", 2),
         fit=fit or Fit(),
         digest="ab" * 32,
         seconds=1.23456,
@@ -89,7 +89,7 @@ def test_the_table_has_a_row_per_class() -> None:
         (Fit("letterbox", (512, 512)), "pictures resized to fit within 512x512"),
     ],
 )
-def test_the_protocol_says_how_pictures_were_fitted(fit: Fit, words: str) -> None:
+def test_the_protocol_says_how_images_were_fitted(fit: Fit, words: str) -> None:
     sentence = made_up(fit).protocol
     assert words in sentence
     for part in ("split val, 3 frames", "single scale", "no flipping", "void pixels left out"):
@@ -98,8 +98,8 @@ def test_the_protocol_says_how_pictures_were_fitted(fit: Fit, words: str) -> Non
 
 def test_the_matrix_is_darkest_where_a_class_is_right() -> None:
     evaluation = made_up()
-    picture = confusion_picture(evaluation)
-    cells = picture[-12 - 3 * 48 : -12, -24 - 5 * 48 : -24 - 48]
+    image = draw_confusion(evaluation)
+    cells = image[-12 - 3 * 48 : -12, -24 - 5 * 48 : -24 - 48]
     corner = cells[4 : 3 * 48 : 48, 4 : 4 * 48 : 48].astype(int).sum(-1)
     counts = evaluation.confusion.counts
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -112,8 +112,8 @@ def test_the_sheet_shows_worst_and_best_frames_once() -> None:
     segmenter = Segmenter(load_weights("streets"), device="cpu")
     samples = [street_sample(0), street_sample(1, size=(70, 300)), street_sample(2)]
     data = in_memory_data(samples)
-    evaluation = evaluate(segmenter, data)
-    sheet = frame_sheet(evaluation, segmenter, data, num_each=2)
+    evaluation = evaluate_dataset(segmenter, data)
+    sheet = draw_frame_sheet(evaluation, segmenter, data, num_each=2)
     # Three rows, two of them the worst; below each caption of 22 pixels lies the picture.
     assert sheet.shape[1] == 8 + 3 * (300 + 8)
     worst = next(s for s in samples if s.name == evaluation.ranked()[0].name)

@@ -20,7 +20,7 @@ from street_samples import InMemory, in_memory_data, street_sample
 from icstream.model import CAMVID, Checkpoint, ConfigError, Fit, LabelSet, Segmenter, load_weights
 from icstream.stages.confusion import Confusion
 from icstream.stages.data import SampleError
-from icstream.stages.evaluate import evaluate
+from icstream.stages.evaluate import evaluate_dataset
 from icstream.stages.evaluate.exits import STEPS, Exits
 
 
@@ -92,7 +92,7 @@ def test_an_evaluation_counts_every_pixel_once(
     segmenter: Segmenter, samples: list[InMemory]
 ) -> None:
     seen: list[tuple[int, int]] = []
-    got = evaluate(
+    got = evaluate_dataset(
         segmenter, in_memory_data(samples), on_progress=lambda *progress: seen.append(progress)
     )
     masks = [segmenter(sample.rgb_HW3) for sample in samples]
@@ -111,13 +111,13 @@ def test_an_evaluation_counts_every_pixel_once(
 def test_labels_in_another_order_give_the_same_figures(
     segmenter: Segmenter, samples: list[InMemory]
 ) -> None:
-    usual = evaluate(segmenter, in_memory_data(samples))
+    usual = evaluate_dataset(segmenter, in_memory_data(samples))
     order = np.random.default_rng(0).permutation(11)
     table = np.full(256, 255, np.uint8)
     table[order] = np.arange(11)
-    labels = LabelSet.from_values([(CAMVID.names[k].upper(), CAMVID.colours[k]) for k in order])
+    labels = LabelSet.from_values([(CAMVID.names[k].upper(), CAMVID.colors[k]) for k in order])
     turned = [InMemory(s.name, s.rgb_HW3, table[s.ids_HW]) for s in samples]
-    got = evaluate(segmenter, in_memory_data(turned, labels))
+    got = evaluate_dataset(segmenter, in_memory_data(turned, labels))
     assert (got.confusion.counts == usual.confusion.counts[np.ix_(order, order)]).all()
     assert got.matching.notes
 
@@ -146,15 +146,15 @@ def test_early_exits_are_zoomed_like_the_last(
 ) -> None:
     # PyTorch's own align-corners zoom is the independent source here.
     segmenter = Segmenter(checkpoint, device="cpu", precision="fp32", fit=Fit())
-    picture = samples[0].rgb_HW3
-    height, width = picture.shape[:2]
+    image = samples[0].rgb_HW3
+    height, width = image.shape[:2]
     # The next 32k+1 behind 180 and 240 are 193 and 257; what is beside is the rounded mean.
     padded_hw3 = np.full((193, 257, 3), (124, 117, 104), np.uint8)
-    padded_hw3[:height, :width] = picture
+    padded_hw3[:height, :width] = image
     x_hw3 = torch.from_numpy(padded_hw3).float() - torch.tensor(checkpoint.preprocessing.mean_rgb)
     with torch.inference_mode():
         logits = checkpoint.build().branch_logits(x_hw3.flip(-1).permute(2, 0, 1)[None])
-    for name, ids_HW in Exits(checkpoint, segmenter)(picture).items():
+    for name, ids_HW in Exits(checkpoint, segmenter)(image).items():
         head_NKhw = getattr(logits, name)
         size = [(side - 1) * STEPS[name] + 1 for side in head_NKhw.shape[-2:]]
         full_NKHW = torch.nn.functional.interpolate(
@@ -168,7 +168,7 @@ def test_exits_are_counted_like_the_whole(
     checkpoint: Checkpoint, segmenter: Segmenter, samples: list[InMemory]
 ) -> None:
     exits = Exits(checkpoint, segmenter)
-    got = evaluate(segmenter, in_memory_data(samples), exits=exits)
+    got = evaluate_dataset(segmenter, in_memory_data(samples), exits=exits)
     assert list(got.exits) == ["sub124", "sub24", "sub4"]
     masks = [exits(sample.rgb_HW3)["sub24"] for sample in samples]
     counts = naive_counts(masks, [sample.ids_HW for sample in samples])
@@ -180,22 +180,22 @@ def test_samples_that_cannot_be_loaded_are_named_and_left_out(
     segmenter: Segmenter, samples: list[InMemory]
 ) -> None:
     damaged = InMemory("broken", samples[0].rgb_HW3, None)
-    got = evaluate(segmenter, in_memory_data([samples[0], damaged, samples[1]]))
-    usual = evaluate(segmenter, in_memory_data(samples[:2]))
+    got = evaluate_dataset(segmenter, in_memory_data([samples[0], damaged, samples[1]]))
+    usual = evaluate_dataset(segmenter, in_memory_data(samples[:2]))
     assert [(c.name, c.error) for c in got.corrupted] == [("broken", "broken: damaged")]
     assert (got.confusion.counts == usual.confusion.counts).all()
     assert "2 of 3 frames (the rest cannot be loaded)" in got.protocol
     with pytest.raises(SampleError, match="none of the 1 samples can be used: broken: damaged"):
-        evaluate(segmenter, in_memory_data([damaged]))
+        evaluate_dataset(segmenter, in_memory_data([damaged]))
 
 
 def test_a_frame_of_void_alone_has_no_figure(segmenter: Segmenter) -> None:
     void = InMemory("void", np.zeros((70, 80, 3), np.uint8), np.full((70, 80), 255, np.uint8))
-    got = evaluate(segmenter, in_memory_data([void]))
+    got = evaluate_dataset(segmenter, in_memory_data([void]))
     assert np.isnan(got.confusion.miou())
     assert got.ranked() == []
 
 
 def test_an_unknown_split_is_refused(segmenter: Segmenter, samples: list[InMemory]) -> None:
     with pytest.raises(ConfigError, match=r"no samples in the split 'test'; it has val \(4\)"):
-        evaluate(segmenter, in_memory_data(samples), split="test")
+        evaluate_dataset(segmenter, in_memory_data(samples), split="test")

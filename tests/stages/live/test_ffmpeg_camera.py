@@ -15,9 +15,9 @@ import pytest
 from clips import make_clip, packet_places
 
 from icstream.model import SourceError
-from icstream.stages import Books
+from icstream.stages import FrameAccounting
 from icstream.stages.decode.rgb import RgbConverter
-from icstream.stages.live import CameraOptions, Lost, Shot
+from icstream.stages.live import CameraOptions, LiveFrame, LostFrame
 from icstream.stages.live.ffmpeg_camera import FFmpegCamera
 
 OPTIONS = CameraOptions(open_timeout_s=10, read_timeout_s=1, hardware="off")
@@ -43,15 +43,15 @@ def sent(data: bytes, *, hold: bool = False) -> Iterator[str]:
         thread.join()
 
 
-def read(address: str, books: Books) -> tuple[list[Shot], list[Lost], str]:
+def read(address: str, accounting: FrameAccounting) -> tuple[list[LiveFrame], list[LostFrame], str]:
     """Reads a connection to its end; gives pictures, losses, and why it ended."""
     shots, losses = [], []
-    with FFmpegCamera(address, options=OPTIONS, books=books, is_first=True) as camera:
+    with FFmpegCamera(address, options=OPTIONS, accounting=accounting, is_first=True) as camera:
         try:
             for thing in camera:
-                if isinstance(thing, Shot):
+                if isinstance(thing, LiveFrame):
                     shots.append(thing)
-                elif isinstance(thing, Lost):
+                elif isinstance(thing, LostFrame):
                     losses.append(thing)
         except SourceError as error:
             return shots, losses, str(error)
@@ -70,28 +70,30 @@ def test_a_connection_that_begins_in_mid_gop_waits_for_a_key_frame(clip: Path) -
     begin = packet_places(clip)[13][0]  # the next key frame is picture 20
     with av.open(clip) as file:
         whole = [RgbConverter().rgb(frame) for frame in file.decode(video=0)]
-    books = Books()
+    accounting = FrameAccounting()
     with sent(clip.read_bytes()[begin:]) as address:
-        shots, losses, why = read(address, books)
+        shots, losses, why = read(address, accounting)
     assert why.endswith("the other side ended the connection")
     assert losses == []
     assert len(shots) in (39, 40)  # what the end of a connection cuts off may be the last one
-    for shot, picture in zip(shots, whole[20:], strict=False):
-        assert np.array_equal(shot.develop(), picture)
-    books.decoded = len(shots)
-    assert books.faults() == [f for f in books.faults() if "encoded" in f]  # packets add up
-    assert books.without_picture["before the first key frame"] > 0
-    assert not books.undecodable
+    for shot, image in zip(shots, whole[20:], strict=False):
+        assert np.array_equal(shot.develop(), image)
+    accounting.decoded = len(shots)
+    assert accounting.faults() == [
+        f for f in accounting.faults() if "encoded" in f
+    ]  # packets add up
+    assert accounting.without_frame["before the first key frame"] > 0
+    assert not accounting.undecodable
 
 
 def test_a_connection_that_falls_silent_is_given_up(clip: Path) -> None:
-    books = Books()
+    accounting = FrameAccounting()
     begin = time.monotonic()
     with sent(clip.read_bytes()[: clip.stat().st_size // 2 // 188 * 188], hold=True) as address:
-        shots, _, why = read(address, books)
+        shots, _, why = read(address, accounting)
     assert why.endswith("nothing came in time")
     assert shots
-    assert books.in_decoder == 0
+    assert accounting.in_decoder == 0
     assert time.monotonic() - begin >= 1
 
 
@@ -141,46 +143,52 @@ def recording(tmp_path: Path) -> bytes:
 def test_what_a_recording_promises_and_its_server_does_not_send_is_missing(
     recording: bytes,
 ) -> None:
-    books = Books()
+    accounting = FrameAccounting()
     half = recording[: len(recording) // 2]
     with served(half, length=len(recording)) as address:
-        shots, _, why = read(address, books)
+        shots, _, why = read(address, accounting)
         assert 0 < len(shots) < 60
-        assert books.packets + books.missing == 60 or why  # then it is connected again
-        with FFmpegCamera(address, options=OPTIONS, books=books, is_first=False) as camera:
+        assert accounting.packets + accounting.missing == 60 or why  # then it is connected again
+        with FFmpegCamera(
+            address, options=OPTIONS, accounting=accounting, is_first=False
+        ) as camera:
             assert list(camera) == []
-    assert books.packets + books.missing == 60
-    assert books.missing > 0
+    assert accounting.packets + accounting.missing == 60
+    assert accounting.missing > 0
 
 
 def test_a_file_that_was_cut_off_is_missing_what_its_index_promises(recording: bytes) -> None:
-    books = Books()
+    accounting = FrameAccounting()
     half = recording[: len(recording) // 2]
     with served(half, length=len(half)) as address:
-        read(address, books)
-        with FFmpegCamera(address, options=OPTIONS, books=books, is_first=False) as camera:
+        read(address, accounting)
+        with FFmpegCamera(
+            address, options=OPTIONS, accounting=accounting, is_first=False
+        ) as camera:
             assert list(camera) == []
-    assert books.packets + books.missing == 60
-    assert books.missing > 0
+    assert accounting.packets + accounting.missing == 60
+    assert accounting.missing > 0
 
 
 def test_a_whole_recording_misses_nothing(recording: bytes) -> None:
-    books = Books()
+    accounting = FrameAccounting()
     with served(recording, length=len(recording)) as address:
-        shots, losses, why = read(address, books)
+        shots, losses, why = read(address, accounting)
     assert (len(shots), losses, why) == (60, [], "")
-    assert books.missing == 0
+    assert accounting.missing == 0
 
 
 def test_a_recording_without_an_index_that_is_cut_off_misses_at_least_one(clip: Path) -> None:
-    books = Books()
+    accounting = FrameAccounting()
     data = clip.read_bytes()
     with served(data[: len(data) // 2], length=len(data)) as address:
-        shots, _, _ = read(address, books)
+        shots, _, _ = read(address, accounting)
         assert shots
-        with FFmpegCamera(address, options=OPTIONS, books=books, is_first=False) as camera:
+        with FFmpegCamera(
+            address, options=OPTIONS, accounting=accounting, is_first=False
+        ) as camera:
             assert list(camera) == []
-    assert books.missing == 1
+    assert accounting.missing == 1
 
 
 def test_a_server_that_says_nothing_is_given_up() -> None:
@@ -189,13 +197,16 @@ def test_a_server_that_says_nothing_is_given_up() -> None:
         sent(b"", hold=True) as address,
         pytest.raises(SourceError, match=r"tcp://127.0.0.1:\d+: "),
     ):
-        FFmpegCamera(address, options=options, books=Books(), is_first=True)
+        FFmpegCamera(address, options=options, accounting=FrameAccounting(), is_first=True)
 
 
 def test_what_cannot_be_reached_is_named_without_its_password() -> None:
     with pytest.raises(SourceError) as caught:
         FFmpegCamera(
-            "rtsp://user:geheim@127.0.0.1:1/cam", options=OPTIONS, books=Books(), is_first=True
+            "rtsp://user:geheim@127.0.0.1:1/cam",
+            options=OPTIONS,
+            accounting=FrameAccounting(),
+            is_first=True,
         )
     assert str(caught.value) == "rtsp://127.0.0.1:1/cam: connection refused"
 
@@ -204,7 +215,7 @@ def test_a_camera_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(
         SourceError, match=r"/dev/video63: no such file or directory \(cameras here"
     ):
-        FFmpegCamera("63", options=OPTIONS, books=Books(), is_first=True)
+        FFmpegCamera("63", options=OPTIONS, accounting=FrameAccounting(), is_first=True)
 
 
 def test_a_device_that_is_not_here_falls_back_to_software(
@@ -213,8 +224,10 @@ def test_a_device_that_is_not_here_falls_back_to_software(
     options = CameraOptions(open_timeout_s=10, read_timeout_s=5, hardware="nonsense")
     with (
         sent(clip.read_bytes(), hold=True) as address,
-        FFmpegCamera(address, options=options, books=Books(), is_first=True) as camera,
+        FFmpegCamera(
+            address, options=options, accounting=FrameAccounting(), is_first=True
+        ) as camera,
     ):
-        assert any(isinstance(thing, Shot) for thing in camera)
+        assert any(isinstance(thing, LiveFrame) for thing in camera)
     (record,) = caplog.records
     assert "hardware nonsense: not here" in record.getMessage()

@@ -57,19 +57,19 @@ def contents(size: tuple[int, int]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
 def test_packets_are_those_of_ffmpeg(size: tuple[int, int]) -> None:
     encoder = ffv1_encoder(size)
     assert encoder is not None
-    packets = encode_by_ffmpeg([picture for _, picture in contents(size)])
-    for (name, picture), packet in zip(contents(size), packets, strict=True):
-        assert encoder.encode(picture) == packet, name
+    packets = encode_by_ffmpeg([image for _, image in contents(size)])
+    for (name, image), packet in zip(contents(size), packets, strict=True):
+        assert encoder.encode(image) == packet, name
 
 
-def test_small_pictures_of_every_shape_are_those_of_ffmpeg() -> None:
+def test_small_images_of_every_shape_are_those_of_ffmpeg() -> None:
     random = np.random.default_rng(1)
     for height in range(1, 14):
         for width in range(2, 14):
             encoder = ffv1_encoder((height, width))
             assert encoder is not None
-            pictures = [random.integers(0, n, (height, width), np.uint8) for n in (2, 4, 256)]
-            assert list(map(encoder.encode, pictures)) == encode_by_ffmpeg(pictures)
+            images = [random.integers(0, n, (height, width), np.uint8) for n in (2, 4, 256)]
+            assert list(map(encoder.encode, images)) == encode_by_ffmpeg(images)
 
 
 @pytest.mark.parametrize("size", [(360, 480), (540, 960), (512, 1024)])
@@ -80,7 +80,7 @@ def test_streets_are_those_of_ffmpeg(size: tuple[int, int]) -> None:
     assert list(map(encoder.encode, streets)) == encode_by_ffmpeg(streets)
 
 
-def test_a_part_of_a_larger_picture_is_encoded_as_its_copy() -> None:
+def test_a_part_of_a_larger_image_is_encoded_as_its_copy() -> None:
     encoder = ffv1_encoder((50, 70))
     assert encoder is not None
     (_, whole), *_ = contents((100, 140))
@@ -92,18 +92,18 @@ def test_a_part_of_a_larger_picture_is_encoded_as_its_copy() -> None:
 
 
 def test_packets_that_are_not_as_foreseen_give_no_encoder() -> None:
-    pictures = [picture for _, picture in contents((90, 120))]
-    packets = encode_by_ffmpeg(pictures)
-    assert learn_encoder(pictures, packets) is not None
+    images = [image for _, image in contents((90, 120))]
+    packets = encode_by_ffmpeg(images)
+    assert learn_encoder(images, packets) is not None
     changed = bytes([packets[0][0] ^ 1]) + packets[0][1:]
     for first in (changed, packets[0][:-1], packets[0][1:], b"", bytes(40), packets[1]):
-        assert learn_encoder(pictures, [first, *packets[1:]]) is None
-    assert learn_encoder(pictures, [*packets[:-1], packets[0]]) is None
+        assert learn_encoder(images, [first, *packets[1:]]) is None
+    assert learn_encoder(images, [*packets[:-1], packets[0]]) is None
 
 
 def test_slices_are_found_by_their_footers() -> None:
-    (_, picture), *_ = contents((90, 120))
-    (packet,) = encode_by_ffmpeg([picture])
+    (_, image), *_ = contents((90, 120))
+    (packet,) = encode_by_ffmpeg([image])
     slices = split_slices(packet)
     assert len(packet) == sum(map(len, slices)) + 8 * len(slices)
     assert split_slices(packet[1:]) == split_slices(packet[:-1]) == split_slices(b"") == []

@@ -16,8 +16,8 @@ def frame(index: int, size: tuple[int, int] = (64, 96)) -> Frame:
     random = np.random.default_rng(index)
     ids = random.integers(0, 11, (size[0] // 8, size[1] // 8), dtype=np.uint8).repeat(8, 0)
     meta = FrameMeta("s", index, 1000 + 3000 * index, Fraction(1, 90000), size)
-    picture = random.integers(0, 256, (*size, 3), dtype=np.uint8)
-    return Frame(meta, picture, None, ClassIds(np.ascontiguousarray(ids.repeat(8, 1))))
+    image = random.integers(0, 256, (*size, 3), dtype=np.uint8)
+    return Frame(meta, image, None, ClassIds(np.ascontiguousarray(ids.repeat(8, 1))))
 
 
 def write_masks(folder: Path, frames: list[Frame], *, num_done: int = 0) -> MasksVideo:

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import moving_picture
+from clips import moving_image
 from numpy.typing import NDArray
 
 from icstream.model import CAMVID
@@ -19,7 +19,7 @@ def frame(index: int, *, pts: int | None = None, size: tuple[int, int] = (64, 96
     meta = FrameMeta("s", index, index if pts is None else pts, Fraction(1, 10), size)
     coarse = np.random.default_rng(index).integers(0, 11, (size[0] // 8, size[1] // 8), np.uint8)
     ids = np.ascontiguousarray(coarse.repeat(8, 0).repeat(8, 1))
-    return Frame(meta, moving_picture(index, size), None, ClassIds(ids))
+    return Frame(meta, moving_image(index, size), None, ClassIds(ids))
 
 
 def record(folder: Path, plan: RollingPlan, frames: list[Frame]) -> RollingVideo:

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import instant, moving_picture
+from clips import instant, moving_image
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -47,7 +47,7 @@ def frame(
 ) -> Frame:
     meta = FrameMeta("s", index, pts, time_base, size, name)
     return Frame(
-        meta, moving_picture(index, size), None, ClassIds(mask(index, size, num_ids=num_ids))
+        meta, moving_image(index, size), None, ClassIds(mask(index, size, num_ids=num_ids))
     )
 
 
@@ -170,7 +170,7 @@ def test_what_was_written_before_a_kill_can_be_played(tmp_path: Path) -> None:
     assert len(read(tmp_path / "overlay.mp4")[1]) >= 50
 
 
-def test_pngs_hold_ids_and_colours(tmp_path: Path) -> None:
+def test_pngs_hold_ids_and_colors(tmp_path: Path) -> None:
     sink = PngMasks(tmp_path, CAMVID)
     write(sink, [frame(0, 0), frame(1, 1, size=(65, 97))])
     for index, size in enumerate([(64, 96), (65, 97)]):
@@ -190,23 +190,23 @@ def test_pngs_are_named_after_their_images(tmp_path: Path) -> None:
     assert sink.parts[0].num_frames == 2
 
 
-def test_blending_mixes_colours_and_spares_void() -> None:
-    picture = np.full((2, 2, 3), 100, np.uint8)
+def test_blending_mixes_colors_and_spares_void() -> None:
+    image = np.full((2, 2, 3), 100, np.uint8)
     ids = np.array([[3, 0], [255, 11]], np.uint8)
-    blended = Blend(CAMVID)(picture, ids)
+    blended = Blend(CAMVID)(image, ids)
     # Road is (128, 64, 128), Sky (128, 128, 128); 255 and 11 are no classes.
     assert blended[0, 0].tolist() == [114, 82, 114]
     assert blended[0, 1].tolist() == [114, 114, 114]
     assert blended[1].tolist() == [[100, 100, 100]] * 2
-    assert (picture == 100).all()
+    assert (image == 100).all()
 
 
 @pytest.mark.parametrize("size", [(64, 96), (65, 97)])
-def test_the_overlay_shows_true_colours(tmp_path: Path, size: tuple[int, int]) -> None:
-    picture = np.full((*size, 3), (40, 160, 220), np.uint8)
+def test_the_overlay_shows_true_colors(tmp_path: Path, size: tuple[int, int]) -> None:
+    image = np.full((*size, 3), (40, 160, 220), np.uint8)
     ids = np.full(size, 3, np.uint8)
     meta = FrameMeta("s", 0, 0, Fraction(1, 25), size)
-    write(OverlayVideo(tmp_path, CAMVID), [Frame(meta, picture, None, ClassIds(ids))])
+    write(OverlayVideo(tmp_path, CAMVID), [Frame(meta, image, None, ClassIds(ids))])
     with av.open(tmp_path / "overlay.mp4") as file:
         shown = next(file.decode(video=0))
         assert (int(shown.colorspace), int(shown.color_range)) == (1, 1)

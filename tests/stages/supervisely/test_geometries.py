@@ -15,7 +15,7 @@ from projects import bitmap, outline, packed, thing
 
 from icstream.model.errors import SampleError
 from icstream.stages.input_files import parse_json
-from icstream.stages.supervisely.annotation import LabelledObject
+from icstream.stages.supervisely.annotation import LabeledObject
 
 ROOT = Path(__file__).parents[3]
 MASK = np.array([[0, 0, 0, 0], [0, 7, 7, 0], [0, 7, 0, 0]], np.uint8)
@@ -24,7 +24,7 @@ MASK = np.array([[0, 0, 0, 0], [0, 7, 7, 0], [0, 7, 0, 0]], np.uint8)
 def painted(
     shape: str, geometry: dict[str, Any], size: tuple[int, int] = (6, 8)
 ) -> NDArray[np.uint8]:
-    entry = parse_json(json.dumps(thing("a", geometry)).encode(), LabelledObject)
+    entry = parse_json(json.dumps(thing("a", geometry)).encode(), LabeledObject)
     canvas = np.zeros(size, np.uint8)
     entry.geometry(shape).paint(canvas, 1)
     return canvas
@@ -34,7 +34,7 @@ def drawing(canvas: NDArray[np.uint8]) -> str:
     return "\n".join("".join(".#"[value] for value in row) for row in canvas)
 
 
-def picture(text: str) -> str:
+def image(text: str) -> str:
     return "\n".join(text.split())
 
 
@@ -59,15 +59,15 @@ BITMAP = """
     ids=["one channel", "no zlib", "four channels", "alpha alone counts"],
 )
 def test_bitmaps_paint_their_true_pixels(data: str) -> None:
-    assert drawing(painted("bitmap", bitmap([2, 1], data))) == picture(BITMAP)
+    assert drawing(painted("bitmap", bitmap([2, 1], data))) == image(BITMAP)
 
 
 def test_bitmaps_are_cut_at_every_side() -> None:
     full = packed(np.ones((3, 4), np.uint8))
     left_top = "##...... ##...... ........ ........ ........ ........"
     right_bottom = "........ ........ ........ ........ ......## ......##"
-    assert drawing(painted("bitmap", bitmap([-2, -1], full))) == picture(left_top)
-    assert drawing(painted("bitmap", bitmap([6, 4], full))) == picture(right_bottom)
+    assert drawing(painted("bitmap", bitmap([-2, -1], full))) == image(left_top)
+    assert drawing(painted("bitmap", bitmap([6, 4], full))) == image(right_bottom)
     for origin in ([-4, 0], [0, -3], [8, 0], [0, 6], [-90, -90], [90, 90]):
         assert not painted("bitmap", bitmap(origin, full)).any()
     larger = packed(np.ones((20, 20), np.uint8))
@@ -88,12 +88,12 @@ POLYGON = """
 def test_polygons_are_filled_with_their_outline_and_have_holes() -> None:
     square = [[1, 1], [6, 1], [6, 4], [1, 4]]
     hole = [[2, 2], [4, 2], [4, 3], [2, 3]]
-    assert drawing(painted("polygon", outline(square, [hole]))) == picture(POLYGON)
+    assert drawing(painted("polygon", outline(square, [hole]))) == image(POLYGON)
 
 
 def test_holes_do_not_erase_what_was_painted_before() -> None:
     geometry = outline([[0, 0], [7, 0], [7, 5], [0, 5]], [[[2, 2], [4, 2], [4, 3], [2, 3]]])
-    entry = parse_json(json.dumps(thing("a", geometry)).encode(), LabelledObject)
+    entry = parse_json(json.dumps(thing("a", geometry)).encode(), LabeledObject)
     canvas = np.full((6, 8), 5, np.uint8)
     entry.geometry("polygon").paint(canvas, 1)
     assert (canvas[2:4, 2:5] == 5).all()
@@ -143,7 +143,7 @@ LINE = """
 
 
 def test_lines_are_open_and_one_pixel_wide() -> None:
-    assert drawing(painted("line", outline([[1, 1], [3, 3], [3, 9]]))) == picture(LINE)
+    assert drawing(painted("line", outline([[1, 1], [3, 3], [3, 9]]))) == image(LINE)
 
 
 def test_points_and_the_enabled_nodes_of_a_graph_are_single_pixels() -> None:

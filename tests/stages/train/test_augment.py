@@ -8,13 +8,13 @@ import pytest
 from stripes import LABELS, Stripes
 
 from icstream.model import Fit
-from icstream.stages.data import VOID, LabelledPicture
+from icstream.stages.data import VOID, LabeledImage
 from icstream.stages.train import Augmentation
 from icstream.stages.train.augment import (
     View,
     fitted_view,
     random_view,
-    recoloured,
+    recolored,
     whole_view,
 )
 
@@ -23,21 +23,21 @@ PLAIN = Augmentation(scale=(1, 1), flip=False)
 PLAIN_FLIP = Augmentation(scale=(1, 1))
 
 
-def two_halves(height: int = 60, width: int = 80) -> LabelledPicture:
+def two_halves(height: int = 60, width: int = 80) -> LabeledImage:
     """Gives a picture that is dark and class 0 on the left, bright and class 1 on the right."""
     ids = np.zeros((height, width), np.uint8)
     ids[:, width // 2 :] = 1
-    return LabelledPicture(np.repeat(ids[..., None] * np.uint8(200), 3, axis=2), ids)
+    return LabeledImage(np.repeat(ids[..., None] * np.uint8(200), 3, axis=2), ids)
 
 
 def view(augmentation: Augmentation, seed: int = 0, *, scale: int = 1) -> View:
     rng = np.random.default_rng(seed)
     return random_view(
-        two_halves(), augmentation, rng, size=(96, 128), input_scale=scale, mean_colour=MEAN
+        two_halves(), augmentation, rng, size=(96, 128), input_scale=scale, mean_color=MEAN
     )
 
 
-def test_a_crop_larger_than_the_picture_holds_it_whole_within_mean_and_void() -> None:
+def test_a_crop_larger_than_the_image_holds_it_whole_within_mean_and_void() -> None:
     made = view(PLAIN)
     known = made.ids_hw != VOID
     assert known.sum() == 60 * 80
@@ -52,7 +52,7 @@ def test_a_crop_larger_than_the_picture_holds_it_whole_within_mean_and_void() ->
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_picture_and_labels_turn_zoom_and_flip_together(seed: int) -> None:
+def test_image_and_labels_turn_zoom_and_flip_together(seed: int) -> None:
     augmentation = Augmentation(scale=(0.7, 3), rotation_degrees=20)
     made = view(augmentation, seed)
     bright = made.rgb_hw3[..., 0].astype(int)
@@ -69,7 +69,7 @@ def test_doubling_takes_four_times_the_pixels() -> None:
         np.random.default_rng(0),
         size=(200, 200),
         input_scale=2,
-        mean_colour=MEAN,
+        mean_color=MEAN,
     )
     assert (whole.ids_hw != VOID).sum() == 4 * 60 * 80
 
@@ -101,17 +101,17 @@ def test_the_same_draw_gives_the_same_view() -> None:
     assert (one.rgb_hw3 != other.rgb_hw3).any()
 
 
-def test_colours_change_about_grey_and_by_their_strength() -> None:
-    grey = np.full((4, 4, 3), 128, np.uint8)
+def test_colors_change_about_gray_and_by_their_strength() -> None:
+    gray = np.full((4, 4, 3), 128, np.uint8)
     colour = np.full((4, 4, 3), (180, 100, 60), np.uint8)
-    assert (recoloured(colour, 0.0, np.random.default_rng(0)) == colour).all()
+    assert (recolored(colour, 0.0, np.random.default_rng(0)) == colour).all()
     moved = []
     for seed in range(100):
-        seen = recoloured(grey, 0.4, np.random.default_rng(seed))
+        seen = recolored(gray, 0.4, np.random.default_rng(seed))
         assert np.ptp(seen[0, 0].astype(int)) <= 1  # grey stays grey
         moved.append(int(seen[0, 0, 0]) - 128)
         hue = colorsys.rgb_to_hsv(
-            *(recoloured(colour, 0.4, np.random.default_rng(seed))[0, 0] / 255)
+            *(recolored(colour, 0.4, np.random.default_rng(seed))[0, 0] / 255)
         )
         assert min(abs(hue[0] - 1 / 18), 1 - abs(hue[0] - 1 / 18)) < 0.12
     assert -27 < min(moved) < -15
@@ -119,21 +119,21 @@ def test_colours_change_about_grey_and_by_their_strength() -> None:
 
 
 def test_a_fitted_view_is_what_inference_sees() -> None:
-    picture = Stripes(3).load()
-    made, geometry = fitted_view(picture, Fit(double_below=90), MEAN)
+    image = Stripes(3).load()
+    made, geometry = fitted_view(image, Fit(double_below=90), MEAN)
     assert geometry.inner == (160, 200)
     assert made.rgb_hw3.shape == (*geometry.outer, 3)
     assert (made.ids_hw[160:] == VOID).all()
-    assert (made.ids_hw[:160:2, :200:2] == picture.ids_HW).all()
-    stretched, geometry = fitted_view(picture, Fit("stretch", (65, 65)), MEAN)
+    assert (made.ids_hw[:160:2, :200:2] == image.ids_HW).all()
+    stretched, geometry = fitted_view(image, Fit("stretch", (65, 65)), MEAN)
     assert stretched.ids_hw.shape == (65, 65)
     assert set(np.unique(stretched.ids_hw)) <= {*range(len(LABELS)), VOID}
 
 
 def test_whole_views_are_fitted_and_sometimes_mirrored() -> None:
-    picture = two_halves()
+    image = two_halves()
     seen = {
-        bool(whole_view(picture, PLAIN_FLIP, np.random.default_rng(s), Fit(), MEAN).ids_hw[0, 0])
+        bool(whole_view(image, PLAIN_FLIP, np.random.default_rng(s), Fit(), MEAN).ids_hw[0, 0])
         for s in range(20)
     }
     assert seen == {False, True}

@@ -6,7 +6,7 @@ import torch
 
 from icstream.model import CAMVID, ConfigError
 from icstream.stages.train import TrainSettings
-from icstream.stages.train.build import Survey, loss_of
+from icstream.stages.train.build import Survey, make_loss
 
 CPU = torch.device("cpu")
 NUM_CLASSES = len(CAMVID)
@@ -16,7 +16,7 @@ def test_factors_multiply_the_weights_of_their_classes() -> None:
     pixels_K = torch.arange(1, NUM_CLASSES + 1) * 100
     found = Survey(pixels_K, side=360)
     settings = TrainSettings(class_weights="log", class_factors={"Pole": 4.0})
-    weights_K = loss_of(settings, found, CAMVID, CPU).class_weights_K
+    weights_K = make_loss(settings, found, CAMVID, CPU).class_weights_K
     assert weights_K is not None
     expected = 1 / np.log(1.1 + pixels_K.numpy() / pixels_K.sum().item())
     expected[CAMVID.names.index("Pole")] *= 4
@@ -26,18 +26,18 @@ def test_factors_multiply_the_weights_of_their_classes() -> None:
 def test_factors_alone_leave_the_other_classes_at_one() -> None:
     found = Survey(torch.ones(NUM_CLASSES), side=360)
     settings = TrainSettings(class_factors={"Car": 0.5})
-    weights_K = loss_of(settings, found, CAMVID, CPU).class_weights_K
+    weights_K = make_loss(settings, found, CAMVID, CPU).class_weights_K
     assert weights_K is not None
     assert sorted(set(weights_K.tolist())) == [0.5, 1.0]
 
 
 def test_without_either_nothing_is_weighed() -> None:
     found = Survey(torch.ones(NUM_CLASSES), side=360)
-    assert loss_of(TrainSettings(), found, CAMVID, CPU).class_weights_K is None
+    assert make_loss(TrainSettings(), found, CAMVID, CPU).class_weights_K is None
 
 
 def test_a_factor_for_an_unknown_class_is_named() -> None:
     found = Survey(torch.ones(NUM_CLASSES), side=360)
     settings = TrainSettings(class_factors={"Lamp": 2.0})
     with pytest.raises(ConfigError, match="no class 'Lamp'; there are Sky, Building"):
-        loss_of(settings, found, CAMVID, CPU)
+        make_loss(settings, found, CAMVID, CPU)

@@ -37,7 +37,7 @@ def batches(
     samples = tuple(Stripes(i) for i in range(count))
     views = TrainViews(samples, settings, Fit(), MEAN)
     return TrainBatches(
-        views, num_samples=count, settings=settings, mean_colour=MEAN, rank=rank, ranks=ranks
+        views, num_samples=count, settings=settings, mean_color=MEAN, rank=rank, ranks=ranks
     )
 
 
@@ -90,20 +90,20 @@ def test_ranks_share_an_epoch_evenly() -> None:
     assert sizes == {1}
 
 
-def test_whole_pictures_come_in_the_last_share_of_the_steps() -> None:
+def test_whole_images_come_in_the_last_share_of_the_steps() -> None:
     augmentation = replace(SETTINGS.augmentation or Augmentation(), whole_frames_share=0.5)
     made = batches(replace(SETTINGS, augmentation=augmentation))
     assert all(batch.ids_NHW.shape[1:] == (65, 65) for batch in epoch(made, 0))
     assert all(batch.ids_NHW.shape[1:] == (97, 129) for batch in epoch(made, 1))
 
 
-def test_pictures_of_several_sizes_share_a_batch() -> None:
+def test_images_of_several_sizes_share_a_batch() -> None:
     settings = replace(
         SETTINGS, batch_train=2, augmentation=Augmentation(whole_frames_share=1, flip=False)
     )
     samples: tuple[Sample, ...] = (Stripes(0, (80, 100)), Stripes(1, (150, 70)))
     views = TrainViews(samples, settings, Fit(), MEAN)
-    made = TrainBatches(views, num_samples=2, settings=settings, mean_colour=MEAN)
+    made = TrainBatches(views, num_samples=2, settings=settings, mean_color=MEAN)
     (batch,) = epoch(made, 0)
     assert batch.ids_NHW.shape == (2, 161, 129)
     known = (batch.ids_NHW != VOID).sum((1, 2)).tolist()
@@ -113,7 +113,7 @@ def test_pictures_of_several_sizes_share_a_batch() -> None:
 def test_a_sample_that_fails_is_named_and_another_takes_its_place() -> None:
     samples: tuple[Sample, ...] = (Stripes(0, corrupted=True), *(Stripes(i) for i in range(1, 5)))
     views = TrainViews(samples, SETTINGS, Fit(), MEAN)
-    made = TrainBatches(views, num_samples=5, settings=SETTINGS, mean_colour=MEAN)
+    made = TrainBatches(views, num_samples=5, settings=SETTINGS, mean_color=MEAN)
     failures: dict[str, str] = {}
     sizes = []
     for batch in epoch(made, 0):
@@ -126,7 +126,7 @@ def test_a_sample_that_fails_is_named_and_another_takes_its_place() -> None:
 def test_when_nothing_can_be_read_it_ends() -> None:
     samples: tuple[Sample, ...] = (Stripes(0, corrupted=True),)
     views = TrainViews(samples, SETTINGS, Fit(), MEAN)
-    made = TrainBatches(views, num_samples=1, settings=SETTINGS, mean_colour=MEAN)
+    made = TrainBatches(views, num_samples=1, settings=SETTINGS, mean_color=MEAN)
     with pytest.raises(ConfigError, match="in a row could not be used"):
         epoch(made, 0)
 

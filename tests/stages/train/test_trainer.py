@@ -15,7 +15,7 @@ from trainings import PLUGIN, RECIPE, Silent
 from icstream.model import Checkpoint, CheckpointError, ConfigError, Fit, ICNet, Segmenter
 from icstream.model.icnet import Features
 from icstream.stages.confusion import Confusion
-from icstream.stages.data import VOID, LabelledData, LabelledPicture, Sample
+from icstream.stages.data import VOID, LabeledData, LabeledImage, Sample
 from icstream.stages.train import (
     PatienceSchedule,
     PolySchedule,
@@ -32,7 +32,7 @@ def run(
     settings: TrainSettings,
     folder: Path,
     *,
-    data: LabelledData | None = None,
+    data: LabeledData | None = None,
     start: Checkpoint | None = None,
     resume: bool = False,
     display: Silent | None = None,
@@ -70,8 +70,8 @@ def test_it_learns_and_the_file_that_it_writes_segments_as_it_validated(tmp_path
     segmenter = Segmenter(Checkpoint.load(tmp_path / "best.safetensors"), runtime="torch")
     confusion = Confusion(len(LABELS))
     for sample in stripes_data().split("val"):
-        picture = sample.load()
-        confusion.add(segmenter(picture.rgb_HW3), picture.ids_HW)
+        image = sample.load()
+        confusion.add(segmenter(image.rgb_HW3), image.ids_HW)
     assert np.abs(confusion.counts - result.validation.confusion.counts).sum() <= 20
 
 
@@ -98,7 +98,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_a_state_of_the_unfused_optimiser_goes_on_in_the_fused_one(
+def test_a_state_of_the_unfused_optimizer_goes_on_in_the_fused_one(
     precision: Literal["bf16", "fp16"], tmp_path: Path
 ) -> None:
     settings = replace(RECIPE, precision=precision)
@@ -143,7 +143,7 @@ def test_validations_are_kept_on_request(tmp_path: Path) -> None:
     assert equal({k: last.tensors[k] for k in last.tensors}, weights(tmp_path))
 
 
-def test_weights_say_how_pictures_are_to_be_shown(tmp_path: Path) -> None:
+def test_weights_say_how_images_are_to_be_shown(tmp_path: Path) -> None:
     run(replace(PLUGIN, epochs=1), tmp_path / "plugin")
     run(replace(RECIPE, epochs=1), tmp_path / "native")
     run(replace(RECIPE, epochs=1, input_scale=2), tmp_path / "doubled")
@@ -185,10 +185,10 @@ class Halved:
     def name(self) -> str:
         return self.sample.name
 
-    def load(self) -> LabelledPicture:
-        picture = self.sample.load()
-        picture.ids_HW[:, 0 if self.whole else picture.ids_HW.shape[1] // 2 :] = VOID
-        return picture
+    def load(self) -> LabeledImage:
+        image = self.sample.load()
+        image.ids_HW[:, 0 if self.whole else image.ids_HW.shape[1] // 2 :] = VOID
+        return image
 
 
 def test_the_rate_drops_by_patience_and_adam_keeps_its_moments(
@@ -248,7 +248,7 @@ def test_poly_warms_up_and_falls_to_almost_nothing(tmp_path: Path) -> None:
     assert display.rates[-1] < 1e-3
 
 
-def corrupted_data(num_corrupted: int) -> LabelledData:
+def corrupted_data(num_corrupted: int) -> LabeledData:
     data = stripes_data()
     train = tuple(Stripes(i, corrupted=i < num_corrupted) for i in range(12))
     return replace(data, splits={**data.splits, "train": train})

@@ -6,55 +6,55 @@ from numpy.typing import NDArray
 
 from icstream.model.errors import ConfigError
 from icstream.model.geometry import Geometry
-from icstream.model.labels import Colour
+from icstream.model.labels import Color
 from icstream.model.planar import Empty, copy_planes, empty_planar, is_planar, planes
 
 
-def prepare(
-    picture_HW3: NDArray[np.uint8],
+def prepare_input(
+    image_HW3: NDArray[np.uint8],
     geometry: Geometry,
-    mean_colour: Colour,
+    mean_color: Color,
     empty: Empty = np.empty,
 ) -> NDArray[np.uint8]:
     """Gives the (h, w, 3) input of `geometry.outer`: the picture top left, the rest mean colour.
 
     Args:
-        picture_HW3: RGB of `geometry.source` size; it is copied.
+        image_HW3: RGB of `geometry.source` size; it is copied.
         geometry: as `Fit.geometry` gives it.
-        mean_colour: the model's mean, which becomes almost zero behind the network's input.
+        mean_color: the model's mean, which becomes almost zero behind the network's input.
         empty: gives the memory for the input, whose planes lie one after another.
 
     Raises:
         ConfigError: not an (H, W, 3) uint8 array of that size.
     """
-    fault = picture_fault(picture_HW3, geometry.source)
+    fault = image_fault(image_HW3, geometry.source)
     if fault:
         raise ConfigError(fault)
     height, width = geometry.inner
     prepared_hw3 = empty_planar(geometry.outer, empty)
     place_hw3 = prepared_hw3[:height, :width]
-    if geometry.resized and is_planar(picture_HW3):
-        for plane_HW, place_hw in zip(planes(picture_HW3), planes(place_hw3), strict=True):
+    if geometry.resized and is_planar(image_HW3):
+        for plane_HW, place_hw in zip(planes(image_HW3), planes(place_hw3), strict=True):
             cv2.resize(plane_HW, (width, height), place_hw, interpolation=cv2.INTER_LINEAR)
     elif geometry.resized:
-        resized = cv2.resize(picture_HW3, (width, height), interpolation=cv2.INTER_LINEAR)
+        resized = cv2.resize(image_HW3, (width, height), interpolation=cv2.INTER_LINEAR)
         copy_planes(np.asarray(resized, np.uint8), place_hw3)
     else:
-        copy_planes(picture_HW3, place_hw3)
-    fill_margin(prepared_hw3, geometry, mean_colour)
+        copy_planes(image_HW3, place_hw3)
+    fill_margin(prepared_hw3, geometry, mean_color)
     return prepared_hw3
 
 
-def picture_fault(picture_HW3: NDArray[np.uint8], size: tuple[int, int]) -> str | None:
+def image_fault(image_HW3: NDArray[np.uint8], size: tuple[int, int]) -> str | None:
     """Tells what is wrong with a picture that should have (height, width); None if nothing is."""
-    if picture_HW3.dtype == np.uint8 and picture_HW3.shape == (*size, 3):
+    if image_HW3.dtype == np.uint8 and image_HW3.shape == (*size, 3):
         return None
-    got = f"{picture_HW3.shape} {picture_HW3.dtype}"
+    got = f"{image_HW3.shape} {image_HW3.dtype}"
     return f"a picture is an (H, W, 3) uint8 array, here {(*size, 3)}, got {got}"
 
 
-def fill_margin(input_hw3: NDArray[np.uint8], geometry: Geometry, mean_colour: Colour) -> None:
+def fill_margin(input_hw3: NDArray[np.uint8], geometry: Geometry, mean_color: Color) -> None:
     """Makes the input mean colour where the picture is not."""
     height, width = geometry.inner
-    input_hw3[height:] = mean_colour
-    input_hw3[:height, width:] = mean_colour
+    input_hw3[height:] = mean_color
+    input_hw3[:height, width:] = mean_color
