@@ -3,7 +3,7 @@
     python benchmarks/agreement.py model/weights/streets.safetensors --write
 
 With --write the figures go into the checkpoint's header, where `--precision auto` looks for them.
-For labelled pictures of your own: icstream evaluate DATA --weights FILE --write-agreement bf16
+For labelled images of your own: icstream evaluate DATA --weights FILE --write-agreement bf16
 """
 
 import argparse

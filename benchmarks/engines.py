@@ -3,7 +3,7 @@
     python benchmarks/engines.py --size 540x960
 
 "plain" is what a script would do: the graph as written in eager fp32, logits at full size, argmax.
-All others are `Segmenter`: uint8 picture in, class ids out; int8 for weights that are calibrated.
+All others are `Segmenter`: uint8 image in, class ids out; int8 for weights that are calibrated.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Compare our FFV1 encoder with FFmpeg's on recorded masks: time per picture, and every byte.
+"""Compare our FFV1 encoder with FFmpeg's on recorded masks: time per image, and every byte.
 
 python benchmarks/ffv1.py out/drive/masks.mp4 --size 2048x1024
 """
@@ -18,7 +18,7 @@ from icstream.stages.sinks.ffv1 import FFV1_OPTIONS, ffv1_encoder
 
 
 def measure(path: Path, size: tuple[int, int] | None) -> tuple[list[float], list[float]]:
-    """Gives the seconds that each picture takes, by FFmpeg and by us."""
+    """Gives the seconds that each image takes, by FFmpeg and by us."""
     with av.open(path) as file:
         masks = [np.asarray(f.to_ndarray(format="gray"), np.uint8) for f in file.decode(video=0)]
     if size:
@@ -58,7 +58,7 @@ def main() -> None:
     by_ffmpeg, by_us = measure(options.masks, (width, height) if options.size else None)
     ratio = median(a / b for a, b in zip(by_ffmpeg, by_us, strict=True))
     print(
-        f"{len(by_us)} pictures, equal bytes: FFmpeg {1e3 * median(by_ffmpeg):.2f} ms, "
+        f"{len(by_us)} images, equal bytes: FFmpeg {1e3 * median(by_ffmpeg):.2f} ms, "
         f"ours {1e3 * median(by_us):.2f} ms, ratio {ratio:.2f}"
     )
 

@@ -63,7 +63,7 @@ def lraspp(video: Path, folder: Path) -> float:
 
 
 def ultralytics(video: Path, folder: Path) -> float:
-    """YOLO11n-seg by its own `predict`; instances painted into one picture."""
+    """YOLO11n-seg by its own `predict`; instances painted into one image."""
     from ultralytics import YOLO
 
     torch.set_num_threads(_THREADS)

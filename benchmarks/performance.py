@@ -3,7 +3,7 @@
     python benchmarks/performance.py VIDEO -o runs/performance
     python benchmarks/performance.py VIDEO -o runs/performance --only sizes sinks
 
-Writes figures.json, tables.md and a picture per series. Within a series the settings take turns,
+Writes figures.json, tables.md and an image per series. Within a series the settings take turns,
 round by round, so that a slow minute of the machine falls on all of them. Needs `ffmpeg`, to scale
 the video, and matplotlib.
 """

@@ -39,7 +39,7 @@ _MAX_SIDE = 65
 
 
 def make_images(folder: Path, number: int) -> list[SentImage]:
-    """Gives pictures of random sizes and kinds with the masks that a run makes of them."""
+    """Gives images of random sizes and kinds with the masks that a run makes of them."""
     rng = np.random.default_rng(17)
     images, out = folder / "images", folder / "out"
     images.mkdir()
@@ -86,7 +86,7 @@ def crowd(num_requests: int) -> None:
 
 
 def batches(weights: str, rounds: int) -> None:
-    """Compares the network on batches with single pictures, one after another and two at once."""
+    """Compares the network on batches with single images, one after another and two at once."""
     checkpoint = load_weights(weights)
     geometry = checkpoint.fit.geometry((540, 960))
     inputs = np.random.default_rng(0).integers(0, 256, (8, *geometry.outer, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""What one would write in ten minutes: a picture in, its mask out, one after another.
+"""What one would write in ten minutes: an image in, its mask out, one after another.
 
 python benchmarks/serve_plain.py WEIGHTS PORT
 

@@ -1,8 +1,8 @@
-"""Compare the trainer with a plain loop around the same network, on the same pictures.
+"""Compare the trainer with a plain loop around the same network, on the same images.
 
     python benchmarks/training.py
 
-Both train in bf16 on crops of 353x481 from pictures of 360x480, batch 8. The plain loop decodes
+Both train in bf16 on crops of 353x481 from images of 360x480, batch 8. The plain loop decodes
 nothing and augments nothing: it repeats one batch that it has in memory.
 """
 
@@ -38,7 +38,7 @@ class InMemory:
     image: LabeledImage
 
     def load(self) -> LabeledImage:
-        """Gives the picture."""
+        """Gives the image."""
         return self.image
 
 
@@ -149,7 +149,7 @@ def main() -> None:
     for name, rounds in (("plain loop", theirs), ("trainer", ours)):
         rates = sorted(BATCH / seconds for seconds in rounds)
         print(
-            f"{name:<11} {median(rates):5.1f} pictures/s"
+            f"{name:<11} {median(rates):5.1f} images/s"
             f" ({rates[0]:.1f} to {rates[-1]:.1f}), {options.threads} threads"
         )
     print(f"trainer / plain loop: {median(theirs) / median(ours):.2f}")

@@ -37,8 +37,8 @@ def main() -> None:
     """Parses the command line and renders."""
     parser = argparse.ArgumentParser(description="Render streets with their labels.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--train", type=int, default=1600, help="pictures to train on")
-    parser.add_argument("--val", type=int, default=100, help="pictures to validate on")
+    parser.add_argument("--train", type=int, default=1600, help="images to train on")
+    parser.add_argument("--val", type=int, default=100, help="images to validate on")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     for part in ("images", "labels"):

@@ -9,7 +9,7 @@ from icstream.model.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """Ranges of activations, measured on pictures; they hold for inputs of any size.
+    """Ranges of activations, measured on images; they hold for inputs of any size.
 
     Convolutions that are not named are not to be computed in int8.
     """
@@ -17,7 +17,7 @@ class Ranges:
     highs: Mapping[str, float]
     """By convolution ("conv4.2.increase"): values at its input are told apart from 0 up to this."""
     calibrated_on: str
-    """The pictures, for people."""
+    """The images, for people."""
 
     def __post_init__(self) -> None:
         wrong = [

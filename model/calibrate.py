@@ -1,4 +1,4 @@
-"""Measures the ranges that int8 needs, by showing pictures to the network in fp32."""
+"""Measures the ranges that int8 needs, by showing images to the network in fp32."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -26,7 +26,7 @@ def calibrate_ranges(
 ) -> Checkpoint:
     """Gives the checkpoint with ranges: of each convolution's input the largest value, on average.
 
-    That is the mean over pictures of the maximum within each. The maximum of all would follow a
+    That is the mean over images of the maximum within each. The maximum of all would follow a
     single odd pixel; a percentile cuts off what tells small objects apart.
 
     Args:
@@ -36,7 +36,7 @@ def calibrate_ranges(
         calibrated_on: what they are, for people.
 
     Raises:
-        ConfigError: no pictures, or activations that are not finite.
+        ConfigError: no images, or activations that are not finite.
     """
     graph = DeployGraph(checkpoint).to(memory_format=torch.channels_last)
     maxima: dict[str, list[float]] = {}
@@ -50,7 +50,7 @@ def calibrate_ranges(
             prepared_hw3 = prepare_input(image_HW3, geometry, mean_color(checkpoint))
             graph(torch.from_numpy(prepared_hw3)[None])
     if not maxima:
-        raise ConfigError("calibration: not one picture to calibrate on")
+        raise ConfigError("calibration: not one image to calibrate on")
     # Where nothing ever arrives any range will do.
     highs = {name: float(np.mean(values)) or 1.0 for name, values in maxima.items()}
     agreement = {name: value for name, value in checkpoint.agreement.items() if name != "int8"}

@@ -79,7 +79,7 @@ class Checkpoint:
     agreement: Mapping[str, Agreement] = field(default_factory=dict)
     """By precision ("bf16", ...)."""
     fit: Fit = field(default_factory=Fit)
-    """How pictures were shown to it in training, and are to be shown."""
+    """How images were shown to it in training, and are to be shown."""
     ranges: Ranges | None = None
     """What int8 needs; None: it was not calibrated."""
 

@@ -54,4 +54,4 @@ class StageError(IcstreamError):
 
 
 class SampleError(IcstreamError):
-    """One picture or its labels cannot be used; the text names the file and what is wrong."""
+    """One image or its labels cannot be used; the text names the file and what is wrong."""

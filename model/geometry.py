@@ -1,4 +1,4 @@
-"""How a picture is fitted to the network's input, and how the way back is found.
+"""How an image is fitted to the network's input, and how the way back is found.
 
 ICNet's branches meet exactly where a side is 32k+1 pixels long: the score map then has 4k+1
 nodes, and node i lies on pixel 8i (align-corners bilinear, the authors' `Interp` layer).
@@ -33,7 +33,7 @@ def network_size(size: tuple[int, int]) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Axis:
-    """Where the pixels of one side of a picture lie among the score nodes of that side."""
+    """Where the pixels of one side of an image lie among the score nodes of that side."""
 
     nodes: NDArray[np.int32]
     """(L,) for each pixel the node before it; at most number of nodes - 2."""
@@ -43,28 +43,28 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """The way of one picture size through the network's input, and back.
+    """The way of one image size through the network's input, and back.
 
-    The picture is resized to `inner`, which fills the input from its top left corner; the rest of
+    The image is resized to `inner`, which fills the input from its top left corner; the rest of
     the input, up to `outer`, is the mean colour.
     """
 
     source: tuple[int, int]
-    """(H, W) of the picture."""
+    """(H, W) of the image."""
     inner: tuple[int, int]
-    """(height, width) that the picture takes up in the input; equals `source` when native."""
+    """(height, width) that the image takes up in the input; equals `source` when native."""
     outer: tuple[int, int]
     """(height, width) of the input, both 32k+1."""
 
     @property
     def resized(self) -> bool:
-        """True if the picture is scaled on its way in."""
+        """True if the image is scaled on its way in."""
         return self.inner != self.source
 
     def axes(self, step: int = STEP) -> tuple[Axis, Axis]:
-        """Gives the rows and the columns of the picture among nodes at every `step`-th input pixel.
+        """Gives the rows and the columns of the image among nodes at every `step`-th input pixel.
 
-        Pixel centres are kept: pixel y of the picture lies at (y + 0.5) * inner / source - 0.5 of
+        Pixel centres are kept: pixel y of the image lies at (y + 0.5) * inner / source - 0.5 of
         the input, which is y itself when native.
         """
         return _axes(self, step)
@@ -72,14 +72,14 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The rule by which pictures of any size become network inputs."""
+    """The rule by which images of any size become network inputs."""
 
     mode: FitMode = "native"
     """native: pad to the next 32k+1; stretch: resize to `size`; letterbox: resize within `size`."""
     size: tuple[int, int] | None = None
     """(height, width) for stretch and letterbox, before it is raised to 32k+1."""
     double_below: int = 0
-    """native: pictures whose shorter side has fewer pixels than this are shown twice as large."""
+    """native: images whose shorter side has fewer pixels than this are shown twice as large."""
 
     def __post_init__(self) -> None:
         if self.mode != "native" and self.double_below:
@@ -94,9 +94,9 @@ class Fit:
             )
 
     def geometry(self, source: tuple[int, int]) -> Geometry:
-        """Gives the geometry of pictures of `source` = (height, width).
+        """Gives the geometry of images of `source` = (height, width).
 
-        Pictures smaller than 64 pixels on a side are padded up to that.
+        Images smaller than 64 pixels on a side are padded up to that.
         """
         if self.size is None:
             zoom = 2 if min(source) < self.double_below else 1
@@ -127,7 +127,7 @@ def _axes(geometry: Geometry, step: int) -> tuple[Axis, Axis]:
 
 @lru_cache(maxsize=64)
 def canvas_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Gives (height, width) of the memory for a picture and what the network needs beside it."""
+    """Gives (height, width) of the memory for an image and what the network needs beside it."""
     return Fit().geometry(size).outer
 
 

@@ -36,7 +36,7 @@ class GuidedLoss:
     class_weights_K: Tensor | None = None
     ohem: float | None = None
     """Only pixels whose true class is given less than this probability count, and at least 1/16:
-    of each picture (full) or of the batch (shrunk)."""
+    of each image (full) or of the batch (shrunk)."""
 
     def __call__(self, logits: BranchLogits, ids_NHW: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Gives the total and (sub124, sub24, sub4), scalars in float32.
@@ -62,7 +62,7 @@ class GuidedLoss:
         def of_image(logits_1Khw: Tensor, ids_1HW: Tensor) -> Tensor:
             return self._sums(full_size(logits_1Khw.float(), factor, ids_1HW.shape[-2:]), ids_1HW)
 
-        # Full-size logits are kept of one picture at a time and made again on the way back: for a
+        # Full-size logits are kept of one image at a time and made again on the way back: for a
         # batch of eight at 1025x2049 all of them would take 20 GB.
         pairs = zip(torch.split(logits_NKhw, 1), torch.split(ids_NHW, 1), strict=True)
         return _mean([checkpoint(of_image, one, ids, use_reentrant=False) for one, ids in pairs])
@@ -96,7 +96,7 @@ def _cross_entropy(logits_NKhw: Tensor, ids_Nhw: Tensor, void: int) -> Tensor:
     """Gives each pixel's loss; 0 where it is void."""
     if logits_NKhw.device.type == "cpu":  # a third of the time of the other form
         return F.cross_entropy(logits_NKhw, ids_Nhw, ignore_index=void, reduction="none")
-    # On CUDA the form for pictures has no deterministic gradient, that for rows has.
+    # On CUDA the form for images has no deterministic gradient, that for rows has.
     logits_PK = logits_NKhw.permute(0, 2, 3, 1).flatten(0, 2)
     losses_P = F.cross_entropy(logits_PK, ids_Nhw.flatten(), ignore_index=void, reduction="none")
     return losses_P.reshape(ids_Nhw.shape)

@@ -1,4 +1,4 @@
-"""From a picture to the network's input."""
+"""From an image to the network's input."""
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ def prepare_input(
     mean_color: Color,
     empty: Empty = np.empty,
 ) -> NDArray[np.uint8]:
-    """Gives the (h, w, 3) input of `geometry.outer`: the picture top left, the rest mean colour.
+    """Gives the (h, w, 3) input of `geometry.outer`: the image top left, the rest mean colour.
 
     Args:
         image_HW3: RGB of `geometry.source` size; it is copied.
@@ -46,15 +46,15 @@ def prepare_input(
 
 
 def image_fault(image_HW3: NDArray[np.uint8], size: tuple[int, int]) -> str | None:
-    """Tells what is wrong with a picture that should have (height, width); None if nothing is."""
+    """Tells what is wrong with an image that should have (height, width); None if nothing is."""
     if image_HW3.dtype == np.uint8 and image_HW3.shape == (*size, 3):
         return None
     got = f"{image_HW3.shape} {image_HW3.dtype}"
-    return f"a picture is an (H, W, 3) uint8 array, here {(*size, 3)}, got {got}"
+    return f"an image is an (H, W, 3) uint8 array, here {(*size, 3)}, got {got}"
 
 
 def fill_margin(input_hw3: NDArray[np.uint8], geometry: Geometry, mean_color: Color) -> None:
-    """Makes the input mean colour where the picture is not."""
+    """Makes the input mean colour where the image is not."""
     height, width = geometry.inner
     input_hw3[height:] = mean_color
     input_hw3[:height, width:] = mean_color

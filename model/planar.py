@@ -1,6 +1,6 @@
-"""Pictures whose red, green and blue lie one after another in memory, as networks read them.
+"""Images whose red, green and blue lie one after another in memory, as networks read them.
 
-Such a picture is an ordinary (H, W, 3) array, only with other strides: whoever does not care need
+Such an image is an ordinary (H, W, 3) array, only with other strides: whoever does not care need
 not know.
 """
 
@@ -20,7 +20,7 @@ def empty_planar(size: tuple[int, int], empty: Empty = np.empty) -> NDArray[np.u
 
 
 def planes(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Gives the (3, H, W) view of a picture."""
+    """Gives the (3, H, W) view of an image."""
     return rgb_HW3.transpose(2, 0, 1)
 
 
@@ -30,7 +30,7 @@ def is_planar(rgb_HW3: NDArray[np.uint8]) -> bool:
 
 
 def copy_planes(rgb_HW3: NDArray[np.uint8], to_HW3: NDArray[np.uint8]) -> None:
-    """Copies a picture of any layout to a planar place."""
+    """Copies an image of any layout to a planar place."""
     if is_planar(rgb_HW3):
         np.copyto(to_HW3, rgb_HW3)
     else:
@@ -38,7 +38,7 @@ def copy_planes(rgb_HW3: NDArray[np.uint8], to_HW3: NDArray[np.uint8]) -> None:
 
 
 def interleaved(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Gives the picture with the three values of a pixel side by side, contiguous."""
+    """Gives the image with the three values of a pixel side by side, contiguous."""
     if is_planar(rgb_HW3):
         return np.asarray(cv2.merge(list(planes(rgb_HW3))), np.uint8)
     return np.ascontiguousarray(rgb_HW3)

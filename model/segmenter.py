@@ -1,4 +1,4 @@
-"""The network as a function: a picture in, the class of every pixel out."""
+"""The network as a function: an image in, the class of every pixel out."""
 
 from functools import lru_cache
 
@@ -20,8 +20,8 @@ class Segmenter:
     Attributes:
         labels: the classes whose ids come out.
         choice: the runtime, device, precision and threads in use.
-        fit: how pictures become inputs.
-        mean_color: what fills the input beside the picture.
+        fit: how images become inputs.
+        mean_color: what fills the input beside the image.
         digest: SHA-256 of the weights and what belongs to them.
     """
 
@@ -43,7 +43,7 @@ class Segmenter:
             device: auto, cpu, cuda or cuda:N.
             precision: auto is the fastest that the checkpoint was measured to stand, else fp32.
             threads: of inference on a CPU.
-            fit: how pictures become inputs; None: as the checkpoint was trained.
+            fit: how images become inputs; None: as the checkpoint was trained.
 
         Raises:
             ConfigError: a runtime, device or precision that this machine cannot offer.
@@ -59,14 +59,14 @@ class Segmenter:
         self._geometry = lru_cache(maxsize=16)(self.fit.geometry)
 
     def __call__(self, image_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Gives the (H, W) class ids of an RGB picture of any size.
+        """Gives the (H, W) class ids of an RGB image of any size.
 
         Raises:
             ConfigError: not an (H, W, 3) uint8 array.
         """
         if image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.dtype != np.uint8:
             raise ConfigError(
-                "a picture is an (H, W, 3) uint8 array in RGB order,"
+                "an image is an (H, W, 3) uint8 array in RGB order,"
                 f" got {image_HW3.shape} {image_HW3.dtype}"
             )
         geometry = self._geometry((image_HW3.shape[0], image_HW3.shape[1]))
@@ -79,7 +79,7 @@ class Segmenter:
         return Scores(self._runtime.scores(prepared_hw3[None])[0], geometry)
 
     def warm_up(self, source: tuple[int, int]) -> None:
-        """Compiles for pictures of (height, width), so that the first one costs no more."""
+        """Compiles for images of (height, width), so that the first one costs no more."""
         self.scores(np.zeros((*self._geometry(source).outer, 3), np.uint8), self._geometry(source))
 
 

@@ -1,4 +1,4 @@
-"""From the network's small score map to the class of every pixel of the picture.
+"""From the network's small score map to the class of every pixel of the image.
 
 The definition is `class_ids_dense`: each class's scores are interpolated bilinearly in float32,
 `top = a*(1-x) + b*x`, `bottom = c*(1-x) + d*x`, `top*(1-y) + bottom*y`, with a, b the nodes above

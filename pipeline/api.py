@@ -33,7 +33,7 @@ class Segmented:
     image: NDArray[np.uint8]
     """(H, W, 3) RGB."""
     class_ids: NDArray[np.uint8]
-    """(H, W), of the picture's size."""
+    """(H, W), of the image's size."""
 
     @property
     def time(self) -> Fraction | None:

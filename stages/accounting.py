@@ -13,17 +13,17 @@ class FrameAccounting:
     """Counters of one stream."""
 
     packets: int = 0
-    """Compressed pictures read from the source (for images: files)."""
+    """Compressed frames read from the source (for images: files)."""
     in_decoder: int = 0
-    """Packets whose picture the decoder still owes: raised and lowered as they pass."""
+    """Packets whose frame the decoder still owes: raised and lowered as they pass."""
     decoded: int = 0
     """Frames handed on by the decoder."""
     undecodable: Counter[str] = field(default_factory=Counter)
-    """Packets that should have given a picture and gave none, by reason."""
+    """Packets that should have given a frame and gave none, by reason."""
     without_frame: Counter[str] = field(default_factory=Counter)
-    """Packets that rightly give no picture of their own (second fields, hidden frames)."""
+    """Packets that rightly give no image of their own (second fields, hidden frames)."""
     missing: int = 0
-    """Pictures that the file's own index promises beyond the packets that could be read."""
+    """Frames that the file's own index promises beyond the packets that could be read."""
     encoded: int = 0
     """Frames written by all sinks."""
     dropped: Counter[str] = field(default_factory=Counter)
@@ -41,7 +41,7 @@ class FrameAccounting:
         if self.packets != self.decoded + undecodable + hidden + self.in_decoder:
             found.append(
                 f"packets {self.packets} != decoded {self.decoded} + undecodable {undecodable}"
-                f" + without picture {hidden} + in decoder {self.in_decoder}"
+                f" + without image {hidden} + in decoder {self.in_decoder}"
             )
         if self.decoded != self.encoded + dropped + failed + self.in_flight:
             found.append(
@@ -52,5 +52,5 @@ class FrameAccounting:
 
     @property
     def complete(self) -> bool:
-        """True if every picture that the source holds was decoded and none failed."""
+        """True if every frame that the source holds was decoded and none failed."""
         return not (self.undecodable or self.failed or self.missing)

@@ -1,4 +1,4 @@
-"""A sheet of pictures and masks, for people to judge at a glance."""
+"""A sheet of images and masks, for people to judge at a glance."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,10 @@ _INK = (30, 30, 30)
 def draw_contact_sheet(
     rows: Sequence[Sequence[NDArray[np.uint8]]], *, titles: Sequence[str], labels: LabelSet
 ) -> NDArray[np.uint8]:
-    """Gives one RGB picture: a column under each title, and the legend of the classes below.
+    """Gives one RGB image: a column under each title, and the legend of the classes below.
 
     Args:
-        rows: for each row as many pictures as there are titles: (H, W, 3) RGB, or (H, W) class
+        rows: for each row as many images as there are titles: (H, W, 3) RGB, or (H, W) class
             ids, which are shown in their colours. All have the same height and width.
         titles: one for each column.
         labels: names and colours of the classes.

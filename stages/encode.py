@@ -27,7 +27,7 @@ class Encode:
         Args:
             sinks: where frames go.
             accounting: of the stream.
-            keep_image: whether frames come out with their picture.
+            keep_image: whether frames come out with their image.
             num_done: the first frames were written before: they are only counted.
         """
         self.num_frames = 0

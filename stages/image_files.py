@@ -1,4 +1,4 @@
-"""Pictures and label images of data sets, checked before they are unpacked."""
+"""Images and label images of data sets, checked before they are unpacked."""
 
 import io
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 
 
 def rgb_of(data: bytes) -> NDArray[np.uint8]:
-    """Gives the picture in the bytes of an image file; see `read_rgb`."""
+    """Gives the image in the bytes of an image file; see `read_rgb`."""
     check_size(*_size_in_header(data))
     if data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
         raise SampleError("the image is cut off")  # some decoders would fill it up with gray

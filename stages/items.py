@@ -42,12 +42,12 @@ class FrameMeta:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A picture as the network wants it."""
+    """A frame as the network wants it."""
 
     rgb_hw3: NDArray[np.uint8]
     """(h, w, 3) RGB, both sides 32k+1; planar, so that the network can read it where it lies."""
     geometry: Geometry
-    """How the picture lies in it."""
+    """How the frame lies in it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +60,7 @@ class ClassIds:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a stream on its way from decoder to mask."""
+    """One frame of a stream on its way from decoder to mask."""
 
     meta: FrameMeta
     image: NDArray[np.uint8] | None = None
@@ -70,17 +70,17 @@ class Frame:
     result: ClassIds | Scores | None = None
     canvas: NDArray[np.uint8] | None = None
     """(h, w, 3) planar memory that `image` is the top left of, as large as the network's input if
-    the picture is only padded; preprocess may write beyond the picture. None from sources that do
+    the frame is only padded; preprocess may write beyond the frame. None from sources that do
     not care for it."""
 
     def __repr__(self) -> str:
-        image = "no picture" if self.image is None else f"picture {self.image.shape}"
+        image = "no picture" if self.image is None else f"image {self.image.shape}"
         return f"Frame({self.meta}, {image}, result={type(self.result).__name__})"
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A picture that should have stood here and does not."""
+    """A frame that should have stood here and does not."""
 
     stream: str
     index: int

@@ -1,4 +1,4 @@
-"""The preprocess stage: fits each picture to the network's input."""
+"""The preprocess stage: fits each image to the network's input."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -14,7 +14,7 @@ from icstream.stages.items import Frame, Item, Prepared
 
 
 class Preprocess:
-    """Pads or resizes pictures; drops the original where nobody downstream wants it."""
+    """Pads or resizes images; drops the original where nobody downstream wants it."""
 
     def __init__(
         self,
@@ -27,9 +27,9 @@ class Preprocess:
         """Settles what inputs look like.
 
         Args:
-            fit: how pictures become inputs.
-            mean_color: what fills the input beside the picture.
-            keep_image: whether frames come out with their picture.
+            fit: how images become inputs.
+            mean_color: what fills the input beside the image.
+            keep_image: whether frames come out with their image.
             empty: gives the memory for an input.
         """
         self._geometry = lru_cache(maxsize=16)(fit.geometry)
@@ -43,7 +43,7 @@ class Preprocess:
             yield item
             return
         if item.image is None:
-            raise StageError("no picture", f"frame {item.meta.index} came without its picture")
+            raise StageError("no picture", f"frame {item.meta.index} came without its image")
         fault = image_fault(item.image, item.meta.size)
         if fault:
             raise StageError("not a picture", f"frame {item.meta.index}: {fault}")

@@ -143,7 +143,7 @@ def merged(blobs: Blobs) -> Blobs:
 
 
 def caffe_outputs(blobs: Blobs, x_NCHW: Tensor) -> Mapping[str, Tensor]:
-    """Gives conv6_interp, conv6_sub4 and conv6_sub2 in float64, for pictures of 1025x2049."""
+    """Gives conv6_interp, conv6_sub4 and conv6_sub2 in float64, for images of 1025x2049."""
     values = {name: [torch.from_numpy(v).double() for v in vs] for name, vs in blobs.items()}
 
     def conv(

@@ -26,7 +26,7 @@ def scene(height: int, width: int) -> NDArray[np.uint8]:
 
 
 def moving_image(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Gives picture `index` of an endless pan over a scene."""
+    """Gives image `index` of an endless pan over a scene."""
     height, width = size
     y, x = index % 64, (2 * index) % 64
     whole = scene(height + 64, width + 64)

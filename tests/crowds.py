@@ -1,4 +1,4 @@
-"""Many clients at once, some of whom send what is no picture."""
+"""Many clients at once, some of whom send what is no image."""
 
 import io
 import threading

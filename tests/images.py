@@ -44,7 +44,7 @@ def png_that_claims(width: int, height: int) -> bytes:
 
 
 def broken_images(rng: np.random.Generator) -> dict[str, tuple[bytes, str]]:
-    """Gives bodies that are no pictures, each with the content type it is sent with, by name."""
+    """Gives bodies that are no images, each with the content type it is sent with, by name."""
     jpeg = encode(make_image(rng, 40, 60), "JPEG")
     return {
         "truncated JPEG": (jpeg[: len(jpeg) // 2], "image/jpeg"),

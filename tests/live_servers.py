@@ -58,7 +58,7 @@ def rtsp_camera(port: int, *options: str) -> Iterator["subprocess.Popen[str]"]:
 
 @contextmanager
 def _sent_by_ffmpeg(*output: str) -> Iterator[None]:
-    """Has FFmpeg send a test picture at its own pace, ten frames a second, H.264."""
+    """Has FFmpeg send a test image at its own pace, ten frames a second, H.264."""
     source = f"testsrc=size={SIZE[1]}x{SIZE[0]}:rate=10"
     codec = ["-c:v", "libx264", "-g", "10", "-tune", "zerolatency", "-pix_fmt", "yuv420p"]
     command = [require_program("ffmpeg"), "-nostdin", "-loglevel", "error", "-re"]

@@ -56,7 +56,7 @@ class Project:
         dataset: str = "ds",
         annotation: str | None = None,
     ) -> tuple[Path, Path]:
-        """Adds a picture of one colour and its annotation; gives both paths."""
+        """Adds an image of one colour and its annotation; gives both paths."""
         image = self.folder / dataset / "img" / name
         ann = self.folder / dataset / "ann" / (annotation or f"{name}.json")
         for path in (image, ann):

@@ -1,4 +1,4 @@
-"""An RTSP camera for the tests: a moving test picture in H.264, by GStreamer.
+"""An RTSP camera for the tests: a moving test image in H.264, by GStreamer.
 
 It runs under the system's own Python, which knows GStreamer:
 /usr/bin/python3 rtsp_server.py PORT [--size WIDTHxHEIGHT] [--login USER:PASSWORD]

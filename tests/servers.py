@@ -110,7 +110,7 @@ class Server:
 
 
 def serve_streets(*options: str, environment: Mapping[str, str] | None = None) -> Server:
-    """Gives a service for small pictures with the smallest weights."""
+    """Gives a service for small images with the smallest weights."""
     small = ("--weights", "streets", "--set", "model.warm_up=[40x60]")
     return Server(*small, *options, environment=environment)
 

@@ -1,4 +1,4 @@
-"""Labelled pictures in memory."""
+"""Labelled images in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

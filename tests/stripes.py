@@ -1,4 +1,4 @@
-"""Labelled pictures that tests make themselves: stripes whose classes differ in colour."""
+"""Labelled images that tests make themselves: stripes whose classes differ in colour."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ LABELS = LabelSet.from_values(
 
 @dataclass(frozen=True, slots=True)
 class Stripes:
-    """One picture; the number decides what is in it."""
+    """One image; the number decides what is in it."""
 
     number: int
     size: tuple[int, int] = (80, 100)

@@ -61,7 +61,7 @@ def test_the_image_runs_as_a_user_without_rights() -> None:
 
 @pytest.fixture(scope="module")
 def contained() -> Iterator[Server]:
-    """Gives the service as Compose starts it, but for the port and small pictures."""
+    """Gives the service as Compose starts it, but for the port and small images."""
     described = service("serve")
     assert list(described["environment"]) == ["ICSTREAM_SERVE_TOKEN"]
     command, *options = described["command"]

@@ -39,16 +39,16 @@ def export_model(
     precision: ExportPrecision = "fp32",
     batch: int = 1,
 ) -> dict[str, Any]:
-    """Writes a file, or two of OpenVINO, for pictures of one size; see `ExportGraph`.
+    """Writes a file, or two of OpenVINO, for images of one size; see `ExportGraph`.
 
     Args:
-        checkpoint: weights; how pictures are fitted goes into the graph too.
+        checkpoint: weights; how images are fitted goes into the graph too.
         out: the file; the weights of OpenVINO lie beside it in one that ends in .bin.
-        size: (height, width) of the pictures.
+        size: (height, width) of the images.
         format: of the file.
         form: what comes out.
         precision: int8 marks what is to be computed in eight bits, in OpenVINO's format only.
-        batch: pictures at a time.
+        batch: images at a time.
 
     Returns:
         What must be known to use it, as plain JSON values; it is in the file too, as text.
@@ -164,7 +164,7 @@ def _output(
         "shape": [batch, len(checkpoint.labels), *nodes],
         "type": "float32",
         "pixels_per_node": STEP,
-        "nodes": f"node (i, j) lies on pixel ({STEP}i, {STEP}j) of the resized and padded picture",
+        "nodes": f"node (i, j) lies on pixel ({STEP}i, {STEP}j) of the resized and padded image",
     }
 
 

@@ -1,4 +1,4 @@
-"""The network for others to run: pictures of one size in, class ids or scores out."""
+"""The network for others to run: images of one size in, class ids or scores out."""
 
 from typing import Literal
 
@@ -60,7 +60,7 @@ class ExportGraph(nn.Module):
 
 
 class _Resize(nn.Module):
-    """Resizes pictures by bilinear interpolation in the fixed-point arithmetic of OpenCV.
+    """Resizes images by bilinear interpolation in the fixed-point arithmetic of OpenCV.
 
     OpenCV takes weights to 11 bits, drops what is below 1/128 after the rows and below 1/4 in each
     half of the columns, and rounds up from there. In the last few columns, and where it was built
@@ -102,7 +102,7 @@ def _weights(source: int, target: int) -> tuple[NDArray[np.int64], NDArray[np.fl
 
 
 class _Zoom(nn.Module):
-    """Brings scores to the picture's pixels in the order of operations of `class_ids_dense`."""
+    """Brings scores to the image's pixels in the order of operations of `class_ids_dense`."""
 
     rows: Tensor
     columns: Tensor

@@ -26,7 +26,7 @@ _CONV_BLOBS = {"weight": 0, "bias": 1}
 _NORM_BLOBS = {"weight": 0, "bias": 1, "running_mean": 2, "running_var": 3}
 
 DATA_SCALE = "data_sub1"
-"""The layer that multiplies the picture's channels before anything else."""
+"""The layer that multiplies the image's channels before anything else."""
 SUB1_INPUT, SUB2_INPUT = "conv1_sub1", "conv1_1_3x3_s2"
 """The first convolutions behind it, of the branch sub1 and of the trunk of sub2 and sub4."""
 SHRINK = "data_sub2"

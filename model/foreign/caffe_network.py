@@ -24,7 +24,7 @@ from icstream.model.geometry import Fit
 from icstream.model.labels import CITYSCAPES
 
 AUTHORS_SIZE = (1025, 2049)
-"""(height, width) to which the authors' evaluation resizes every picture (eval_sub.m)."""
+"""(height, width) to which the authors' evaluation resizes every image (eval_sub.m)."""
 
 
 def is_caffemodel(content: bytes) -> bool:
@@ -90,10 +90,10 @@ def _blobs(layers: Iterable[Layer]) -> dict[str, Tensor]:
 
 
 def _fold_scale(blobs: dict[str, Tensor], layers: Iterable[Layer]) -> dict[str, str]:
-    """Multiplies the picture's scale into the convolutions that see it, and drops its blobs.
+    """Multiplies the image's scale into the convolutions that see it, and drops its blobs.
 
     In the authors' prototxt these are the first one of sub1 and, behind a linear halving, that of
-    the trunk; a file that states another wiring is taken at its word. Zeros around the picture
+    the trunk; a file that states another wiring is taken at its word. Zeros around the image
     stay zeros, so that this is exact.
 
     Raises:

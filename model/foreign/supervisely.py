@@ -116,7 +116,7 @@ def read_bare_weights(content: bytes) -> Foreign:
         CheckpointError: it is damaged, or of another network.
     """
     notes = (
-        "the file does not say how pictures were shown to the network: taken as in the plugin,"
+        "the file does not say how images were shown to the network: taken as in the plugin,"
         " BGR 0..255 minus the mean, at their own size",
     )
     return _foreign("state dict as of pytorch-semseg", content, Fit(), None, notes=notes)

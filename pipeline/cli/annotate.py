@@ -53,7 +53,7 @@ def annotate(
     from icstream.pipeline.output import REPORT
     from icstream.pipeline.settings.annotate import load_annotate_config
 
-    # What is wrong with a picture is said once, by us.
+    # What is wrong with an image is said once, by us.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     settings = load_annotate_config(config)
     stop = StopSignals()

@@ -33,7 +33,7 @@ def check(
     val_tag: ValTag = "val",
     sheet: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Draw some pictures and their labels."),
+        typer.Option(metavar="FILE.png", help="Draw some images and their labels."),
     ] = None,
     json_file: Annotated[
         Path | None,
@@ -48,7 +48,7 @@ def check(
 
     cv2.utils.logging.setLogLevel(
         cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # what is wrong with a picture is said once, by us
+    )  # what is wrong with an image is said once, by us
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise ConfigError(f"--sheet writes PNG, so its name must end in .png, got {sheet}")
     data = open_data(

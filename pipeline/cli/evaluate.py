@@ -64,7 +64,7 @@ def evaluate(
         ),
     ] = None,
 ) -> int:
-    """Compare masks with the labels of pictures: mIoU, IoU per class, confusion matrix."""
+    """Compare masks with the labels of images: mIoU, IoU per class, confusion matrix."""
     log_to_stderr(quiet=False)
     from icstream.model.pretrained import DEFAULT
 

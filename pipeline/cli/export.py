@@ -20,7 +20,7 @@ def export(
         Path, typer.Option("-o", "--out", metavar="FILE", help="The graph, .onnx or .xml.")
     ],
     size: Annotated[
-        str, typer.Option(metavar="HEIGHTxWIDTH", help="Of the pictures that it will take.")
+        str, typer.Option(metavar="HEIGHTxWIDTH", help="Of the images that it will take.")
     ],
     weights: Weights = None,
     file_format: Annotated[
@@ -34,7 +34,7 @@ def export(
     precision: Annotated[
         Literal["fp32", "int8"], typer.Option(metavar="NAME", help="fp32 or int8.")
     ] = "fp32",
-    batch: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Pictures at a time.")] = 1,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Images at a time.")] = 1,
     check: Annotated[
         str | None,
         typer.Option(
@@ -48,7 +48,7 @@ def export(
         typer.Option("--json", metavar="FILE", help="Write the figures here too; - for stdout."),
     ] = None,
 ) -> int:
-    """Write the network as ONNX or OpenVINO, for pictures of one size, and check it on some."""
+    """Write the network as ONNX or OpenVINO, for images of one size, and check it on some."""
     log_to_stderr(quiet=False)
     chosen = _format(file_format, out)
     height, width = _size(size)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 import typer
 
 DataFolder: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="DATA", help="A project or folder of labelled pictures.")
+    Path, typer.Argument(metavar="DATA", help="A project or folder of labelled images.")
 ]
 DataFormat: TypeAlias = Annotated[
     Literal["auto", "supervisely", "folder", "cityscapes"],
@@ -16,10 +16,10 @@ Neutral: TypeAlias = Annotated[
     str, typer.Option(metavar="NAME", help="Supervisely: the class that is left out.")
 ]
 TrainTag: TypeAlias = Annotated[
-    str, typer.Option(metavar="TAG", help="Supervisely: marks pictures to train on.")
+    str, typer.Option(metavar="TAG", help="Supervisely: marks images to train on.")
 ]
 ValTag: TypeAlias = Annotated[
-    str, typer.Option(metavar="TAG", help="Supervisely: marks pictures to validate on.")
+    str, typer.Option(metavar="TAG", help="Supervisely: marks images to validate on.")
 ]
 Weights: TypeAlias = Annotated[
     str | None, typer.Option(metavar="FILE|NAME", help="Checkpoint, a shipped name, or random.")

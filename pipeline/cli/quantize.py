@@ -35,7 +35,7 @@ def quantize(
     val_tag: ValTag = "val",
     threads: Threads = 2,
 ) -> int:
-    """Measure on pictures what int8 needs to know, and keep it in the weights file."""
+    """Measure on images what int8 needs to know, and keep it in the weights file."""
     log_to_stderr(quiet=False)
     if not weights.is_file():
         raise ConfigError(f"quantise needs a weights file of your own, got {weights}")

@@ -108,7 +108,7 @@ def _how_far(stream: StreamState) -> str:
         promised = stream.info.num_frames if stream.info else None
         return f"{stream.name}: {encoded} of {promised or 'unknown'} frames"
     age = stream.source_status.last_frame_age
-    last = "" if age is None else f", last picture {age:.1f} s ago"
+    last = "" if age is None else f", last image {age:.1f} s ago"
     return f"{stream.name}: {stream.source_status.state}, {encoded} frames{last}"
 
 

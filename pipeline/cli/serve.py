@@ -53,7 +53,7 @@ def serve(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say only what went wrong.")] = False,
 ) -> int:
-    """Answer requests over HTTP: pictures in, masks out."""
+    """Answer requests over HTTP: images in, masks out."""
     log_to_stderr(quiet)
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:

@@ -18,7 +18,7 @@ def train(
         str, typer.Argument(metavar="CONFIG", help="JSON or YAML settings, or ready-made.")
     ],
     data: Annotated[
-        Path, typer.Option(metavar="DATA", help="A project or folder of labelled pictures.")
+        Path, typer.Option(metavar="DATA", help="A project or folder of labelled images.")
     ],
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="RUN", help="Folder for weights and metrics.")
@@ -46,7 +46,7 @@ def train(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say only what went wrong.")] = False,
 ) -> int:
-    """Train a network on labelled pictures; weights, state and metrics go into a folder."""
+    """Train a network on labelled images; weights, state and metrics go into a folder."""
     first = os.environ.get("RANK", "0") == "0"  # of those that torchrun has started
     quiet = quiet or not first
     log_to_stderr(quiet)

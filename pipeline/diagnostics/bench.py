@@ -144,7 +144,7 @@ def bench(config: RunConfig, source: str, *, num_frames: int, rounds: int) -> Be
 
 
 class _Bare:
-    """The network alone, in as many replicas as the pipeline has: pictures in, class ids out."""
+    """The network alone, in as many replicas as the pipeline has: images in, class ids out."""
 
     def __init__(self, checkpoint: Checkpoint, inference: Inference) -> None:
         choice = inference.choice
@@ -161,7 +161,7 @@ class _Bare:
         ]
 
     def seconds_each(self, images: list[NDArray[np.uint8]]) -> float:
-        """Gives the time for all pictures together, divided by their number."""
+        """Gives the time for all images together, divided by their number."""
         for replica in self._replicas:
             _each(replica, images[: _WARM_UP + 1])
         count = len(self._replicas)
@@ -178,7 +178,7 @@ def _through(segmenter: Segmenter, images: list[NDArray[np.uint8]]) -> None:
 
 
 class _Eager:
-    """The plain graph: a picture in, class ids out, by argmax of logits at full size."""
+    """The plain graph: an image in, class ids out, by argmax of logits at full size."""
 
     def __init__(self, checkpoint: Checkpoint, threads: int) -> None:
         torch.set_num_threads(threads)

@@ -43,7 +43,7 @@ class Worker:
     ready: bool = False
     """It takes work."""
     warming: set[tuple[int, int]] = field(default_factory=set)
-    """Sizes of pictures that it is preparing for."""
+    """Sizes of frames that it is preparing for."""
     ending: bool = False
     """It was told to end, and its end is no loss."""
     ending_since: float = 0.0
@@ -236,7 +236,7 @@ def _environment(kind: str, threads: int) -> dict[str, str]:
         **{f"{name}_NUM_THREADS": str(threads) for name in names},
         # Threads that wait in a loop would take the core that another stage needs.
         "OMP_WAIT_POLICY": "PASSIVE",
-        # glibc: memory of freed pictures is kept for the next ones, not fetched anew page by page.
+        # glibc: memory of freed frames is kept for the next ones, not fetched anew page by page.
         "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
         "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20),
         "MALLOC_TOP_PAD_": str(8 * 2**20),

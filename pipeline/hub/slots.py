@@ -23,7 +23,7 @@ class SlotPool:
 
         Args:
             arena: shared memory; None where pixels travel in messages, and slots have no room.
-            fit: how pictures become inputs.
+            fit: how frames become inputs.
             num_classes: of the network.
         """
         self._arena = arena

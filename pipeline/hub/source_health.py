@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 SourceState: TypeAlias = Literal["connecting", "live", "stalled", "backing off", "ended"]
-"""What the source of a stream is doing: "live" means that pictures come."""
+"""What the source of a stream is doing: "live" means that frames come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class SourceStatus:
     last_error: str | None = None
     """Why the last connection failed or ended."""
     last_frame: float | None = None
-    """When the last picture was decoded; None before the first."""
+    """When the last frame was decoded; None before the first."""
 
     @property
     def last_frame_age(self) -> float | None:
-        """Gives how many seconds ago the last picture was decoded; None before the first."""
+        """Gives how many seconds ago the last frame was decoded; None before the first."""
         return None if self.last_frame is None else time.monotonic() - self.last_frame
 
     def to(self, state: SourceState) -> "SourceStatus":

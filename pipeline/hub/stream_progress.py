@@ -8,7 +8,7 @@ _RATE_OVER_S = 5.0
 
 
 def num_lost(stream: StreamState) -> int:
-    """Gives the number of pictures that should have become masks and will not."""
+    """Gives the number of frames that should have become masks and will not."""
     accounting = stream.accounting
     return (
         sum(c.total() for c in (accounting.undecodable, accounting.dropped, accounting.failed))

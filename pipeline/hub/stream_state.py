@@ -39,7 +39,7 @@ class StreamState:
     parts: dict[str, list[Part]] = field(default_factory=dict)
     """Files written, by sink."""
     gaps: list[Gap] = field(default_factory=list)
-    """Pictures that are not there; the first thousand."""
+    """Frames that are not there; the first thousand."""
     service: dict[str, Latency] = field(default_factory=dict)
     """How long each stage worked on a frame."""
     queueing: dict[str, Latency] = field(default_factory=dict)
@@ -145,7 +145,7 @@ class StreamState:
         )
 
     def note_frame(self, meta: FrameMeta, came: float) -> None:
-        """Takes note of a picture that was decoded, and of when by the monotonic clock."""
+        """Takes note of a frame that was decoded, and of when by the monotonic clock."""
         if self.spec.kind == "live" and meta.time is not None:
             self.last = meta.time, came
         self.source_status = replace(
@@ -173,7 +173,7 @@ class StreamState:
         self._note_decoded(time.monotonic())
 
     def _note_decoded(self, moment: float) -> None:
-        """Takes note of when a picture was decoded.
+        """Takes note of when a frame was decoded.
 
         That of a live source may arrive after its decoder has said that the connection is lost.
         """

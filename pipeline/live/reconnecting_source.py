@@ -19,7 +19,7 @@ from icstream.stages.items import Size
 from icstream.stages.live import Camera, LiveFrame, LostFrame, RateLimit, Timeline
 
 _MAX_WAIT_S = 5.0
-"""Pictures that come in bursts are held back for no longer than this."""
+"""Frames that come in bursts are held back for no longer than this."""
 _MAX_LATE_S = 0.1
 """A burst that is later than this sets the pace anew."""
 _GRACE_S = 5.0
@@ -138,7 +138,7 @@ class ReconnectingSource:
                 elif isinstance(thing, LostFrame):
                     yield Gap(self._stream, self._books.decoded, thing.pts, thing.reason)
                 if now - last_image > limit_s and not camera.may_be_silent:
-                    raise SourceError(f"{self._stream}: no picture for {now - last_image:.1f} s")
+                    raise SourceError(f"{self._stream}: no image for {now - last_image:.1f} s")
 
     def _take(
         self, shot: LiveFrame, arrived: float, *, is_new: bool, camera: Camera
@@ -168,7 +168,7 @@ class ReconnectingSource:
         yield PendingFrame(meta, self._timeline.clock, arrived, shot.develop, is_kept)
 
     def _hold_back(self, time_s: Fraction, arrived: float) -> float:
-        """Waits until a picture of a burst is due; gives when that was."""
+        """Waits until a frame of a burst is due; gives when that was."""
         if self._paced_from is not None:
             wait_s = self._paced_from[0] + float(time_s - self._paced_from[1]) - arrived
             if 0 < wait_s <= _MAX_WAIT_S:

@@ -1,6 +1,6 @@
 """A source that other programs push frames into, over ZeroMQ.
 
-A message has three parts: `icstream-frame-1`, a header as JSON, and the picture.
+A message has three parts: `icstream-frame-1`, a header as JSON, and the image.
 
     {"size": [height, width], "encoding": "rgb", "pts": 40, "time_base": "1/1000", "number": 1}
 
@@ -135,7 +135,7 @@ def _read_header(parts: list[bytes]) -> _Header | None:
 
 
 def _shot(header: _Header, image: zmq.Frame) -> LiveFrame | None:
-    """Gives the picture of a message; None if it is not what its header says."""
+    """Gives the frame of a message; None if it is not what its header says."""
     height, width = header.size
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
         return None

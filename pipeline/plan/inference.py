@@ -21,7 +21,7 @@ class Inference:
     labels: LabelSet
     choice: RuntimeChoice
     mean_color: Color
-    """What fills the network's input beside the picture."""
+    """What fills the network's input beside the image."""
     fit: Fit
     digest: str
     """SHA-256 of the weights and what belongs to them."""

@@ -18,7 +18,7 @@ class Pace:
     duration_s: float | None = None
     """The stream ends after so long; None: with its source."""
     stall_s: float = 2.0
-    """A live source without a picture for so long counts as stalled."""
+    """A live source without an image for so long counts as stalled."""
 
 
 @dataclass(frozen=True, slots=True)

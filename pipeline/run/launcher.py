@@ -83,7 +83,7 @@ class Launcher:
                 sinks,
                 num_done,
                 {sink: self._sink_settings(sink) for sink in sinks},
-                self.view_launcher.pictures,
+                self.view_launcher.frames,
                 self.config.view.max_side,
             )
             return self.processes.start("encode", spec.name, task_to_json(task), threads=1)

@@ -72,17 +72,17 @@ def summary(result: RunResult) -> list[str]:
 
 
 def losses(stream: StreamState) -> list[str]:
-    """Gives a sentence for each way in which pictures of the stream were lost."""
+    """Gives a sentence for each way in which frames of the stream were lost."""
     accounting = stream.accounting
     found = [f"the books do not close: {fault}" for fault in stream.faults()]
     if stream.error:
         found.append(stream.error)
     if accounting.missing and stream.spec.kind == "live":
-        found.append(f"{accounting.missing} pictures did not come: cut off, or lost on the way")
+        found.append(f"{accounting.missing} images did not come: cut off, or lost on the way")
     elif accounting.missing:
         promised = accounting.packets + accounting.missing
         found.append(
-            f"{accounting.missing} of the {promised} pictures in the file's own index are missing;"
+            f"{accounting.missing} of the {promised} images in the file's own index are missing;"
             " it was probably cut off"
         )
     found += [f"{n} undecodable: {reason}" for reason, n in accounting.undecodable.items()]

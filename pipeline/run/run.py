@@ -50,7 +50,7 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        """0 done, 1 failed or the books do not close, 2 no picture at all, 3 done with losses."""
+        """0 done, 1 failed or the books do not close, 2 no frame at all, 3 done with losses."""
         failed = any(
             stream.unwritable or stream.broken or stream.faults() for stream in self.streams
         )
@@ -171,7 +171,7 @@ def run(
     for stream in streams:
         why = stream.source_status.last_error
         if not (stream.accounting.decoded or stream.error) and (why or not should_stop()):
-            stream.error = why or f"{stream.spec.given}: no picture in it could be decoded"
+            stream.error = why or f"{stream.spec.given}: no image in it could be decoded"
             log.error("%s", stream.error)
     return RunResult(
         config, inference, streams, runtime_dir.transport, supervisor.num_lost, hub.error

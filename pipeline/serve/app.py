@@ -40,7 +40,7 @@ def build_app(service: Service, *, token: str | None) -> ServiceMiddleware:
         static_url="/docs-assets",
         title="icstream",
         version=version("icstream"),
-        description="Pictures in, the class of every pixel out.",
+        description="Images in, the class of every pixel out.",
         openapi_url="/openapi.json",
     )
     add_handlers(app)

@@ -1,10 +1,10 @@
 """Worker threads that do the requests' work, with a bound on what waits and for how long.
 
 A request is decoded, segmented and encoded by one thread: the libraries that do the work let go of
-the interpreter meanwhile, and no more pictures are unpacked than there are threads. Batches were
+the interpreter meanwhile, and no more images are unpacked than there are threads. Batches were
 measured to gain nothing on a processor, so there are none.
 
-Pictures of a size that a network has not seen take seconds of compilation. All workers but one keep
+Images of a size that a network has not seen take seconds of compilation. All workers but one keep
 to sizes that are ready, so that strange sizes do not hold up the others.
 """
 

@@ -1,4 +1,4 @@
-"""Pictures in requests: looked at before they are unpacked, then unpacked as in a run."""
+"""Images in requests: looked at before they are unpacked, then unpacked as in a run."""
 
 import io
 import struct
@@ -25,13 +25,13 @@ _SIDEWAYS = (5, 6, 7, 8)
 
 
 def image_size(data: bytes, *, max_pixels: int) -> tuple[int, int]:
-    """Gives (height, width) of the picture as it is displayed, from the file's header.
+    """Gives (height, width) of the image as it is displayed, from the file's header.
 
     Raises:
         RefusedError: nothing there, no image that is known, damaged, or too many pixels.
     """
     if not data:
-        raise RefusedError("bad_request", "the picture is empty")
+        raise RefusedError("bad_request", "the image is empty")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
@@ -63,7 +63,7 @@ def unpack(data: bytes) -> NDArray[np.uint8]:
 
 
 def _is_sideways(image: Image.Image) -> bool:
-    # For other formats Pillow would unpack the picture to look for EXIF.
+    # For other formats Pillow would unpack the image to look for EXIF.
     if image.format in ("JPEG", "MPO", "TIFF", "WEBP"):
         return image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
     return False

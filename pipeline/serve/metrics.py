@@ -29,7 +29,7 @@ class Metrics:
             "icstream_ready", "1 once all models are ready.", registry=self._registry
         )
         self.pictures = Counter(
-            "icstream_pictures", "Pictures segmented.", ["model"], registry=self._registry
+            "icstream_pictures", "Images segmented.", ["model"], registry=self._registry
         )
         self._requests = Counter(
             "icstream_http_requests",

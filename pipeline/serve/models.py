@@ -36,7 +36,7 @@ class Model:
         return self.checkpoint.labels
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Gives the size of the network's input for a picture of (height, width)."""
+        """Gives the size of the network's input for an image of (height, width)."""
         return self.fit.geometry(size).outer
 
 
@@ -71,13 +71,13 @@ class Networks:
         self._compiled: dict[tuple[str, Use], OrderedDict[tuple[int, int], None]] = {}
 
     def is_ready(self, model: str, size: tuple[int, int], *, use: Use = "ids") -> bool:
-        """True if a picture of (height, width) needs no compilation."""
+        """True if an image of (height, width) needs no compilation."""
         served = self._models[model]
         inner = served.input_size(size)
         return served.choice.runtime == "torch" or inner in self._compiled.get((model, use), ())
 
     def segment(self, model: str, image_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Gives the (H, W) class ids of an RGB picture."""
+        """Gives the (H, W) class ids of an RGB image."""
         ids_HW = self._segmenter(model)(image_HW3)
         self._note(model, "ids", image_HW3)
         return ids_HW

@@ -79,8 +79,8 @@ def v2_router(service: Service) -> APIRouter:
         _model(service, name, version)
         return Response(status_code=200 if service.ready else 503)
 
-    @router.post("/models/{name}/infer", summary="Segment pictures")
-    @router.post("/models/{name}/versions/{version}/infer", summary="Segment pictures")
+    @router.post("/models/{name}/infer", summary="Segment images")
+    @router.post("/models/{name}/versions/{version}/infer", summary="Segment images")
     async def infer(request: Request, name: str, version: str = _VERSION) -> Response:
         """`image` is UINT8 [N, H, W, 3] in RGB order; `class_ids` comes back as UINT8 [N, H, W]."""
         model = _model(service, name, version)

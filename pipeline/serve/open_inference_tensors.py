@@ -86,12 +86,12 @@ def uncompressed(body: bytes, encoding: str | None, *, max_bytes: int) -> bytes:
 def read_request(
     body: bytes, header_length: str | None, *, max_pixels: int, max_images: int
 ) -> tuple[InferenceRequest, NDArray[np.uint8]]:
-    """Gives what was asked and the (N, H, W, 3) pictures.
+    """Gives what was asked and the (N, H, W, 3) images.
 
     Args:
         body: JSON, with binary data behind it if `header_length` is given.
         header_length: value of the header `Inference-Header-Content-Length`.
-        max_pixels: of all pictures together.
+        max_pixels: of all images together.
         max_images: N at most.
 
     Raises:
@@ -124,7 +124,7 @@ def _check(tensor: InputTensor, *, max_pixels: int, max_images: int) -> None:
     if len(shape) != 4 or shape[3] != 3:
         raise RefusedError("bad_request", f"{INPUT}: shape {shape}, needed [N, H, W, 3]")
     if shape[0] > max_images:
-        raise RefusedError("too_large", f"{INPUT}: {shape[0]} pictures, allowed {max_images}")
+        raise RefusedError("too_large", f"{INPUT}: {shape[0]} images, allowed {max_images}")
     if math.prod(shape[:3]) > max_pixels:
         raise RefusedError(
             "too_many_pixels", f"{INPUT}: shape {shape}, allowed {max_pixels} pixels"
@@ -159,7 +159,7 @@ def _json_values(raw: msgspec.Raw) -> NDArray[np.uint8]:
 def write_response(
     request: InferenceRequest, ids: Sequence[NDArray[np.uint8]], *, model: str, version: str
 ) -> tuple[bytes, dict[str, str]]:
-    """Gives body and headers of the answer: (H, W) class ids of each picture."""
+    """Gives body and headers of the answer: (H, W) class ids of each image."""
     stacked_NHW = np.stack(ids)
     tensor: dict[str, Any] = {
         "name": OUTPUT,

@@ -1,4 +1,4 @@
-"""What comes out for a picture: an indexed PNG, an overlay, run lengths, an annotation."""
+"""What comes out for an image: an indexed PNG, an overlay, run lengths, an annotation."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ class Reply:
 def mask_reply(
     model: Model, image_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8], *, media_type: str
 ) -> Reply:
-    """Gives a picture's class ids in one of the `FORMS`."""
+    """Gives an image's class ids in one of the `FORMS`."""
     body = FORMS[media_type](model, image_HW3, ids_HW)
     shares = class_shares(ids_HW, model.labels)
     listed = ", ".join(f"c{k}={share:.6f}" for k, share in shares.items())

@@ -1,4 +1,4 @@
-"""POST /segment: a picture in, its mask out, in the form that the client accepts."""
+"""POST /segment: an image in, its mask out, in the form that the client accepts."""
 
 from typing import Any
 
@@ -41,20 +41,20 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 def segment_router(service: Service) -> APIRouter:
     """Gives the routes."""
-    router = APIRouter(tags=["pictures"])
+    router = APIRouter(tags=["images"])
 
     @router.post(
         "/segment",
-        summary="Segment a picture",
+        summary="Segment an image",
         responses=_ANSWERS,
         response_class=Response,
         openapi_extra={"requestBody": _REQUEST},
     )
     async def segment(request: Request, model: str | None = None) -> Response:
-        """The picture is the body itself, or the part `image` of a form.
+        """The image is the body itself, or the part `image` of a form.
 
         `Accept` chooses what comes back: `image/png` has class ids as palette indices,
-        `image/jpeg` shows the classes' colours over the picture, `application/json` has COCO run
+        `image/jpeg` shows the classes' colours over the image, `application/json` has COCO run
         lengths, `application/vnd.icstream.supervisely+json` an annotation in Supervisely's format.
         """
         chosen = service.model(model)
@@ -105,7 +105,7 @@ def segment_router(service: Service) -> APIRouter:
 async def _image(request: Request, service: Service) -> bytes:
     limits = service.config.limits
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise RefusedError("unsupported", "a picture is not sent with a Content-Encoding")
+        raise RefusedError("unsupported", "an image is not sent with a Content-Encoding")
     kind = media_type(request)
     if kind == FORM:
         form = await read_form(request, limits)

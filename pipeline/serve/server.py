@@ -64,7 +64,7 @@ def run_service(config: ServeConfig, *, should_stop: Callable[[], bool]) -> None
     Raises:
         ConfigError: weights, device, token or address cannot be used.
     """
-    # Pillow would let pictures pass with a warning that its limit forbids.
+    # Pillow would let images pass with a warning that its limit forbids.
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     token = read_token(config.server)
     service = Service(config)

@@ -54,13 +54,13 @@ class LiveSettings(Settings):
     duration_s: float | None = Field(None, gt=0)
     """The stream ends after so long."""
     stall_s: float = Field(2, gt=0, le=3600)
-    """Without a picture for so long, a source counts as stalled."""
+    """Without an image for so long, a source counts as stalled."""
     open_timeout_s: float = Field(10, gt=0, le=600)
     """For connecting."""
     read_timeout_s: float = Field(5, gt=0, le=600)
-    """Without data or without a picture for so long, the connection is given up."""
+    """Without data or without an image for so long, the connection is given up."""
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
-    """How RTSP sources send their pictures."""
+    """How RTSP sources send their images."""
     hardware: str = "auto"
     """What decodes: auto (a device if there is one), off, or as FFmpeg says: cuda, vaapi, ..."""
     camera: CameraSettings = CameraSettings()

@@ -59,18 +59,18 @@ class PolySettings(StrictSettings):
 
 
 class AugmentationSettings(StrictSettings):
-    """Random views of the training pictures."""
+    """Random views of the training images."""
 
     scale: Annotated[tuple[Zoom, Zoom], Field(strict=False), AfterValidator(_rising)] = (0.5, 2.0)
     """Smallest and largest zoom, on top of `input_scale`."""
     flip: bool = True
-    """Mirror every second picture."""
+    """Mirror every second image."""
     rotation_degrees: float = Field(0.0, ge=0, le=180)
     """Up to so much either way."""
     colour: Share = 0.0
     """Strength of changes of brightness, contrast, saturation and hue."""
     whole_frames_share: Share = 0.0
-    """In this last share of the steps whole pictures are shown, not crops."""
+    """In this last share of the steps whole images are shown, not crops."""
 
     def augmentation(self) -> Augmentation:
         """Gives the same as the trainer knows it."""
@@ -93,9 +93,9 @@ class Recipe(StrictSettings):
     poly: PolySettings = PolySettings()
     """Of schedule poly."""
     augmentation: AugmentationSettings = AugmentationSettings()
-    """Random crops of `input_size` in place of stretched pictures."""
+    """Random crops of `input_size` in place of stretched images."""
     input_scale: int = Field(1, ge=1, le=2)
-    """2: pictures are doubled before the network sees them, in training and afterwards."""
+    """2: images are doubled before the network sees them, in training and afterwards."""
     label_guidance: Literal["full", "shrunk"] = "full"
     """full: logits are brought to the size of the labels; shrunk: labels to that of the logits."""
     class_weights: Literal["none", "log", "steep"] = "none"

@@ -37,7 +37,7 @@ class DecodeSettings(Settings):
 
 
 class FitSettings(Settings):
-    """How pictures are fitted to the network's input."""
+    """How images are fitted to the network's input."""
 
     mode: Literal["auto", "native", "stretch", "letterbox"] = "auto"
     """auto: as the weights were trained; native: every pixel as it is, padded; stretch, letterbox:
@@ -45,7 +45,7 @@ class FitSettings(Settings):
     size: Annotated[tuple[int, int] | None, BeforeValidator(parse_size)] = None
     """HEIGHTxWIDTH for stretch and letterbox."""
     double_below: int = Field(0, ge=0, le=10_000)
-    """native: pictures whose shorter side has fewer pixels are shown twice as large."""
+    """native: images whose shorter side has fewer pixels are shown twice as large."""
 
     def fit(self) -> Fit | None:
         """Gives the rule as `model` knows it; None: the one in the checkpoint."""
@@ -79,7 +79,7 @@ class PipelineSettings(Settings):
     """Processes that run the network; if none is given, cores divided by `model.threads`, but no
     more than 8."""
     preprocess_workers: int = Field(1, ge=1, le=64)
-    """Processes that prepare pictures."""
+    """Processes that prepare images."""
     window: int | None = Field(None, ge=2, le=1024)
     """Frames of a stream in flight at most; bounds memory. If none is given, 4 + 3 per replica."""
     max_streams: int = Field(4, ge=1, le=256)
@@ -142,9 +142,9 @@ class ViewSettings(Settings):
     token: SecretStr | None = None
     """What readers must know; needed where other machines can reach the address."""
     frames_per_second: float = Field(10, gt=0, le=30)
-    """Pictures a second of each stream, at most."""
+    """Images a second of each stream, at most."""
     max_side: int = Field(1280, ge=64, le=8192)
-    """Larger pictures are shrunk before they are shown."""
+    """Larger images are shrunk before they are shown."""
 
 
 class RunConfig(Settings):

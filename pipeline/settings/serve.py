@@ -57,7 +57,7 @@ class ServedModelSettings(Settings):
     """Requests that are worked on at once; if none is given, cores divided by threads, one on a
     GPU."""
     warm_up: list[Size] = Field(default_factory=lambda: [(540, 960)])
-    """HEIGHTxWIDTH of pictures for which everything is made ready before the service says so."""
+    """HEIGHTxWIDTH of images for which everything is made ready before the service says so."""
 
 
 class LimitSettings(Settings):
@@ -66,7 +66,7 @@ class LimitSettings(Settings):
     body_bytes: int = Field(32 * 2**20, ge=1024, le=2**30)
     """Of a request."""
     pixels: int = Field(16_000_000, ge=1, le=64 * 2**20)
-    """Of a picture; more are refused before they are unpacked."""
+    """Of an image; more are refused before they are unpacked."""
     pictures: int = Field(16, ge=1, le=1024)
     """In one request of the Open Inference Protocol."""
     requests: int = Field(64, ge=1, le=10_000)

@@ -16,7 +16,7 @@ class RollingSettings(Settings):
     megabytes: float | None = Field(None, gt=0, le=1_000_000)
     """A new file begins when masks and overlay together have become so large."""
     overlay: bool = True
-    """Whether the picture with the mask over it is recorded too."""
+    """Whether the image with the mask over it is recorded too."""
     keep_files: int | None = Field(None, ge=1)
     """How many files of each kind are kept, the one under way included; if none is given, all."""
     keep_seconds: float | None = Field(None, gt=0)
@@ -26,7 +26,7 @@ class RollingSettings(Settings):
 
 
 class EventRule(Settings):
-    """An event: a class has covered too much, or too little, of the picture for some time."""
+    """An event: a class has covered too much, or too little, of the image for some time."""
 
     name: str = Field(min_length=1)
     """Of the event; unique."""

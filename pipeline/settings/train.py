@@ -29,16 +29,16 @@ Side = Annotated[int, Field(ge=MIN_SIDE)]
 
 
 class DatasetTags(StrictSettings):
-    """Tags of pictures by which they belong to a split."""
+    """Tags of images by which they belong to a split."""
 
     train: Name = "train"
-    """Of pictures to train on."""
+    """Of images to train on."""
     val: Name = "val"
-    """Of pictures to validate on."""
+    """Of images to validate on."""
 
 
 class BatchSize(StrictSettings):
-    """Pictures per step, on each device."""
+    """Images per step, on each device."""
 
     train: Positive = 1
     """In training."""
@@ -47,7 +47,7 @@ class BatchSize(StrictSettings):
 
 
 class DataWorkers(StrictSettings):
-    """Processes that load pictures; 0: none but the trainer's own."""
+    """Processes that load images; 0: none but the trainer's own."""
 
     train: Count = 1
     """In training."""
@@ -56,7 +56,7 @@ class DataWorkers(StrictSettings):
 
 
 class InputSize(StrictSettings):
-    """Without `recipe` pictures are stretched to it; with it, the size of the crops."""
+    """Without `recipe` images are stretched to it; with it, the size of the crops."""
 
     width: Side = 2049
     """In pixels."""
@@ -99,7 +99,7 @@ class TrainConfig(StrictSettings):
     """All settings of `icstream train`."""
 
     dataset_tags: DatasetTags = DatasetTags()
-    """Which pictures are for what."""
+    """Which images are for what."""
     batch_size: BatchSize = BatchSize()
     """Per device."""
     data_workers: DataWorkers = DataWorkers()
@@ -111,7 +111,7 @@ class TrainConfig(StrictSettings):
     special_classes: SpecialClasses = SpecialClasses()
     """Classes that are not learned."""
     epochs: Positive = 2
-    """Passes over the training pictures."""
+    """Passes over the training images."""
     val_every: float = Field(1.0, gt=0)
     """Epochs between validations; one follows at the end in any case."""
     lr: float = Field(0.0001, gt=0)

@@ -32,7 +32,7 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 class FrameEvent:
-    """Wakes those who wait for pictures."""
+    """Wakes those who wait for frames."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -135,7 +135,7 @@ def _frames(gallery: FrameCache, news: FrameEvent) -> Endpoint:
     async def frames(request: Request) -> Response:
         after = request.query_params.get("after", "0")
         if not after.isdecimal() or len(after) > 18:
-            return PlainTextResponse("after: the number of a picture\n", 400)
+            return PlainTextResponse("after: the number of an image\n", 400)
         streams = request.query_params.getlist("stream") or None
         deadline = time.monotonic() + _WAIT_S
         while not (found := gallery.newer_than(int(after), streams)):
@@ -150,11 +150,11 @@ def _frames(gallery: FrameCache, news: FrameEvent) -> Endpoint:
     return frames
 
 
-def _pack(pictures: list[CachedFrame]) -> bytes:
+def _pack(frames: list[CachedFrame]) -> bytes:
     """Gives the length of a JSON header in four bytes, high byte first, the header, the images."""
     entries: list[dict[str, Any]] = []
     blobs: list[bytes] = []
-    for image in pictures:
+    for image in frames:
         values = msgspec.to_builtins(image.exhibit)
         sizes = {"picture_bytes": len(image.jpeg), "ids_bytes": len(image.png)}
         entries.append({**values, **sizes, "number": image.number})

@@ -1,4 +1,4 @@
-"""The newest picture of every stream, compressed once for all who look."""
+"""The newest frame of every stream, compressed once for all who look."""
 
 import threading
 import time
@@ -25,10 +25,10 @@ _EXHIBITS = msgspec.msgpack.Decoder(FrameInfo)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CachedFrame:
-    """A picture with its mask, as browsers take them."""
+    """A frame with its mask, as browsers take them."""
 
     number: int
-    """Among the pictures of all streams; a later one has a higher number."""
+    """Among the frames of all streams; a later one has a higher number."""
     exhibit: FrameInfo
     jpeg: bytes
     png: bytes
@@ -36,7 +36,7 @@ class CachedFrame:
 
 
 class FrameCache:
-    """Asks for pictures as long as somebody looks, and keeps the newest of each stream.
+    """Asks for frames as long as somebody looks, and keeps the newest of each stream.
 
     One thread calls `turn`; the others may call anything else.
 
@@ -46,15 +46,15 @@ class FrameCache:
     """
 
     def __init__(
-        self, *, status: str, pictures: str, rate: float, on_news: Callable[[], None]
+        self, *, status: str, frames: str, rate: float, on_news: Callable[[], None]
     ) -> None:
         """Binds and connects.
 
         Args:
             status: endpoint at which the hub tells how the run is going.
-            pictures: endpoint for the encode workers.
-            rate: pictures a second of each stream, at most.
-            on_news: called when there are new pictures.
+            frames: endpoint for the encode workers.
+            rate: frames a second of each stream, at most.
+            on_news: called when there are new frames.
         """
         self.status: RunStatus | None = None
         self.status_at = time.monotonic()
@@ -70,7 +70,7 @@ class FrameCache:
         self._workers.setsockopt(zmq.SNDHWM, 2)
         self._workers.setsockopt(zmq.RCVHWM, 2)
         self._workers.setsockopt(zmq.MAXMSGSIZE, _MAX_BYTES)
-        self._workers.bind(pictures)
+        self._workers.bind(frames)
         self._poller = zmq.Poller()
         self._poller.register(self._status, zmq.POLLIN)
         self._poller.register(self._workers, zmq.POLLIN)
@@ -78,7 +78,7 @@ class FrameCache:
         self._looked: dict[str, float] = {}
         """When somebody last looked at a stream."""
         self._asked: dict[str, float] = {}
-        """Streams whose worker owes a picture, and since when."""
+        """Streams whose worker owes a frame, and since when."""
         self._newest: dict[str, CachedFrame] = {}
         self._next_ask = 0.0
         # Numbers go on rising when another process takes over.
@@ -93,12 +93,12 @@ class FrameCache:
             self._looked.update(dict.fromkeys(wanted, time.monotonic()))
 
     def newer_than(self, number: int, streams: Collection[str] | None) -> list[CachedFrame]:
-        """Gives the newest picture of each of these streams, if its number is higher."""
+        """Gives the newest frame of each of these streams, if its number is higher."""
         with self._lock:
-            pictures = list(self._newest.values())
+            frames = list(self._newest.values())
         return [
             image
-            for image in pictures
+            for image in frames
             if image.number > number and (streams is None or image.exhibit.stream in streams)
         ]
 

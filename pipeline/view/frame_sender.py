@@ -1,4 +1,4 @@
-"""How pictures get from an encode worker to the view: one whenever the view asks, never more."""
+"""How frames get from an encode worker to the view: one whenever the view asks, never more."""
 
 from contextlib import suppress
 from typing import Any
@@ -17,7 +17,7 @@ MAX_NAME = 255
 
 
 class FrameInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What comes before the pixels of a picture and of its mask."""
+    """What comes before the pixels of a frame and of its mask."""
 
     stream: str
     index: int
@@ -38,7 +38,7 @@ class FrameSender:
         Args:
             endpoint: of the view.
             stream: its name.
-            max_side: larger pictures are shrunk to it.
+            max_side: larger frames are shrunk to it.
         """
         self._max_side = max_side
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -74,7 +74,7 @@ class FrameSender:
 def shrink(
     image: NDArray[np.uint8], ids: NDArray[np.uint8], *, max_side: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Gives picture and mask with sides of at most `max_side`; as they are if they fit."""
+    """Gives frame and mask with sides of at most `max_side`; as they are if they fit."""
     height, width = ids.shape
     image = interleaved(image)
     scale = max_side / max(height, width)

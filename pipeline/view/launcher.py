@@ -69,7 +69,7 @@ class ViewLauncher:
         if not self.wanted:
             return
         self._observer = SnapshotTaker(inference)
-        self._endpoints = f"ipc://{folder}/status", f"ipc://{folder}/pictures"
+        self._endpoints = f"ipc://{folder}/status", f"ipc://{folder}/frames"
         self._status = self._context.socket(zmq.PUB)
         self._status.setsockopt(zmq.SNDHWM, 2)
         self._status.bind(self._endpoints[0])
@@ -78,8 +78,8 @@ class ViewLauncher:
                 log.info("%s: %s", what, self._doors[setting].url)
 
     @property
-    def pictures(self) -> str | None:
-        """Endpoint to which encode workers offer pictures; None if nobody wants them."""
+    def frames(self) -> str | None:
+        """Endpoint to which encode workers offer frames; None if nobody wants them."""
         return self._endpoints[1] if "address" in self._doors else None
 
     def start(self, processes: Processes) -> Worker:

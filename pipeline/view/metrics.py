@@ -17,7 +17,7 @@ from icstream.pipeline.view.status import BOUNDS_S, Histogram, RunStatus, Stream
 
 _STATES = ("starting", "connecting", "running", "stalled", "backing off", "done", "failed")
 _PLAIN = {
-    "packets": "Compressed pictures read from the source",
+    "packets": "Compressed images read from the source",
     "decoded": "Frames that left the decoder",
     "encoded": "Frames that all sinks have",
     "missing": "Frames that the file's own index promises and that are not there",
@@ -25,7 +25,7 @@ _PLAIN = {
 _BY_REASON = {
     "dropped": "Frames left out on purpose",
     "failed": "Frames that a stage could not process",
-    "undecodable": "Packets that should have given a picture and gave none",
+    "undecodable": "Packets that should have given an image and gave none",
 }
 
 

@@ -1,4 +1,4 @@
-"""The view's process: a server in one thread, pictures and figures in the other."""
+"""The view's process: a server in one thread, frames and figures in the other."""
 
 import asyncio
 import os
@@ -29,9 +29,7 @@ def serve(connection: WorkerConnection) -> None:
     with suppress(OSError):
         os.nice(_NICENESS)
     news = FrameEvent()
-    gallery = FrameCache(
-        status=task.status, pictures=task.pictures, rate=task.rate, on_news=news.tell
-    )
+    gallery = FrameCache(status=task.status, frames=task.frames, rate=task.rate, on_news=news.tell)
     doors = ((page_app(gallery, news), task.page), (metrics_app(gallery), task.metrics))
     servers = [_server(app, door, task.token) for app, door in doors if door is not None]
     threading.Thread(target=_run, args=(servers, news), daemon=True).start()

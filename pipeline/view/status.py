@@ -58,7 +58,7 @@ class StreamStatus(msgspec.Struct, frozen=True):
     connections: int
     last_error: str | None
     size: tuple[int, int] | None
-    """(height, width) of the pictures."""
+    """(height, width) of the frames."""
     promised: int | None
     """Frames in the source's own index."""
     packets: int

@@ -30,7 +30,7 @@ class WireError(Exception):
 
 
 Field: TypeAlias = Literal["image", "canvas", "prepared", "scores"]
-"""picture and scores are as in a `Frame`; of canvas and prepared, (3, h, w), the planes travel."""
+"""image and scores are as in a `Frame`; of canvas and prepared, (3, h, w), the planes travel."""
 DType: TypeAlias = Literal["uint8", "float32"]
 
 
@@ -115,7 +115,7 @@ class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
             counter.update(counts)
 
     def closed(self) -> "SourceAccounting":
-        """Gives the books of a decoder that is given up: what it still held has no picture."""
+        """Gives the books of a decoder that is given up: what it still held has no image."""
         if not self.in_decoder:
             return self
         without_frame = dict(self.without_frame)
@@ -150,7 +150,7 @@ class Ready(Message, frozen=True):
 
 
 class WarmedUp(Message, frozen=True):
-    """A segment worker is prepared for pictures of (height, width)."""
+    """A segment worker is prepared for images of (height, width)."""
 
     size: tuple[int, int]
 
@@ -190,7 +190,7 @@ class Skipped(Message, frozen=True):
 
 
 class GapFound(Message, frozen=True):
-    """A picture is not there."""
+    """An image is not there."""
 
     number: int
     gap: Gap
@@ -290,13 +290,13 @@ class BeginDecode(Message, frozen=True):
     skip_items: int
     """So many items were received from another worker; they are not sent again."""
     first_image: int
-    """Index of the first frame whose picture is needed."""
+    """Index of the first frame whose image is needed."""
     before: ResumeState
     """For live sources, which cannot be read again."""
 
 
 class WarmUp(Message, frozen=True):
-    """A segment worker will get pictures of (height, width)."""
+    """A segment worker will get images of (height, width)."""
 
     size: tuple[int, int]
 

@@ -54,9 +54,9 @@ class EncodeTask(msgspec.Struct, frozen=True):
     settings: dict[str, dict[str, Any]] = {}
     """Of the sinks, by name."""
     view: str | None = None
-    """Endpoint to which pictures are offered; None if there is no view."""
+    """Endpoint to which images are offered; None if there is no view."""
     max_side: int = 0
-    """Larger pictures are shrunk for the view."""
+    """Larger images are shrunk for the view."""
 
 
 class InheritedSocket(msgspec.Struct, frozen=True):
@@ -76,10 +76,10 @@ class ViewTask(msgspec.Struct, frozen=True):
     """What those who look must know."""
     status: str
     """Endpoint at which the hub tells how the run is going."""
-    pictures: str
+    frames: str
     """Endpoint for the encode workers."""
     rate: float
-    """Pictures a second of each stream, at most."""
+    """Images a second of each stream, at most."""
 
 
 class PublishTask(msgspec.Struct, frozen=True):

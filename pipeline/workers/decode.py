@@ -132,7 +132,7 @@ class _RecordingReader:
     def _arrays(self, frame: Frame) -> tuple[dict[Field, NDArray[Any]], Geometry | None]:
         """Gives what travels of a frame, and its geometry if that is the network's input already.
 
-        A picture that is only padded needs no preprocess worker: it lies where the network reads.
+        A frame that is only padded needs no preprocess worker: it lies where the network reads.
         """
         if frame.canvas is None:
             if frame.image is None:

@@ -31,7 +31,7 @@ def preprocess_stage(task: PreprocessTask, room: SlotSpace) -> Preprocess:
 
 
 def preprocess(connection: WorkerConnection) -> None:
-    """Makes network inputs of pictures, for any stream."""
+    """Makes network inputs of frames, for any stream."""
     room = SlotSpace(connection.memory)
     stage = preprocess_stage(task_from_json(PreprocessTask, connection.task.encode()), room)
     connection.link.send(Ready())
@@ -48,7 +48,7 @@ def segment(connection: WorkerConnection) -> None:
     task = task_from_json(SegmentTask, connection.task.encode())
     segmenter = _open_segmenter(task)
     stage = Segment(segmenter)
-    # What pictures will come is often known by now.
+    # What frames will come is often known by now.
     while (got := connection.receive(0)) is not None:
         if isinstance(got[0], WarmUp):
             _warm_up(connection, segmenter, got[0])

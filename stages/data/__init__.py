@@ -1,4 +1,4 @@
-"""Labelled pictures for training and evaluation: one form, read from several layouts."""
+"""Labelled images for training and evaluation: one form, read from several layouts."""
 
 from icstream.model.errors import SampleError
 from icstream.model.labels import VOID

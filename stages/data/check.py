@@ -24,12 +24,12 @@ class SplitFindings:
     """(256,) pixels by id, void among them."""
     num_corrupted: int = 0
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """Number of pictures by (width, height)."""
+    """Number of images by (width, height)."""
     fault: str | None = None
     """Why nothing can be trained or scored on the split."""
 
     def add(self, image: LabeledImage) -> None:
-        """Counts a picture."""
+        """Counts an image."""
         height, width = image.ids_HW.shape
         self.sizes[width, height] += 1
         self.counts += np.bincount(image.ids_HW.ravel(), minlength=256)
@@ -163,7 +163,7 @@ def _split_line(name: str, split: SplitFindings) -> str:
     more = f" and {len(split.sizes) - 3} other sizes" if len(split.sizes) > 3 else ""
     return (
         f"{name}: {split.num_samples} samples, {split.num_corrupted} of them corrupted;"
-        f" {sizes or 'no pictures'}{more}; void {_percent(split.void_share)}"
+        f" {sizes or 'no images'}{more}; void {_percent(split.void_share)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Cityscapes, as its archives unpack, as labelled pictures."""
+"""Cityscapes, as its archives unpack, as labelled images."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ _LAST_LABEL_ID = 33
 
 
 def cityscapes(folder: Path) -> LabeledData:
-    """Lists the pictures of leftImg8bit/; they are opened when they are asked for.
+    """Lists the images of leftImg8bit/; they are opened when they are asked for.
 
     Labels are gtFine/.../*_gtFine_labelTrainIds.png where that is there, else
     *_gtFine_labelIds.png, whose ids are mapped: all but the 19 evaluated classes are void.
 
     Raises:
-        ConfigError: there is no picture.
+        ConfigError: there is no image.
     """
     tables = {
         "labelTrainIds": plain_table(len(CITYSCAPES)),

@@ -1,4 +1,4 @@
-"""A folder of pictures, label images, and lists of names as labelled pictures."""
+"""A folder of images, label images, and lists of names as labelled images."""
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -26,10 +26,10 @@ _ClassList: TypeAlias = list[tuple[str, tuple[_Channel, _Channel, _Channel]]]
 
 
 def labeled_folder(folder: Path) -> LabeledData:
-    """Reads the lists; pictures are opened when they are asked for.
+    """Reads the lists; images are opened when they are asked for.
 
-    Each list (train.txt, val.txt, test.txt; one at least) has a name per line. The picture NAME is
-    images/NAME with any suffix of a picture, its labels are labels/NAME.png, 8 bits, a class id per
+    Each list (train.txt, val.txt, test.txt; one at least) has a name per line. The image NAME is
+    images/NAME with any suffix of an image, its labels are labels/NAME.png, 8 bits, a class id per
     pixel, 255 for void.
 
     The classes stand in classes.json as `[["road", [128, 64, 128]], ...]` in the order of their
@@ -101,7 +101,7 @@ def _classes(folder: Path) -> tuple[LabelSet, NDArray[np.int16]]:
 
 
 def _images(folder: Path) -> Mapping[str, Path]:
-    """Gives the pictures by their paths inside the folder, without suffix."""
+    """Gives the images by their paths inside the folder, without suffix."""
     if not folder.is_dir():
         raise ConfigError(f"{folder}: missing")
     images: dict[str, Path] = {}

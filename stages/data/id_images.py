@@ -1,4 +1,4 @@
-"""A picture beside a PNG of class ids: what folders and Cityscapes have in common."""
+"""An image beside a PNG of class ids: what folders and Cityscapes have in common."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ NO_ID = -1
 
 @dataclass(frozen=True, slots=True)
 class IdSample:
-    """A picture and its label image."""
+    """An image and its label image."""
 
     name: str
     image: Path
@@ -33,7 +33,7 @@ class IdSample:
         with naming(self.label):
             if values_HW.shape != rgb_HW3.shape[:2]:
                 (height, width), (rows, columns) = values_HW.shape, rgb_HW3.shape[:2]
-                raise SampleError(f"is {width}x{height}, its picture {columns}x{rows}")
+                raise SampleError(f"is {width}x{height}, its image {columns}x{rows}")
             ids_HW = self.table[values_HW]
             if ids_HW.min(initial=0) < 0:
                 odd = sorted(set(values_HW[ids_HW < 0].tolist()))

@@ -13,7 +13,7 @@ from icstream.model.errors import SampleError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabeledImage:
-    """A picture and the class of each of its pixels."""
+    """An image and the class of each of its pixels."""
 
     rgb_HW3: NDArray[np.uint8]
     """(H, W, 3)."""
@@ -23,12 +23,12 @@ class LabeledImage:
     def __post_init__(self) -> None:
         if self.rgb_HW3.shape != (*self.ids_HW.shape, 3):
             raise SampleError(
-                f"picture {self.rgb_HW3.shape} and labels {self.ids_HW.shape} differ in size"
+                f"image {self.rgb_HW3.shape} and labels {self.ids_HW.shape} differ in size"
             )
 
 
 class Sample(Protocol):
-    """One labelled picture on disk; small, and may be sent to a worker process."""
+    """One labelled image on disk; small, and may be sent to a worker process."""
 
     @property
     def name(self) -> str:

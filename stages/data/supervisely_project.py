@@ -1,4 +1,4 @@
-"""Supervisely image projects as labelled pictures."""
+"""Supervisely image projects as labelled images."""
 
 import logging
 from collections import Counter
@@ -52,7 +52,7 @@ def supervisely_project(
     neutral: str = "neutral",
     class_ids: Mapping[str, int] | None = None,
 ) -> LabeledData:
-    """Reads all annotations for their tags; pictures are opened when they are asked for.
+    """Reads all annotations for their tags; images are opened when they are asked for.
 
     Names are numbered from 1 in plain string order, id 0 is for pixels without an object.
 
@@ -83,7 +83,7 @@ def supervisely_project(
 
 
 class _Scan:
-    """Sorts pictures into splits by the tags in their annotations."""
+    """Sorts images into splits by the tags in their annotations."""
 
     def __init__(self, classes: ProjectClasses, tags: Mapping[str, str]) -> None:
         self._classes = classes

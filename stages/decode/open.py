@@ -28,12 +28,12 @@ def open_source(
         accounting: counters of this stream.
         threads: of the decoder.
         num_loops: how often it is read from beginning to end.
-        first_image: frames before this index may come without their picture.
-        empty: gives memory for pictures, where the source can decode into any.
+        first_image: frames before this index may come without their image.
+        empty: gives memory for frames, where the source can decode into any.
 
     Raises:
         ConfigError: it is a live source.
-        SourceError: it cannot be opened, or holds no picture.
+        SourceError: it cannot be opened, or holds no frame.
     """
     if spec.kind == "live":
         raise ConfigError(f"{spec.given}: a live source; here a recording is needed")

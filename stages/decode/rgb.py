@@ -1,4 +1,4 @@
-"""From a decoder's picture to RGB, by the colour tags of the stream."""
+"""From a decoder's frame to RGB, by the colour tags of the stream."""
 
 import numpy as np
 from av import VideoFrame
@@ -10,7 +10,7 @@ from icstream.model.planar import Empty, empty_planar, planes
 from icstream.stages.items import Size
 
 HD_LINES = 720
-"""Untagged pictures are BT.709 from this height on and BT.601 below, as players show them."""
+"""Untagged frames are BT.709 from this height on and BT.601 below, as players show them."""
 
 # FFmpeg's AVColorSpace (ITU-T H.273, matrix coefficients) to the matrices that swscale has.
 _MATRICES = {
@@ -52,7 +52,7 @@ class RgbConverter:
             empty: gives the memory.
 
         Returns:
-            (h, w, 3) planar, of the size that `Fit` pads pictures to; what is beyond the picture
+            (h, w, 3) planar, of the size that `Fit` pads frames to; what is beyond the frame
             is undefined.
         """
         height, width = size = displayed_size(frame)
@@ -108,11 +108,11 @@ def _planes_of(frame: VideoFrame) -> list[NDArray[np.uint8]]:
 
 
 def turn(image: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
-    """Gives a view of the picture, turned counter-clockwise to the nearest right angle."""
+    """Gives a view of the frame, turned counter-clockwise to the nearest right angle."""
     return np.rot90(image, round(degrees / 90) % 4)
 
 
 def displayed_size(frame: VideoFrame) -> Size:
-    """Gives (height, width) of the picture once it is turned as it should be shown."""
+    """Gives (height, width) of the frame once it is turned as it should be shown."""
     turned = round(frame.rotation / 90) % 2
     return (frame.width, frame.height) if turned else (frame.height, frame.width)

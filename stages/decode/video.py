@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 _PATIENCE = 128
-"""A packet whose picture has not come after so many others will not give one."""
+"""A packet whose frame has not come after so many others will not give one."""
 _PROBE_PACKETS = 64
 """Packets looked at to see whether a file has times."""
 _HIDING_CODECS = frozenset({"vp8", "vp9", "av1"})
@@ -36,7 +36,7 @@ _HIDING_CODECS = frozenset({"vp8", "vp9", "av1"})
 
 
 class _Sent(NamedTuple):
-    """What must be remembered of a packet until its picture comes."""
+    """What must be remembered of a packet until its frame comes."""
 
     pts: int | None
     is_discard: bool
@@ -45,7 +45,7 @@ class _Sent(NamedTuple):
 class VideoSource:
     """The first video stream of a file.
 
-    A packet and its picture are matched by a number that the decoder carries along. A picture that
+    A packet and its frame are matched by a number that the decoder carries along. A frame that
     the decoder had to patch up (it is flagged as corrupt) is not used: it shows what never was.
     """
 
@@ -64,8 +64,8 @@ class VideoSource:
             spec: of the stream.
             accounting: of the stream; counts of an earlier reading are gone on from.
             threads: of the decoder.
-            first_image: frames before this index come without their picture, which saves time.
-            empty: gives the memory for each picture.
+            first_image: frames before this index come without their image, which saves time.
+            empty: gives the memory for each frame.
 
         Raises:
             SourceError: it cannot be opened, or holds no video.
@@ -158,7 +158,7 @@ class VideoSource:
 
     def _take(self, frame: VideoFrame) -> Iterator[Item]:
         if self._pending.pop(int(frame.opaque), None) is None:  # type: ignore[call-overload]
-            log.warning("%s: a second picture of one packet is left out", self._path)
+            log.warning("%s: a second image of one packet is left out", self._path)
             return
         self._books.in_decoder -= 1
         self._after_interlaced = frame.interlaced_frame
@@ -207,7 +207,7 @@ class VideoSource:
         return self._pending.popitem(last=False)[1]
 
     def _give_up(self, sent: _Sent) -> Iterator[Item]:
-        """Says why a packet gave no picture of its own."""
+        """Says why a packet gave no frame of its own."""
         hidden = None
         if sent.is_discard:
             hidden = "outside the edit list"
@@ -280,6 +280,6 @@ def _probe(path: Path, index: int) -> tuple[bool, Size]:
             pass  # what is damaged here is counted when the file is really read
         if size is None:
             size = codec.height, codec.width
-    # Second fields come without a time of their own; the pictures that they complete have one.
+    # Second fields come without a time of their own; the frames that they complete have one.
     own = [time for time in times if time is not None]
     return len(set(own)) == len(own) >= len(times) / 2 > 0, size

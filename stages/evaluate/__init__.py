@@ -1,4 +1,4 @@
-"""Evaluation: how well a checkpoint's masks agree with labelled pictures."""
+"""Evaluation: how well a checkpoint's masks agree with labelled images."""
 
 from icstream.stages.evaluate.agreement import AgreementFigures, measure_agreement
 from icstream.stages.evaluate.calibration import calibrate_on

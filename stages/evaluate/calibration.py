@@ -1,4 +1,4 @@
-"""Calibrates weights for int8 on the pictures of a data set."""
+"""Calibrates weights for int8 on the images of a data set."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,16 +21,16 @@ def calibrate_on(
     num_images: int = 32,
     on_progress: OnProgress = ignore_progress,
 ) -> Checkpoint:
-    """Gives the checkpoint with ranges for int8, measured on pictures spread over a split.
+    """Gives the checkpoint with ranges for int8, measured on images spread over a split.
 
     The labels are of no account; samples that cannot be loaded are left out.
 
     Raises:
-        ConfigError: no such split, no pictures asked for, or activations that are not finite.
+        ConfigError: no such split, no images asked for, or activations that are not finite.
         SampleError: not one sample can be loaded.
     """
     if num_images < 1:
-        raise ConfigError(f"pictures to calibrate on: got {num_images}, at least 1 is needed")
+        raise ConfigError(f"images to calibrate on: got {num_images}, at least 1 is needed")
     samples = data.split(split)
     places = np.linspace(0, len(samples) - 1, min(num_images, len(samples))).round()
     chosen = [samples[int(place)] for place in places]
@@ -40,5 +40,5 @@ def calibrate_on(
         for _, image in load_all(chosen, corrupted, on_progress):
             yield image.rgb_HW3
 
-    where = f"{len(chosen)} pictures of {Path(data.origin).name} {split}"
+    where = f"{len(chosen)} images of {Path(data.origin).name} {split}"
     return calibrate_ranges(checkpoint, images(), calibrated_on=where)

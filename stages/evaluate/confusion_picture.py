@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture."""
+"""The confusion matrix as an image."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ _DARK_FROM = 0.45
 
 
 def draw_confusion(evaluation: Evaluation) -> NDArray[np.uint8]:
-    """Gives an RGB picture: a row per true class, in percent of its pixels, and its IoU behind.
+    """Gives an RGB image: a row per true class, in percent of its pixels, and its IoU behind.
 
     Columns are predicted classes. A class without pixels in the truth has an empty row.
     """

@@ -74,11 +74,11 @@ class Evaluation:
 
 
 def fit_sentence(fit: Fit) -> str:
-    """Says how pictures were shown to the network."""
+    """Says how images were shown to the network."""
     if fit.size is not None:
         verb = {"stretch": "stretched to", "letterbox": "resized to fit within"}[fit.mode]
-        return f"pictures {verb} {fit.size[0]}x{fit.size[1]}, and the scores brought back"
+        return f"images {verb} {fit.size[0]}x{fit.size[1]}, and the scores brought back"
     padded = "padded to 32k+1 on each side"
     if fit.double_below:
-        return f"pictures as they are, those under {fit.double_below} on a side doubled, {padded}"
-    return f"pictures as they are, {padded}"
+        return f"images as they are, those under {fit.double_below} on a side doubled, {padded}"
+    return f"images as they are, {padded}"

@@ -15,7 +15,7 @@ STEPS = {"sub124": 4, "sub24": 8, "sub4": 16}
 class Exits:
     """Runs the heads of label guidance, in PyTorch and float32, as training sees them.
 
-    Pictures are fitted as by `segmenter`, and the logits come back to the picture's pixels as its
+    Images are fitted as by `segmenter`, and the logits come back to the image's pixels as its
     scores do; only the distance of the nodes differs. On a CPU the number of threads holds for the
     whole process.
     """

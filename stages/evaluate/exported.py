@@ -1,4 +1,4 @@
-"""How far an exported graph agrees with the network that it came from, on pictures."""
+"""How far an exported graph agrees with the network that it came from, on images."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -82,11 +82,11 @@ def check_export(
         checkpoint: what was exported.
         run: the exported graph, of either form.
         images: (H, W, 3) RGB of the size that it takes; each fills a batch.
-        batch: pictures at a time that it takes.
-        frames: what the pictures are, for people.
+        batch: images at a time that it takes.
+        frames: what the images are, for people.
 
     Raises:
-        ConfigError: there are no pictures.
+        ConfigError: there are no images.
     """
     reference = Segmenter(checkpoint, runtime="torch", device="cpu", precision="fp32")
     equal = near_ties = num_pixels = num_frames = 0
@@ -107,7 +107,7 @@ def check_export(
         num_pixels += wanted_HW.size
         num_frames += 1
     if not num_frames:
-        raise ConfigError(f"{frames}: no picture in it to check the export with")
+        raise ConfigError(f"{frames}: no image in it to check the export with")
     return ExportAgreement(frames, num_frames, num_pixels, equal, near_ties)
 
 
@@ -118,7 +118,7 @@ def rendered_images(size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
 
 
 def recorded_images(source: str, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    """Yields pictures of a recording or a folder, some frames apart, resized where need be.
+    """Yields images of a recording or a folder, some frames apart, resized where need be.
 
     Raises:
         ConfigError: not one recording or folder of images.

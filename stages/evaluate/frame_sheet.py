@@ -11,7 +11,7 @@ from icstream.stages.evaluate.evaluation import Evaluation
 from icstream.stages.evaluate.matching import Matching
 
 _LARGEST = (360, 480)
-"""(height, width) within which every picture is shrunk."""
+"""(height, width) within which every image is shrunk."""
 _CAPTION = 22
 _INK = (30, 30, 30)
 
@@ -19,7 +19,7 @@ _INK = (30, 30, 30)
 def draw_frame_sheet(
     evaluation: Evaluation, segmenter: Segmenter, data: LabeledData, *, num_each: int = 4
 ) -> NDArray[np.uint8]:
-    """Gives an RGB sheet of picture, masks and truth: the worst frames, then the best.
+    """Gives an RGB sheet of image, masks and truth: the worst frames, then the best.
 
     The frames are read and segmented again. Void is black.
 
@@ -53,7 +53,7 @@ def draw_frame_sheet(
 
 
 def _row(sample: Sample, segmenter: Segmenter, matching: Matching) -> list[NDArray[np.uint8]]:
-    """Gives picture, masks and truth in colours, no larger than `_LARGEST`."""
+    """Gives image, masks and truth in colours, no larger than `_LARGEST`."""
     loaded = sample.load()
     palette = matching.labels.palette()
     masks_HW3 = palette[matching.predicted_ids[segmenter(loaded.rgb_HW3)]]
@@ -69,7 +69,7 @@ def _shrink(image_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _panel(image_HW3: NDArray[np.uint8], size: tuple[int, int], caption: str) -> NDArray[np.uint8]:
-    """Gives the picture within a white panel, below its caption."""
+    """Gives the image within a white panel, below its caption."""
     panel = np.full((_CAPTION + size[0], size[1], 3), 255, np.uint8)
     height, width = image_HW3.shape[:2]
     panel[_CAPTION : _CAPTION + height, :width] = image_HW3

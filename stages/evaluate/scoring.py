@@ -1,4 +1,4 @@
-"""Runs a segmenter over labelled pictures and counts."""
+"""Runs a segmenter over labelled images and counts."""
 
 import logging
 import time

@@ -13,7 +13,7 @@ from icstream.stages.items import Size
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveFrame:
-    """A decoded picture; it becomes RGB only once it is known to be wanted."""
+    """A decoded frame; it becomes RGB only once it is known to be wanted."""
 
     pts: int | None
     """As the source says, in units of `time_base`; None where it says nothing."""
@@ -26,7 +26,7 @@ class LiveFrame:
 
 @dataclass(frozen=True, slots=True)
 class LostFrame:
-    """A picture that should have come and cannot be used; the camera has counted it."""
+    """A frame that should have come and cannot be used; the camera has counted it."""
 
     pts: int | None
     reason: str
@@ -39,8 +39,8 @@ class Camera(Protocol):
     it is left, nothing is `in_decoder`.
 
     Attributes:
-        comes_in_bursts: pictures come faster than they were taken, and then none for a while.
-        may_be_silent: that no picture comes is no reason to connect again.
+        comes_in_bursts: frames come faster than they were taken, and then none for a while.
+        may_be_silent: that no frame comes is no reason to connect again.
     """
 
     comes_in_bursts: bool
@@ -51,7 +51,7 @@ class Camera(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
-        """Gives pictures as they come, and None for signs of life that bring none.
+        """Gives frames as they come, and None for signs of life that bring none.
 
         It ends where the source says that no more will ever come.
 

@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 _WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v"})
 """Formats whose times FFmpeg makes up from a frame rate."""
 _PATIENCE = 32
-"""A packet whose picture has not come after so many others will not give one."""
+"""A packet whose frame has not come after so many others will not give one."""
 _MICROSECONDS = 1_000_000
 _PROMPT = {"analyzeduration": "1000000", "fpsprobesize": "0"}
-"""FFmpeg would else collect pictures for seconds only to find out the frame rate."""
+"""FFmpeg would else collect images for seconds only to find out the frame rate."""
 
 
 class FFmpegCamera:
@@ -77,7 +77,7 @@ class FFmpegCamera:
         self._has_clock = not names & _WITHOUT_CLOCK
         self._converter = RgbConverter()
         self._pending: OrderedDict[int, int | None] = OrderedDict()
-        """Times of the packets whose picture has not come, by number."""
+        """Times of the packets whose frame has not come, by number."""
         self._seen_key = self._seen_time = False
 
     def __enter__(self) -> Self:
@@ -113,7 +113,7 @@ class FFmpegCamera:
         """Counts what a recording's own index promises beyond what came.
 
         Args:
-            at_least: pictures that must be missing where there is no index to say so.
+            at_least: frames that must be missing where there is no index to say so.
         """
         if not self._is_recording:
             return
@@ -122,7 +122,7 @@ class FFmpegCamera:
         self._books.missing = max(self._books.missing, missing)
 
     def _packets(self) -> "Iterator[Packet[VideoStream] | None]":
-        """Gives pictures, and None for other packets: sound may go on where no picture comes."""
+        """Gives frames, and None for other packets: sound may go on where no frame comes."""
         packets: Iterator[Any] = self._container.demux()
         while True:
             try:
@@ -141,7 +141,7 @@ class FFmpegCamera:
     def _take_packet(self, packet: "Packet[VideoStream]") -> Iterator[LiveFrame | LostFrame | None]:
         accounting = self._books
         accounting.packets += 1
-        if not packet.size:  # V4L2: the driver says that the picture is damaged
+        if not packet.size:  # V4L2: the driver says that the frame is damaged
             yield self._lose(packet.pts, "damaged packet")
             return
         self._seen_key = self._seen_key or packet.is_keyframe

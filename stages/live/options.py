@@ -12,7 +12,7 @@ class CameraOptions:
     open_timeout_s: float = 10.0
     """Until it is open."""
     read_timeout_s: float = 5.0
-    """Without any data, or without any picture."""
+    """Without any data, or without any frame."""
     threads: int = 1
     """Of the decoder."""
     rtsp_transport: str = "tcp"

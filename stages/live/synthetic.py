@@ -1,4 +1,4 @@
-"""A camera that is not there: pictures by seed, with faults by order."""
+"""A camera that is not there: frames by seed, with faults by order."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from icstream.stages.items import Size
 from icstream.stages.live.camera import LiveFrame, LostFrame
 
 _SPEED = 4
-"""Pixels that the picture moves by from frame to frame."""
+"""Pixels that the image moves by from frame to frame."""
 
 
 @dataclass(slots=True)

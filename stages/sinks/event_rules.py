@@ -1,4 +1,4 @@
-"""Events: a class has covered too much, or too little, of the picture for some time."""
+"""Events: a class has covered too much, or too little, of the image for some time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """FFV1 packets of class ids, byte for byte those of FFmpeg's encoder, in a fraction of its time.
 
 FFmpeg looks at every pixel; masks are nearly all runs, which `ffv1_coder` skips in vector
-instructions. What FFmpeg decides, slices and the headers of slices, is learned from a picture that
+instructions. What FFmpeg decides, slices and the headers of slices, is learned from an image that
 it encodes, once for each size. Where its packets are not as foreseen (another version may cut or
 code otherwise) there is no encoder, and whoever asked for one lets FFmpeg work.
 """
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
-# Each picture stands alone (g=1), so that any cut of the file can be played from any frame.
+# Each image stands alone (g=1), so that any cut of the file can be played from any frame.
 FFV1_OPTIONS = {"g": "1", "level": "3"}
 _FOOTER = 8
 """Bytes behind each slice: its size (3), an error status (1), a checksum (4)."""
 
 
 class Ffv1Encoder:
-    """Encodes pictures of one size, cut into a grid of slices."""
+    """Encodes images of one size, cut into a grid of slices."""
 
     def __init__(self, size: tuple[int, int], grid: tuple[int, int], headers: list[bytes]) -> None:
         """Takes (height, width), numbers of slices (down, across), and their headers by row."""
@@ -39,7 +39,7 @@ class Ffv1Encoder:
         self._max_bytes = 4 * size[0] * size[1] + len(self._headers) + 64 * len(headers)
 
     def encode(self, ids_HW: NDArray[np.uint8]) -> bytes:
-        """Gives the packet of a key frame; the picture must have the encoder's size."""
+        """Gives the packet of a key frame; the image must have the encoder's size."""
         assert ids_HW.shape == self._size
         # Only those who encode wait for numba.
         from icstream.stages.sinks.ffv1_coder import encode_slices
@@ -60,7 +60,7 @@ class Ffv1Encoder:
 
 @lru_cache(maxsize=64)
 def ffv1_encoder(size: tuple[int, int]) -> Ffv1Encoder | None:
-    """Gives the encoder of pictures of (height, width); None if FFmpeg's packets are others."""
+    """Gives the encoder of images of (height, width); None if FFmpeg's packets are others."""
     image = _test_image(size)
     images = [image, np.ascontiguousarray(image[::-1, ::-1])]
     try:
@@ -73,7 +73,7 @@ def ffv1_encoder(size: tuple[int, int]) -> Ffv1Encoder | None:
 
 
 def learn_encoder(images: list[NDArray[np.uint8]], packets: list[bytes]) -> Ffv1Encoder | None:
-    """Gives the encoder that makes just these packets of these pictures; None if there is none."""
+    """Gives the encoder that makes just these packets of these images; None if there is none."""
     height, width = images[0].shape
     slices = split_slices(packets[0])
     for down in range(1, min(height, len(slices)) + 1):
@@ -102,7 +102,7 @@ def split_slices(packet: bytes) -> list[bytes]:
 
 
 def encode_by_ffmpeg(images: list[NDArray[np.uint8]]) -> list[bytes]:
-    """Gives the packets of FFmpeg's encoder for pictures of one size."""
+    """Gives the packets of FFmpeg's encoder for images of one size."""
     codec = av.VideoCodecContext.create("ffv1", "w")
     codec.height, codec.width = images[0].shape
     codec.pix_fmt = "gray"
@@ -114,7 +114,7 @@ def encode_by_ffmpeg(images: list[NDArray[np.uint8]]) -> list[bytes]:
 
 
 def _test_image(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Gives a picture of few edges between long runs, with noise in the middle of each quarter."""
+    """Gives an image of few edges between long runs, with noise in the middle of each quarter."""
     random = np.random.default_rng(0)
     height, width = size
     ids = random.integers(0, 20, (height // 64 + 1, width // 40 + 1), np.uint8)

@@ -1,6 +1,6 @@
-"""Compiled loops that code a gray picture in FFV1's Golomb Rice mode (RFC 9043, 3 and 3.8.2).
+"""Compiled loops that code a gray image in FFV1's Golomb Rice mode (RFC 9043, 3 and 3.8.2).
 
-A picture is cut into slices, and each is coded alone: a pixel is predicted by the median of its
+An image is cut into slices, and each is coded alone: a pixel is predicted by the median of its
 neighbours, and the difference goes into a Golomb Rice code whose parameter adapts in each of 666
 contexts, or, where the neighbours agree, into the length of a run of pixels that are as predicted.
 All differences of a row are taken first, in vector instructions; what is looked at pixel by pixel
@@ -43,7 +43,7 @@ def encode_slices(
     header_starts: NDArray[np.int64],
     out: NDArray[np.uint8],
 ) -> int:
-    """Writes all slices of a picture, row by row; gives the number of bytes.
+    """Writes all slices of an image, row by row; gives the number of bytes.
 
     Slice (i, j) is `ids[rows[i]:rows[i + 1], columns[j]:columns[j + 1]]`; slice number n begins
     with `headers[header_starts[n]:header_starts[n + 1]]`. 4 bytes for each pixel are enough.
@@ -196,7 +196,7 @@ def _signed(difference: int) -> int:
 def _run_steps(count: int, run_index: int) -> tuple[int, int, int]:
     """Gives how many steps a run's length takes, what is left of it, and the new run index.
 
-    No picture in MP4 is wider than 65,535 pixels, so there are at most 31 steps.
+    No image in MP4 is wider than 65,535 pixels, so there are at most 31 steps.
     """
     ones = 0
     while count >= 1 << _LOG2_RUN[run_index]:

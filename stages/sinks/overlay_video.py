@@ -1,4 +1,4 @@
-"""overlay.mp4: the mask over the picture, for people."""
+"""overlay.mp4: the mask over the image, for people."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ _OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20", "g": "25"
 
 
 class OverlayVideo(VideoSink):
-    """The classes' colours blended over the picture, H.264 in MP4, BT.709."""
+    """The classes' colours blended over the image, H.264 in MP4, BT.709."""
 
     wants_image = True
 
@@ -53,7 +53,7 @@ class OverlayVideo(VideoSink):
 
 
 class Blend:
-    """Mixes a mask's colours into pictures; ids that have no class leave the picture as it is."""
+    """Mixes a mask's colours into images; ids that have no class leave the image as it is."""
 
     def __init__(self, labels: LabelSet, *, opacity: float = OPACITY) -> None:
         self._colors = labels.palette()
@@ -61,7 +61,7 @@ class Blend:
         self._opacity = opacity
 
     def __call__(self, image: NDArray[np.uint8], ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Gives a new (H, W, 3) RGB picture from one and its (H, W) mask."""
+        """Gives a new (H, W, 3) RGB image from one and its (H, W) mask."""
         colored = cv2.applyColorMap(ids, self._colors[:, None, :])
         blended = cv2.addWeighted(image, 1 - self._opacity, colored, self._opacity, 0)
         if int(ids.max()) >= self._num_classes:

@@ -38,7 +38,7 @@ class VideoPart:
             first: of the first frame; it fixes time base and clock of the part.
             codec: FFmpeg's name of the encoder.
             pix_fmt: FFmpeg's name of the pixel format.
-            encoded_size: (height, width) of the pictures to come.
+            encoded_size: (height, width) of the images to come.
             options: of the encoder.
             num_done: frames that an earlier run wrote; the file is cut behind them and continued.
 
@@ -85,7 +85,7 @@ class VideoPart:
         return Part.beginning(self._path.name, self._first, num_frames=self._num_frames)
 
     def write(self, meta: FrameMeta, image: VideoFrame) -> None:
-        """Encodes a picture at the frame's time.
+        """Encodes an image at the frame's time.
 
         Raises:
             OSError: the disk is full, or gone.

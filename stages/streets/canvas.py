@@ -1,7 +1,7 @@
-"""A pinhole camera, and the two pictures it fills: colours and class ids.
+"""A pinhole camera, and the two images it fills: colours and class ids.
 
 World axes in metres: x to the right of the road's middle, y up from the road, z along the road
-from the camera. Every shape is painted into both pictures by the same call with the same corners
+from the camera. Every shape is painted into both images by the same call with the same corners
 and without anti-aliasing, so the mask is exact.
 """
 
@@ -25,7 +25,7 @@ Shade: TypeAlias = Sequence[float] | NDArray[np.float64]
 
 
 class Canvas:
-    """Picture and mask of one instant, painted from far to near."""
+    """Image and mask of one instant, painted from far to near."""
 
     def __init__(self, size: tuple[int, int], *, eye: Points, horizon: float, haze: Points) -> None:
         """Begins empty.

@@ -135,7 +135,7 @@ def shade_ground(canvas: Canvas, light: Light, road: tuple[float, float]) -> Non
 def develop(
     canvas: Canvas, light: Light, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Gives picture and mask as a camera would: tint, vignette, softness, sensor noise."""
+    """Gives image and mask as a camera would: tint, vignette, softness, sensor noise."""
     soft = cv2.GaussianBlur(canvas.rgb, (3, 3), 0.55)
     y, x = np.mgrid[-1 : 1 : canvas.height * 1j, -1 : 1 : canvas.width * 1j].astype(np.float32)
     gain = (1 - 0.14 * (x * x + y * y))[..., None] * np.asarray(light.tint, np.float32)

@@ -55,7 +55,7 @@ class Street:
 
         Args:
             seed: 0 or more.
-            size: (height, width) of the pictures in pixels, 64 or more each.
+            size: (height, width) of the images in pixels, 64 or more each.
 
         Raises:
             ConfigError: a negative seed, or a size too small.
@@ -86,7 +86,7 @@ class Street:
         self._eye_x = self._half_width - lane / 2
 
     def render(self, time_s: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Gives the (H, W, 3) RGB picture and the (H, W) class ids at an instant from 0 s on."""
+        """Gives the (H, W, 3) RGB image and the (H, W) class ids at an instant from 0 s on."""
         travelled = self._speed * time_s
         sway = np.array([self._eye_x + 0.12 * np.sin(0.7 * time_s), self._eye_height])
         bounce = 0.004 * np.sin(5.1 * time_s) + 0.002 * np.sin(11.3 * time_s)

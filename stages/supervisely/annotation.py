@@ -22,7 +22,7 @@ from icstream.stages.supervisely.geometries import (
     Rectangle,
 )
 
-_MAX_COORDINATE = 2**20  # far outside any picture, and OpenCV still draws exactly
+_MAX_COORDINATE = 2**20  # far outside any image, and OpenCV still draws exactly
 _MAX_PNG_BYTES = 64 * 2**20
 
 _Coordinate: TypeAlias = Annotated[float, Meta(ge=-_MAX_COORDINATE, le=_MAX_COORDINATE)]
@@ -37,7 +37,7 @@ class Tag(Struct):
 
 
 class Overview(Struct):
-    """What decides about a picture's split; objects are not looked into."""
+    """What decides about an image's split; objects are not looked into."""
 
     tags: list[Tag | str]
     objects: list[Raw]
@@ -74,7 +74,7 @@ class LabeledObject(Struct, rename="camel"):
 
 
 class Annotation(Struct):
-    """The objects of a picture, in the order in which they are painted."""
+    """The objects of an image, in the order in which they are painted."""
 
     objects: list[LabeledObject]
 

@@ -1,4 +1,4 @@
-"""What the network sees of a labelled picture: random views in training, one in validation.
+"""What the network sees of a labelled image: random views in training, one in validation.
 
 A random view depends on the seed, the epoch and the sample alone, never on which process makes it
 or what was drawn before. So training can be resumed anywhere, with any number of loader processes.
@@ -31,7 +31,7 @@ class View:
 
 
 def fitted_view(image: LabeledImage, fit: Fit, mean_color: Color) -> tuple[View, Geometry]:
-    """Gives the whole picture as inference would show it, and its geometry.
+    """Gives the whole image as inference would show it, and its geometry.
 
     Padding is `VOID`; labels are brought to the input's pixels by the nearest one.
     """
@@ -54,9 +54,9 @@ def random_view(
     input_scale: int,
     mean_color: Color,
 ) -> View:
-    """Gives a crop of `size` from the zoomed, turned, mirrored and recoloured picture.
+    """Gives a crop of `size` from the zoomed, turned, mirrored and recoloured image.
 
-    Where the crop reaches beyond the picture it is the mean colour, and `VOID`.
+    Where the crop reaches beyond the image it is the mean colour, and `VOID`.
     """
     height, width = image.ids_HW.shape
     low, high = augmentation.scale
@@ -88,7 +88,7 @@ def random_view(
 def whole_view(
     image: LabeledImage, augmentation: Augmentation, rng: Generator, fit: Fit, mean: Color
 ) -> View:
-    """Gives the whole picture as `fitted_view` does, mirrored and recoloured at random."""
+    """Gives the whole image as `fitted_view` does, mirrored and recoloured at random."""
     rgb_HW3, ids_HW = image.rgb_HW3, image.ids_HW
     if augmentation.flip and rng.random() < 0.5:
         rgb_HW3, ids_HW = rgb_HW3[:, ::-1], ids_HW[:, ::-1]
@@ -99,10 +99,10 @@ def whole_view(
 def _placement(
     size: Size, view: Size, zoom: float, degrees: float, mirrored: bool, rng: Generator
 ) -> NDArray[np.float64]:
-    """Gives the (2, 3) map from picture pixels to view pixels.
+    """Gives the (2, 3) map from image pixels to view pixels.
 
-    The picture turns about its centre; along each axis the view lies within the zoomed picture, or,
-    where it is larger, the picture within the view.
+    The image turns about its centre; along each axis the view lies within the zoomed image, or,
+    where it is larger, the image within the view.
     """
     angle = math.radians(degrees)
     linear = zoom * np.array(
@@ -117,7 +117,7 @@ def _placement(
 
 
 def recolored(rgb_HW3: NDArray[np.uint8], strength: float, rng: Generator) -> NDArray[np.uint8]:
-    """Gives the picture with brightness, contrast, saturation and hue changed at random.
+    """Gives the image with brightness, contrast, saturation and hue changed at random.
 
     All four are linear in red, green and blue, so they are one matrix.
     """

@@ -46,7 +46,7 @@ class Survey:
     pixels_K: Tensor
     """Labelled pixels of each class."""
     side: int
-    """The usual shorter side of a picture."""
+    """The usual shorter side of an image."""
 
 
 def survey(samples: Sequence[Sample], num_classes: int) -> Survey:
@@ -65,10 +65,10 @@ def survey(samples: Sequence[Sample], num_classes: int) -> Survey:
 
 
 def make_fit(settings: TrainSettings, side: int) -> Fit:
-    """Gives how pictures are shown to the trained network.
+    """Gives how images are shown to the trained network.
 
-    Doubled are pictures that come closer, so, to the size that training saw: those whose shorter
-    side is below sqrt(2) times that of its pictures.
+    Doubled are images that come closer, so, to the size that training saw: those whose shorter
+    side is below sqrt(2) times that of its images.
     """
     if settings.augmentation is None:
         return Fit("stretch", settings.input_size)

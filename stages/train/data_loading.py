@@ -31,7 +31,7 @@ class Draw:
     index: int
     """Of the sample."""
     whole: bool
-    """The whole picture, not a crop."""
+    """The whole image, not a crop."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +128,7 @@ class TrainBatches:
         return self.settings.epochs * self.steps_per_epoch
 
     def _is_whole(self, step: int) -> bool:
-        """True if whole pictures are shown at this step of the training."""
+        """True if whole images are shown at this step of the training."""
         augmentation = self.settings.augmentation
         share = augmentation.whole_frames_share if augmentation else 0.0
         return step >= round((1 - share) * self.num_steps)
@@ -198,7 +198,7 @@ class Fitted:
     view: View
     geometry: Geometry
     ids_HW: NDArray[np.uint8]
-    """At the picture's own size."""
+    """At the image's own size."""
 
 
 class ValidationViews(Dataset[Fitted | Failures]):

@@ -1,4 +1,4 @@
-"""From uint8 pictures to the network's float input, on the device that trains."""
+"""From uint8 images to the network's float input, on the device that trains."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

@@ -43,18 +43,18 @@ class PolySchedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """Random views of the training pictures; all draws depend on seed, epoch and sample alone."""
+    """Random views of the training images; all draws depend on seed, epoch and sample alone."""
 
     scale: tuple[float, float] = (0.5, 2.0)
     """Smallest and largest zoom, drawn log-uniformly, on top of `input_scale`."""
     flip: bool = True
-    """Mirror every second picture."""
+    """Mirror every second image."""
     rotation_degrees: float = 0.0
     """Up to so much either way."""
     colour: float = 0.0
     """Strength of changes of brightness, contrast, saturation and hue, 0 to 1."""
     whole_frames_share: float = 0.0
-    """In this last share of the steps whole pictures are shown, scaled by `input_scale` only."""
+    """In this last share of the steps whole images are shown, scaled by `input_scale` only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +69,9 @@ class TrainSettings:
     """Loader processes; 0 = none."""
     workers_val: int = 1
     input_size: Size = (1025, 2049)
-    """Without augmentation pictures are stretched to it; with it, the size of the crops."""
+    """Without augmentation images are stretched to it; with it, the size of the crops."""
     input_scale: Literal[1, 2] = 1
-    """2: pictures are doubled before the network sees them, in training and afterwards."""
+    """2: images are doubled before the network sees them, in training and afterwards."""
     val_every: float = 1.0
     """Epochs between validations; one follows at the end in any case."""
     lr: float = 1e-4

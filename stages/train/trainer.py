@@ -307,7 +307,7 @@ class _Trainer:
 
     def _validate(self, metrics_log: MetricsLog | None, display: Display) -> None:
         network = self._model if self._average is None else self._average.model
-        # Without SyncBN each rank has met pictures of its own.
+        # Without SyncBN each rank has met images of its own.
         self._ranks.agree_on(network.buffers())
         validation = validate_network(
             network,

@@ -46,9 +46,9 @@ def validate_network(
     loss: GuidedLoss,
     ranks: Ranks,
 ) -> Validation:
-    """Scores the network as it is, in evaluation mode, on pictures as inference shows them.
+    """Scores the network as it is, in evaluation mode, on images as inference shows them.
 
-    Class ids are compared at the pictures' own size, by the same upsampling as in inference.
+    Class ids are compared at the images' own size, by the same upsampling as in inference.
     """
     training = model.training
     model.eval()
@@ -72,7 +72,7 @@ def validate_network(
 def _score(
     model: ICNet, batch: list[Fitted], norm: InputNorm, loss: GuidedLoss, confusion: Confusion
 ) -> float:
-    """Counts a batch of one size; gives the sum of its pictures' losses."""
+    """Counts a batch of one size; gives the sum of its images' losses."""
     rgb_NHW3 = torch.from_numpy(np.stack([fitted.view.rgb_hw3 for fitted in batch]))
     ids_NHW = torch.from_numpy(np.stack([fitted.view.ids_hw for fitted in batch]))
     with norm.autocast():

@@ -115,7 +115,7 @@ def save_weights(
         path: of the file.
         model: whose weights are saved.
         labels: its classes.
-        fit: how pictures are to be shown to it.
+        fit: how images are to be shown to it.
         training: for the header, as JSON values.
     """
     atomically(path, Checkpoint.of(model, labels, training=training, fit=fit).save)

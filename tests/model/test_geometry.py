@@ -1,4 +1,4 @@
-"""Fitting pictures to the network, against brute-force definitions."""
+"""Fitting images to the network, against brute-force definitions."""
 
 import numpy as np
 import pytest

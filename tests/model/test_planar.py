@@ -1,4 +1,4 @@
-"""Pictures of any memory layout become the same inputs."""
+"""Images of any memory layout become the same inputs."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_every_layout_is_interleaved(layout: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [IMAGE.astype(np.float32), IMAGE.astype(np.uint16), IMAGE[..., :1], IMAGE[1:]],
 )
 def test_what_is_no_image_is_refused(image: NDArray[np.uint8]) -> None:

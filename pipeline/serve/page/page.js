@@ -1,4 +1,4 @@
-// A picture or clip goes to /segment, and what comes back is drawn over it.
+// An image or clip goes to /segment, and what comes back is drawn over it.
 
 const byId = (id) => document.getElementById(id);
 const canvas = byId("canvas");
@@ -8,7 +8,7 @@ const MAX_TRIES = 20;
 const STAGES = { wait: "Waiting", unpack: "Unpacking", network: "Network", encode: "Encoding" };
 
 let models = {};
-let shown = null; // { picture, mask }: what is on the canvas
+let shown = null; // { image, mask }: what is on the canvas
 let current = 0; // number of the file at hand; work on earlier ones ends
 
 function say(text, failed = false) {
@@ -68,20 +68,20 @@ function timesIn(header) {
 
 function draw() {
   if (!shown) return;
-  const { picture, mask } = shown;
+  const { image, mask } = shown;
   if (canvas.width !== mask.width || canvas.height !== mask.height) {
     canvas.width = mask.width;
     canvas.height = mask.height;
   }
   context.globalAlpha = 1;
   context.clearRect(0, 0, canvas.width, canvas.height);
-  if (picture) context.drawImage(picture, 0, 0, canvas.width, canvas.height);
-  context.globalAlpha = picture ? byId("opacity").value / 100 : 1;
+  if (image) context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  context.globalAlpha = image ? byId("opacity").value / 100 : 1;
   context.drawImage(mask, 0, 0);
 }
 
-function show(picture, result) {
-  shown = { picture, mask: result.mask };
+function show(image, result) {
+  shown = { image, mask: result.mask };
   byId("stage").hidden = false;
   draw();
   showLegend(result.shares);
@@ -127,12 +127,12 @@ function showTimes(result) {
 
 async function showPicture(file, mine) {
   say("Segmenting");
-  const [picture, result] = await Promise.all([
+  const [image, result] = await Promise.all([
     createImageBitmap(file).catch(() => null), // a format that this browser cannot show
     segment(file),
   ]);
   if (mine !== current) return;
-  show(picture, result);
+  show(image, result);
   say(`${file.name}: ${result.mask.width} × ${result.mask.height}`);
 }
 
@@ -153,11 +153,11 @@ async function showClip(file, mine) {
     await video.play();
     do {
       frame.getContext("2d").drawImage(video, 0, 0);
-      const picture = await createImageBitmap(frame);
+      const image = await createImageBitmap(frame);
       const blob = await frame.convertToBlob({ type: "image/jpeg", quality: 0.95 });
       const result = await segment(blob);
       if (mine !== current) return;
-      show(picture, result);
+      show(image, result);
       count += 1;
       const rate = (1000 * count) / (performance.now() - begun);
       say(`${file.name}: ${count} frames, ${rate.toFixed(1)} in a second`);

@@ -1,4 +1,4 @@
-// Masks: from a gray picture of class ids to coloured pixels.
+// Masks: from a gray image of class ids to coloured pixels.
 
 /** Gives a table from class id to an RGBA pixel; classes that are off, and unknown ids, are clear. */
 export function colourTable(classes, off) {

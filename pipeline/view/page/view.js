@@ -1,4 +1,4 @@
-// The live view: asks for the newest pictures as long as the page can be seen, and for figures.
+// The live view: asks for the newest images as long as the page can be seen, and for figures.
 
 import { colourTable, countIds, drawMask, readIds } from "/mask.js";
 
@@ -25,7 +25,7 @@ class Card {
     this.name = name;
     this.root = find("#stream").content.cloneNode(true).firstElementChild;
     this.context = find("canvas", this.root).getContext("2d");
-    this.picture = null;
+    this.image = null;
     this.ids = null;
     this.index = 0;
     find("h2", this.root).textContent = name;
@@ -36,18 +36,18 @@ class Card {
     canvas.addEventListener("pointermove", (event) => this.point(event));
     canvas.addEventListener("pointerdown", (event) => this.point(event));
     canvas.addEventListener("pointerleave", () => { find("figcaption", this.root).textContent = ""; });
-    canvas.setAttribute("aria-label", `${name}: no picture yet`);
+    canvas.setAttribute("aria-label", `${name}: no image yet`);
     find("#streams").append(this.root);
   }
 
   async take(entry, jpeg, png) {
     const exact = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
-    const [picture, mask] = await Promise.all([
+    const [image, mask] = await Promise.all([
       createImageBitmap(new Blob([jpeg], { type: "image/jpeg" })),
       createImageBitmap(new Blob([png], { type: "image/png" }), exact),
     ]);
-    this.picture?.close();
-    this.picture = picture;
+    this.image?.close();
+    this.image = image;
     this.ids = readIds(mask, scratch);
     this.index = entry.index;
     mask.close();
@@ -55,13 +55,13 @@ class Card {
   }
 
   draw() {
-    if (!this.picture) return;
+    if (!this.image) return;
     const { canvas } = this.context;
-    if (canvas.width !== this.picture.width || canvas.height !== this.picture.height) {
-      canvas.width = this.picture.width;
-      canvas.height = this.picture.height;
+    if (canvas.width !== this.image.width || canvas.height !== this.image.height) {
+      canvas.width = this.image.width;
+      canvas.height = this.image.height;
     }
-    this.context.drawImage(this.picture, 0, 0);
+    this.context.drawImage(this.image, 0, 0);
     drawMask(this.ids, table, scratch, { target: this.context, opacity });
     canvas.dataset.index = this.index;
   }
@@ -79,7 +79,7 @@ class Card {
   }
 
   save() {
-    if (!this.picture) return;
+    if (!this.image) return;
     this.context.canvas.toBlob((blob) => {
       const link = document.createElement("a");
       link.href = URL.createObjectURL(blob);

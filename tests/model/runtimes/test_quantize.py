@@ -201,7 +201,7 @@ def test_wrong_ranges_are_refused(plain: Checkpoint) -> None:
     unknown = replace(plain, ranges=Ranges({"conv9": 1.0}, ""))
     with pytest.raises(CheckpointError, match="no convolution conv9"):
         quantized_graph(unknown, (65, 65), "fp32")
-    with pytest.raises(ConfigError, match="not one picture"):
+    with pytest.raises(ConfigError, match="not one image"):
         calibrate_ranges(plain, [], calibrated_on="")
 
 

@@ -128,7 +128,7 @@ def test_views_and_any_size_work(checkpoint: Checkpoint, images: list[Image]) ->
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 4), np.uint8), np.zeros((64, 64, 3))],
 )
 def test_what_is_no_rgb_image_is_refused(checkpoint: Checkpoint, image: Image) -> None:

@@ -86,7 +86,7 @@ def test_weights_are_quantized_once_and_then_run_in_int8(data: Path, tmp_path: P
 
     done = icstream("quantise", data, "--weights", own, "--threads", 1)
     assert done.returncode == 0, done.stderr
-    assert "60 convolutions calibrated on 2 pictures of " in done.stderr
+    assert "60 convolutions calibrated on 2 images of " in done.stderr
     ranges = Checkpoint.load(own).ranges
     assert ranges is not None
     assert str(data) not in ranges.calibrated_on

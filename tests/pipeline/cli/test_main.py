@@ -234,7 +234,7 @@ def test_a_recording_without_a_sound_image_is_exit_code_2(clip: Path, tmp_path: 
     (tmp_path / "black.mp4").write_bytes(content)
     done = icstream("run", tmp_path / "black.mp4", *STREETS, "-o", tmp_path / "out")
     assert done.returncode == 2
-    assert "no picture in it could be decoded" in done.stderr
+    assert "no image in it could be decoded" in done.stderr
     stream = report(tmp_path / "out")["streams"]["black"]
     assert (stream["packets"], sum(stream["undecodable"].values()), stream["closed"]) == (
         8,
@@ -371,6 +371,5 @@ def test_half_a_recording_says_what_is_missing(data_dir: Path, tmp_path: Path) -
     assert stream["encoded"] == whole
     assert stream["closed"]
     assert (
-        f"{stream['missing']} of the 221 pictures in the file's own index are missing"
-        in done.stderr
+        f"{stream['missing']} of the 221 images in the file's own index are missing" in done.stderr
     )

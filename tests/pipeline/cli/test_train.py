@@ -184,7 +184,7 @@ def test_a_corrupted_sample_within_the_budget_gives_exit_code_3(tmp_path: Path) 
     mask = bitmap((0, 0), packed(np.full((30, 30), 255, np.uint8)))
     for name, tag in (("a", "train"), ("b", "train"), ("c", "train"), ("d", "val")):
         project.add(f"{name}.png", tags=[tag], objects=[thing("car", mask)], size=(70, 80))
-    (project.folder / "ds" / "img" / "b.png").write_bytes(b"no picture")
+    (project.folder / "ds" / "img" / "b.png").write_bytes(b"no image")
     small = ["--set", "input_size.height=65", "--set", "input_size.width=65"]
     options = [*small, "--data", project.folder, "-o", tmp_path / "out"]
     done = train("train_plugin", *options)

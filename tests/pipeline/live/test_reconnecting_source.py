@@ -101,7 +101,7 @@ def test_lost_images_are_gaps_and_frames_beyond_the_rate_are_marked() -> None:
 
 
 class Silent:
-    """Sends packets that never become a picture."""
+    """Sends packets that never become an image."""
 
     comes_in_bursts = may_be_silent = False
 
@@ -122,11 +122,11 @@ def test_a_source_that_sends_and_shows_nothing_is_given_up() -> None:
     found = [item for item, _ in zip(feed, range(4), strict=False)]
     (error,) = {item.error for item in found if isinstance(item, SourceChanged) and item.error}
     assert error is not None
-    assert "no picture for" in error
+    assert "no image for" in error
 
 
 class Burst(Silent):
-    """Sends half a second of pictures at once."""
+    """Sends half a second of images at once."""
 
     comes_in_bursts = True
 

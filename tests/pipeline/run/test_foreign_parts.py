@@ -49,8 +49,8 @@ class Source:
             self.context.books.packets += 1
             self.context.books.decoded += 1
             number = index + 1 if wrong and kind == "skip" else index
-            picture = None if wrong and kind == "blind" else np.full((*SIZE, 3), 9, np.uint8)
-            yield Frame(FrameMeta(self.context.stream, number, index, BASE, SIZE), picture)
+            image = None if wrong and kind == "blind" else np.full((*SIZE, 3), 9, np.uint8)
+            yield Frame(FrameMeta(self.context.stream, number, index, BASE, SIZE), image)
         yield End(self.context.stream)
 
 
@@ -125,7 +125,7 @@ def test_a_frame_that_a_stage_cannot_process_is_lost_alone(
         (7, "no picture"),
     ]
     assert stream["hops"]["preprocess"]["failed"] == 2
-    assert "2 failed: no picture" in said
+    assert "2 failed: no image" in said
 
 
 @pytest.mark.parametrize(

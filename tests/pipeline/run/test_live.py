@@ -313,7 +313,7 @@ def test_a_silent_camera_is_noticed_given_up_and_comes_back(tmp_path: Path) -> N
         assert live.streams["synthetic"].source_status.state == "live"
         result = live.stop()
     check_books(live, result)
-    assert "no picture for" in str(result.streams[0].source_status.last_error)
+    assert "no image for" in str(result.streams[0].source_status.last_error)
     assert result.streams[0].source_status.connections == 2
 
 

@@ -11,7 +11,7 @@ from servers import serve_streets
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[SentImage]:
-    """Gives pictures of random sizes and kinds with the masks that a run makes of them."""
+    """Gives images of random sizes and kinds with the masks that a run makes of them."""
     folder, out = tmp_path_factory.mktemp("crowd"), tmp_path_factory.mktemp("run")
     rng = np.random.default_rng(11)
     for number in range(40):

@@ -16,11 +16,11 @@ from images import broken_images, encode, make_image, png_that_claims
 from servers import Server, run_serve, serve_streets
 
 TOKEN = "a-token-for-tests"
-MUCH = ("--workers", "1", "--set", "limits.pictures=1000")
+MUCH = ("--workers", "1", "--set", "limits.images=1000")
 LIMITS = (
     "limits.body_bytes=100000",
     "limits.pixels=10000",
-    "limits.pictures=2",
+    "limits.images=2",
     "limits.receive_s=1",
 )
 

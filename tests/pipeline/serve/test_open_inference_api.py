@@ -36,7 +36,7 @@ def images() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def expected(images: NDArray[np.uint8], server: Server) -> NDArray[np.uint8]:
-    """Gives the masks that the other interface has for the same pictures."""
+    """Gives the masks that the other interface has for the same images."""
     replies = [server.ask("/segment", encode(one, "PNG")).data for one in images]
     return np.stack([np.array(Image.open(io.BytesIO(data))) for data in replies])
 
@@ -140,7 +140,7 @@ GOOD = {"name": "image", "datatype": "UINT8", "shape": [1, 2, 2, 3], "data": [0]
 @pytest.mark.parametrize(
     ("tensor", "says"),
     [
-        (GOOD | {"name": "picture"}, "the only one is image"),
+        (GOOD | {"name": "image"}, "the only one is image"),
         (GOOD | {"datatype": "FP32"}, "needed UINT8"),
         (GOOD | {"shape": [2, 2, 3]}, "needed [N, H, W, 3]"),
         (GOOD | {"shape": [1, 2, 2, 4]}, "needed [N, H, W, 3]"),

@@ -65,7 +65,7 @@ def slide(page: Page, percent: int) -> None:
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, server: Server, image: Path) -> Page:
-    """The page with a segmented picture."""
+    """The page with a segmented image."""
     page = browser.open(url(server))
     choose_file(page, image)
     page.wait_for(DONE)

@@ -54,7 +54,7 @@ def pixels(page: Page, stream: int) -> NDArray[np.uint8]:
 
 
 def freeze(page: Page) -> None:
-    """Lets no more pictures come, so that two looks can be compared."""
+    """Lets no more images come, so that two looks can be compared."""
     page.value("window.fetch = () => new Promise(() => {})")
     page.value("new Promise(resolve => setTimeout(resolve, 500))")
 

@@ -186,7 +186,7 @@ def test_what_travels_in_messages_is_what_it_was_when_it_was_sent() -> None:
 
 def test_an_array_without_its_bytes_is_refused() -> None:
     frame = WireFrame(META, None, (Pixels("image", "uint8", (64, 96, 3), None),))
-    with pytest.raises(WireError, match="picture: the array did not come"):
+    with pytest.raises(WireError, match="image: the array did not come"):
         unpack(frame, [], None)
     outside = WireFrame(META, None, (Pixels("image", "uint8", (64, 96, 3), 4096),))
     arena = Arena()

@@ -1,4 +1,4 @@
-"""Folders of pictures, label images and lists."""
+"""Folders of images, label images and lists."""
 
 import pickle
 from pathlib import Path
@@ -124,7 +124,7 @@ def test_faulty_files_are_named(tmp_path: Path) -> None:
     assert texts == {
         "image": "images/image.*: missing",
         "label": "labels/label.png: missing",
-        "size": "labels/size.png: is 4x2, its picture 3x2",
+        "size": "labels/size.png: is 4x2, its image 3x2",
         "kind": "labels/kind.png: neither 8-bit gray nor indexed, as labels must be",
         "cut": "labels/cut.png: the image is damaged",
     }

@@ -117,7 +117,7 @@ def test_sources_without_usable_times_say_so(
     assert [frame.meta.pts for frame in frames] == [None] * 12
     assert {frame.meta.time for frame in frames} == {None}
     assert accounting.packets == 12
-    # Presentation order all the same: the pan goes on from picture to picture.
+    # Presentation order all the same: the pan goes on from image to image.
     for index, frame in enumerate(frames):
         assert frame.image is not None
         wanted = moving_image(index, (64, 96)).astype(int)

@@ -83,10 +83,10 @@ def test_the_table_has_a_row_per_class() -> None:
 @pytest.mark.parametrize(
     ("fit", "words"),
     [
-        (Fit(), "pictures as they are, padded to 32k+1"),
+        (Fit(), "images as they are, padded to 32k+1"),
         (Fit(double_below=512), "those under 512 on a side doubled, padded to 32k+1"),
-        (Fit("stretch", (512, 1024)), "pictures stretched to 512x1024"),
-        (Fit("letterbox", (512, 512)), "pictures resized to fit within 512x512"),
+        (Fit("stretch", (512, 1024)), "images stretched to 512x1024"),
+        (Fit("letterbox", (512, 512)), "images resized to fit within 512x512"),
     ],
 )
 def test_the_protocol_says_how_images_were_fitted(fit: Fit, words: str) -> None:
@@ -114,7 +114,7 @@ def test_the_sheet_shows_worst_and_best_frames_once() -> None:
     data = in_memory_data(samples)
     evaluation = evaluate_dataset(segmenter, data)
     sheet = draw_frame_sheet(evaluation, segmenter, data, num_each=2)
-    # Three rows, two of them the worst; below each caption of 22 pixels lies the picture.
+    # Three rows, two of them the worst; below each caption of 22 pixels lies the image.
     assert sheet.shape[1] == 8 + 3 * (300 + 8)
     worst = next(s for s in samples if s.name == evaluation.ranked()[0].name)
     height, width = worst.rgb_HW3.shape[:2]

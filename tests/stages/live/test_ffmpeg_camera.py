@@ -44,7 +44,7 @@ def sent(data: bytes, *, hold: bool = False) -> Iterator[str]:
 
 
 def read(address: str, accounting: FrameAccounting) -> tuple[list[LiveFrame], list[LostFrame], str]:
-    """Reads a connection to its end; gives pictures, losses, and why it ended."""
+    """Reads a connection to its end; gives images, losses, and why it ended."""
     shots, losses = [], []
     with FFmpegCamera(address, options=OPTIONS, accounting=accounting, is_first=True) as camera:
         try:
@@ -60,14 +60,14 @@ def read(address: str, accounting: FrameAccounting) -> tuple[list[LiveFrame], li
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """Gives MPEG-TS with a key frame every ten pictures."""
+    """Gives MPEG-TS with a key frame every ten images."""
     options = {"bf": "0", "sc_threshold": "0"}
     pts = tuple(range(60))
     return make_clip(tmp_path / "clip.ts", pts=pts, size=(96, 128), gop=10, options=options)
 
 
 def test_a_connection_that_begins_in_mid_gop_waits_for_a_key_frame(clip: Path) -> None:
-    begin = packet_places(clip)[13][0]  # the next key frame is picture 20
+    begin = packet_places(clip)[13][0]  # the next key frame is image 20
     with av.open(clip) as file:
         whole = [RgbConverter().rgb(frame) for frame in file.decode(video=0)]
     accounting = FrameAccounting()
@@ -126,7 +126,7 @@ def served(data: bytes, *, length: int) -> Iterator[str]:
 
 @pytest.fixture
 def recording(tmp_path: Path) -> bytes:
-    """Gives an MP4 of 60 pictures whose index stands at the front."""
+    """Gives an MP4 of 60 images whose index stands at the front."""
     plain = make_clip(tmp_path / "plain.mp4", pts=tuple(range(60)), size=(96, 128))
     with (
         av.open(plain) as source,

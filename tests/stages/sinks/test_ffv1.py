@@ -20,7 +20,7 @@ from icstream.stages.sinks.ffv1 import (
 )
 from icstream.stages.streets import Street
 
-# FFmpeg cuts a picture into more slices as it grows, and takes none of one column but of 1x1.
+# FFmpeg cuts an image into more slices as it grows, and takes none of one column but of 1x1.
 SIZES = (
     *((1, 1), (1, 2), (1, 7), (2, 2), (2, 3), (3, 2), (3, 3), (5, 4), (9, 7), (13, 2)),
     *((1, 500), (500, 2), (3, 1000), (64, 64), (65, 63), (63, 129), (240, 320), (288, 352)),
@@ -29,7 +29,7 @@ SIZES = (
 
 
 def contents(size: tuple[int, int]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Gives pictures of every kind, by name."""
+    """Gives images of every kind, by name."""
     random = np.random.default_rng(size)
     height, width = size
     rows, columns = np.indices(size)

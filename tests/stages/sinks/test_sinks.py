@@ -212,7 +212,7 @@ def test_the_overlay_shows_true_colors(tmp_path: Path, size: tuple[int, int]) ->
         assert (int(shown.colorspace), int(shown.color_range)) == (1, 1)
         assert (shown.height, shown.width) == (size[0] + size[0] % 2, size[1] + size[1] % 2)
         rgb = shown.to_ndarray(format="rgb24", src_colorspace="itu709").astype(int)
-    wanted = np.array([84, 112, 174])  # the mean of the picture and Road (128, 64, 128)
+    wanted = np.array([84, 112, 174])  # the mean of the image and Road (128, 64, 128)
     assert np.abs(rgb.reshape(-1, 3).mean(0) - wanted).max() <= 4
 
 

@@ -1,4 +1,4 @@
-"""Objects of Supervisely projects as pixels; the pictures are written out by hand."""
+"""Objects of Supervisely projects as pixels; the images are written out by hand."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The training loop on small pictures: it learns, and going on changes no bit."""
+"""The training loop on small images: it learns, and going on changes no bit."""
 
 import json
 from collections.abc import Callable
@@ -156,14 +156,14 @@ def test_weights_say_how_images_are_to_be_shown(tmp_path: Path) -> None:
 
 
 def test_neutral_pixels_do_not_train(tmp_path: Path) -> None:
-    """Half of the pixels are void; what the picture shows there must reach no classifier."""
+    """Half of the pixels are void; what the image shows there must reach no classifier."""
     data = stripes_data()
     splits: dict[str, tuple[Sample, ...]] = {
         split: tuple(Halved(sample) for sample in samples) for split, samples in data.splits.items()
     }
     result = run(replace(PLUGIN, epochs=1), tmp_path, data=replace(data, splits=splits))
     assert result.validation is not None
-    # 3 pictures of 80x100: two rows are void in all of them, and here the right half too.
+    # 3 images of 80x100: two rows are void in all of them, and here the right half too.
     assert result.validation.confusion.counts.sum() == 3 * 78 * 50
     nothing = {split: tuple(Halved(s, whole=True) for s in data.splits[split]) for split in splits}
     still = replace(PLUGIN, epochs=1, use_batchnorm=False)
