@@ -24,8 +24,8 @@ from peers import PEERS, Peer
 
 from icstream.model import LabelSet, load_weights
 from icstream.pipeline.diagnostics.bench import PipelineFigures, time_pipeline
-from icstream.pipeline.latency import Latency
 from icstream.pipeline.settings.run import load_config
+from icstream.stages.latency import Latency
 
 _WIDTHS = {"480x270": 480, "960x540": 960, "1280x720": 1280, "2048x1024": 2048}
 

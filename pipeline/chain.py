@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from icstream.model import Segmenter, StageError
-from icstream.pipeline.latency import Latency
 from icstream.stages import Frame, FrameAccounting, Gap, Item, Stage
 from icstream.stages.encode import Encode
+from icstream.stages.latency import Latency
 from icstream.stages.preprocess import Preprocess
 from icstream.stages.segment import Segment
 from icstream.stages.sinks import Sink

@@ -159,9 +159,9 @@ def run(
 ) -> int:
     """Segment recordings and write masks, overlays and a report into a folder."""
     log_to_stderr(quiet)
-    from icstream.pipeline import build_report as reports
     from icstream.pipeline.cli.run_progress import open_progress
-    from icstream.pipeline.output import REPORT
+    from icstream.pipeline.output import REPORT, write_json
+    from icstream.pipeline.run import report as reports
     from icstream.pipeline.run.run import run as run_all
     from icstream.pipeline.settings.run import load_config
 
@@ -195,7 +195,7 @@ def run(
         for line in [*reports.summary(result), f"results in {out}"]:
             print(line, file=sys.stderr)
     values = reports.build_report(result, exit_code=code)
-    reports.write_json(values, out / REPORT)
+    write_json(values, out / REPORT)
     hand_on(values, json_file)
     return code
 

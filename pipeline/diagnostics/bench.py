@@ -27,7 +27,6 @@ from icstream.pipeline.diagnostics.naive import segment_naively
 from icstream.pipeline.hub.lease_table import Lease
 from icstream.pipeline.hub.processes import WORKER_MODULE
 from icstream.pipeline.hub.stream_state import StreamState
-from icstream.pipeline.latency import Latency
 from icstream.pipeline.plan.inference import Inference, plan_inference
 from icstream.pipeline.run.report import chosen, latency_ms
 from icstream.pipeline.run.run import RunResult, run
@@ -35,6 +34,7 @@ from icstream.pipeline.settings.run import RunConfig
 from icstream.stages import Frame, FrameAccounting
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
+from icstream.stages.latency import Latency
 
 _WARM_UP = 5
 """Frames of each measurement that are not timed."""

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import CAMVID
-from icstream.pipeline import build_report as reports
-from icstream.pipeline.output import REPORT, prepare_output
+from icstream.pipeline.output import REPORT, prepare_output, write_json
+from icstream.pipeline.run import report as reports
 from icstream.pipeline.run.run import RunDisplay, RunResult, run
 from icstream.pipeline.settings.run import load_config
 from icstream.stages.confusion import Confusion
@@ -80,7 +80,7 @@ def run_demo(
     write_clip(clip, street, num_frames=_NUM_FRAMES)
     config = load_config(None, (), {"model.weights": "streets", "output.overwrite": True})
     result = run(config, [str(clip)], folder, progress=progress, should_stop=should_stop)
-    reports.write_json(reports.build_report(result, exit_code=result.exit_code), folder / REPORT)
+    write_json(reports.build_report(result, exit_code=result.exit_code), folder / REPORT)
     confusion, exact_times, rows = _compare(street, clip, folder / "street" / "masks.mp4")
     sheet = draw_contact_sheet(rows, titles=["frame", "masks.mp4", "truth"], labels=CAMVID)
     cv2.imwrite(str(folder / _SHEET), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))

@@ -9,12 +9,12 @@ from fractions import Fraction
 from icstream.pipeline.hub.lease_table import STAGES, Lease, LeaseTable
 from icstream.pipeline.hub.processes import Worker
 from icstream.pipeline.hub.source_health import SourceStatus
-from icstream.pipeline.latency import Latency
 from icstream.pipeline.plan.live import Pace
 from icstream.pipeline.wire.messages import ResumeState, SourceAccounting, SourceChanged, WireError
 from icstream.stages import FrameAccounting, FrameMeta, Gap
 from icstream.stages.decode.find import SourceSpec
 from icstream.stages.decode.source import SourceInfo
+from icstream.stages.latency import Latency
 from icstream.stages.sinks import Part
 
 log = logging.getLogger(__name__)

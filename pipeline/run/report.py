@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from icstream.pipeline.hub.stream_state import StreamState
-from icstream.pipeline.latency import Latency
 from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.run.run import RunResult
 from icstream.stages import Gap
+from icstream.stages.latency import Latency
 from icstream.stages.sinks import Part
 
 _PACKAGES = (

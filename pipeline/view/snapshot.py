@@ -10,7 +10,6 @@ from importlib.metadata import version
 from icstream.pipeline.hub.processes import Worker
 from icstream.pipeline.hub.stream_progress import Rate, state
 from icstream.pipeline.hub.stream_state import StreamState
-from icstream.pipeline.latency import Latency
 from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.view.status import (
     BOUNDS_S,
@@ -22,6 +21,7 @@ from icstream.pipeline.view.status import (
     StreamStatus,
     StreamTimes,
 )
+from icstream.stages.latency import Latency
 
 _RECENT_S = 10.0
 

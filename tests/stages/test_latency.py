@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from icstream.pipeline.latency import Latency
+from icstream.stages.latency import Latency
 
 
 def test_percentiles_are_right_to_within_two_percent() -> None:
