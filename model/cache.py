@@ -7,13 +7,14 @@ without it, only slower. What was made longest ago goes when there is more than 
 import logging
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
+
+from icstream.model.files import write_atomically
 
 log = logging.getLogger(__name__)
 
 _MAX_BYTES = 2**30
-_SUFFIXES = (".bin", ".blob", ".onnx", ".xml")
+_SUFFIXES = (".bin", ".blob", ".onnx", ".partial", ".xml")
 """Of what is removed, or was kept by earlier versions: the folder may hold other things too."""
 
 
@@ -27,26 +28,22 @@ def cache_dir() -> Path:
 
 
 def keep(name: str, write: Callable[[Path], None]) -> Path | None:
-    """Has a file made in the cache, if it can be; a reader sees all of it or nothing.
+    """Put a file into the cache, if it can be; a reader sees all of it or nothing.
 
     Args:
         name: of the file.
-        write: writes it to the path that it is given.
+        write: writes a new file at the path that it is given.
 
     Returns:
         Where it is; None if the cache cannot be written.
     """
     path = cache_dir() / name
-    partial = path.with_name(f"{os.getpid()}.{name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        partial.replace(path)
+        write_atomically(path, write, durable=False, shared=True)
         _make_room(path.parent)
     except (OSError, RuntimeError) as error:
         log.debug("cache %s: %s", path, error)
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         return None
     return path
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, deserialize
 from icstream.model.activation_ranges import Ranges
 from icstream.model.cache import cache_dir, keep
 from icstream.model.errors import CheckpointError, ConfigError
+from icstream.model.files import write_atomically
 from icstream.model.geometry import Fit
 from icstream.model.icnet_config import ICNetConfig
 from icstream.model.labels import CITYSCAPES, LabelSet
@@ -190,9 +191,14 @@ class Checkpoint:
             return self.tensors.float32(name)
         return np.asarray(self.tensors[name].float().contiguous().numpy(), np.float32)
 
-    def save(self, path: Path) -> None:
-        """Writes the file; a reader sees the old one or the new one, never half of it."""
-        from safetensors.torch import save_file
+    def save(self, path: Path, *, durable: bool = False) -> None:
+        """Write the file; a reader sees the old one or the new one, never half of it.
+
+        Args:
+            path: of the file, in a folder that exists.
+            durable: return only when the file would survive a loss of power.
+        """
+        from safetensors.torch import save
 
         header = {
             "version": FORMAT_VERSION,
@@ -204,11 +210,9 @@ class Checkpoint:
             "fit": asdict(self.fit),
             "ranges": None if self.ranges is None else asdict(self.ranges),
         }
-        partial = path.with_name(f"{path.name}.partial")
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
-        save_file(tensors, partial, metadata={_HEADER_KEY: json.dumps(header)})
-        partial.chmod(0o644)  # safetensors gives it to its owner alone
-        partial.replace(path)
+        content = save(tensors, metadata={_HEADER_KEY: json.dumps(header)})
+        write_atomically(path, content, durable=durable)
 
     def problems(self) -> list[str]:
         """Compares the tensors with what the network needs; gives a clause for each fault."""

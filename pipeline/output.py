@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from icstream.model import ConfigError
+from icstream.model.files import write_atomically
 
 REPORT = "report.json"
 MANIFEST = "run.json"
@@ -24,7 +25,7 @@ def begin_manifest(folder: Path, values: Mapping[str, Any], *, resume: bool) -> 
     if not resume or not path.exists():
         if resume and any(folder.iterdir()):
             raise ConfigError(f"output {folder}: no {MANIFEST} in it, so no run to resume")
-        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        write_json(values, path)
         return
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
@@ -93,7 +94,6 @@ def _remove_results(folder: Path) -> None:
 
 
 def write_json(values: Mapping[str, Any], path: Path) -> None:
-    """Writes the file; a reader sees the old one or the new one, never half of it."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    """Write a JSON file; a reader sees the old one or the new one, never half of it."""
+    text = json.dumps(values, indent=2) + "\n"
+    write_atomically(path, text.encode(), durable=False)

@@ -1,4 +1,4 @@
-"""What the processor computes fast, as far as the choice of a precision depends on it."""
+"""The CPU of this machine: its name, and what it computes fast."""
 
 import hashlib
 import importlib.util
@@ -7,19 +7,19 @@ from functools import lru_cache
 from pathlib import Path
 
 _BF16_FLAGS = frozenset(("avx512_bf16", "avx_ne_convert"))
-"""What OpenVINO wants for bf16, by Linux's names."""
+"""What OpenVINO needs for bf16, by Linux's names."""
 _INT8_FLAGS = frozenset(("amx_int8", "avx512_vnni", "avx_vnni"))
 """Dot products of eight-bit numbers."""
 
 
 def has_openvino() -> bool:
-    """True if the package is installed."""
+    """Return whether the package is installed."""
     return importlib.util.find_spec("openvino") is not None
 
 
 @lru_cache(maxsize=1)
 def cpu_does_bf16() -> bool:
-    """True if OpenVINO is there and finds bf16 instructions in this processor."""
+    """Return whether OpenVINO is there and finds bf16 instructions in this CPU."""
     if not has_openvino():
         return False
     if cpu_flags():  # importing OpenVINO takes a tenth of a second
@@ -31,22 +31,32 @@ def cpu_does_bf16() -> bool:
 
 @lru_cache(maxsize=1)
 def cpu_does_int8() -> bool:
-    """True if this processor has instructions for int8; without them it gains little or nothing."""
+    """Return whether this CPU has instructions for int8; without them it gains hardly anything."""
     return not _INT8_FLAGS.isdisjoint(cpu_flags())
 
 
 @lru_cache(maxsize=1)
 def cpu_flags() -> frozenset[str]:
-    """Gives the processor's features by Linux's names; none on other systems."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("flags"):
-                return frozenset(line.partition(":")[2].split())
-    return frozenset()
+    """Return the CPU's features by Linux's names; none on other systems."""
+    return frozenset((_cpuinfo("flags") or "").split())
+
+
+def cpu_name() -> str:
+    """Return the CPU's name as Linux gives it, and elsewhere as Python does."""
+    return _cpuinfo("model name") or platform.processor()
+
+
+def _cpuinfo(key: str) -> str | None:
+    """Return the first value of that key in /proc/cpuinfo; None if there is none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    fields = (line.partition(":") for line in lines)
+    return next((value.strip() for name, _, value in fields if name.strip() == key), None)
 
 
 def processor_key() -> str:
-    """Gives a short name that processors share only if they can run the same compiled code."""
+    """Return a short name that CPUs share only if they can run the same compiled code."""
     features = " ".join(sorted(cpu_flags())) or platform.processor()
     return hashlib.sha256(f"{platform.machine()} {features}".encode()).hexdigest()[:8]

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
+from icstream.model.runtimes.cpu import cpu_name
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.run.run import RunResult
@@ -40,7 +40,7 @@ def build_report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
         "hashes": {"weights": result.inference.digest, "config": _config_hash(result)},
         "host": {
             "platform": platform.platform(),
-            "processor": _processor(),
+            "processor": cpu_name(),
             "cores": os.cpu_count(),
             "python": platform.python_version(),
             "packages": _versions(),
@@ -156,13 +156,3 @@ def latency_ms(streams: Iterable[Mapping[str, Latency]]) -> dict[str, dict[str, 
 def _config_hash(result: RunResult) -> str:
     text = json.dumps(result.config.model_dump(mode="json"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _processor() -> str:
-    """Gives the processor's name as Linux tells it; elsewhere what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())

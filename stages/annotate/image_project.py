@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from icstream.model import ConfigError
 from icstream.model.errors import SampleError
+from icstream.model.files import write_atomically
 from icstream.stages.data.supervisely_project import datasets, image_pairs
 from icstream.stages.image_files import read_rgb
 from icstream.stages.input_files import naming, parse_json, read_bytes
@@ -92,7 +93,6 @@ def _images(project: Path) -> Iterator[ProjectImage]:
 
 
 def write_whole(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes JSON; a reader sees the old file or the new one, never half of it."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(values, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    """Write a JSON file; a reader sees the old one or the new one, never half of it."""
+    text = json.dumps(values, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode(), durable=False)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from icstream.model import LabelSet
+from icstream.model.files import write_atomically
 from icstream.stages.items import ClassIds, Frame, FrameMeta
 from icstream.stages.sinks.parts import PartList
 from icstream.stages.sinks.sink import Part
@@ -48,10 +49,12 @@ class PngMasks:
         assert isinstance(frame.result, ClassIds)
         self._folder.mkdir(parents=True, exist_ok=True)
         name = f"{frame.meta.index:06}" if frame.meta.name is None else frame.meta.name
-        path = self._folder / f"{name}.png"
-        partial = path.with_suffix(".png.partial")
-        write_png(frame.result.ids, self._labels, partial)
-        partial.replace(path)
+        ids = frame.result.ids
+        write_atomically(
+            self._folder / f"{name}.png",
+            lambda path: write_png(ids, self._labels, path),
+            durable=False,
+        )
         self._parts.count(frame.meta)
 
     def restart_point(self, at_most: int) -> int:

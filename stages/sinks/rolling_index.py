@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
+from icstream.model.files import write_atomically
 from icstream.stages.items import FrameMeta
 from icstream.stages.sinks.event_rules import moment
 
@@ -44,12 +45,11 @@ class RollingIndex:
         return [_segment(line) for line in lines if line.endswith(b"\n")]
 
     def begin(self, segments: Iterable[RollingFile]) -> None:
-        """Leaves these segments in the file, and no other."""
+        """Leave these segments in the file, and no other."""
         self.close()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(".partial")
-        partial.write_text("".join(_line(s) for s in segments), encoding="utf-8", newline="\n")
-        partial.replace(self._path)
+        lines = "".join(map(_line, segments))
+        write_atomically(self._path, lines.encode(), durable=False)
         self._file = self._path.open("a", encoding="utf-8", newline="\n")
 
     def add(self, segment: RollingFile) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import LabelSet
+from icstream.model.files import write_atomically
 
 _NAMESPACE = uuid.UUID("6f0f4c0e-6a52-5d0e-9b63-0d3d0c5bb3a4")
 
@@ -53,12 +54,12 @@ def bitmap_geometry(mask_HW: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Makes the file available under another path, which then is whole or not there."""
-    partial = target.with_name(f".{target.name}.partial")
-    partial.unlink(missing_ok=True)
-    try:
-        os.link(source.resolve(), partial)
-    except OSError:  # another file system
-        shutil.copyfile(source, partial)
-    partial.replace(target)
-    partial.unlink(missing_ok=True)  # replacing a link by another to the same file does nothing
+    """Make the file available under another path, which then is whole or not there."""
+
+    def write(path: Path) -> None:
+        try:
+            os.link(source.resolve(), path)
+        except OSError:  # another file system
+            shutil.copyfile(source, path)
+
+    write_atomically(target, write, durable=False)

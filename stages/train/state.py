@@ -1,9 +1,6 @@
 """The state of a training run on disk: all that going on takes, to the same weights bit for bit."""
 
 import logging
-import os
-import platform
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,6 +9,8 @@ from typing import Any
 import torch
 
 from icstream.model import ConfigError
+from icstream.model.files import write_atomically
+from icstream.model.runtimes.cpu import cpu_name
 from icstream.stages.train.ranks import Ranks
 
 log = logging.getLogger(__name__)
@@ -40,10 +39,9 @@ class TrainProgress:
 
 
 def environment(ranks: Ranks) -> dict[str, str]:
-    """Gives what must be the same for the same bits."""
-    device = (
-        torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else _processor()
-    )
+    """Return what must be the same for the same bits."""
+    on_gpu = ranks.device.type == "cuda"
+    device = torch.cuda.get_device_name(ranks.device) if on_gpu else cpu_name()
     return {
         "device": device,
         "torch": str(torch.__version__),
@@ -52,19 +50,10 @@ def environment(ranks: Ranks) -> dict[str, str]:
     }
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def save_state(
     folder: Path, progress: TrainProgress, tensors: dict[str, Any], fingerprint: dict[str, Any]
 ) -> None:
-    """Writes the state; a reader sees the old one or the new one.
+    """Write the state; a reader sees the old one or the new one, even after a loss of power.
 
     Args:
         folder: of the run.
@@ -73,7 +62,7 @@ def save_state(
         fingerprint: settings, data and environment, to be compared when the run goes on.
     """
     values = {"format": _FORMAT, "progress": asdict(progress), "told": fingerprint, **tensors}
-    atomically(folder / STATE_FILE, lambda path: torch.save(values, path))
+    write_atomically(folder / STATE_FILE, lambda path: torch.save(values, path), durable=True)
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -118,12 +107,3 @@ def check_fingerprint(folder: Path, fingerprint: dict[str, Any], ours: dict[str,
                 " the last bit",
                 *(folder, name, before[name], value),
             )
-
-
-def atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` make a file beside `path`, and puts it there once it is on the disk."""
-    partial = path.with_name(f"{path.name}.partial")
-    write(partial)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -9,7 +9,6 @@ import torch
 from icstream.model import Checkpoint, CheckpointError, Fit, ICNet, ICNetConfig, LabelSet
 from icstream.model.icnet import initialize
 from icstream.stages.train.settings import TrainSettings
-from icstream.stages.train.state import atomically
 
 _CLASSIFIERS = ("classifier.", "cff24.aux.", "cff12.aux.")
 _MAX_NAMED = 5
@@ -118,4 +117,4 @@ def save_weights(
         fit: how images are to be shown to it.
         training: for the header, as JSON values.
     """
-    atomically(path, Checkpoint.of(model, labels, training=training, fit=fit).save)
+    Checkpoint.of(model, labels, training=training, fit=fit).save(path, durable=True)
