@@ -22,7 +22,7 @@ class ExportGraph(nn.Module):
     the nodes, every 8th pixel of the network's input, 64 times fewer than at full size.
     """
 
-    color_3: Tensor
+    colour_3: Tensor
 
     def __init__(self, checkpoint: Checkpoint, size: tuple[int, int], form: Form) -> None:
         super().__init__()
@@ -51,10 +51,10 @@ class ExportGraph(nn.Module):
         right = self.geometry.outer[1] - width
         below = self.geometry.outer[0] - height
         if right:
-            fill_NHw3 = self.color_3.expand(count, height, right, 3)
+            fill_NHw3 = self.colour_3.expand(count, height, right, 3)
             rgb_NHW3 = torch.cat((rgb_NHW3, fill_NHw3), 2)
         if below:
-            fill_NhW3 = self.color_3.expand(count, below, width + right, 3)
+            fill_NhW3 = self.colour_3.expand(count, below, width + right, 3)
             rgb_NHW3 = torch.cat((rgb_NHW3, fill_NhW3), 1)
         return rgb_NHW3
 
