@@ -1,6 +1,7 @@
 """The network as a function: an image in, the class of every pixel out."""
 
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,13 @@ from icstream.model.errors import ConfigError
 from icstream.model.geometry import Fit, Geometry
 from icstream.model.labels import Color
 from icstream.model.network_input import prepare_input
-from icstream.model.runtimes import Precision, RuntimeName, open_runtime, select_runtime
+from icstream.model.runtimes import (
+    Precision,
+    RuntimeChoice,
+    RuntimeName,
+    open_runtime,
+    select_runtime,
+)
 from icstream.model.scores import Scores
 
 
@@ -57,6 +64,29 @@ class Segmenter:
         self.digest = checkpoint.digest()
         self._runtime = open_runtime(checkpoint, self.choice)
         self._geometry = lru_cache(maxsize=16)(self.fit.geometry)
+
+    @classmethod
+    def from_choice(
+        cls, checkpoint: Checkpoint, choice: RuntimeChoice, *, fit: Fit | None = None
+    ) -> Self:
+        """Return a segmenter that runs as `select_runtime` chose.
+
+        Args:
+            checkpoint: weights and what belongs to them.
+            choice: the runtime, device, precision and threads.
+            fit: how images become inputs; None: as the checkpoint was trained.
+
+        Raises:
+            ConfigError: this machine cannot offer what was chosen, perhaps on another one.
+        """
+        return cls(
+            checkpoint,
+            runtime=choice.runtime,
+            device=choice.device,
+            precision=choice.precision,
+            threads=choice.threads,
+            fit=fit,
+        )
 
     def __call__(self, image_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Gives the (H, W) class ids of an RGB image of any size.

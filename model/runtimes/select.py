@@ -24,22 +24,22 @@ MIN_PIXELS = 0.99
 MAX_MIOU_POINTS = 0.5
 """and the mIoU to differ by no more than this many percentage points."""
 
-_PRECISIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
+_PRECISIONS: Mapping[tuple[RuntimeName, str], tuple[Precision, ...]] = {
     ("openvino", "cpu"): ("int8", "bf16", "fp32"),
     ("torch", "cpu"): ("bf16", "fp32"),
     ("onnx", "cpu"): ("fp32",),
 }
 """The fastest first."""
-_CUDA_PRECISIONS = ("fp16", "bf16", "fp32")
+_CUDA_PRECISIONS: tuple[Precision, ...] = ("fp16", "bf16", "fp32")
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeChoice:
     """What runs the network; nothing in it is "auto"."""
 
-    runtime: str
+    runtime: RuntimeName
     device: str
-    precision: str
+    precision: Precision
     threads: int
 
 
@@ -62,7 +62,7 @@ def select_runtime(
     engine = _engine(runtime, device)
     known = _PRECISIONS.get((engine, device), _CUDA_PRECISIONS)
     if precision == "auto":
-        chosen = next(p for p in known if p == "fp32" or _trusted(checkpoint, p, device))
+        precision = next(p for p in known if p == "fp32" or _trusted(checkpoint, p, device))
     elif precision not in known:
         raise ConfigError(f"precision {precision}: {engine} on {device} offers {', '.join(known)}")
     elif precision == "bf16" and engine == "openvino" and not cpu_does_bf16():
@@ -71,9 +71,7 @@ def select_runtime(
         raise ConfigError(
             "precision int8: the weights were not calibrated for it; icstream quantise does that"
         )
-    else:
-        chosen = precision
-    return RuntimeChoice(engine, device, chosen, threads)
+    return RuntimeChoice(engine, device, precision, threads)
 
 
 def open_runtime(checkpoint: Checkpoint, choice: RuntimeChoice) -> Runtime:
@@ -120,7 +118,7 @@ def _device(name: str) -> str:
     return f"cuda:{index}"
 
 
-def _engine(name: str, device: str) -> str:
+def _engine(name: RuntimeName, device: str) -> RuntimeName:
     if name not in get_args(RuntimeName):
         raise ConfigError(f"runtime: got {name!r}, allowed are {', '.join(get_args(RuntimeName))}")
     if name == "auto":
@@ -134,7 +132,7 @@ def _engine(name: str, device: str) -> str:
     return name
 
 
-def _trusted(checkpoint: Checkpoint, precision: str, device: str) -> bool:
+def _trusted(checkpoint: Checkpoint, precision: Precision, device: str) -> bool:
     measured: Agreement | None = checkpoint.agreement.get(precision)
     return (
         measured is not None
@@ -145,7 +143,7 @@ def _trusted(checkpoint: Checkpoint, precision: str, device: str) -> bool:
     )
 
 
-def _is_fast_here(precision: str) -> bool:
+def _is_fast_here(precision: Precision) -> bool:
     return cpu_does_bf16() or (precision == "int8" and cpu_does_int8())
 
 

@@ -147,16 +147,8 @@ class _Bare:
     """The network alone, in as many replicas as the pipeline has: images in, class ids out."""
 
     def __init__(self, checkpoint: Checkpoint, inference: Inference) -> None:
-        choice = inference.choice
         self._replicas = [
-            Segmenter(
-                checkpoint,
-                runtime=choice.runtime,  # type: ignore[arg-type]  # it was chosen from this list
-                device=choice.device,
-                precision=choice.precision,  # type: ignore[arg-type]
-                threads=choice.threads,
-                fit=inference.fit,
-            )
+            Segmenter.from_choice(checkpoint, inference.choice, fit=inference.fit)
             for _ in range(inference.replicas)
         ]
 

@@ -55,14 +55,7 @@ class Launcher:
     def start_segment(self, number: int) -> Worker:
         """Starts a replica of the network."""
         choice = self.inference.choice
-        task = SegmentTask(
-            weights=self.inference.weights,
-            runtime=choice.runtime,
-            device=choice.device,
-            precision=choice.precision,
-            threads=choice.threads,
-            fit=self.inference.fit,
-        )
+        task = SegmentTask(weights=self.inference.weights, choice=choice, fit=self.inference.fit)
         text = task_to_json(task)
         return self.processes.start("segment", str(number), text, threads=choice.threads)
 

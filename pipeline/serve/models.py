@@ -118,13 +118,8 @@ class Networks:
 
     def _segmenter(self, model: str) -> Segmenter:
         if model not in self._segmenters:
-            served, choice = self._models[model], self._models[model].choice
-            self._segmenters[model] = Segmenter(
-                served.checkpoint,
-                runtime=choice.runtime,  # type: ignore[arg-type]  # it was chosen from them
-                device=choice.device,
-                precision=choice.precision,  # type: ignore[arg-type]
-                threads=choice.threads,
-                fit=served.fit,
+            served = self._models[model]
+            self._segmenters[model] = Segmenter.from_choice(
+                served.checkpoint, served.choice, fit=served.fit
             )
         return self._segmenters[model]

@@ -7,6 +7,7 @@ import msgspec
 
 from icstream.model import Fit, LabelSet
 from icstream.model.labels import Color
+from icstream.model.runtimes import RuntimeChoice
 from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.codec import decode_hook, encode_hook
 from icstream.stages.decode.find import SourceSpec
@@ -32,13 +33,10 @@ class DecodeTask(msgspec.Struct, frozen=True):
 
 
 class SegmentTask(msgspec.Struct, frozen=True):
-    """What a segment worker is made from; nothing in it is "auto"."""
+    """What a segment worker is made from."""
 
     weights: str
-    runtime: str
-    device: str
-    precision: str
-    threads: int
+    choice: RuntimeChoice
     fit: Fit
 
 

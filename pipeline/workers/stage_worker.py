@@ -69,14 +69,7 @@ def _warm_up(connection: WorkerConnection, segmenter: Any, wish: WarmUp) -> None
 def _open_segmenter(task: SegmentTask) -> Any:
     from icstream.model import Segmenter, load_weights
 
-    return Segmenter(
-        load_weights(task.weights),
-        runtime=task.runtime,  # type: ignore[arg-type]  # it was chosen from the same list
-        device=task.device,
-        precision=task.precision,  # type: ignore[arg-type]
-        threads=task.threads,
-        fit=task.fit,
-    )
+    return Segmenter.from_choice(load_weights(task.weights), task.choice, fit=task.fit)
 
 
 def _serve(

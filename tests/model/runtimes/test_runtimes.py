@@ -120,6 +120,16 @@ def test_other_fits_give_masks_of_the_images_size(
     assert agreement(got, reference) > 0.75
 
 
+def test_a_choice_is_run_as_it_stands(checkpoint: Checkpoint, images: list[Image]) -> None:
+    fit = Fit("stretch", (320, 512))
+    choice = select_runtime(checkpoint, runtime="torch", device="cpu", threads=1)
+    segmenter = Segmenter.from_choice(checkpoint, choice, fit=fit)
+    assert (segmenter.choice, segmenter.fit) == (choice, fit)
+    assert Segmenter.from_choice(checkpoint, choice).fit == checkpoint.fit
+    other = Segmenter(checkpoint, runtime="torch", device="cpu", threads=1, fit=fit)
+    assert (segmenter(images[0]) == other(images[0])).all()
+
+
 def test_views_and_any_size_work(checkpoint: Checkpoint, images: list[Image]) -> None:
     segmenter = Segmenter(checkpoint, runtime="openvino", device="cpu")
     turned = images[0][::-1, ::-1]
