@@ -17,6 +17,11 @@ Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels."""
 
 
+def size_change(old: Size, new: Size) -> str:
+    """Return the reason of a `FormatChange` from one size to another, width before height."""
+    return f"size {old[1]}x{old[0]} -> {new[1]}x{new[0]}"
+
+
 @dataclass(frozen=True, slots=True)
 class FrameMeta:
     """Which frame of which stream, and when."""

@@ -15,7 +15,7 @@ from icstream.model import SourceError
 from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.messages import ResumeState, SourceChanged
 from icstream.stages import FormatChange, FrameAccounting, FrameMeta, Gap
-from icstream.stages.items import Size
+from icstream.stages.items import Size, size_change
 from icstream.stages.live import Camera, LiveFrame, LostFrame, RateLimit, Timeline
 
 _MAX_WAIT_S = 5.0
@@ -152,8 +152,7 @@ class ReconnectingSource:
             if self._has_frames:
                 changes.append("connected again")
         if self._size is not None and self._size != shot.size:
-            (old_h, old_w), (new_h, new_w) = self._size, shot.size
-            changes.append(f"size {old_w}x{old_h} -> {new_w}x{new_h}")
+            changes.append(size_change(self._size, shot.size))
         if camera.comes_in_bursts and self._plan.pace.freshest and shot.pts is not None:
             arrived = self._hold_back(shot.pts * shot.time_base, arrived)
         pts, time_base, change = self._timeline.place(shot.pts, shot.time_base, arrived)

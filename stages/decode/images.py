@@ -11,7 +11,7 @@ from icstream.stages.accounting import FrameAccounting
 from icstream.stages.decode.find import SourceSpec
 from icstream.stages.decode.source import DEFAULT_RATE, SourceInfo
 from icstream.stages.image_files import read_image
-from icstream.stages.items import End, FormatChange, Frame, FrameMeta, Gap, Item
+from icstream.stages.items import End, FormatChange, Frame, FrameMeta, Gap, Item, size_change
 
 
 class ImageSource:
@@ -50,7 +50,7 @@ class ImageSource:
                 continue
             height, width = image.shape[:2]
             if (height, width) != size:
-                yield FormatChange(name, index, f"size {size[1]}x{size[0]} -> {width}x{height}")
+                yield FormatChange(name, index, size_change(size, (height, width)))
                 size = height, width
             accounting.decoded += 1
             accounting.in_flight += 1

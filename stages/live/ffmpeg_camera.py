@@ -1,7 +1,6 @@
 """Cameras at this computer and network streams, read by FFmpeg."""
 
 import logging
-from collections import OrderedDict
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +15,8 @@ from av.video.stream import VideoStream
 from icstream.model import SourceError
 from icstream.stages.accounting import FrameAccounting
 from icstream.stages.decode.address import device_path, scheme_of, shown
+from icstream.stages.decode.packet_tracker import PacketTracker, find_video_stream, frame_fault
 from icstream.stages.decode.rgb import RgbConverter, displayed_size
-from icstream.stages.image_files import MAX_PIXELS
 from icstream.stages.live.camera import LiveFrame, LostFrame
 from icstream.stages.live.hardware import accelerator
 from icstream.stages.live.options import CameraOptions
@@ -44,7 +43,7 @@ class FFmpegCamera:
     def __init__(
         self, address: str, *, options: CameraOptions, accounting: FrameAccounting, is_first: bool
     ) -> None:
-        """Connects.
+        """Connect.
 
         Args:
             address: device or URL, secrets included; they are in no message and no error.
@@ -56,10 +55,11 @@ class FFmpegCamera:
             SourceError: it cannot be opened in time, or holds no video.
         """
         self._shown = shown(address)
-        self._books = accounting
+        self._accounting = accounting
+        self._tracker = PacketTracker(accounting, patience=_PATIENCE)
         self._container = _open(address, options)
         try:
-            self._stream = self._video_stream()
+            self._stream = find_video_stream(self._container, name=self._shown)
             codec = self._stream.codec_context
             codec.thread_count = options.threads
             # Threads that take a frame each would hold frames back.
@@ -76,8 +76,6 @@ class FFmpegCamera:
         self._num_before = accounting.packets if is_first else 0
         self._has_clock = not names & _WITHOUT_CLOCK
         self._converter = RgbConverter()
-        self._pending: OrderedDict[int, int | None] = OrderedDict()
-        """Times of the packets whose frame has not come, by number."""
         self._seen_key = self._seen_time = False
 
     def __enter__(self) -> Self:
@@ -97,32 +95,29 @@ class FFmpegCamera:
                     yield None
                 else:
                     yield from self._take_packet(packet)
-            yield from self._decode(None)
+            yield from self._send(None)
             self._count_missing(at_least=0)
         finally:
-            if self._pending:
-                self._books.without_frame["connection ended"] += len(self._pending)
-                self._books.in_decoder -= len(self._pending)
-                self._pending.clear()
+            self._tracker.stopped("connection ended")
 
     def _is_finite(self, address: str) -> bool:
-        """Tells whether it is a recording on a web server, or a stream that has ended."""
+        """Return whether it is a recording on a web server, or a stream that has ended."""
         return address.lower().startswith("http") and self._container.duration is not None
 
     def _count_missing(self, *, at_least: int) -> None:
-        """Counts what a recording's own index promises beyond what came.
+        """Count what a recording's own index promises beyond what came.
 
         Args:
             at_least: frames that must be missing where there is no index to say so.
         """
         if not self._is_recording:
             return
-        promised, came = self._stream.frames, self._books.packets - self._num_before
+        promised, came = self._stream.frames, self._accounting.packets - self._num_before
         missing = max(0, promised - came) if promised else at_least
-        self._books.missing = max(self._books.missing, missing)
+        self._accounting.missing = max(self._accounting.missing, missing)
 
     def _packets(self) -> "Iterator[Packet[VideoStream] | None]":
-        """Gives frames, and None for other packets: sound may go on where no frame comes."""
+        """Return packets of frames, and None for others: sound may go on where no frame comes."""
         packets: Iterator[Any] = self._container.demux()
         while True:
             try:
@@ -139,69 +134,49 @@ class FFmpegCamera:
             raise SourceError(f"{self._shown}: the other side ended the connection")
 
     def _take_packet(self, packet: "Packet[VideoStream]") -> Iterator[LiveFrame | LostFrame | None]:
-        accounting = self._books
-        accounting.packets += 1
+        number = self._tracker.read()
         if not packet.size:  # V4L2: the driver says that the frame is damaged
             yield self._lose(packet.pts, "damaged packet")
             return
         self._seen_key = self._seen_key or packet.is_keyframe
         if not self._seen_key:
-            accounting.without_frame["before the first key frame"] += 1
+            self._tracker.without_frame("before the first key frame")
             yield None
             return
-        packet.opaque = accounting.packets
-        self._pending[accounting.packets] = packet.pts
-        accounting.in_decoder += 1
-        yield from self._decode(packet)
-        while len(self._pending) > _PATIENCE:
-            _, pts = self._pending.popitem(last=False)
-            accounting.in_decoder -= 1
-            yield self._lose(pts, "no picture from the decoder")
+        packet.opaque = number
+        self._tracker.sent(number, packet.pts)
+        yield from self._send(packet)
+        for sent in self._tracker.overdue():
+            yield self._lose(sent.pts, "no picture from the decoder")
         yield None
 
-    def _decode(self, packet: "Packet[VideoStream] | None") -> Iterator[LiveFrame | LostFrame]:
+    def _send(self, packet: "Packet[VideoStream] | None") -> Iterator[LiveFrame | LostFrame]:
+        """Send a packet to the decoder, or None for the end; return what comes out."""
         try:
             frames = self._stream.codec_context.decode(packet)
         except FFmpegError:
-            if packet is not None and self._came(self._books.packets):
+            if packet is not None and self._tracker.refused():
                 yield self._lose(packet.pts, "damaged packet")
             return
         for frame in frames:
-            if not self._came(int(frame.opaque)):  # type: ignore[call-overload]
+            if not self._tracker.came(frame.opaque):
                 continue
             self._seen_time = self._seen_time or frame.pts is not None
             if self._has_clock and not self._seen_time:
-                self._books.without_frame["before the first time"] += 1
+                self._tracker.without_frame("before the first time")
             else:
-                yield self._shot(frame)
+                yield self._take(frame)
 
-    def _came(self, number: int) -> bool:
-        """Notes that the decoder is done with a packet; False if it was before."""
-        if number not in self._pending:
-            return False
-        del self._pending[number]
-        self._books.in_decoder -= 1
-        return True
-
-    def _shot(self, frame: VideoFrame) -> LiveFrame | LostFrame:
-        if frame.is_corrupt:
-            return self._lose(frame.pts, "damaged packet")
-        if frame.width * frame.height > MAX_PIXELS:
-            return self._lose(frame.pts, "picture too large")
+    def _take(self, frame: VideoFrame) -> LiveFrame | LostFrame:
+        if (fault := frame_fault(frame)) is not None:
+            return self._lose(frame.pts, fault)
         pts = frame.pts if self._has_clock else None
         time_base = self._stream.time_base or Fraction(1)
         return LiveFrame(pts, time_base, displayed_size(frame), lambda: self._converter.rgb(frame))
 
     def _lose(self, pts: int | None, reason: str) -> LostFrame:
-        self._books.undecodable[reason] += 1
+        self._tracker.lost(reason)
         return LostFrame(pts if self._has_clock else None, reason)
-
-    def _video_stream(self) -> VideoStream:
-        for stream in self._container.streams.video:
-            if stream.codec_context is not None and stream.codec_context.width:
-                return stream
-        others = ", ".join(stream.type for stream in self._container.streams) or "nothing"
-        raise SourceError(f"{self._shown}: no video that can be decoded came (but {others})")
 
 
 def _open(address: str, options: CameraOptions) -> av.container.InputContainer:
@@ -230,7 +205,7 @@ def _why(error: FFmpegError) -> str:
 
 
 def _cameras(is_device: bool) -> str:
-    """Gives the end of a sentence that names the cameras at this computer."""
+    """Return the end of a sentence that names the cameras at this computer."""
     if not is_device:
         return ""
     found = sorted(str(path) for path in Path("/dev").glob("video*"))
