@@ -18,22 +18,9 @@ from pathlib import Path
 
 import av
 
+from icstream.pipeline.hub.processes import find_workers
+
 KINDS = ("decode", "preprocess", "segment", "encode")
-
-
-def workers(supervisor: int) -> list[tuple[int, str]]:
-    """Gives (process, kind) of the workers of a run."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            stat = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            words = (path / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if int(stat[1]) == supervisor and b"icstream.pipeline.workers.main" in words:
-            kind = words[words.index(b"icstream.pipeline.workers.main") + 1].decode()
-            found.append((int(path.name), kind))
-    return found
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -80,23 +67,23 @@ def torment(
     with subprocess.Popen(command(source, out, options), stderr=subprocess.PIPE) as process:
         while process.poll() is None:
             time.sleep(dice.uniform(0.05, 1.5))
-            found = workers(process.pid)
+            found = find_workers(process.pid)
             if not found or process.poll() is not None:
                 continue
-            pid, kind = dice.choice(found)
+            worker = dice.choice(found)
             number = signal.SIGSTOP if dice.random() < 0.1 else signal.SIGKILL
             try:
-                os.kill(pid, number)
+                os.kill(worker.pid, number)
             except ProcessLookupError:
                 continue
-            kills[kind] += 1
+            kills[worker.kind] += 1
         assert process.stderr is not None
         said = process.stderr.read().decode(errors="replace").strip()
     if process.returncode:
         return kills, f"exit code {process.returncode}: {said[-500:]}"
     if contents(out) != expected:
         return kills, "the results differ"
-    if workers(process.pid):
+    if find_workers(process.pid):
         return kills, "processes are left"
     return kills, ""
 

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from icstream.pipeline.hub.processes import find_workers
 
 
 @dataclass(frozen=True)
@@ -28,23 +29,12 @@ class Sample:
     processes: int
 
 
-def processes(parent: int) -> Iterator[Path]:
-    """Gives the folders in /proc of a process and its children."""
-    yield Path(f"/proc/{parent}")
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == parent:
-            yield path
-
-
 def sample(parent: int, masks: Path, bytes_per_frame: float) -> Sample | None:
     """Looks at a run; None once it is over."""
     kilobytes = descriptors = count = 0
     try:
-        for path in processes(parent):
+        for pid in [parent, *(worker.pid for worker in find_workers(parent))]:
+            path = Path(f"/proc/{pid}")
             rollup = (path / "smaps_rollup").read_text().splitlines()
             kilobytes += next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
             descriptors += len(os.listdir(path / "fd"))

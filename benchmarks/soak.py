@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from icstream.pipeline.hub.processes import find_workers
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.run.run import RunResult, run
 from icstream.pipeline.settings.run import load_config
@@ -47,7 +48,8 @@ class Footprint:
 def footprint() -> Footprint:
     """Looks at this process and its children."""
     processes = threads = descriptors = kilobytes = 0
-    for path in [Path("/proc/self"), *_children()]:
+    workers = find_workers(os.getpid())
+    for path in [Path("/proc/self"), *(Path(f"/proc/{worker.pid}") for worker in workers)]:
         try:
             rollup = (path / "smaps_rollup").read_text().splitlines()
             sizes = {line.split(":")[0]: line.split()[1] for line in rollup[1:]}
@@ -59,17 +61,6 @@ def footprint() -> Footprint:
             continue
     names = tuple(sorted(os.listdir("/dev/shm")))
     return Footprint(processes, threads, descriptors, kilobytes / 1024, names)
-
-
-def _children() -> Iterator[Path]:
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            words = (path / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(fields[1]) == os.getpid() and b"icstream.pipeline.workers.main" in words:
-            yield path
 
 
 @dataclass

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from icstream.pipeline.hub.processes import find_workers
+
 COMMAND = [sys.executable, "-m", "icstream.pipeline", "run", "--weights", "streets"]
 
 
@@ -116,16 +118,7 @@ def read_frames(body: bytes) -> list[tuple[dict[str, Any], bytes, bytes]]:
 
 def children(parent: int) -> dict[str, int]:
     """Gives the workers of a run, by kind."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            words = (path / "cmdline").read_text(errors="replace").split("\0")
-        except OSError:
-            continue
-        if int(fields[1]) == parent and "icstream.pipeline.workers.main" in words:
-            found[words[words.index("icstream.pipeline.workers.main") + 1]] = int(path.name)
-    return found
+    return {worker.kind: worker.pid for worker in find_workers(parent)}
 
 
 def is_running(pid: int) -> bool:

@@ -25,7 +25,7 @@ from icstream.model.icnet import pad_to_network_size
 from icstream.model.planar import interleaved
 from icstream.pipeline.diagnostics.naive import segment_naively
 from icstream.pipeline.hub.lease_table import Lease
-from icstream.pipeline.hub.processes import WORKER_MODULE
+from icstream.pipeline.hub.processes import find_workers
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference, plan_inference
 from icstream.pipeline.run.report import chosen, latency_ms
@@ -244,20 +244,15 @@ def processor_seconds() -> dict[str, float]:
     Empty where the system has no `/proc`.
     """
     seconds: dict[str, float] = {}
-    for path in Path("/proc").glob("[0-9]*"):
+    workers = [(worker.pid, worker.kind) for worker in find_workers(os.getpid())]
+    for pid, kind in [(os.getpid(), "hub"), *workers]:
         try:
-            fields = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            words = (path / "cmdline").read_bytes().split(b"\0")
+            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
         except OSError:
             continue
-        kind = None
-        if int(path.name) == os.getpid():
-            kind = "hub"
-        elif int(fields[1]) == os.getpid() and WORKER_MODULE.encode() in words:
-            kind = words[words.index(WORKER_MODULE.encode()) + 1].decode()
-        if kind is not None:
-            ticks = int(fields[11]) + int(fields[12])
-            seconds[kind] = seconds.get(kind, 0.0) + ticks / os.sysconf("SC_CLK_TCK")
+        fields = stat.rpartition(")")[2].split()
+        ticks = int(fields[11]) + int(fields[12])
+        seconds[kind] = seconds.get(kind, 0.0) + ticks / os.sysconf("SC_CLK_TCK")
     return seconds
 
 

@@ -36,6 +36,7 @@ from icstream.pipeline.wire.messages import (
     WireError,
 )
 from icstream.pipeline.wire.sockets import HubSocket
+from icstream.pipeline.wire.worker_names import worker_of
 
 log = logging.getLogger(__name__)
 
@@ -211,7 +212,7 @@ class Hub:
     def _take_messages(self) -> None:
         while (got := self._socket.receive()) is not None:
             name, header, payload = got
-            worker = self._supervisor.processes.get(name[:16])
+            worker = self._supervisor.processes.get(worker_of(name))
             if worker is None:
                 continue  # one that was given up, or a stranger
             worker.last_seen = time.monotonic()

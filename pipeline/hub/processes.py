@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -15,15 +14,48 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from icstream.pipeline.wire.worker_names import new_worker_name
+
 log = logging.getLogger(__name__)
 
-WORKER_MODULE = "icstream.pipeline.workers.main"
+_WORKER_MODULE = "icstream.pipeline.workers.main"
 
 _MAX_LINE = 2000
 _NUM_LAST_LINES = 30
 _STARVED_S = 10.0
 """A process that runs but cannot answer, on a crowded machine, gets so much longer."""
 _KILL_WAIT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class FoundWorker:
+    """A worker process that was found on this machine."""
+
+    pid: int
+    kind: str
+    which: str
+    """Its name among those of its kind."""
+
+
+def find_workers(parent_pid: int | None = None) -> list[FoundWorker]:
+    """Return the workers of one run, or of all runs on this machine; none without `/proc`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if parent_pid is not None and int(_stat(path)[1]) != parent_pid:
+                continue
+            words = (path / "cmdline").read_text(errors="replace").split("\0")
+        except OSError:
+            continue  # it has ended meanwhile
+        if _WORKER_MODULE in words[:-2]:
+            kind, which = words[words.index(_WORKER_MODULE) + 1 :][:2]
+            found.append(FoundWorker(int(path.name), kind, which))
+    return found
+
+
+def _stat(path: Path) -> list[str]:
+    """Return what Linux says of a process, from its state on: state, parent, and so on."""
+    return (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 @dataclass(slots=True, eq=False)
@@ -136,12 +168,11 @@ class Worker:
 
 
 def _state(pid: int) -> str:
-    """Gives the process's state as Linux names it (R, S, D, T, Z); "" where it cannot be had."""
+    """Return the process's state as Linux names it (R, S, D, T, Z); "" where it is unknown."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return _stat(Path(f"/proc/{pid}"))[0]
     except OSError:
         return ""
-    return text.rpartition(")")[2].split()[0]
 
 
 class Processes:
@@ -180,7 +211,7 @@ class Processes:
         Raises:
             OSError: the system has no room for another process.
         """
-        name = secrets.token_bytes(16)
+        name = new_worker_name()
         told = {
             "endpoint": self._endpoint,
             "name": name.hex(),
@@ -193,7 +224,7 @@ class Processes:
             task_file.write(json.dumps(told).encode())
             task_file.seek(0)
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", WORKER_MODULE, kind, which],
+                [sys.executable, "-P", "-m", _WORKER_MODULE, kind, which],
                 stdin=task_file,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

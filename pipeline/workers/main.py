@@ -22,6 +22,7 @@ from icstream.pipeline.wire.connection import Stopped, WorkerConnection
 from icstream.pipeline.wire.messages import Connected, Fault, Heartbeat, write
 from icstream.pipeline.wire.shared_memory import ArenaView
 from icstream.pipeline.wire.sockets import WorkerLink
+from icstream.pipeline.wire.worker_names import heartbeat_name
 from icstream.pipeline.workers.kinds import WORKER_KINDS
 
 _BEAT_EVERY_S = 0.25
@@ -80,7 +81,7 @@ def _give_up(connection: WorkerConnection, error: Exception) -> None:
 def _beat(connection: WorkerConnection, endpoint: str, name: bytes) -> None:
     """Says every quarter of a second that the process lives."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-        socket.setsockopt(zmq.ROUTING_ID, name + b"beat")
+        socket.setsockopt(zmq.ROUTING_ID, heartbeat_name(name))
         socket.setsockopt(zmq.LINGER, 0)
         socket.connect(endpoint)
         number = 0

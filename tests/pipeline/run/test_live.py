@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from clips import make_clip
+from live_runs import children
 from live_servers import (
     free_port,
     hls_camera,
@@ -393,7 +394,7 @@ def test_a_killed_decoder_is_replaced_and_the_stream_goes_on(tmp_path: Path) -> 
     with LiveRun(["synthetic:"], tmp_path / "out", QUICK) as live:
         for _ in range(2):
             live.wait_for_masks("synthetic", 3)
-            os.kill(decoder_of(os.getpid()), signal.SIGKILL)
+            os.kill(children(os.getpid())["decode"], signal.SIGKILL)
         live.wait_for_masks("synthetic", 3)
         result = live.stop()
     check_books(live, result)
@@ -402,19 +403,6 @@ def test_a_killed_decoder_is_replaced_and_the_stream_goes_on(tmp_path: Path) -> 
     assert times == sorted(set(times))
     indices = [int(row["index"]) for row in rows(tmp_path / "out", "synthetic")]
     assert indices == sorted(set(indices))
-
-
-def decoder_of(supervisor: int) -> int:
-    """Gives the process that decodes for a run with one stream."""
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
-            words = (path / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if int(parent) == supervisor and b"decode" in words:
-            return int(path.name)
-    raise AssertionError("no decoder")
 
 
 @pytest.mark.parametrize(
