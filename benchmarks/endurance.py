@@ -68,7 +68,7 @@ def main() -> None:
                 found = sample(process.pid, out / "out" / stream[0], per_frame)
                 if found is not None and found.frames > stream[1]["encoded"]:
                     samples.append(found)
-        build_report = json.loads((out / "out" / "report.json").read_text())["streams"][stream[0]]
+        stream_report = json.loads((out / "out" / "report.json").read_text())["streams"][stream[0]]
     # At the end processes leave one by one; what the last ones have says nothing.
     most = max(s.processes for s in samples)
     samples = [s for s in samples if s.processes == most]
@@ -76,8 +76,8 @@ def main() -> None:
     memory = np.array([s.megabytes for s in samples])
     slope = 1000 * float(np.polyfit(frames, memory, 1)[0])
     print(
-        f"exit code {process.returncode}, {build_report['encoded']} frames, books closed:"
-        f" {build_report['closed']}\n"
+        f"exit code {process.returncode}, {stream_report['encoded']} frames, accounts balance:"
+        f" {stream_report['closed']}\n"
         f"memory after the first loop: {memory[0]:.0f} MB at first, {memory[-1]:.0f} MB at last,"
         f" {memory.max():.0f} MB at most; slope {slope:+.2f} MB per 1000 frames\n"
         f"descriptors: {samples[0].descriptors} at first, {samples[-1].descriptors} at last\n"

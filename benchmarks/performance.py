@@ -23,7 +23,7 @@ from charts import draw
 from peers import PEERS, Peer
 
 from icstream.model import LabelSet, load_weights
-from icstream.pipeline.diagnostics.bench import PipelineFigures, time_pipeline
+from icstream.pipeline.diagnostics.bench import PipelineTiming, time_pipeline
 from icstream.pipeline.settings.run import load_config
 from icstream.stages.latency import Latency
 
@@ -92,7 +92,7 @@ def main() -> None:
 def _series(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Gives a row of figures for each setting that this machine and these weights offer."""
     settings = [s for s in SERIES[name] if _is_offered(s, options.weights)]
-    rounds: dict[str, list[PipelineFigures]] = {setting.label: [] for setting in settings}
+    rounds: dict[str, list[PipelineTiming]] = {setting.label: [] for setting in settings}
     for number in range(options.rounds):
         for setting in settings:
             with tempfile.TemporaryDirectory(prefix="icstream-performance-") as folder:
@@ -101,7 +101,7 @@ def _series(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     return [_row(label, values) for label, values in rounds.items()]
 
 
-def _run(setting: Setting, options: argparse.Namespace, folder: Path) -> PipelineFigures:
+def _run(setting: Setting, options: argparse.Namespace, folder: Path) -> PipelineTiming:
     video = _scaled(options.video, setting.size, options.out)
     weights = options.weights
     if setting.classes is not None:
@@ -113,18 +113,18 @@ def _run(setting: Setting, options: argparse.Namespace, folder: Path) -> Pipelin
     )
 
 
-def _row(label: str, rounds: Sequence[PipelineFigures]) -> dict[str, Any]:
-    per_second = [1 / figures.seconds_per_frame for figures in rounds]
-    kinds = {kind for figures in rounds for kind in figures.core_ms}
+def _row(label: str, rounds: Sequence[PipelineTiming]) -> dict[str, Any]:
+    per_second = [1 / timing.seconds_per_frame for timing in rounds]
+    kinds = {kind for timing in rounds for kind in timing.core_ms}
     age = Latency()
-    for figures in rounds:
-        age.merge(figures.age)
+    for timing in rounds:
+        age.merge(timing.age)
     return {
         "label": label,
         "frames_per_second": statistics.median(per_second),
         "spread": [min(per_second), max(per_second)],
         "core_ms": {
-            kind: statistics.median(figures.core_ms.get(kind, 0.0) for figures in rounds)
+            kind: statistics.median(timing.core_ms.get(kind, 0.0) for timing in rounds)
             for kind in sorted(kinds)
         },
         "latency_ms": age.summary(),

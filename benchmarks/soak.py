@@ -21,7 +21,8 @@ import numpy as np
 
 from icstream.pipeline.hub.processes import find_workers
 from icstream.pipeline.hub.stream_state import StreamState
-from icstream.pipeline.run.run import RunResult, run
+from icstream.pipeline.run.result import RunResult
+from icstream.pipeline.run.run import run_pipeline
 from icstream.pipeline.settings.run import load_config
 
 RTSP_SERVER = Path(__file__).parents[1] / "tests" / "rtsp_server.py"
@@ -76,7 +77,7 @@ class Soak:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def update(self, streams: Sequence[StreamState]) -> None:
-        """See `Progress.update`."""
+        """See `RunDisplay.update`."""
         self.streams = streams
         self.num_looks += 1
         for stream in streams:
@@ -98,7 +99,7 @@ class Soak:
             None, (), {"model.weights": "streets", "output.sinks": ["areas"], **self.options}
         )
         with tempfile.TemporaryDirectory(prefix="icstream-soak-") as name:
-            self.result = run(
+            self.result = run_pipeline(
                 config,
                 self.sources,
                 Path(name) / "out",

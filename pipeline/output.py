@@ -1,25 +1,25 @@
-"""The folder that a run writes into."""
+"""Where results are written: checks before anything starts, manifests, JSON files."""
 
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from icstream.model import ConfigError
+from icstream.model.errors import ConfigError
 from icstream.model.files import write_atomically
 
 REPORT = "report.json"
 MANIFEST = "run.json"
-"""What fixes the results of a run, written when it begins."""
+"""Holds what determines the results of a run; written when it begins."""
 
 
 def begin_manifest(folder: Path, values: Mapping[str, Any], *, resume: bool) -> None:
-    """Writes the manifest of a new run, or compares that of the one to be resumed.
+    """Write the manifest of a new run, or compare it with that of the run to be resumed.
 
     Raises:
-        ConfigError: the run to be resumed had other settings, weights or sources, or is not there.
+        ConfigError: the run to be resumed had other settings, weights or sources, or there is none.
     """
     path = folder / MANIFEST
     if not resume or not path.exists():
@@ -39,8 +39,20 @@ def begin_manifest(folder: Path, values: Mapping[str, Any], *, resume: bool) -> 
         )
 
 
-def check_output(folder: Path, *, overwrite: bool, resume: bool = False) -> None:
-    """Looks whether a run may write into the folder, and changes nothing.
+def check_output_folder(
+    folder: Path,
+    *,
+    overwrite: bool,
+    resume: bool = False,
+    results: Sequence[str] | None = None,
+) -> None:
+    """Check that results may be written into a folder; nothing is changed.
+
+    Args:
+        folder: need not exist.
+        overwrite: earlier results may be replaced.
+        resume: earlier results are continued.
+        results: names of files that count as earlier results; None: all that is in the folder.
 
     Raises:
         ConfigError: it is a file, or in use and neither `overwrite` nor `resume` was given.
@@ -49,24 +61,55 @@ def check_output(folder: Path, *, overwrite: bool, resume: bool = False) -> None
         raise ConfigError("--overwrite and --resume contradict one another; give one of them")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"output {folder}: is a file, a folder is needed")
-    if not overwrite and not resume and folder.is_dir() and any(folder.iterdir()):
+    if overwrite or resume or not folder.is_dir():
+        return
+    if results is None and any(folder.iterdir()):
         raise ConfigError(
             f"output {folder}: not empty; choose another folder, --overwrite to replace,"
             " or --resume to go on with an interrupted run"
         )
+    found = [name for name in results or () if (folder / name).exists()]
+    if found:
+        raise ConfigError(
+            f"output {folder}: has {', '.join(found)} in it; choose another folder, or --overwrite"
+        )
+
+
+def check_output_files(
+    files: Iterable[Path], *, overwrite: bool, source: Path | None = None
+) -> None:
+    """Check that results may be written into files.
+
+    Args:
+        files: need not exist.
+        overwrite: they may be replaced.
+        source: is read, so it may not be replaced.
+
+    Raises:
+        ConfigError: one is a folder or the source, or exists and `overwrite` was not given.
+    """
+    for file in files:
+        if file.is_dir():
+            raise ConfigError(f"output {file}: is a folder, a file is needed")
+        if not file.exists():
+            continue
+        if source is not None and source.exists() and file.samefile(source):
+            raise ConfigError(f"output {file}: is the source; choose another file")
+        if not overwrite:
+            raise ConfigError(
+                f"output {file}: is there already; choose another file, or --overwrite"
+            )
 
 
 def prepare_output(
     folder: Path, streams: Iterable[str], *, overwrite: bool, resume: bool = False
 ) -> None:
-    """Makes the folder ready.
-
-    With `overwrite`, what an earlier run of these streams wrote is removed.
+    """Make the folder; with `overwrite`, remove what an earlier run of these streams wrote.
 
     Raises:
-        ConfigError: as `check_output`, or it cannot be written.
+        ConfigError: see `check_output_folder`, or it cannot be written.
     """
-    check_output(folder, overwrite=overwrite, resume=resume)
+    check_output_folder(folder, overwrite=overwrite, resume=resume)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -83,7 +126,7 @@ def prepare_output(
 
 
 def _remove_results(folder: Path) -> None:
-    """Removes what sinks write and nothing else, in case the folder holds a user's own files."""
+    """Remove what sinks write and nothing else, as the folder may hold files of the user's own."""
     videos = ("masks.mp4", "masks.*.mp4", "overlay.mp4", "overlay.*.mp4")
     for pattern in (*videos, "masks.jsonl", "areas.csv", "events.jsonl", "events.state"):
         for path in folder.glob(pattern):

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from icstream.pipeline.hub.lease_table import Lease
 from icstream.pipeline.hub.stream_state import StreamState
-from icstream.pipeline.run.run import RunResult, run
+from icstream.pipeline.run import run
+from icstream.pipeline.run.result import RunResult
 from icstream.pipeline.settings.run import load_config
 
 
 class Watcher:
-    """Looks at the books of every stream, several times a second, and notes what does not close."""
+    """Looks at the accounts of every stream several times a second; notes those that are off."""
 
     def __init__(self) -> None:
         self.faults: list[str] = []
@@ -23,7 +24,7 @@ class Watcher:
         self.num_looks = 0
 
     def update(self, streams: Sequence[StreamState]) -> None:
-        """See `Progress.update`."""
+        """See `RunDisplay.update`."""
         self.num_looks += 1
         for stream in streams:
             self.faults += stream.accounting.faults()
@@ -42,12 +43,12 @@ def run_pipeline(
 ) -> RunResult:
     """Runs with the weights "streets" in one replica; settings are written `pipeline__window=3`."""
     options = {key.replace("__", "."): value for key, value in settings.items()}
-    told = {"model.weights": "streets", "output.sinks": list(sinks), "pipeline.replicas": 1}
-    config = load_config(None, (), {**told, **options})
-    given = [sources] if isinstance(sources, Path) else sources
-    return run(
+    defaults = {"model.weights": "streets", "output.sinks": list(sinks), "pipeline.replicas": 1}
+    config = load_config(None, (), {**defaults, **options})
+    paths = [sources] if isinstance(sources, Path) else sources
+    return run.run_pipeline(
         config,
-        [str(source) for source in given],
+        [str(source) for source in paths],
         out,
         progress=watcher or Watcher(),
         should_stop=should_stop,

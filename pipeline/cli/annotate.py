@@ -1,86 +1,81 @@
 """`icstream annotate`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from icstream.pipeline.cli.console import Bar, StopSignals, hand_on, log_to_stderr
+from icstream.pipeline.cli.console import (
+    StopSignals,
+    log_to_stderr,
+    print_lines,
+    silence_opencv,
+    write_results,
+)
 from icstream.pipeline.cli.options import (
+    ConfigFile,
     Device,
+    JsonFile,
+    OutDir,
+    Overwrite,
     Precision,
+    Quiet,
+    Resume,
     Runtime,
     Threads,
     Weights,
 )
 
+Project = Annotated[
+    Path, typer.Argument(metavar="PROJECT", help="A Supervisely project or a video file.")
+]
 
-def annotate(
-    project: Annotated[
-        Path, typer.Argument(metavar="PROJECT", help="A Supervisely project, or a video file.")
-    ],
-    out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="OUT", help="Folder for the new project.")
-    ],
-    config: Annotated[
-        str | None,
-        typer.Option("-c", "--config", metavar="FILE|NAME", help="JSON or YAML, or ready-made."),
-    ] = None,
+
+def annotate_command(
+    project: Project,
+    out: OutDir,
+    config: ConfigFile = None,
     weights: Weights = None,
     runtime: Runtime = "auto",
     precision: Precision = "auto",
     device: Device = "auto",
     threads: Threads = 2,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with what was interrupted.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier result.")
-    ] = False,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the outcome here too; - for stdout."),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say only what went wrong.")] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    json_file: JsonFile = None,
+    quiet: Quiet = False,
 ) -> int:
-    """Put the network's objects into a copy of a project of images or videos."""
-    log_to_stderr(quiet)
-    import cv2
-
+    """Copy a project of images or videos and add the objects that the network finds."""
+    log_to_stderr(quiet=quiet)
     from icstream.model.pretrained import DEFAULT
+    from icstream.pipeline.cli.progress import ProgressBar
     from icstream.pipeline.offline.annotate import annotate_project
     from icstream.pipeline.output import REPORT
     from icstream.pipeline.settings.annotate import load_annotate_config
 
-    # What is wrong with an image is said once, by us.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    silence_opencv()
     settings = load_annotate_config(config)
-    stop = StopSignals()
-    with Bar("annotating") as bar:
-        outcome = annotate_project(
-            settings,
-            project,
-            out,
-            weights=weights or DEFAULT,
-            runtime=runtime,
-            device=device,
-            precision=precision,
-            threads=threads,
-            resume=resume,
-            overwrite=overwrite,
-            on_progress=bar.update,
-            should_stop=stop.received,
-        )
-    code = stop.exit_code() if outcome.stopped else outcome.exit_code()
-    if not quiet:
-        for line in outcome.lines():
-            print(line, file=sys.stderr)
-        if outcome.stopped:
-            print("stopped; go on with --resume", file=sys.stderr)
-        else:
-            print(f"project in {out}", file=sys.stderr)
-    values = outcome.values() | {"exit_code": code}
-    hand_on(values, out / REPORT)
-    hand_on(values, json_file)
+    with StopSignals() as stop:
+        with ProgressBar("annotating", quiet=quiet) as bar:
+            outcome = annotate_project(
+                settings,
+                project,
+                out,
+                weights=weights or DEFAULT,
+                runtime=runtime,
+                device=device,
+                precision=precision,
+                threads=threads,
+                resume=resume,
+                overwrite=overwrite,
+                on_progress=bar.update,
+                should_stop=stop.received,
+            )
+        code = stop.exit_code() if outcome.stopped else outcome.exit_code()
+        if not quiet:
+            last = "stopped; go on with --resume" if outcome.stopped else f"project in {out}"
+            print_lines([*outcome.lines(), last])
+        values = outcome.values() | {"exit_code": code}
+        write_results(values, out / REPORT)
+        write_results(values, json_file)
     return code

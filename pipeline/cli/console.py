@@ -1,71 +1,97 @@
-"""What the commands of the command line share: signals, logging, results handed on."""
+"""What all commands share: signals, logging, results for people and as JSON, old names."""
 
 import json
 import logging
 import signal
 import sys
-import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, Self
+from types import FrameType
+from typing import Any, ParamSpec, Self, TypeVar
 
 log = logging.getLogger(__name__)
 
-_LOG_EVERY_S = 10.0
+_Params = ParamSpec("_Params")
+_Result = TypeVar("_Result")
 
 
 class StopSignals:
-    """Remembers SIGINT and SIGTERM, so that a run can end in order; a second one kills."""
+    """SIGINT and SIGTERM, remembered while the context lasts so that a command can end in order.
+
+    The second signal of a kind ends the process.
+    """
 
     def __init__(self) -> None:
-        self._signal: int | None = None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._remember)
-
-    def _remember(self, number: int, _frame: object) -> None:
-        self._signal = number
-        signal.signal(number, signal.SIG_DFL)
-        log.warning("%s: finishing what is under way", signal.Signals(number).name)
-
-    def received(self) -> bool:
-        """True once a signal came."""
-        return self._signal is not None
-
-    def exit_code(self) -> int:
-        """Gives 128 plus the signal's number, as shells do; 0 if none came."""
-        return 0 if self._signal is None else 128 + self._signal
-
-
-class Bar:
-    """A progress bar on standard error if that is a terminal; log lines now and then elsewhere."""
-
-    def __init__(self, doing: str) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self._doing = doing
-        self._next_line = time.monotonic() + _LOG_EVERY_S
-        self._progress = Progress(
-            console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
-        )
-        self._task = self._progress.add_task(doing, total=None)
+        self._received: int | None = None
+        self._earlier: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._earlier[number] = signal.signal(number, self._remember)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)
 
-    def update(self, done: int, total: int) -> None:
-        """Shows that so many of all are done."""
-        self._progress.update(self._task, completed=done, total=total)
-        if self._progress.disable and time.monotonic() >= self._next_line:
-            log.info("%s: %d of %d", self._doing, done, total)
-            self._next_line = time.monotonic() + _LOG_EVERY_S
+    def _remember(self, number: int, _frame: FrameType | None) -> None:
+        self._received = number
+        signal.signal(number, signal.SIG_DFL)
+        log.warning("%s: finishing what is in progress", signal.Signals(number).name)
+
+    def received(self) -> bool:
+        """Return True once a signal came."""
+        return self._received is not None
+
+    def exit_code(self) -> int:
+        """Return 128 plus the signal's number, as shells do; 0 if none came."""
+        return 0 if self._received is None else 128 + self._received
 
 
-def hand_on(values: dict[str, Any], file: Path | None) -> None:
-    """Writes results as JSON into a file, or to standard output if that is called "-"."""
+def log_to_stderr(*, quiet: bool) -> None:
+    """Send log records to standard error; with `quiet`, warnings and errors only."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.logging import RichHandler
+
+        handler: logging.Handler = RichHandler(console=Console(stderr=True), show_path=False)
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("icstream").setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+@contextmanager
+def logging_restored() -> Iterator[None]:
+    """Undo `log_to_stderr` at the end, for processes that go on after a command."""
+    root, own = logging.getLogger(), logging.getLogger("icstream")
+    handlers, level = list(root.handlers), own.level
+    try:
+        yield
+    finally:
+        for handler in set(root.handlers) - set(handlers):
+            root.removeHandler(handler)
+        own.setLevel(level)
+
+
+def silence_opencv() -> None:
+    """Keep OpenCV from printing what is wrong with an image, which the commands report."""
+    import cv2
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print results for people to standard error, as standard output is for JSON."""
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def write_results(values: Mapping[str, Any], file: Path | None) -> None:
+    """Write results as JSON into a file, or to standard output if the file is called "-"."""
     if file is None:
         return
     if str(file) == "-":
@@ -76,15 +102,19 @@ def hand_on(values: dict[str, Any], file: Path | None) -> None:
     write_json(values, file)
 
 
-def log_to_stderr(quiet: bool) -> None:
-    """Sets up logging, once for the process."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.logging import RichHandler
+def warn_renamed(old: str, new: str) -> None:
+    """Warn that a command or an option has another name now."""
+    log.warning("%s is now called %s", old, new)
 
-        form = "%(message)s"
-        handler: logging.Handler = RichHandler(console=Console(stderr=True), show_path=False)
-    else:
-        form, handler = "%(asctime)s %(levelname)s %(message)s", logging.StreamHandler()
-    logging.basicConfig(level=logging.WARNING, format=form, handlers=[handler])
-    logging.getLogger("icstream").setLevel(logging.WARNING if quiet else logging.INFO)
+
+def renamed_command(
+    command: Callable[_Params, _Result], old: str, new: str
+) -> Callable[_Params, _Result]:
+    """Return the command for use under its old name, with a warning that gives the new one."""
+
+    @wraps(command)
+    def call(*args: _Params.args, **kwargs: _Params.kwargs) -> _Result:
+        warn_renamed(f"icstream {old}", f"icstream {new}")
+        return command(*args, **kwargs)
+
+    return call

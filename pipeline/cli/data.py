@@ -1,70 +1,79 @@
-"""`icstream data`: about labelled data sets."""
+"""`icstream data`: labeled data sets."""
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from icstream.model.errors import ConfigError
-from icstream.pipeline.cli.console import Bar, hand_on, log_to_stderr
+from icstream.pipeline.cli.console import (
+    log_to_stderr,
+    print_lines,
+    silence_opencv,
+    write_results,
+)
 from icstream.pipeline.cli.options import (
     DataFolder,
     DataFormat,
+    JsonFile,
     Neutral,
     TrainTag,
     ValTag,
 )
 
-data_app = typer.Typer(help="About labelled data.", rich_markup_mode=None, no_args_is_help=True)
+if TYPE_CHECKING:
+    from icstream.stages.data import LabeledData
+
+data_app = typer.Typer(
+    help="Inspect a labeled data set.", rich_markup_mode=None, no_args_is_help=True
+)
+
+SheetFile = Annotated[
+    Path | None,
+    typer.Option("--sheet", metavar="FILE.png", help="Draw some images with their labels."),
+]
 
 
 @data_app.callback()
 def _data() -> None:
-    """About labelled data."""
+    """Inspect a labeled data set."""
 
 
-@data_app.command()
-def check(
+@data_app.command("check")
+def check_command(
     folder: DataFolder,
     data_format: DataFormat = "auto",
     neutral: Neutral = "neutral",
     train_tag: TrainTag = "train",
     val_tag: ValTag = "val",
-    sheet: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.png", help="Draw some images and their labels."),
-    ] = None,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the findings here; - for stdout."),
-    ] = None,
+    sheet: SheetFile = None,
+    json_file: JsonFile = None,
 ) -> int:
-    """Load everything in a data set, and say what is in it and what cannot be used."""
+    """Load everything in a data set; show what is in it and what cannot be used."""
     log_to_stderr(quiet=True)
-    import cv2
-
+    from icstream.pipeline.cli.progress import ProgressBar
     from icstream.stages.data import check_data, open_data
 
-    cv2.utils.logging.setLogLevel(
-        cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # what is wrong with an image is said once, by us
+    silence_opencv()
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise ConfigError(f"--sheet writes PNG, so its name must end in .png, got {sheet}")
     data = open_data(
         folder, format=data_format, train_tag=train_tag, val_tag=val_tag, neutral=neutral
     )
-    with Bar("checking") as bar:
+    with ProgressBar("checking") as bar:
         findings = check_data(data, watch=bar.update)
-    for line in findings.lines():
-        print(line, file=sys.stderr)
+    print_lines(findings.lines())
     if sheet is not None:
-        from PIL import Image
-
-        from icstream.stages.data.contact_sheet import draw_data_sheet
-
-        drawn = draw_data_sheet(data)
-        if drawn is not None:
-            Image.fromarray(drawn).save(sheet)
-    hand_on(findings.values(), json_file)
+        _draw_sheet(data, sheet)
+    write_results(findings.values(), json_file)
     return 3 if findings.corrupted else 0
+
+
+def _draw_sheet(data: "LabeledData", file: Path) -> None:
+    from PIL import Image
+
+    from icstream.stages.data.contact_sheet import draw_data_sheet
+
+    drawn = draw_data_sheet(data)
+    if drawn is not None:
+        Image.fromarray(drawn).save(file)

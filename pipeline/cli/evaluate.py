@@ -1,21 +1,24 @@
 """`icstream evaluate`."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 import typer
 
 from icstream.model.errors import ConfigError
-from icstream.pipeline.cli.console import Bar, hand_on, log_to_stderr
+from icstream.pipeline.cli.console import log_to_stderr, print_lines, write_results
 from icstream.pipeline.cli.options import (
     DataFolder,
     DataFormat,
     Device,
+    JsonFile,
     Neutral,
+    OptionalOutDir,
+    Overwrite,
     Precision,
     Runtime,
+    Split,
     Threads,
     TrainTag,
     ValTag,
@@ -24,16 +27,35 @@ from icstream.pipeline.cli.options import (
 
 if TYPE_CHECKING:
     from icstream.model import Checkpoint, Segmenter
+    from icstream.model.runtimes import RuntimeName
     from icstream.stages.data import LabeledData
-    from icstream.stages.evaluate import Evaluation
-    from icstream.stages.evaluate.exits import Exits
+    from icstream.stages.evaluate import AgreementFigures, Evaluation
+
+ReducedPrecision = Literal["bf16", "fp16", "int8"]
+WithExits = Annotated[bool, typer.Option("--exits", help="Also score the network's three heads.")]
+WriteAgreement = Annotated[
+    ReducedPrecision | None,
+    typer.Option(
+        metavar="PRECISION",
+        help="First compare it with fp32, and store the agreement in the weights file.",
+    ),
+]
+
+
+class _Backend(TypedDict):
+    """Keyword arguments that `Segmenter` and `measure_agreement` share."""
+
+    runtime: "RuntimeName"
+    device: str
+    threads: int
+
 
 _JSON, _MATRIX, _FRAMES = "evaluation.json", "confusion.png", "frames.png"
 
 
-def evaluate(
+def evaluate_command(
     folder: DataFolder,
-    split: Annotated[str, typer.Option(metavar="NAME", help="Which part of the data.")] = "val",
+    split: Split = "val",
     weights: Weights = None,
     data_format: DataFormat = "auto",
     neutral: Neutral = "neutral",
@@ -43,26 +65,11 @@ def evaluate(
     precision: Precision = "auto",
     device: Device = "auto",
     threads: Threads = 2,
-    with_exits: Annotated[
-        bool, typer.Option("--exits", help="Score the network's three heads too.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="DIR", help="Folder for the results.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier evaluation's results.")
-    ] = False,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the figures here; - for stdout."),
-    ] = None,
-    write_agreement: Annotated[
-        Literal["bf16", "fp16", "int8"] | None,
-        typer.Option(
-            metavar="PRECISION",
-            help="First compare it with fp32, and keep the figures in the weights file.",
-        ),
-    ] = None,
+    with_exits: WithExits = False,
+    out: OptionalOutDir = None,
+    overwrite: Overwrite = False,
+    json_file: JsonFile = None,
+    write_agreement: WriteAgreement = None,
 ) -> int:
     """Compare masks with the labels of images: mIoU, IoU per class, confusion matrix."""
     log_to_stderr(quiet=False)
@@ -71,75 +78,81 @@ def evaluate(
     weights = weights or DEFAULT
     if write_agreement and not Path(weights).is_file():
         raise ConfigError(f"--write-agreement needs a weights file of your own, got {weights}")
-    _check_output(out, overwrite=overwrite)
+    if out is not None:
+        _prepare_output(out, overwrite=overwrite)
     from icstream.model import Segmenter, load_weights
     from icstream.stages.data import open_data
-    from icstream.stages.evaluate import evaluate_dataset, measure_agreement, report, summary
+    from icstream.stages.evaluate import report
 
     data = open_data(
         folder, format=data_format, train_tag=train_tag, val_tag=val_tag, neutral=neutral
     )
-    checkpoint = load_weights(weights)
-    agreement = None
+    checkpoint, agreement = load_weights(weights), None
+    backend: _Backend = {"runtime": runtime, "device": device, "threads": threads}
     if write_agreement:
-        with Bar("comparing precisions") as bar:
-            agreement = measure_agreement(
-                checkpoint,
-                data,
-                split=split,
-                precision=write_agreement,
-                runtime=runtime,
-                device=device,
-                threads=threads,
-                on_progress=bar.update,
-            )
-        print(agreement.line(), file=sys.stderr)
+        agreement = _measure_agreement(checkpoint, data, split, write_agreement, backend)
         checkpoint = agreement.kept_in(checkpoint)
         checkpoint.save(Path(weights))
-    segmenter = Segmenter(
-        checkpoint, runtime=runtime, device=device, precision=precision, threads=threads
-    )
-    exits = _open_exits(checkpoint, segmenter) if with_exits else None
-    with Bar("evaluating") as bar:
-        evaluation = evaluate_dataset(
-            segmenter, data, split=split, exits=exits, on_progress=bar.update
-        )
-    for line in summary(evaluation):
-        print(line, file=sys.stderr)
+    segmenter = Segmenter(checkpoint, precision=precision, **backend)
+    evaluation = _evaluate(segmenter, checkpoint, data, split, with_exits=with_exits)
     values = report(evaluation)
     if agreement is not None:
         values["agreement"] = asdict(agreement)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         _draw(evaluation, segmenter, data, out)
-        hand_on(values, out / _JSON)
-    hand_on(values, json_file)
+        write_results(values, out / _JSON)
+    write_results(values, json_file)
     return 3 if evaluation.corrupted or evaluation.without_split else 0
 
 
-def _open_exits(checkpoint: "Checkpoint", segmenter: "Segmenter") -> "Exits":
+def _prepare_output(folder: Path, *, overwrite: bool) -> None:
+    """Check the folder, and remove earlier results from it; other files are left alone."""
+    from icstream.pipeline.output import check_output_folder
+
+    results = (_JSON, _MATRIX, _FRAMES)
+    check_output_folder(folder, overwrite=overwrite, results=results)
+    for name in results:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _measure_agreement(
+    checkpoint: "Checkpoint",
+    data: "LabeledData",
+    split: str,
+    precision: ReducedPrecision,
+    backend: _Backend,
+) -> "AgreementFigures":
+    from icstream.pipeline.cli.progress import ProgressBar
+    from icstream.stages.evaluate import measure_agreement
+
+    with ProgressBar("comparing precisions") as bar:
+        agreement = measure_agreement(
+            checkpoint, data, split=split, precision=precision, on_progress=bar.update, **backend
+        )
+    print_lines([agreement.line()])
+    return agreement
+
+
+def _evaluate(
+    segmenter: "Segmenter",
+    checkpoint: "Checkpoint",
+    data: "LabeledData",
+    split: str,
+    *,
+    with_exits: bool,
+) -> "Evaluation":
+    from icstream.pipeline.cli.progress import ProgressBar
+    from icstream.stages.evaluate import evaluate_dataset, summary
     from icstream.stages.evaluate.exits import Exits
 
-    return Exits(checkpoint, segmenter)
-
-
-def _check_output(folder: Path | None, *, overwrite: bool) -> None:
-    """Refuses a folder with results in it; other files in it are nobody's business.
-
-    Raises:
-        ConfigError: it is a file, or holds results and `overwrite` was not given.
-    """
-    if folder is None:
-        return
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"output {folder}: is a file, a folder is needed")
-    there = [name for name in (_JSON, _MATRIX, _FRAMES) if (folder / name).exists()]
-    if there and not overwrite:
-        raise ConfigError(
-            f"output {folder}: has {', '.join(there)} in it; choose another folder, or --overwrite"
+    exits = Exits(checkpoint, segmenter) if with_exits else None
+    with ProgressBar("evaluating") as bar:
+        evaluation = evaluate_dataset(
+            segmenter, data, split=split, exits=exits, on_progress=bar.update
         )
-    for name in there:
-        (folder / name).unlink()
+    print_lines(summary(evaluation))
+    return evaluation
 
 
 def _draw(

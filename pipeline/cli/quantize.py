@@ -1,47 +1,58 @@
 """`icstream quantize`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from icstream.model.errors import ConfigError
-from icstream.pipeline.cli.console import Bar, log_to_stderr
+from icstream.pipeline.cli.console import log_to_stderr, print_lines, warn_renamed
 from icstream.pipeline.cli.options import (
     DataFolder,
     DataFormat,
     Neutral,
+    Split,
     Threads,
     TrainTag,
     ValTag,
 )
 
+WeightsFile = Annotated[
+    Path,
+    typer.Option("--weights", metavar="FILE", help="Checkpoint, to which the ranges are added."),
+]
+NumImages = Annotated[
+    int,
+    typer.Option(
+        "--images", metavar="N", min=1, help="Number of images, spread evenly over the split."
+    ),
+]
+Pictures = Annotated[int | None, typer.Option("--pictures", min=1, hidden=True)]
 
-def quantize(
+
+def quantize_command(
     folder: DataFolder,
-    weights: Annotated[
-        Path, typer.Option(metavar="FILE", help="The checkpoint; the ranges go into it.")
-    ],
-    split: Annotated[
-        str, typer.Option(metavar="NAME", help="Which part of the data to look at.")
-    ] = "train",
-    num_images: Annotated[
-        int, typer.Option("--pictures", metavar="N", min=1, help="So many, spread over the split.")
-    ] = 32,
+    weights: WeightsFile,
+    split: Split = "train",
+    num_images: NumImages = 32,
+    pictures: Pictures = None,
     data_format: DataFormat = "auto",
     neutral: Neutral = "neutral",
     train_tag: TrainTag = "train",
     val_tag: ValTag = "val",
     threads: Threads = 2,
 ) -> int:
-    """Measure on images what int8 needs to know, and keep it in the weights file."""
+    """Calibrate weights for int8 on images, and store the ranges in the weights file."""
     log_to_stderr(quiet=False)
+    if pictures is not None:
+        warn_renamed("--pictures", "--images")
+        num_images = pictures
     if not weights.is_file():
-        raise ConfigError(f"quantise needs a weights file of your own, got {weights}")
+        raise ConfigError(f"quantize needs a weights file of your own, got {weights}")
     import torch
 
     from icstream.model import Checkpoint
+    from icstream.pipeline.cli.progress import ProgressBar
     from icstream.stages.data import open_data
     from icstream.stages.evaluate import calibrate_on
 
@@ -50,16 +61,17 @@ def quantize(
     )
     checkpoint = Checkpoint.load(weights)
     torch.set_num_threads(threads)
-    with Bar("calibrating") as bar:
+    with ProgressBar("calibrating") as bar:
         calibrated = calibrate_on(
             checkpoint, data, split=split, num_images=num_images, on_progress=bar.update
         )
     calibrated.save(weights)
     assert calibrated.ranges is not None
-    print(
-        f"{len(calibrated.ranges.highs)} convolutions calibrated on"
-        f" {calibrated.ranges.calibrated_on}; ranges in {weights}\n"
-        "what it costs: icstream evaluate DATA --weights FILE --write-agreement int8",
-        file=sys.stderr,
+    print_lines(
+        [
+            f"{len(calibrated.ranges.highs)} convolutions calibrated on"
+            f" {calibrated.ranges.calibrated_on}; ranges in {weights}",
+            "what it costs: icstream evaluate DATA --weights FILE --write-agreement int8",
+        ]
     )
     return 0

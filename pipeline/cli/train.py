@@ -3,87 +3,97 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from icstream.pipeline.cli.console import StopSignals, hand_on, log_to_stderr
+from icstream.pipeline.cli.console import StopSignals, log_to_stderr, print_lines, write_results
 from icstream.pipeline.cli.options import (
+    Assignments,
     DataFormat,
+    JsonFile,
+    Overwrite,
+    Quiet,
+    Resume,
 )
 
+if TYPE_CHECKING:
+    from icstream.stages.train import Trained
 
-def train(
-    config: Annotated[
-        str, typer.Argument(metavar="CONFIG", help="JSON or YAML settings, or ready-made.")
-    ],
-    data: Annotated[
-        Path, typer.Option(metavar="DATA", help="A project or folder of labelled images.")
-    ],
-    out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="RUN", help="Folder for weights and metrics.")
-    ],
-    init: Annotated[
-        str | None, typer.Option(metavar="FILE|NAME", help="Weights to start from.")
-    ] = None,
+Config = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML or JSON file, or preset name.")]
+Data = Annotated[
+    Path,
+    typer.Option("--data", metavar="DATA", help="A project or folder of labeled images."),
+]
+RunDir = Annotated[
+    Path,
+    typer.Option("-o", "--out", metavar="RUN", help="Folder for weights, state and metrics."),
+]
+Init = Annotated[
+    str | None, typer.Option("--init", metavar="FILE|NAME", help="Weights to start from.")
+]
+TrainThreads = Annotated[
+    int | None, typer.Option("--threads", metavar="N", min=1, help="CPU threads.")
+]
+
+
+def train_command(
+    config: Config,
+    data: Data,
+    out: RunDir,
+    init: Init = None,
     data_format: DataFormat = "auto",
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting, as section.key=value."),
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Threads of the processor.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a training that was interrupted.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Begin anew where another training was.")
-    ] = False,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the result here; - for stdout."),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say only what went wrong.")] = False,
+    assignments: Assignments = None,
+    threads: TrainThreads = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    json_file: JsonFile = None,
+    quiet: Quiet = False,
 ) -> int:
-    """Train a network on labelled images; weights, state and metrics go into a folder."""
-    first = os.environ.get("RANK", "0") == "0"  # of those that torchrun has started
-    quiet = quiet or not first
-    log_to_stderr(quiet)
-    from icstream.pipeline.cli.train_progress import open_display
+    """Train a network on labeled images."""
+    is_first_rank = os.environ.get("RANK", "0") == "0"  # torchrun sets it for each rank
+    quiet = quiet or not is_first_rank
+    log_to_stderr(quiet=quiet)
+    from icstream.pipeline.cli.train_progress import TrainProgress
     from icstream.pipeline.offline.train import launch_ranks, run_training
     from icstream.pipeline.settings.train import load_train_config
 
     settings = load_train_config(config, assignments or ())
     launch_ranks(settings.gpu_devices, sys.argv[1:])
-    stop = StopSignals()
-    with open_display(quiet=quiet) as display:
-        result = run_training(
-            settings,
-            data,
-            out,
-            data_format=data_format,
-            init=init,
-            resume=resume,
-            overwrite=overwrite,
-            threads=threads,
-            display=display,
-            should_stop=stop.received,
-        )
-    values: dict[str, Any] = {
+    with StopSignals() as stop:
+        with TrainProgress(quiet=quiet) as progress:
+            result = run_training(
+                settings,
+                data,
+                out,
+                data_format=data_format,
+                init=init,
+                resume=resume,
+                overwrite=overwrite,
+                threads=threads,
+                display=progress,
+                should_stop=stop.received,
+            )
+        if not quiet:
+            print_lines([_summary(result, out)])
+        if is_first_rank:
+            write_results(_values(result), json_file)
+    if not result.finished:
+        return stop.exit_code()
+    return 3 if result.failures else 0
+
+
+def _summary(result: "Trained", out: Path) -> str:
+    done = f"{result.steps} of {result.num_steps} steps"
+    if result.finished:
+        return f"{done}; weights in {out}"
+    return f"stopped after {done}; go on with --resume"
+
+
+def _values(result: "Trained") -> dict[str, Any]:
+    return {
         "steps": result.steps,
         "num_steps": result.num_steps,
         "validation": result.validation and result.validation.values(result.labels),
         "corrupted": result.failures,
     }
-    if not quiet:
-        done = f"{result.steps} of {result.num_steps} steps"
-        if result.finished:
-            print(f"{done}; weights in {out}", file=sys.stderr)
-        else:
-            print(f"stopped after {done}; go on with --resume", file=sys.stderr)
-    if first:
-        hand_on(values, json_file)
-    if not result.finished:
-        return stop.exit_code()
-    return 3 if result.failures else 0

@@ -1,4 +1,4 @@
-"""How fast a recording is segmented, in ratios taken within one run.
+"""How fast a recording is segmented, as ratios within one run.
 
 Machines are noisy and differ, so what is compared takes turns, round by round, and the medians are
 set in relation: the pipeline to the naive script, the pipeline to the bare network, and the network
@@ -28,8 +28,9 @@ from icstream.pipeline.hub.lease_table import Lease
 from icstream.pipeline.hub.processes import find_workers
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference, plan_inference
-from icstream.pipeline.run.report import chosen, latency_ms
-from icstream.pipeline.run.run import RunResult, run
+from icstream.pipeline.run.report import describe_inference, latency_ms
+from icstream.pipeline.run.result import RunResult
+from icstream.pipeline.run.run import run_pipeline
 from icstream.pipeline.settings.run import RunConfig
 from icstream.stages import Frame, FrameAccounting
 from icstream.stages.decode import open_source
@@ -43,7 +44,7 @@ _PIPELINE_WARM_UP = 12
 
 
 @dataclass(frozen=True, slots=True)
-class BenchFigures:
+class BenchResult:
     """Seconds per frame, one value per round."""
 
     naive: list[float]
@@ -51,12 +52,12 @@ class BenchFigures:
     bare: list[float]
     eager: list[float]
     core_ms: dict[str, float]
-    """Processor time per frame by kind of process, in milliseconds; the median of the rounds."""
+    """CPU time per frame by kind of process, in milliseconds; the median of the rounds."""
     result: RunResult
     """Of the last round."""
 
     def ratios(self) -> dict[str, float]:
-        """Gives how many times faster the first is than the second, by medians."""
+        """Return how many times as fast the first is as the second, by medians."""
 
         def ratio(slow: list[float], fast: list[float]) -> float:
             return round(statistics.median(slow) / statistics.median(fast), 3)
@@ -68,18 +69,18 @@ class BenchFigures:
         }
 
     def values(self) -> dict[str, Any]:
-        """Gives the figures as plain JSON values."""
+        """Return the results as plain JSON values."""
         return {
             "ratios": self.ratios(),
             "seconds_per_frame": {name: getattr(self, name) for name in _MEASURED},
             "core_ms": {kind: round(value, 3) for kind, value in self.core_ms.items()},
             "latency_ms": latency_ms(stream.service for stream in self.result.streams),
             "queue_ms": latency_ms(stream.queueing for stream in self.result.streams),
-            "chosen": chosen(self.result.inference),
+            "chosen": describe_inference(self.result.inference),
         }
 
     def lines(self) -> list[str]:
-        """Gives the figures for people."""
+        """Return the results as lines for people."""
         inference = self.result.inference
         choice = inference.choice
         lines = [
@@ -103,8 +104,8 @@ class BenchFigures:
 _MEASURED = ("naive", "pipeline", "bare", "eager")
 
 
-def bench(config: RunConfig, source: str, *, num_frames: int, rounds: int) -> BenchFigures:
-    """Measures on the first frames of a recording, with the masks sink.
+def measure_speed(config: RunConfig, source: str, *, num_frames: int, rounds: int) -> BenchResult:
+    """Measure on the first frames of a recording, with the masks sink.
 
     Raises:
         ConfigError: not one video file, or too few frames in it.
@@ -133,14 +134,14 @@ def bench(config: RunConfig, source: str, *, num_frames: int, rounds: int) -> Be
                     checkpoint, specs[0].paths[0], folder, num_frames=slow, threads=threads
                 )
             )
-            run_figures = time_pipeline(config, [source], folder / "run", len(images))
-        measured["pipeline"].append(run_figures.seconds_per_frame)
-        spent.append(run_figures.core_ms)
+            timing = time_pipeline(config, [source], folder / "run", len(images))
+        measured["pipeline"].append(timing.seconds_per_frame)
+        spent.append(timing.core_ms)
         measured["bare"].append(bare.seconds_each(images))
         measured["eager"].append(_each(eager, images[: slow + _WARM_UP]))
     kinds = {kind for core_ms in spent for kind in core_ms}
     middle = {kind: statistics.median(c.get(kind, 0.0) for c in spent) for kind in sorted(kinds)}
-    return BenchFigures(**measured, core_ms=middle, result=run_figures.result)
+    return BenchResult(**measured, core_ms=middle, result=timing.result)
 
 
 class _Bare:
@@ -153,7 +154,7 @@ class _Bare:
         ]
 
     def seconds_each(self, images: list[NDArray[np.uint8]]) -> float:
-        """Gives the time for all images together, divided by their number."""
+        """Return the time for all images together, divided by their number."""
         for replica in self._replicas:
             _each(replica, images[: _WARM_UP + 1])
         count = len(self._replicas)
@@ -196,21 +197,21 @@ def _each(
 
 
 @dataclass(frozen=True, slots=True)
-class PipelineFigures:
+class PipelineTiming:
     """How fast a run was after its warm-up."""
 
     seconds_per_frame: float
     core_ms: dict[str, float]
-    """Processor time per frame by kind of process, in milliseconds."""
+    """CPU time per frame by kind of process, in milliseconds."""
     age: Latency
-    """From decoded to in every file."""
+    """From decoded to written by every sink."""
     result: RunResult
 
 
 def time_pipeline(
     config: RunConfig, sources: Sequence[str], folder: Path, num_frames: int
-) -> PipelineFigures:
-    """Runs the pipeline until so many frames of all sources together are finished."""
+) -> PipelineTiming:
+    """Run the pipeline until this many frames of all sources together are finished."""
     warm_up = min(_PIPELINE_WARM_UP, num_frames // 2)
     finished: list[float] = []
     spent: list[dict[str, float]] = []
@@ -221,9 +222,9 @@ def time_pipeline(
         if len(finished) > warm_up:
             age.add(finished[-1] - lease.served["decode"].stop)
         if len(finished) in (warm_up, num_frames):
-            spent.append(processor_seconds())
+            spent.append(cpu_seconds())
 
-    result = run(
+    result = run_pipeline(
         config,
         sources,
         folder,
@@ -235,11 +236,11 @@ def time_pipeline(
     count = len(finished) - 1
     before, after = spent[0], spent[-1]
     core_ms = {kind: 1e3 * (after[kind] - before.get(kind, 0)) / count for kind in after}
-    return PipelineFigures((finished[-1] - finished[0]) / count, core_ms, age, result)
+    return PipelineTiming((finished[-1] - finished[0]) / count, core_ms, age, result)
 
 
-def processor_seconds() -> dict[str, float]:
-    """Gives the processor time spent so far by this process and, by kind, its workers.
+def cpu_seconds() -> dict[str, float]:
+    """Return the CPU time spent so far by this process and, by kind, its workers.
 
     Empty where the system has no `/proc`.
     """

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from icstream.model import CAMVID
 from icstream.pipeline.output import REPORT, prepare_output, write_json
-from icstream.pipeline.run import report as reports
-from icstream.pipeline.run.run import RunDisplay, RunResult, run
+from icstream.pipeline.run.report import build_report, summarize
+from icstream.pipeline.run.result import RunResult
+from icstream.pipeline.run.run import RunDisplay, run_pipeline
 from icstream.pipeline.settings.run import load_config
 from icstream.stages.confusion import Confusion
 from icstream.stages.contact_sheet import draw_contact_sheet
@@ -30,22 +31,22 @@ _NUM_SHEET_ROWS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class DemoFigures:
-    """What the demo found out."""
+class DemoResult:
+    """The run of the demo, and how its masks compare with the truth."""
 
     result: RunResult
     confusion: Confusion
     exact_times: bool
-    """True if every mask stands at exactly the instant of its frame."""
+    """True if every mask has exactly the time of its frame."""
     folder: Path
 
     @property
     def exit_code(self) -> int:
-        """As for a run; 1 too if a time is off."""
+        """That of the run; 1 also if a time is wrong."""
         return self.result.exit_code or (0 if self.exact_times else 1)
 
     def values(self) -> dict[str, Any]:
-        """Gives the figures as plain JSON values."""
+        """Return the results as plain JSON values."""
         iou = zip(CAMVID.names, self.confusion.iou().tolist(), strict=True)
         return {
             "miou": self.confusion.miou(),
@@ -56,10 +57,10 @@ class DemoFigures:
         }
 
     def lines(self) -> list[str]:
-        """Gives the figures for people."""
+        """Return the results as lines for people."""
         times = "every mask at its frame's exact time" if self.exact_times else "TIMES DIFFER"
         return [
-            *reports.summary(self.result),
+            *summarize(self.result),
             f"mIoU {100 * self.confusion.miou():.1f} %, pixel accuracy"
             f" {100 * self.confusion.pixel_accuracy():.1f} % against the rendered truth; {times}",
             f"look at {self.folder / _SHEET} and {self.folder / 'street' / 'overlay.mp4'}",
@@ -68,8 +69,8 @@ class DemoFigures:
 
 def run_demo(
     folder: Path, *, overwrite: bool, progress: RunDisplay, should_stop: Callable[[], bool]
-) -> DemoFigures:
-    """Renders a street, segments it, and compares the masks in the file with the truth.
+) -> DemoResult:
+    """Render a street, segment it, and compare the masks in the file with the truth.
 
     Raises:
         ConfigError: the folder is in use, or cannot be written.
@@ -79,18 +80,18 @@ def run_demo(
     clip = folder / _CLIP
     write_clip(clip, street, num_frames=_NUM_FRAMES)
     config = load_config(None, (), {"model.weights": "streets", "output.overwrite": True})
-    result = run(config, [str(clip)], folder, progress=progress, should_stop=should_stop)
-    write_json(reports.build_report(result, exit_code=result.exit_code), folder / REPORT)
+    result = run_pipeline(config, [str(clip)], folder, progress=progress, should_stop=should_stop)
+    write_json(build_report(result, exit_code=result.exit_code), folder / REPORT)
     confusion, exact_times, rows = _compare(street, clip, folder / "street" / "masks.mp4")
     sheet = draw_contact_sheet(rows, titles=["frame", "masks.mp4", "truth"], labels=CAMVID)
     cv2.imwrite(str(folder / _SHEET), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    return DemoFigures(result, confusion, exact_times, folder)
+    return DemoResult(result, confusion, exact_times, folder)
 
 
 def _compare(
     street: Street, clip: Path, masks: Path
 ) -> tuple[Confusion, bool, list[list[NDArray[np.uint8]]]]:
-    """Reads clip and masks side by side; gives the counts, whether times match, sheet rows."""
+    """Return the confusion of masks with the truth, whether times match, and rows of the sheet."""
     confusion = Confusion(len(CAMVID))
     exact_times = True
     rows: list[list[NDArray[np.uint8]]] = []

@@ -1,4 +1,4 @@
-"""What this machine has of what icstream needs."""
+"""Checks that the environment can run icstream."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ _MODULES = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     ok: bool
@@ -35,25 +35,25 @@ class Finding:
     """What was found, and what to do if it is not enough."""
 
     def line(self) -> str:
-        """Gives it as a line for people."""
+        """Return it as a line for people."""
         return f"{'ok  ' if self.ok else 'FAIL'}  {self.name}: {self.text}"
 
     def values(self) -> dict[str, Any]:
-        """Gives it as plain JSON values."""
+        """Return it as plain JSON values."""
         return {"ok": self.ok, "text": self.text}
 
 
-def examine() -> list[Finding]:
-    """Gives all findings; it never raises."""
-    found = [_python()]
-    found += [_module(module, package) for module, package in _MODULES.items()]
-    for check in (_openvino, _onnx, _codecs, _processor, _cuda, _shared_memory, _weights):
-        found.append(_guarded(check))
-    return found
+def check_environment() -> list[Finding]:
+    """Return all findings; it never raises."""
+    findings = [_python()]
+    findings += [_module(module, package) for module, package in _MODULES.items()]
+    for check in (_openvino, _onnx, _codecs, _cpu, _cuda, _shared_memory, _weights):
+        findings.append(_run_check(check))
+    return findings
 
 
-def _guarded(check: Callable[[], Finding]) -> Finding:
-    # A doctor that dies of what it should report is of no use: any error is a finding here.
+def _run_check(check: Callable[[], Finding]) -> Finding:
+    # Whatever a check finds broken must be reported, so any error is a finding here.
     try:
         return check()
     except Exception as error:
@@ -112,7 +112,7 @@ def _has_codec(name: str) -> bool:
     return name in av.codecs_available
 
 
-def _processor() -> Finding:
+def _cpu() -> Finding:
     from icstream.model.runtimes import cpu_flags
 
     flags = cpu_flags()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from icstream.model import Checkpoint, ConfigError
 from icstream.model.runtimes import RuntimeChoice
-from icstream.pipeline.output import MANIFEST, REPORT, begin_manifest, check_output
+from icstream.pipeline.output import MANIFEST, REPORT, begin_manifest, check_output_folder
 from icstream.pipeline.settings.annotate import AnnotateConfig
 from icstream.stages.annotate import AnnotationPlan
 from icstream.stages.annotate.image_project import (
@@ -88,7 +88,7 @@ def check_places(source: Path, out: Path, *, overwrite: bool, resume: bool) -> N
     here, there = source.resolve(), out.resolve()
     if here.is_dir() and (here == there or here in there.parents or there in here.parents):
         raise ConfigError(f"output {out}: lies in {source} or around it; projects stay as they are")
-    check_output(out, overwrite=overwrite, resume=resume)
+    check_output_folder(out, overwrite=overwrite, resume=resume)
     if overwrite and out.is_dir() and any(out.iterdir()):
         _remove(out)
 

@@ -1,4 +1,4 @@
-"""The workers of a run, each with what its stage is made from."""
+"""The workers of a run, each started with its task."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from icstream.pipeline.hub.processes import Processes, Worker
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.plan.streams import StreamPlan
+from icstream.pipeline.run.prepare import sink_context
 from icstream.pipeline.run.runtime_dir import RuntimeDir
 from icstream.pipeline.settings.run import RunConfig
 from icstream.pipeline.view.launcher import ViewLauncher
@@ -20,16 +21,6 @@ from icstream.pipeline.wire.tasks import (
     SegmentTask,
     task_to_json,
 )
-from icstream.stages.decode.find import SourceSpec
-from icstream.stages.sinks import SinkContext
-
-
-def sink_context(
-    folder: Path, spec: SourceSpec, inference: Inference, settings: Mapping[str, Any]
-) -> SinkContext:
-    """Gives what a sink of a stream is told when it is made."""
-    recording = spec.paths[0] if spec.kind == "video" else None
-    return SinkContext(folder / spec.name, inference.labels, recording, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +35,23 @@ class Launcher:
 
     @property
     def processes(self) -> Processes:
-        """Where workers are started."""
+        """The processes of the run, by which workers are started."""
         return self.runtime_dir.processes
 
     def start_preprocess(self, number: int) -> Worker:
-        """Starts a preprocess worker."""
+        """Start a preprocess worker."""
         task = task_to_json(self._preprocess)
         return self.processes.start("preprocess", str(number), task, threads=1)
 
     def start_segment(self, number: int) -> Worker:
-        """Starts a replica of the network."""
+        """Start a replica of the network."""
         choice = self.inference.choice
         task = SegmentTask(weights=self.inference.weights, choice=choice, fit=self.inference.fit)
         text = task_to_json(task)
         return self.processes.start("segment", str(number), text, threads=choice.threads)
 
-    def stream(self, stream_plan: StreamPlan) -> StreamState:
-        """Gives a stream that knows how to start its own workers."""
+    def make_stream(self, stream_plan: StreamPlan) -> StreamState:
+        """Return a stream that can start its own workers."""
         spec, sinks, settings = stream_plan.spec, stream_plan.sinks, self.config.decode
         live = stream_plan.plan if spec.kind == "live" else None
         decode = task_to_json(
@@ -90,11 +81,15 @@ class Launcher:
         )
 
     def start_others(self, sinks: Mapping[str, list[str]]) -> dict[str, Callable[[], Worker]]:
-        """Gives what starts the workers that get no frames from the hub, by kind."""
+        """Return functions that start the workers which get no frames from the hub, by kind.
+
+        Args:
+            sinks: the names of the sinks of each stream, by its name.
+        """
         others: dict[str, Callable[[], Worker]] = {}
         if self.view_launcher.wanted:
             others["view"] = lambda: self.view_launcher.start(self.processes)
-        if any("publish" in chosen for chosen in sinks.values()):
+        if any("publish" in names for names in sinks.values()):
             others["publish"] = self._start_publish
         return others
 
@@ -119,5 +114,5 @@ class Launcher:
 
     @property
     def _masks(self) -> str:
-        """Endpoint to which encode workers hand what is published."""
+        """The endpoint to which encode workers send the masks that are published."""
         return f"ipc://{self.runtime_dir.folder}/masks"

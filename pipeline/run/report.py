@@ -1,4 +1,4 @@
-"""The report of a run: `build_report.json`, and the lines that a person reads at the end."""
+"""The report of a run: `report.json`, and the lines that a person reads at the end."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from icstream.model.runtimes.cpu import cpu_name
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference
-from icstream.pipeline.run.run import RunResult
+from icstream.pipeline.run.result import RunResult
 from icstream.stages import Gap
 from icstream.stages.latency import Latency
 from icstream.stages.sinks import Part
@@ -25,12 +25,12 @@ _PACKAGES = (
 
 
 def build_report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
-    """Gives the report as plain JSON values."""
+    """Return the report as plain JSON values."""
     return {
         "version": version("icstream"),
         "exit_code": exit_code,
         "streams": {stream.spec.name: _stream(stream) for stream in result.streams},
-        "chosen": chosen(result.inference) | {"transport": result.transport},
+        "chosen": describe_inference(result.inference) | {"transport": result.transport},
         "restarts": result.num_restarts,
         "latency_ms": latency_ms(stream.service for stream in result.streams),
         "queue_ms": latency_ms(stream.queueing for stream in result.streams),
@@ -49,7 +49,7 @@ def build_report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    """Gives the versions of those packages that are installed; some are optional."""
+    """Return the versions of those packages that are installed; some are optional."""
     versions = {}
     for name in _PACKAGES:
         with suppress(PackageNotFoundError):
@@ -57,28 +57,28 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def chosen(inference: Inference) -> dict[str, Any]:
-    """Gives what runs the network, as plain JSON values."""
+def describe_inference(inference: Inference) -> dict[str, Any]:
+    """Return what runs the network, as plain JSON values."""
     return {**asdict(inference.choice), "replicas": inference.replicas}
 
 
-def summary(result: RunResult) -> list[str]:
-    """Gives the lines for a person: the books of each stream, and what is not there."""
+def summarize(result: RunResult) -> list[str]:
+    """Return lines for a person: the accounting of each stream, and what was lost."""
     lines = []
     for stream in result.streams:
         lines.append(f"{stream.spec.name}: {_totals(stream)}")
-        lines += [f"{stream.spec.name}: {sentence}" for sentence in losses(stream)]
+        lines += [f"{stream.spec.name}: {sentence}" for sentence in describe_losses(stream)]
     return lines
 
 
-def losses(stream: StreamState) -> list[str]:
-    """Gives a sentence for each way in which frames of the stream were lost."""
+def describe_losses(stream: StreamState) -> list[str]:
+    """Return a sentence for each way in which frames of the stream were lost."""
     accounting = stream.accounting
-    found = [f"the books do not close: {fault}" for fault in stream.faults()]
+    found = [f"the accounts do not balance: {fault}" for fault in stream.faults()]
     if stream.error:
         found.append(stream.error)
     if accounting.missing and stream.spec.kind == "live":
-        found.append(f"{accounting.missing} images did not come: cut off, or lost on the way")
+        found.append(f"{accounting.missing} frames missing: truncated or lost in transit")
     elif accounting.missing:
         promised = accounting.packets + accounting.missing
         found.append(
@@ -95,7 +95,7 @@ def _totals(stream: StreamState) -> str:
     parts = [f"{accounting.decoded} decoded", f"{accounting.encoded} encoded"]
     parts += [f"{n} dropped ({reason})" for reason, n in accounting.dropped.items()]
     if not stream.faults():
-        parts.append("books closed")
+        parts.append("accounts balance")
     if stream.seconds and accounting.encoded:
         parts.append(f"{accounting.encoded / stream.seconds:.1f} frames/s")
     return ", ".join(parts)
@@ -120,7 +120,7 @@ def _stream(stream: StreamState) -> dict[str, Any]:
         "parts": {name: [_part(part) for part in parts] for name, parts in stream.parts.items()},
         "gaps": [_gap(gap) for gap in stream.gaps],
         "seconds": round(stream.seconds, 3),
-        "hops": {stage: asdict(hop) for stage, hop in stream.leases.stage_counts.items()},
+        "hops": {stage: asdict(c) for stage, c in stream.leases.stage_counts.items()},
         "closed": not stream.faults(),
         "error": stream.error,
         "policy": "freshest" if stream.pace.freshest else "every_frame",
@@ -145,7 +145,7 @@ def _gap(gap: Gap) -> dict[str, Any]:
 
 
 def latency_ms(streams: Iterable[Mapping[str, Latency]]) -> dict[str, dict[str, float]]:
-    """Gives p50, p95 and p99 of each stage over all streams, in milliseconds."""
+    """Return p50, p95 and p99 of each stage over all streams, in milliseconds."""
     total: dict[str, Latency] = {}
     for stream in streams:
         for stage, latency in stream.items():

@@ -69,7 +69,7 @@ def test_a_run_and_the_python_call_give_the_same_ids_and_times(clip: Path, tmp_p
     assert values["exit_code"] == 0
     assert values["chosen"]["precision"] in ("fp32", "bf16")
     assert set(values["latency_ms"]) == {"decode", "preprocess", "segment", "encode"}
-    assert "8 decoded, 8 encoded, books closed" in done.stderr
+    assert "8 decoded, 8 encoded, accounts balance" in done.stderr
     times, masks = read_masks(out / "clip" / "masks.mp4")
     accounting = FrameAccounting()
     results = list(segment(str(clip), weights="streets", accounting=accounting))

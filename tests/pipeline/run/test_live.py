@@ -29,8 +29,9 @@ from runs import Watcher
 
 from icstream.model import ConfigError
 from icstream.pipeline.hub.stream_state import StreamState
-from icstream.pipeline.run.report import build_report, summary
-from icstream.pipeline.run.run import RunResult, run
+from icstream.pipeline.run.report import build_report, summarize
+from icstream.pipeline.run.result import RunResult
+from icstream.pipeline.run.run import run_pipeline
 from icstream.pipeline.settings.run import load_config
 
 QUICK: dict[str, Any] = {
@@ -56,7 +57,7 @@ class LiveRun(Watcher):
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        self.result = run(
+        self.result = run_pipeline(
             self._config,
             self._sources,
             self._out,
@@ -160,7 +161,7 @@ def test_passwords_are_neither_told_nor_written(
         result = live.stop()
     check_books(live, result)
     assert "401" in str(source_status.last_error)
-    told = [json.dumps(build_report(result, exit_code=0)), *summary(result), caplog.text]
+    told = [json.dumps(build_report(result, exit_code=0)), *summarize(result), caplog.text]
     told += [path.read_text() for path in (tmp_path / "out").glob("*.json")]
     assert all(secret not in text for secret in ("gehe1m", "wr0ng") for text in told)
 
@@ -260,7 +261,7 @@ def test_with_a_model_too_slow_masks_stay_fresh(tmp_path: Path) -> None:
         },
     )
     watcher = Watcher()
-    result = run(
+    result = run_pipeline(
         config,
         ["synthetic:size=960x540,rate=60,frames=300"],
         tmp_path / "out",

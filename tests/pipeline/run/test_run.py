@@ -15,11 +15,11 @@ from runs import Watcher, read_ids, run_pipeline
 
 from icstream.model import Fit
 from icstream.pipeline import segment
-from icstream.pipeline.cli.run_progress import LiveProgress
+from icstream.pipeline.cli.run_progress import RunProgress
 from icstream.pipeline.hub.lease_table import Lease
 from icstream.pipeline.hub.stream_controller import StreamController
 from icstream.pipeline.hub.worker_pool import WorkerPool
-from icstream.pipeline.run.report import build_report, summary
+from icstream.pipeline.run.report import build_report, summarize
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +229,7 @@ def test_a_frame_that_is_forgotten_shows_in_the_books(
     assert stream.accounting.encoded == 29
     assert "frame 7 vanished in segment" in stream.faults()
     assert any("still in flight" in fault for fault in stream.faults())
-    assert any("the books do not close" in line for line in summary(result))
+    assert any("the accounts do not balance" in line for line in summarize(result))
     assert not build_report(result, exit_code=1)["streams"]["clip"]["closed"]
 
 
@@ -255,7 +255,7 @@ def test_a_terminal_shows_a_row_per_stream(clip: Path, tmp_path: Path) -> None:
     other = make_clip(tmp_path / "other.mp4")
     with (tmp_path / "screen").open("w", encoding="utf-8") as screen:
         console = Console(file=screen, force_terminal=True, width=120)
-        with LiveProgress(console) as progress:
+        with RunProgress(console=console) as progress:
             result = run_pipeline([clip, other], tmp_path / "out")
             progress.update(result.streams)
     shown = (tmp_path / "screen").read_text(encoding="utf-8")

@@ -169,7 +169,7 @@ def test_a_run_with_a_viewer_ends_in_order(clip: Path, tmp_path: Path) -> None:
             assert run.stop() == 143
             assert time.monotonic() - start < 10
         assert not any(map(is_running, workers))
-        assert "books closed" in run.said
+        assert "accounts balance" in run.said
 
 
 def test_with_a_token_only_those_who_know_it_may_look(clip: Path, tmp_path: Path) -> None:

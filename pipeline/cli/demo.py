@@ -1,0 +1,26 @@
+"""`icstream demo`."""
+
+from pathlib import Path
+
+from icstream.pipeline.cli.console import StopSignals, log_to_stderr, print_lines, write_results
+from icstream.pipeline.cli.options import JsonFile, OutDir, Overwrite
+
+
+def demo_command(
+    out: OutDir = Path("demo"), overwrite: Overwrite = False, json_file: JsonFile = None
+) -> int:
+    """Segment a rendered street clip and compare the masks with its true classes."""
+    log_to_stderr(quiet=False)
+    from icstream.pipeline.cli.run_progress import RunProgress
+    from icstream.pipeline.diagnostics.demo import run_demo
+
+    with StopSignals() as stop:
+        with RunProgress() as progress:
+            result = run_demo(
+                out, overwrite=overwrite, progress=progress, should_stop=stop.received
+            )
+        if stop.exit_code():
+            return stop.exit_code()
+    print_lines(result.lines())
+    write_results(result.values(), json_file)
+    return result.exit_code

@@ -1,0 +1,141 @@
+"""`icstream run`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from icstream.pipeline.cli.console import StopSignals, log_to_stderr, print_lines, write_results
+from icstream.pipeline.cli.options import (
+    Assignments,
+    ConfigFile,
+    DeviceSetting,
+    JsonFile,
+    OutDir,
+    Overwrite,
+    PrecisionSetting,
+    Quiet,
+    Replicas,
+    ReplicaThreads,
+    Resume,
+    RuntimeSetting,
+    Transport,
+    Weights,
+)
+
+if TYPE_CHECKING:
+    from icstream.pipeline.settings.run import RunConfig
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE", help="Video files, image folders, globs, cameras (0, /dev/...), URLs."
+    ),
+]
+Sinks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sink",
+        metavar="NAME",
+        help="masks, overlay, png, rle, areas, supervisely, rolling, events or publish;"
+        " repeatable.",
+    ),
+]
+Policy = Annotated[str | None, typer.Option(metavar="NAME", help="auto, every_frame or freshest.")]
+Loop = Annotated[int | None, typer.Option(metavar="N", help="Read each source N times.")]
+View = Annotated[bool, typer.Option("--view", help="Show the run in a browser.")]
+ViewAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="Address of the view; 127.0.0.1:8787 by default. Implies --view."
+    ),
+]
+ViewToken = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        envvar="ICSTREAM_VIEW_TOKEN",
+        help="Access token; required unless the view is local.",
+    ),
+]
+MetricsAddress = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Serve metrics for Prometheus.")
+]
+
+
+def run_command(
+    out: OutDir,
+    sources: Sources = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    weights: Weights = None,
+    sinks: Sinks = None,
+    device: DeviceSetting = None,
+    runtime: RuntimeSetting = None,
+    precision: PrecisionSetting = None,
+    threads: ReplicaThreads = None,
+    replicas: Replicas = None,
+    transport: Transport = None,
+    policy: Policy = None,
+    loop: Loop = None,
+    view: View = False,
+    view_address: ViewAddress = None,
+    view_token: ViewToken = None,
+    metrics_address: MetricsAddress = None,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    json_file: JsonFile = None,
+    quiet: Quiet = False,
+) -> int:
+    """Segment recordings and write masks, overlays and a report into a folder."""
+    log_to_stderr(quiet=quiet)
+    from icstream.pipeline.settings.run import load_config
+
+    options = {
+        "model.weights": weights,
+        "model.device": device,
+        "model.runtime": runtime,
+        "model.precision": precision,
+        "model.threads": threads,
+        "pipeline.replicas": replicas,
+        "pipeline.transport": transport,
+        "pipeline.policy": policy,
+        "decode.loop": loop,
+        "output.sinks": sinks,
+        "view.show": view or view_address is not None or None,
+        "view.address": view_address,
+        "view.token": view_token,
+        "view.metrics_address": metrics_address,
+        "output.overwrite": overwrite or None,
+        "output.resume": resume or None,
+    }
+    settings = load_config(config, assignments or (), options)
+    return _run(settings, sources or (), out, json_file=json_file, quiet=quiet)
+
+
+def _run(
+    settings: "RunConfig",
+    sources: Sequence[str],
+    out: Path,
+    *,
+    json_file: Path | None,
+    quiet: bool,
+) -> int:
+    from icstream.pipeline.cli.run_progress import RunProgress
+    from icstream.pipeline.output import REPORT
+    from icstream.pipeline.run.report import build_report, summarize
+    from icstream.pipeline.run.run import run_pipeline
+
+    with StopSignals() as stop:
+        with RunProgress(quiet=quiet) as progress:
+            result = run_pipeline(
+                settings, sources, out, progress=progress, should_stop=stop.received
+            )
+        code = stop.exit_code() or result.exit_code
+        if not quiet:
+            print_lines([*summarize(result), f"results in {out}"])
+        values = build_report(result, exit_code=code)
+        write_results(values, out / REPORT)
+        write_results(values, json_file)
+    return code
