@@ -19,7 +19,7 @@ _SUFFIXES = (".bin", ".blob", ".onnx", ".partial", ".xml")
 
 
 def cache_dir() -> Path:
-    """Gives the folder; it need not exist."""
+    """Return the folder; it need not exist."""
     own = os.environ.get("ICSTREAM_CACHE")
     if own:
         return Path(own)
@@ -49,7 +49,9 @@ def keep(name: str, write: Callable[[Path], None]) -> Path | None:
 
 
 def _make_room(folder: Path) -> None:
-    """Removes the oldest files until the others fit."""
+    """Remove the oldest files until the others fit, and what earlier versions left."""
+    for marker in folder.glob("checked-*"):
+        marker.unlink(missing_ok=True)
     stats = {path: path.stat() for path in folder.iterdir() if path.suffix in _SUFFIXES}
     num_bytes = sum(stat.st_size for stat in stats.values())
     for path in sorted(stats, key=lambda path: stats[path].st_mtime):

@@ -125,11 +125,7 @@ class ICNet(nn.Module):
         super().__init__()
         self.config = config
         norm = config.use_batchnorm
-
-        def wide(full_width: int) -> int:
-            return max(1, round(full_width * config.width))
-
-        c1, c2, c3, c4, c5 = (wide(c) for c in (128, 256, 512, 1024, 2048))
+        c1, c2, c3, c4, c5 = config.channels
         stride_reduce, stride_3x3 = (2, 1) if config.variant == "paper" else (1, 2)
 
         self.conv1_1 = ConvNorm(3, c1 // 2, 3, stride=2, norm=norm)

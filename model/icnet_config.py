@@ -30,3 +30,9 @@ class ICNetConfig:
             )
         if not 1 / 64 <= self.width <= 4:
             raise ConfigError(f"width: got {self.width}, allowed are 1/64 to 4")
+
+    @property
+    def channels(self) -> tuple[int, int, int, int, int]:
+        """The channels that come out of the stages conv1 to conv5."""
+        c1, c2, c3, c4, c5 = (max(1, round(c * self.width)) for c in (128, 256, 512, 1024, 2048))
+        return c1, c2, c3, c4, c5

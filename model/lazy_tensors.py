@@ -16,7 +16,16 @@ class StoredTensors(Mapping[str, "Tensor"]):
     """Tensors by name, from the entries that `safetensors.deserialize` gives."""
 
     def __init__(self, entries: list[tuple[str, dict[str, Any]]]) -> None:
+        """Take the entries as they are.
+
+        Raises:
+            ValueError: one does not hold floating-point numbers.
+        """
         self._entries = dict(entries)
+        for name in sorted(self._entries):
+            kind = self._entries[name]["dtype"]
+            if kind not in (*_TYPES, "BF16"):
+                raise ValueError(f"{name} holds {kind}, floating-point numbers are needed")
 
     def __getitem__(self, name: str) -> "Tensor":
         import torch
@@ -38,16 +47,10 @@ class StoredTensors(Mapping[str, "Tensor"]):
         return tuple(self._entries[name]["shape"])
 
     def float32(self, name: str) -> NDArray[np.float32]:
-        """Gives the values of a tensor.
-
-        Raises:
-            ValueError: they are no floating-point numbers.
-        """
+        """Return the values of a tensor."""
         entry = self._entries[name]
         if entry["dtype"] == "BF16":
             halves = np.frombuffer(entry["data"], np.uint16)
             return (halves.astype(np.uint32) << 16).view(np.float32).reshape(entry["shape"])
-        if entry["dtype"] not in _TYPES:
-            raise ValueError(f"{name} holds {entry['dtype']}, floating-point numbers are needed")
         values = np.frombuffer(entry["data"], _TYPES[entry["dtype"]])
         return values.reshape(entry["shape"]).astype(np.float32)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from icstream.model.checkpoint import Checkpoint, needed_shapes, shape_text
+from icstream.model.checkpoint import Checkpoint
 from icstream.model.errors import CheckpointError, ConversionError
 from icstream.model.foreign.report import Report
 from icstream.model.geometry import Fit
 from icstream.model.icnet_config import ICNetConfig, Variant
 from icstream.model.labels import LabelSet
+from icstream.model.weight_shapes import shape_text, weight_shapes
 
 _FULL_CLASSIFIER_INPUTS = 256
 """Channels that the classifier of the full-width network looks at."""
@@ -74,7 +75,7 @@ def match(foreign: Foreign, labels: LabelSet) -> tuple[Checkpoint, Report]:
         raise CheckpointError(
             f"{config.num_classes} outputs, but {len(labels)} classes are named for them"
         )
-    report = _compare(foreign, needed_shapes(config))
+    report = _compare(foreign, weight_shapes(config))
     if report.faults():
         raise ConversionError("; ".join(report.faults()), report.values())
     tensors = {

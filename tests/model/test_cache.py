@@ -30,6 +30,13 @@ def test_the_oldest_graphs_go_when_there_is_no_room(
     assert sorted(path.name for path in folder.iterdir()) == ["b.xml", "c.onnx", "other"]
 
 
+def test_markers_of_earlier_versions_go(folder: Path) -> None:
+    folder.mkdir()
+    (folder / f"checked-{'0' * 64}").touch()
+    cache.keep("a.blob", write_100)
+    assert [path.name for path in folder.iterdir()] == ["a.blob"]
+
+
 def test_a_cache_that_cannot_be_written_is_done_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,13 @@
 """Checkpoints: what is written comes back, and what is wrong is named."""
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -15,6 +20,7 @@ from icstream.model import (
     Agreement,
     Checkpoint,
     CheckpointError,
+    Fit,
     ICNet,
     ICNetConfig,
     LabelSet,
@@ -23,6 +29,7 @@ from icstream.model import (
     random_checkpoint,
     weight_names,
 )
+from icstream.model.activation_ranges import Ranges
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +57,51 @@ def test_all_of_it_comes_back(checkpoint: Checkpoint, tmp_path: Path, dtype: tor
     assert not model.training
     weight = checkpoint.tensors["conv1_1.conv.weight"].to(dtype).float()
     assert torch.equal(model.conv1_1.conv.weight, weight)
+
+
+def test_the_bytes_of_a_file_are_those_that_0_1_0_wrote(tmp_path: Path) -> None:
+    """Files of one content have one hash, whichever version wrote them."""
+    torch.manual_seed(0)
+    model = ICNet(ICNetConfig(num_classes=2, width=1 / 64))
+    for i, parameter in enumerate(model.parameters()):
+        torch.nn.init.constant_(parameter, i)
+    labels = LabelSet.from_values([("a", (0, 0, 0)), ("b", (1, 2, 3))])
+    made = replace(
+        Checkpoint.of(model, labels, training={"steps": 7}, fit=Fit("stretch", (97, 129))),
+        preprocessing=Preprocessing(order="rgb"),
+        agreement={"bf16": Agreement(0.998, -0.1, "ten frames")},
+        ranges=Ranges({"conv1_2": 1.5}, "ten frames"),
+    )
+    made.save(tmp_path / "w.safetensors")
+    written = (tmp_path / "w.safetensors").read_bytes()
+    # Taken from the file that 0.1.0 writes.
+    assert (
+        hashlib.sha256(written).hexdigest()
+        == "d936a258ef3437bc2677603e8f6d92ced841cc151ad7f4788bc2a46478fa5f6a"
+    )
+
+
+def test_the_default_weights_are_written_as_they_were_read(tmp_path: Path) -> None:
+    load_weights("camvid").save(tmp_path / "w.safetensors")
+    shipped = files("icstream.model") / "weights" / "camvid.safetensors"
+    assert (tmp_path / "w.safetensors").read_bytes() == shipped.read_bytes()
+
+
+def test_a_file_is_read_without_pytorch_and_leaves_nothing_in_the_cache(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    checkpoint.save(tmp_path / "w.safetensors")
+    code = (
+        "import sys; from pathlib import Path; from icstream.model import Checkpoint;"
+        "print(Checkpoint.load(Path(sys.argv[1])).digest(), 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "w.safetensors")]
+    environment = {**os.environ, "ICSTREAM_CACHE": str(tmp_path / "cache")}
+    printed = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    assert printed.split() == [checkpoint.digest(), "False"]
+    assert not (tmp_path / "cache").exists()
 
 
 def test_the_digest_tells_weights_apart(checkpoint: Checkpoint) -> None:
@@ -111,6 +163,16 @@ def test_other_headers_are_refused(tmp_path: Path, header: str | None, words: st
     path = tmp_path / "w.safetensors"
     save_file({"a": torch.zeros(1)}, path, metadata=header and {"icstream": header})  # type: ignore[arg-type]
     with pytest.raises(CheckpointError, match=words):
+        Checkpoint.load(path)
+
+
+def test_tensors_that_are_no_floating_point_numbers_are_refused(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    path = tmp_path / "w.safetensors"
+    numbers = {"classifier.bias": torch.zeros(11, dtype=torch.int64)}
+    replace(checkpoint, tensors={**checkpoint.tensors, **numbers}).save(path)
+    with pytest.raises(CheckpointError, match="bias holds I64, floating-point numbers are needed"):
         Checkpoint.load(path)
 
 

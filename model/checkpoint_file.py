@@ -1,0 +1,117 @@
+"""The file of a checkpoint: safetensors, with all but the weights as JSON in its header."""
+
+import json
+import struct
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, deserialize
+
+from icstream.model.activation_ranges import Ranges
+from icstream.model.checkpoint import Agreement, Checkpoint, Preprocessing
+from icstream.model.errors import CheckpointError
+from icstream.model.files import write_atomically
+from icstream.model.geometry import Fit
+from icstream.model.icnet_config import ICNetConfig
+from icstream.model.labels import LabelSet
+from icstream.model.lazy_tensors import StoredTensors
+
+FORMAT_VERSION = 1
+_HEADER_KEY = "icstream"
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Return the checkpoint in a file, once its tensors are known to fit its network.
+
+    Raises:
+        CheckpointError: not a safetensors file, not one of ours, or tensors that do not fit
+            the network that the header describes; the text names what is wrong.
+    """
+    try:
+        content = path.read_bytes()
+        entries = deserialize(content)  # type: ignore[no-untyped-call]
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
+    header = _metadata(content).get(_HEADER_KEY)
+    if header is None:
+        raise CheckpointError(
+            f"{path}: no icstream header in it; foreign weights must be converted first"
+        )
+    try:
+        tensors = StoredTensors(entries)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    checkpoint = _from_header(path, header, tensors)
+    problems = checkpoint.problems()
+    if problems:
+        raise CheckpointError(f"{path}: {'; '.join(problems)}")
+    return checkpoint
+
+
+def write_checkpoint(checkpoint: Checkpoint, path: Path, *, durable: bool) -> None:
+    """Write a checkpoint file; a reader sees the old one or the new one, never half of it.
+
+    Args:
+        checkpoint: what is written.
+        path: of the file, in a folder that exists.
+        durable: return only when the file would survive a loss of power.
+    """
+    from safetensors.torch import save
+
+    header = {
+        "version": FORMAT_VERSION,
+        "network": asdict(checkpoint.config),
+        "classes": list(zip(checkpoint.labels.names, checkpoint.labels.colors, strict=True)),
+        "preprocessing": asdict(checkpoint.preprocessing),
+        "training": dict(checkpoint.training),
+        "agreement": {name: asdict(value) for name, value in checkpoint.agreement.items()},
+        "fit": asdict(checkpoint.fit),
+        "ranges": None if checkpoint.ranges is None else asdict(checkpoint.ranges),
+    }
+    tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
+    content = save(tensors, metadata={_HEADER_KEY: json.dumps(header)})
+    write_atomically(path, content, durable=durable)
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """Return the free text in the header: 8 bytes of length, then JSON (safetensors' format)."""
+    (length,) = struct.unpack("<Q", content[:8])
+    found = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    return found if isinstance(found, dict) else {}
+
+
+def _from_header(path: Path, header: str, tensors: StoredTensors) -> Checkpoint:
+    try:
+        values = json.loads(header)
+        version = values["version"]
+        if version != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{path}: written in format {version}, this icstream reads {FORMAT_VERSION}"
+            )
+        preprocessing = values["preprocessing"]
+        return Checkpoint(
+            config=ICNetConfig(**values["network"]),
+            labels=LabelSet.from_values(values["classes"]),
+            tensors=tensors,
+            preprocessing=Preprocessing(
+                tuple(preprocessing["mean_rgb"]),
+                tuple(preprocessing["std_rgb"]),
+                preprocessing["order"],
+            ),
+            training=values["training"],
+            agreement={k: Agreement(**v) for k, v in values["agreement"].items()},
+            fit=_fit(values.get("fit", {})),
+            ranges=Ranges(**values["ranges"]) if values.get("ranges") else None,
+        )
+    except CheckpointError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path}: damaged header: {error!r}") from error
+
+
+def _fit(values: dict[str, Any]) -> Fit:
+    size = values.get("size")
+    return Fit(**{**values, "size": None if size is None else (int(size[0]), int(size[1]))})
