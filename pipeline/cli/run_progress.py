@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from icstream.pipeline.cli.progress import ProgressDisplay
-from icstream.pipeline.hub.stream_progress import Rate, num_lost, state
+from icstream.pipeline.hub.stream_progress import Rate, describe_state, num_lost
 from icstream.pipeline.hub.stream_state import StreamState
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _row(stream: StreamState, rate: float) -> "list[str | ProgressBar]":
         "" if over else left,
         " ".join(str(count.in_flight) for count in stream.leases.stage_counts.values()),
         str(num_lost(stream)),
-        state(stream),
+        describe_state(stream),
     ]
 
 

@@ -1,12 +1,11 @@
 """`icstream serve`."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from icstream.model.errors import ConfigError
+from icstream.model.packages import check_installed, requirements
 from icstream.pipeline.cli.console import StopSignals, log_to_stderr
 from icstream.pipeline.cli.options import (
     Assignments,
@@ -47,8 +46,6 @@ Workers = Annotated[
     int | None, typer.Option(metavar="N", help="Requests that are processed at once.")
 ]
 
-_PACKAGES = ("fastapi", "fastapi_offline", "prometheus_client", "python_multipart", "uvicorn")
-
 
 def serve_command(
     config: ConfigFile = None,
@@ -67,11 +64,7 @@ def serve_command(
 ) -> int:
     """Serve the network over HTTP: images in, masks out."""
     log_to_stderr(quiet=quiet)
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"icstream serve needs {', '.join(missing)}: pip install 'icstream[serve]'"
-        )
+    check_installed(requirements("serve"), extra="serve", needed_by="icstream serve")
     from icstream.pipeline.serve.server import run_service
     from icstream.pipeline.settings.serve import load_serve_config
 

@@ -7,21 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Any
 
+from icstream.model.packages import missing, module_of, requirements
+
 _MIN_PYTHON = (3, 11)
-_MODULES = {
-    "av": "av",
-    "cv2": "opencv-python-headless",
-    "msgspec": "msgspec",
-    "numba": "numba",
-    "numpy": "numpy",
-    "PIL": "pillow",
-    "safetensors": "safetensors",
-    "torch": "torch",
-    "zmq": "pyzmq",
-}
+_OPTIONAL = ("openvino",)
+"""Packages that are required where they exist, and done without elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +38,7 @@ class Finding:
 def check_environment() -> list[Finding]:
     """Return all findings; it never raises."""
     findings = [_python()]
-    findings += [_module(module, package) for module, package in _MODULES.items()]
+    findings += [_package(name) for name in requirements() if name not in _OPTIONAL]
     for check in (_openvino, _onnx, _codecs, _cpu, _cuda, _shared_memory, _weights):
         findings.append(_run_check(check))
     return findings
@@ -67,9 +59,9 @@ def _python() -> Finding:
     )
 
 
-def _module(module: str, package: str) -> Finding:
+def _package(package: str) -> Finding:
     try:
-        import_module(module)
+        import_module(module_of(package))
     except ImportError as error:
         return Finding(package, False, f"cannot be imported ({error}); pip install {package}")
     return Finding(package, True, version(package))
@@ -85,8 +77,8 @@ def _openvino() -> Finding:
 
 
 def _onnx() -> Finding:
-    names = ("onnx", "onnxruntime", "onnxscript")
-    lacking = [name for name in names if find_spec(name) is None]
+    names = requirements("onnx")
+    lacking = missing(names)
     if lacking:
         return Finding(
             "onnx",

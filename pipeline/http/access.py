@@ -1,33 +1,40 @@
-"""Who can reach an address, and who may."""
+"""Who may ask a server: tokens, and the name that this machine is called by."""
 
 import hmac
-import ipaddress
-import socket
+from pathlib import Path
 
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+from icstream.model import ConfigError
+from icstream.stages.loopback import is_loopback_number
+
+MIN_TOKEN_LENGTH = 16
+"""Characters of a token."""
 
 
-def is_loopback(host: str) -> bool:
-    """True if only this machine can reach what listens at that name or number.
+def read_token_file(path: Path) -> str:
+    """Return the token in a file, without white space around it.
 
     Raises:
-        OSError: the name stands for no address.
+        ConfigError: the file cannot be read, or holds other characters than ASCII.
     """
-    found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
-    places = {str(entry[4][0]).partition("%")[0] for entry in found}
-    return all(ipaddress.ip_address(place).is_loopback for place in places)
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ConfigError(f"token file {path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"token file {path}: only ASCII characters are allowed") from error
+
+
+def is_secret(given: str, expected: str) -> bool:
+    """Return whether two texts are equal, in a time that does not depend on how much is."""
+    return hmac.compare_digest(given.encode(errors="replace"), expected.encode())
 
 
 def names_loopback(host: str) -> bool:
-    """True if the Host header of a request, with or without a port, is this machine's own name.
+    """Return whether the Host header of a request is localhost or a loopback address.
 
-    A page of somebody else may have had its name point to this machine.
+    The header may end with a port. Other names are never looked up: whoever owns one may have it
+    point to this machine, and his page would then be asking.
     """
     host = host.lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return name in _LOOPBACK_NAMES
-
-
-def is_secret(given: str, wanted: str) -> bool:
-    """Compares in a time that does not tell how much was right."""
-    return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
+    return name == "localhost" or is_loopback_number(name.strip("[]"))

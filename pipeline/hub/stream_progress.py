@@ -1,4 +1,4 @@
-"""How far a stream has come, for displays: its rate, its state, what it lost."""
+"""The progress of a stream, for displays: its rate, its state, and what it lost."""
 
 import time
 
@@ -8,7 +8,7 @@ _RATE_OVER_S = 5.0
 
 
 def num_lost(stream: StreamState) -> int:
-    """Gives the number of frames that should have become masks and will not."""
+    """Return the number of frames that should have become masks and will not."""
     accounting = stream.accounting
     return (
         sum(c.total() for c in (accounting.undecodable, accounting.dropped, accounting.failed))
@@ -16,8 +16,8 @@ def num_lost(stream: StreamState) -> int:
     )
 
 
-def state(stream: StreamState) -> str:
-    """Gives a word for what a stream is doing."""
+def describe_state(stream: StreamState) -> str:
+    """Return the state of a stream in a word or two."""
     if stream.seconds:
         return "failed" if stream.error else "done"
     if stream.spec.kind == "live" and stream.source_status.state != "live":
@@ -28,13 +28,13 @@ def state(stream: StreamState) -> str:
 
 
 class Rate:
-    """Frames per second over the last few seconds."""
+    """The frames per second of a stream over the last few seconds."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[float, int]] = []
 
     def of(self, stream: StreamState) -> float:
-        """Gives the rate as of now; of a stream that is over, that of the whole."""
+        """Return the rate as of now; of a stream that is over, that of the whole."""
         now, done = time.monotonic(), stream.accounting.encoded
         if stream.seconds:
             return done / stream.seconds

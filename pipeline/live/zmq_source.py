@@ -80,6 +80,7 @@ class ZmqCamera:
         self._socket = self._context.socket(zmq.PULL)
         self._socket.setsockopt(zmq.RCVHWM, _QUEUE)
         self._socket.setsockopt(zmq.MAXMSGSIZE, 3 * MAX_PIXELS)
+        self._socket.setsockopt(zmq.IPV6, int("[" in endpoint))
         try:
             self._socket.bind(endpoint)
             if endpoint.startswith("ipc://"):

@@ -1,15 +1,15 @@
-"""Looks whether masks can be published, before a run begins."""
+"""The check that masks can be published, made before a run begins."""
 
 import zmq
 
 from icstream.model import ConfigError
-from icstream.pipeline.http.access import is_loopback
 from icstream.pipeline.publish.forwarder import load_keys
 from icstream.pipeline.settings.sinks import PublishSettings
+from icstream.stages.loopback import is_loopback
 
 
 def check_publish(settings: PublishSettings) -> None:
-    """Looks whether masks can be published as the settings say.
+    """Make sure that masks can be published as the settings say.
 
     Raises:
         ConfigError: the address cannot be used, or others can reach it and there are no keys.

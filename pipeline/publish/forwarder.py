@@ -17,20 +17,18 @@ def forward(connection: WorkerConnection) -> None:
     """Hands messages from the encode workers to subscribers until the run is over."""
     task = task_from_json(PublishTask, connection.task.encode())
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    back, view_launcher = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
+    back, public = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
     back.setsockopt(zmq.RCVHWM, task.queue)
-    view_launcher.setsockopt(zmq.SNDHWM, task.queue)
+    public.setsockopt(zmq.SNDHWM, task.queue)
     if task.secret_key_file is not None and task.clients is not None:
         authenticator = ThreadAuthenticator(context)
         authenticator.start()
         authenticator.configure_curve(domain="*", location=str(task.clients))
-        view_launcher.curve_publickey, view_launcher.curve_secretkey = load_keys(
-            task.secret_key_file
-        )
-        view_launcher.curve_server = True
+        public.curve_publickey, public.curve_secretkey = load_keys(task.secret_key_file)
+        public.curve_server = True
     back.bind(task.masks)
-    view_launcher.bind(task.address)
-    threading.Thread(target=zmq.proxy, args=(back, view_launcher), daemon=True).start()
+    public.bind(task.address)
+    threading.Thread(target=zmq.proxy, args=(back, public), daemon=True).start()
     connection.link.send(Ready())
     for _ in connection.messages():
         pass

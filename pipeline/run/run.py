@@ -88,7 +88,7 @@ def launch(
         def on_tick() -> None:
             begun = [stream for stream in streams if stream.started]
             progress.update(begun)
-            view.tell(begun, supervisor)
+            view.publish_status(begun, supervisor)
 
         hub = Hub(
             _hub_settings(config, inference),
@@ -103,7 +103,7 @@ def launch(
         )
         try:
             hub.run(streams, should_stop=should_stop)
-            view.tell(streams, supervisor, over=True)
+            view.publish_status(streams, supervisor, over=True)
         finally:
             hub.end()
     _explain_empty_streams(streams, stopped=should_stop())

@@ -7,9 +7,10 @@ from importlib.resources import files
 from fastapi import Depends, FastAPI, Response
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp
 
 from icstream.pipeline.serve.error_responses import add_handlers
-from icstream.pipeline.serve.middleware import ServiceMiddleware
+from icstream.pipeline.serve.middleware import protect
 from icstream.pipeline.serve.open_inference_api import v2_router
 from icstream.pipeline.serve.segment_api import segment_router
 from icstream.pipeline.serve.service import Service
@@ -28,12 +29,13 @@ _PAGE_POLICY = (
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def build_app(service: Service, *, token: str | None) -> ServiceMiddleware:
-    """Gives the application, with the guard before it.
+def build_app(service: Service, *, token: str | None, loopback: bool) -> ASGIApp:
+    """Return the application, with what stands before all routes.
 
     Args:
         service: what answers.
         token: what clients must know; None: nothing.
+        loopback: only this machine can reach the application.
     """
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
@@ -44,25 +46,22 @@ def build_app(service: Service, *, token: str | None) -> ServiceMiddleware:
         openapi_url="/openapi.json",
     )
     add_handlers(app)
-    # The guard looks at the token; this only lets /docs ask for it.
+    # The middleware looks at the token; this only lets /docs ask for it.
     asks = [] if token is None else [Depends(HTTPBearer(auto_error=False))]
     for router in (segment_router(service), plugin_router(service), v2_router(service)):
         app.include_router(router, dependencies=asks)
     _add_page(app)
 
     @app.get(
-        "/metrics", summary="Figures for Prometheus", response_class=Response, tags=["service"]
+        "/metrics", summary="Metrics for Prometheus", response_class=Response, tags=["service"]
     )
     async def metrics() -> Response:
         """Requests, times of each stage, memory."""
         return Response(service.metrics.text(), headers={"Content-Type": _METRICS_TYPE})
 
-    return ServiceMiddleware(
-        app,
-        metrics=service.metrics,
-        token=token,
-        loopback=not service.config.server.beyond_this_machine,
-        max_drained=service.config.limits.body_bytes,
+    max_drained = service.config.limits.body_bytes
+    return protect(
+        app, metrics=service.metrics, token=token, loopback=loopback, max_drained=max_drained
     )
 
 

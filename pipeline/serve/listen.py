@@ -1,71 +1,66 @@
-"""Where the service listens, and the secret that stands before it."""
+"""Where the service listens, and the token that clients must show."""
 
 import os
-import socket
 
 from icstream.model import ConfigError
+from icstream.pipeline.http.access import MIN_TOKEN_LENGTH, read_token_file
+from icstream.pipeline.http.listen import Endpoint, Listener, listen, resolve
 from icstream.pipeline.settings.serve import ServerSettings
 
 TOKEN_VARIABLE = "ICSTREAM_SERVE_TOKEN"
-_LEAST_TOKEN = 16
-"""Characters of a token."""
 _BACKLOG = 512
 
 
-def read_token(server: ServerSettings) -> str | None:
-    """Gives the token from its file or from the environment; None: there is none.
+def find_endpoint(server: ServerSettings) -> Endpoint:
+    """Return where the service is to listen.
+
+    Raises:
+        ConfigError: the host stands for no address.
+    """
+    try:
+        return resolve(server.host, server.port)
+    except OSError as error:
+        raise _cannot_listen(server, error) from error
+
+
+def read_token(server: ServerSettings, *, loopback: bool) -> str | None:
+    """Return the token from its file or from the environment; None: there is none.
+
+    Args:
+        server: settings.
+        loopback: only this machine can reach the service.
 
     Raises:
         ConfigError: it cannot be read, is too short, or is missing where it is needed.
     """
-    origin = f"environment variable {TOKEN_VARIABLE}"
-    token = os.environ.get(TOKEN_VARIABLE, "")
     if server.token_file is not None:
-        origin = f"token file {server.token_file}"
-        try:
-            token = server.token_file.read_text(encoding="ascii")
-        except OSError as error:
-            raise ConfigError(f"{origin}: cannot be read ({error.strerror})") from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{origin}: only ASCII characters are allowed") from error
-    token = token.strip()
-    if not token and server.token_file is None:
-        if server.beyond_this_machine and not server.without_token:
-            raise ConfigError(
-                f"server.host {server.host}: others could use the service; give it a token"
-                f" (--token-file or {TOKEN_VARIABLE}), or say --without-token"
-            )
-        return None
-    if len(token) < _LEAST_TOKEN or not token.isascii() or not token.isprintable():
-        raise ConfigError(f"{origin}: {_LEAST_TOKEN} or more printable characters are needed")
+        origin, token = f"token file {server.token_file}", read_token_file(server.token_file)
+    else:
+        origin = f"environment variable {TOKEN_VARIABLE}"
+        token = os.environ.get(TOKEN_VARIABLE, "").strip()
+        if not token:
+            if not loopback and not server.without_token:
+                raise ConfigError(
+                    f"server.host {server.host}: others could use the service; give it a token"
+                    f" (--token-file or {TOKEN_VARIABLE}), or say --without-token"
+                )
+            return None
+    if len(token) < MIN_TOKEN_LENGTH or not token.isascii() or not token.isprintable():
+        raise ConfigError(f"{origin}: {MIN_TOKEN_LENGTH} or more printable characters are needed")
     return token
 
 
-def listen(server: ServerSettings) -> socket.socket:
-    """Gives a socket that listens.
+def open_listener(server: ServerSettings, endpoint: Endpoint) -> Listener:
+    """Return a socket that listens.
 
     Raises:
         ConfigError: the address cannot be used.
     """
-    place = f"{server.host}:{server.port}"
     try:
-        found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(_BACKLOG)
-        except OSError:
-            listener.close()
-            raise
+        return listen(endpoint, backlog=_BACKLOG)
     except OSError as error:
-        raise ConfigError(f"{place}: cannot listen ({error.strerror})") from error
-    listener.setblocking(False)
-    return listener
+        raise _cannot_listen(server, error) from error
 
 
-def url(listener: socket.socket) -> str:
-    """Gives the address for people."""
-    host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+def _cannot_listen(server: ServerSettings, error: OSError) -> ConfigError:
+    return ConfigError(f"{server.host}:{server.port}: cannot listen ({error.strerror})")

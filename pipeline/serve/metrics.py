@@ -1,4 +1,4 @@
-"""Figures for monitoring, in Prometheus' form."""
+"""The metrics of a service in the text format of Prometheus."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 
 class Metrics:
-    """Counters of one service."""
+    """The counters of one service."""
 
     def __init__(self, num_admitted: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
@@ -28,7 +28,7 @@ class Metrics:
         self.ready = Gauge(
             "icstream_ready", "1 once all models are ready.", registry=self._registry
         )
-        self.pictures = Counter(
+        self.images = Counter(
             "icstream_pictures", "Images segmented.", ["model"], registry=self._registry
         )
         self._requests = Counter(
@@ -39,52 +39,52 @@ class Metrics:
         )
         self._seconds = Histogram(
             "icstream_http_request_seconds",
-            "From a request's headers to the end of its answer.",
+            "Time from a request's headers to the end of its answer.",
             ["path"],
             registry=self._registry,
             buckets=_SECONDS,
         )
         self._stages = Histogram(
             "icstream_stage_seconds",
-            "Waiting for a worker, unpacking, the network, encoding.",
+            "Time that a request waits for a worker, and is in each stage of the work.",
             ["stage"],
             registry=self._registry,
             buckets=_SECONDS,
         )
 
-    def answered(self, method: str, path: str, status: int, seconds: float) -> None:
-        """Counts an answer; `path` is the template of a route."""
+    def count_response(self, method: str, path: str, status: int, seconds: float) -> None:
+        """Count a response; `path` is the template of a route."""
         self._requests.labels(method, path, status).inc()
         self._seconds.labels(path).observe(seconds)
 
-    def stages(self, times: "Times") -> None:
-        """Counts what a request's work took."""
+    def count_stages(self, times: "Times") -> None:
+        """Count the time that each stage of a request took."""
         for stage, seconds in times.seconds.items():
             self._stages.labels(stage).observe(seconds)
 
     def text(self) -> bytes:
-        """Gives all figures as Prometheus reads them."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)
 
 
 class Times:
-    """What the parts of one request's work took."""
+    """The time that each stage of one request took."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._begun = time.monotonic()
 
-    def taken(self) -> None:
-        """Notes that a worker has begun."""
+    def start_work(self) -> None:
+        """Take note that a worker has begun."""
         self.seconds["wait"] = time.monotonic() - self._begun
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Adds up what happens inside under a name."""
+        """Add the time of what happens inside to a stage."""
         begun = time.monotonic()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begun
 
     def header(self) -> str:
-        """Gives the value of the header Server-Timing, which browsers show."""
+        """Return the value of the header Server-Timing, which browsers show."""
         return ", ".join(f"{name};dur={1000 * s:.1f}" for name, s in self.seconds.items())

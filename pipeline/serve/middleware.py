@@ -1,19 +1,20 @@
-"""What stands before every route: the token, headers for browsers, refused bodies, the counting."""
+"""What stands before every route: who may ask, headers, refused bodies, and counting."""
 
 import asyncio
 import time
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from icstream.pipeline.http.access import is_secret, names_loopback
+from icstream.pipeline.http.middleware import AuthMiddleware, HeadersMiddleware, Refusal
 from icstream.pipeline.serve.error_responses import V2, answer
 from icstream.pipeline.serve.errors import STATUS, RefusedError
 from icstream.pipeline.serve.metrics import Metrics
 
 _OPEN = {"/", "/page.css", "/page.js", "/icon.svg", "/docs", "/openapi.json"}
-"""These tell nothing that is not in the documentation; the page asks for the token itself."""
+"""These hold nothing that is not in the documentation; the page asks for the token itself."""
 _OPEN_BELOW = (f"{V2}/health/", "/docs-assets/")
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -25,32 +26,52 @@ _DRAIN_S = 5.0
 _TOO_SLOW = STATUS["too_slow"]
 
 
-class ServiceMiddleware:
-    """Lets requests through to an application that may pass, and answers the others."""
+def protect(
+    app: ASGIApp, *, metrics: Metrics, token: str | None, loopback: bool, max_drained: int
+) -> ASGIApp:
+    """Return the application, counted, with headers, and for those only who may ask.
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        metrics: Metrics,
-        token: str | None,
-        loopback: bool,
-        max_drained: int,
-    ) -> None:
+    Args:
+        app: the application.
+        metrics: of the service.
+        token: what clients must know; None: nothing.
+        loopback: only this machine can reach the application.
+        max_drained: bytes of a body that are read although nobody needs them, as many clients
+            listen only after they have sent everything.
+    """
+
+    def is_open(path: str) -> bool:
+        # Without a token, the name by which this machine is called counts for all paths.
+        return token is not None and (path in _OPEN or path.startswith(_OPEN_BELOW))
+
+    auth = AuthMiddleware(app, token=token, loopback=loopback, is_open=is_open, refuse=_refuse)
+    with_headers = HeadersMiddleware(auth, _HEADERS)
+    return CountingMiddleware(with_headers, metrics=metrics, max_drained=max_drained)
+
+
+def _refuse(scope: Scope, refusal: Refusal) -> Response:
+    if refusal == "foreign_host":
+        host = Headers(scope=scope).get("host", "")
+        detail = f"host {host!r}: only localhost is served"
+    else:
+        detail = "the header Authorization: Bearer TOKEN is needed"
+    error = RefusedError(refusal, detail)
+    return answer(scope["path"], error.status, error.kind, str(error), error.headers())
+
+
+class CountingMiddleware:
+    """Counts answers, and closes connections whose request was not read to its end."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_drained: int) -> None:
         """Stands before an application.
 
         Args:
             app: the application.
             metrics: of the service.
-            token: what clients must know; None: nothing.
-            loopback: only this machine can reach the application.
-            max_drained: so many bytes of a body that nobody wants are read all the same, as many
-                clients listen only after they have sent everything.
+            max_drained: bytes of a body that are read although nobody needs them.
         """
         self._app = app
         self._metrics = metrics
-        self._token = token
-        self._loopback = loopback
         self._max_drained = max_drained
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,41 +83,20 @@ class ServiceMiddleware:
         begun = time.monotonic()
         status = 0
 
-        async def send_guarded(message: Message) -> None:
+        async def send_counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(raw=message.setdefault("headers", []))
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
                 if status == _TOO_SLOW or not await body.drained():
-                    headers["Connection"] = "close"
+                    MutableHeaders(raw=message["headers"])["Connection"] = "close"
             await send(message)
 
         try:
-            self._check(scope)
-        except RefusedError as error:
-            refusal = answer(scope["path"], error.status, error.kind, str(error), error.headers())
-            await refusal(scope, body.receive, send_guarded)
-        else:
-            await self._app(scope, body.receive, send_guarded)
+            await self._app(scope, body.receive, send_counted)
         finally:
-            # Not the path itself: there would be as many counters as somebody thinks up.
+            # Not the path itself: clients could then make any number of counters.
             path = getattr(scope.get("route"), "path", "other")
-            self._metrics.answered(scope["method"], path, status, time.monotonic() - begun)
-
-    def _check(self, scope: Scope) -> None:
-        headers, path = Headers(scope=scope), scope["path"]
-        if self._token is None:
-            host = headers.get("host", "")
-            if self._loopback and not names_loopback(host):
-                raise RefusedError("foreign_host", f"host {host!r}: only localhost is served")
-            return
-        if path in _OPEN or path.startswith(_OPEN_BELOW):
-            return
-        kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not is_secret(given.strip(), self._token):
-            raise RefusedError("token_needed", "the header Authorization: Bearer TOKEN is needed")
+            self._metrics.count_response(scope["method"], path, status, time.monotonic() - begun)
 
 
 class _Body:

@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 import uvicorn
 from PIL import Image
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from icstream.pipeline.serve.app import build_app
-from icstream.pipeline.serve.listen import listen, read_token, url
+from icstream.pipeline.serve.listen import find_endpoint, open_listener, read_token
 from icstream.pipeline.serve.service import Service
-from icstream.pipeline.settings.serve import ServeConfig
+from icstream.pipeline.settings.serve import LimitSettings, ServeConfig
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,11 @@ _HEADERS_S = 10.0
 
 
 class _Protocol(H11Protocol):
-    """Hangs up on clients that do not finish the headers of a request."""
+    """Closes connections whose client does not finish the headers of a request.
+
+    uvicorn has no setting for this. Its protocol classes are not part of its public interface, so
+    pyproject.toml allows only versions that this class was tested with.
+    """
 
     _timer: asyncio.TimerHandle | None = None
 
@@ -55,28 +60,31 @@ class _Protocol(H11Protocol):
 
 
 def run_service(config: ServeConfig, *, should_stop: Callable[[], bool]) -> None:
-    """Serves until told to stop, and then finishes what is under way.
+    """Serve until stopped, and then finish what is under way.
 
     Args:
         config: all settings.
-        should_stop: asked several times a second.
+        should_stop: called several times a second.
 
     Raises:
         ConfigError: weights, device, token or address cannot be used.
     """
     # Pillow would let images pass with a warning that its limit forbids.
     warnings.simplefilter("error", Image.DecompressionBombWarning)
-    token = read_token(config.server)
+    endpoint = find_endpoint(config.server)
+    token = read_token(config.server, loopback=endpoint.loopback)
     service = Service(config)
-    with listen(config.server) as listener:
-        server = uvicorn.Server(_uvicorn_config(config, service, token))
-        loading = threading.Thread(target=service.begin, name="loading", daemon=True)
+    listener = open_listener(config.server, endpoint)
+    app = build_app(service, token=token, loopback=listener.loopback)
+    with listener.socket:
+        server = uvicorn.Server(_uvicorn_config(app, config.limits))
+        loading = threading.Thread(target=service.start, name="loading", daemon=True)
         serving = threading.Thread(
-            target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True
+            target=server.run, kwargs={"sockets": [listener.socket]}, name="http", daemon=True
         )
         loading.start()
         serving.start()
-        log.info("listening on %s", url(listener))
+        log.info("listening on %s", listener.url)
         while serving.is_alive() and service.failure is None and not should_stop():
             serving.join(_POLL_S)
         service.stopping.set()
@@ -87,9 +95,9 @@ def run_service(config: ServeConfig, *, should_stop: Callable[[], bool]) -> None
         raise service.failure
 
 
-def _uvicorn_config(config: ServeConfig, service: Service, token: str | None) -> uvicorn.Config:
+def _uvicorn_config(app: ASGIApp, limits: LimitSettings) -> uvicorn.Config:
     return uvicorn.Config(
-        build_app(service, token=token),
+        app,
         http=_Protocol,
         ws="none",
         loop="asyncio",
@@ -97,6 +105,6 @@ def _uvicorn_config(config: ServeConfig, service: Service, token: str | None) ->
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=config.limits.connections,
-        timeout_graceful_shutdown=math.ceil(config.limits.stop_s),
+        limit_concurrency=limits.connections,
+        timeout_graceful_shutdown=math.ceil(limits.stop_s),
     )

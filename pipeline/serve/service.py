@@ -1,4 +1,4 @@
-"""What all interfaces share: the models, the engine, and whether they are ready."""
+"""The models behind all interfaces: they load, get ready, and do the work of requests."""
 
 import logging
 import threading
@@ -22,10 +22,10 @@ _NOT_READY_S = 2
 
 
 class Service:
-    """Models that can be asked."""
+    """Models, the engine that runs them, and whether they are ready."""
 
     def __init__(self, config: ServeConfig) -> None:
-        """Loads the weights; `begin` makes the networks ready.
+        """Load the weights; `start` makes the networks ready.
 
         Raises:
             ConfigError: weights, runtime, device or precision that cannot be used.
@@ -37,25 +37,25 @@ class Service:
         self.engine = Engine(max_requests=config.limits.requests, max_wait_s=config.limits.wait_s)
         self.metrics = Metrics(lambda: self.engine.num_admitted)
         self.failure: BaseException | None = None
-        """What kept the networks from becoming ready."""
+        """The error that kept the networks from becoming ready."""
         self.stopping = threading.Event()
         self._ready = threading.Event()
 
     @property
     def ready(self) -> bool:
-        """True while requests are served."""
+        """Whether requests are served."""
         return self._ready.is_set() and not self.stopping.is_set()
 
-    def begin(self) -> None:
-        """Makes every network ready for the sizes that are to be warm, then starts the workers."""
+    def start(self) -> None:
+        """Make every network ready for the sizes of `model.warm_up`, then start the workers."""
         try:
             networks = [Networks(self.models) for _ in range(self.num_workers)]
-            for one in networks:
+            for worker in networks:
                 for name in self.models:
                     for height, width in self.config.model.warm_up:
                         if self.stopping.is_set():
                             return
-                        one.segment(name, np.zeros((height, width, 3), np.uint8))
+                        worker.segment(name, np.zeros((height, width, 3), np.uint8))
         except BaseException as error:
             self.failure = error
             return
@@ -66,12 +66,12 @@ class Service:
         log.info("ready: %s; requests at once: %d", names, self.num_workers)
 
     def close(self) -> None:
-        """Ends the workers once all that waits is done."""
+        """End the workers once all that waits is done."""
         self.stopping.set()
         self.engine.close()
 
     def model(self, name: str | None) -> Model:
-        """Gives the model of that name; None: the default.
+        """Return the model of that name; None: the default.
 
         Raises:
             RefusedError: there is none.
@@ -84,14 +84,16 @@ class Service:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Holds a place for a request, from before its body is read until it is answered.
+        """Hold a place for a request, from before its body is read until it is answered.
 
         Raises:
             RefusedError: not yet ready, no longer, or all places are taken.
         """
         if not self.ready:
-            why = "the service is stopping" if self.stopping.is_set() else "the models are loading"
-            raise RefusedError("not_ready", why, retry_after_s=_NOT_READY_S)
+            reason = (
+                "the service is stopping" if self.stopping.is_set() else "the models are loading"
+            )
+            raise RefusedError("not_ready", reason, retry_after_s=_NOT_READY_S)
         with self.engine.admitted():
             yield
 
@@ -103,26 +105,26 @@ class Service:
         is_quick: Callable[[Networks], bool],
         num_images: int = 1,
     ) -> tuple[T, Times]:
-        """Has a worker do something, and counts it.
+        """Return what a worker makes of a request, and the time that it took.
 
         Args:
-            work: is given the worker's networks, and a clock for its parts.
-            model: that it uses.
+            work: gets the worker's networks, and a clock for its stages.
+            model: the model that it uses, for the metrics.
             is_quick: whether a worker can do it without a compilation.
-            num_images: of them.
+            num_images: the images in the request, for the metrics.
 
         Raises:
-            RefusedError: no worker came to it in time; also what the work raises.
+            RefusedError: no worker was free in time; also what the work raises.
         """
         times = Times()
 
         def timed(networks: Networks) -> T:
-            times.taken()
+            times.start_work()
             return work(networks, times)
 
         result = await self.engine.run(timed, is_quick=is_quick)
-        self.metrics.pictures.labels(model.name).inc(num_images)
-        self.metrics.stages(times)
+        self.metrics.images.labels(model.name).inc(num_images)
+        self.metrics.count_stages(times)
         return result, times
 
 

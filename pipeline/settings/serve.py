@@ -18,7 +18,6 @@ PORT_VARIABLE = "rest_inference_port"
 DEFAULT_PORT = 5000
 """and what it took without."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_LOOPBACK = ("localhost", "::1")
 
 Size = Annotated[tuple[int, int], BeforeValidator(parse_size)]
 
@@ -35,11 +34,6 @@ class ServerSettings(Settings):
     the environment variable `ICSTREAM_SERVE_TOKEN` counts."""
     without_token: bool = False
     """Listen beyond this machine without a token: whoever reaches the port may use it."""
-
-    @property
-    def beyond_this_machine(self) -> bool:
-        """True if others can reach it."""
-        return self.host not in _LOOPBACK and not self.host.startswith("127.")
 
 
 class ServedModelSettings(Settings):

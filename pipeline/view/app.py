@@ -1,4 +1,4 @@
-"""What the view's server answers."""
+"""The routes of the view's server: the page, its frames, and the metrics."""
 
 import asyncio
 import json
@@ -18,9 +18,9 @@ from icstream.pipeline.view.metrics import metrics_text
 from icstream.pipeline.view.status import RunStatus, StreamStatus
 
 _WAIT_S = 2.0
-"""A request for frames is answered after so long, if only to say that there are none."""
+"""A request for frames is answered after this time, even if there are none."""
 _LOST_S = 5.0
-"""If the hub has told nothing for so long, something is wrong with it."""
+"""A hub that has sent no status for this long has failed."""
 _PAGE = {
     "/": ("view.html", "text/html"),
     "/view.css": ("view.css", "text/css"),
@@ -32,20 +32,20 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 class FrameEvent:
-    """Wakes those who wait for frames."""
+    """Wakes the requests that wait for frames."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
-        """In which they wait; set by whoever runs it."""
+        """The loop in which they wait, set by the code that runs it."""
 
-    def tell(self) -> None:
-        """Wakes everybody; may be called from any thread."""
+    def notify(self) -> None:
+        """Wake all who wait; may be called from any thread."""
         if self.loop is not None:
             self.loop.call_soon_threadsafe(self._wake)
 
     async def wait(self, timeout_s: float) -> None:
-        """Waits for news, up to a deadline."""
+        """Return at the next notification, or after a time."""
         try:
             await asyncio.wait_for(self._event.wait(), timeout_s)
         except TimeoutError:
@@ -56,53 +56,54 @@ class FrameEvent:
         event.set()
 
 
-def page_app(gallery: FrameCache, news: FrameEvent) -> Starlette:
-    """Gives the page, what it asks for, and the figures."""
+def page_app(cache: FrameCache, new_frames: FrameEvent) -> Starlette:
+    """Return the application with the page, its frames, and the metrics."""
     pages = [Route(path, _page(name, kind)) for path, (name, kind) in _PAGE.items()]
-    return Starlette(routes=[*pages, Route("/frames", _frames(gallery, news)), *_figures(gallery)])
+    frames = Route("/frames", _frames(cache, new_frames))
+    return Starlette(routes=[*pages, frames, *_monitoring(cache)])
 
 
-def metrics_app(gallery: FrameCache) -> Starlette:
-    """Gives the figures alone."""
-    return Starlette(routes=_figures(gallery))
+def metrics_app(cache: FrameCache) -> Starlette:
+    """Return the application with the metrics alone."""
+    return Starlette(routes=_monitoring(cache))
 
 
-def _figures(gallery: FrameCache) -> list[Route]:
+def _monitoring(cache: FrameCache) -> list[Route]:
     async def metrics(_: Request) -> Response:
-        text = metrics_text(gallery.status)
+        text = metrics_text(cache.status)
         return Response(text, media_type="text/plain; version=0.0.4")
 
     async def status(_: Request) -> Response:
-        if gallery.status is None:
+        if cache.status is None:
             return PlainTextResponse("not yet\n", 503)
-        return Response(_status_json(gallery.status), media_type="application/json")
+        return Response(_status_json(cache.status), media_type="application/json")
 
-    async def alive(_: Request) -> Response:
-        lost_s = time.monotonic() - gallery.status_at
+    async def healthz(_: Request) -> Response:
+        lost_s = time.monotonic() - cache.status_at
         if lost_s > _LOST_S:
             return PlainTextResponse(f"the hub has been silent for {lost_s:.0f} s\n", 503)
         return PlainTextResponse("alive\n")
 
-    async def ready(_: Request) -> Response:
-        wanting = _wanting(gallery.status)
-        return PlainTextResponse(f"{wanting or 'ready'}\n", 503 if wanting else 200)
+    async def readyz(_: Request) -> Response:
+        reason = _not_ready_reason(cache.status)
+        return PlainTextResponse(f"{reason or 'ready'}\n", 503 if reason else 200)
 
     return [
         Route("/metrics", metrics),
         Route("/status", status),
-        Route("/healthz", alive),
-        Route("/readyz", ready),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
     ]
 
 
 def _status_json(status: RunStatus) -> bytes:
     values = msgspec.to_builtins(status)
-    del values["times"]  # for /metrics; whoever reads this wants the percentiles
+    del values["times"]  # for /metrics; /status has percentiles instead
     return json.dumps(values).encode()
 
 
-def _wanting(status: RunStatus | None) -> str | None:
-    """Gives what the run is not ready for yet; None if it is."""
+def _not_ready_reason(status: RunStatus | None) -> str | None:
+    """Return why the run is not ready yet; None if it is."""
     if status is None or not status.network.warm:
         return "the network is not warm"
     waiting = [stream.name for stream in status.streams if _may_still_come(stream)]
@@ -112,7 +113,7 @@ def _wanting(status: RunStatus | None) -> str | None:
 
 
 def _may_still_come(stream: StreamStatus) -> bool:
-    """True if a source has neither begun nor failed to."""
+    """Return whether a source has neither begun nor failed to."""
     first = stream.connections == 0 and stream.last_error is None
     return stream.state == "starting" or (stream.state == "connecting" and first)
 
@@ -126,10 +127,10 @@ def _page(name: str, kind: str) -> Endpoint:
     return page
 
 
-def _frames(gallery: FrameCache, news: FrameEvent) -> Endpoint:
-    """Gives an endpoint that answers with what is newer than what the viewer has.
+def _frames(cache: FrameCache, new_frames: FrameEvent) -> Endpoint:
+    """Return an endpoint that answers with what is newer than what the viewer has.
 
-    It asks again when it has drawn that, so a slow one misses frames, and nothing waits for it.
+    A viewer asks again when it has drawn that: a slow one misses frames, and nothing waits for it.
     """
 
     async def frames(request: Request) -> Response:
@@ -138,26 +139,26 @@ def _frames(gallery: FrameCache, news: FrameEvent) -> Endpoint:
             return PlainTextResponse("after: the number of an image\n", 400)
         streams = request.query_params.getlist("stream") or None
         deadline = time.monotonic() + _WAIT_S
-        while not (found := gallery.newer_than(int(after), streams)):
-            gallery.look(streams)
+        while not (found := cache.newer_than(int(after), streams)):
+            cache.note_viewer(streams)
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return Response(status_code=204)
-            await news.wait(min(left_s, 0.5))
-        gallery.look(streams)
+            await new_frames.wait(min(left_s, 0.5))
+        cache.note_viewer(streams)
         return Response(_pack(found), media_type="application/octet-stream")
 
     return frames
 
 
 def _pack(frames: list[CachedFrame]) -> bytes:
-    """Gives the length of a JSON header in four bytes, high byte first, the header, the images."""
+    """Return the length of a JSON header in four bytes (big endian), the header, and the images."""
     entries: list[dict[str, Any]] = []
     blobs: list[bytes] = []
-    for image in frames:
-        values = msgspec.to_builtins(image.exhibit)
-        sizes = {"picture_bytes": len(image.jpeg), "ids_bytes": len(image.png)}
-        entries.append({**values, **sizes, "number": image.number})
-        blobs += [image.jpeg, image.png]
+    for frame in frames:
+        values = msgspec.to_builtins(frame.info)
+        sizes = {"picture_bytes": len(frame.jpeg), "ids_bytes": len(frame.png)}
+        entries.append({**values, **sizes, "number": frame.number})
+        blobs += [frame.jpeg, frame.png]
     header = json.dumps({"frames": entries}).encode()
     return b"".join([len(header).to_bytes(4, "big"), header, *blobs])

@@ -1,4 +1,4 @@
-"""The figures of a run as Prometheus reads them; docs/live-view.md lists them."""
+"""The metrics of a run in the text format of Prometheus; docs/live-view.md lists them."""
 
 import resource
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ _BY_REASON = {
 
 
 def metrics_text(status: RunStatus | None) -> bytes:
-    """Gives all figures in the text format of Prometheus; none before the first status."""
+    """Return all metrics in the text format of Prometheus; none before the first status."""
     registry = CollectorRegistry(auto_describe=False)
     if status is not None:
         registry.register(_Run(status))
@@ -42,7 +42,7 @@ class _Run(Collector):
         self._status = status
 
     def collect(self) -> Iterator[Metric]:
-        """Gives the figures one after the other."""
+        """See `Collector.collect`."""
         status = self._status
         yield from _run(status)
         for stage in (_states, _counts, _rates):
@@ -158,7 +158,7 @@ def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram)
 
 
 def _resident_bytes(pid: int) -> int | None:
-    """Gives the memory that a process has; None if it is gone, or the system does not tell."""
+    """Return the memory that a process has; None if it is gone, or the system does not say."""
     try:
         pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
     except (OSError, IndexError):

@@ -1,4 +1,4 @@
-"""The view's process: a server in one thread, frames and figures in the other."""
+"""The view's process: the web server in one thread, frames and status in the other."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from icstream.pipeline.view.app import FrameEvent, metrics_app, page_app
-from icstream.pipeline.view.auth import AuthMiddleware
+from icstream.pipeline.view.auth import protect
 from icstream.pipeline.view.frame_cache import FrameCache
 from icstream.pipeline.wire.connection import Stopped, WorkerConnection
 from icstream.pipeline.wire.messages import Ready
@@ -19,36 +19,40 @@ from icstream.pipeline.wire.tasks import InheritedSocket, ViewTask, task_from_js
 _NICENESS = 5
 """The pipeline comes first."""
 _MAX_CONNECTIONS = 100
-_LAST_LOOK_S = 0.2
-"""So long those who look may take to hear that the run is over."""
+_LAST_STATUS_S = 0.2
+"""Time that pages have to fetch the last status, which says that the run is over."""
 
 
-def serve(connection: WorkerConnection) -> None:
-    """Serves until the run is over."""
+def serve_view(connection: WorkerConnection) -> None:
+    """Serve the page and the metrics until the run is over."""
     task = task_from_json(ViewTask, connection.task.encode())
     with suppress(OSError):
         os.nice(_NICENESS)
-    news = FrameEvent()
-    gallery = FrameCache(status=task.status, frames=task.frames, rate=task.rate, on_news=news.tell)
-    doors = ((page_app(gallery, news), task.page), (metrics_app(gallery), task.metrics))
-    servers = [_server(app, door, task.token) for app, door in doors if door is not None]
-    threading.Thread(target=_run, args=(servers, news), daemon=True).start()
+    new_frames = FrameEvent()
+    cache = FrameCache(
+        status=task.status, frames=task.frames, rate=task.rate, on_frames=new_frames.notify
+    )
+    apps = ((page_app(cache, new_frames), task.page), (metrics_app(cache), task.metrics))
+    servers = [
+        _make_server(app, listener, task.token) for app, listener in apps if listener is not None
+    ]
+    threading.Thread(target=_run, args=(servers, new_frames), daemon=True).start()
     connection.link.send(Ready())
     try:
         while True:
-            gallery.turn()
+            cache.update()
             connection.receive(0)
     except Stopped:
-        gallery.turn()
-        threading.Event().wait(_LAST_LOOK_S)
+        cache.update()
+        threading.Event().wait(_LAST_STATUS_S)
         raise
 
 
-def _server(
-    app: ASGIApp, door: InheritedSocket, token: str | None
+def _make_server(
+    app: ASGIApp, listener: InheritedSocket, token: str | None
 ) -> tuple[uvicorn.Server, socket.socket]:
     config = uvicorn.Config(
-        AuthMiddleware(app, token=token, loopback=door.loopback),
+        protect(app, token=token, loopback=listener.loopback),
         loop="asyncio",
         http="h11",
         ws="none",
@@ -58,12 +62,12 @@ def _server(
         server_header=False,
         limit_concurrency=_MAX_CONNECTIONS,
     )
-    return uvicorn.Server(config), socket.socket(fileno=door.fd)
+    return uvicorn.Server(config), socket.socket(fileno=listener.fd)
 
 
-def _run(servers: list[tuple[uvicorn.Server, socket.socket]], news: FrameEvent) -> None:
+def _run(servers: list[tuple[uvicorn.Server, socket.socket]], new_frames: FrameEvent) -> None:
     async def run_all() -> None:
-        news.loop = asyncio.get_running_loop()
+        new_frames.loop = asyncio.get_running_loop()
         await asyncio.gather(*(server.serve([listener]) for server, listener in servers))
 
     asyncio.run(run_all())

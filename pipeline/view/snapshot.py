@@ -1,4 +1,4 @@
-"""Takes the status of a run, in the hub's thread."""
+"""The status of a run, taken in the hub's thread."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from icstream.pipeline.hub.processes import Worker
-from icstream.pipeline.hub.stream_progress import Rate, state
+from icstream.pipeline.hub.stream_progress import Rate, describe_state
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.view.status import (
@@ -28,17 +28,17 @@ _RECENT_S = 10.0
 
 @dataclass(slots=True)
 class _Recent:
-    """What must be remembered of a stream to tell how it does now."""
+    """What earlier snapshots saw of a stream, for rates and recent latencies."""
 
     rate: Rate = field(default_factory=Rate)
     seen: deque[tuple[float, Latency]] = field(default_factory=deque)
-    """All durations up to moments of the last seconds."""
+    """Moments of the last seconds, and all latencies up to each of them."""
     num_encoded: int = 0
     last_frame: float | None = None
 
 
 class SnapshotTaker:
-    """Sees how a run is going."""
+    """Takes the status of a run, again and again."""
 
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
@@ -47,8 +47,8 @@ class SnapshotTaker:
         self._recent: dict[str, _Recent] = {}
         labels = inference.labels
         self._classes = [
-            ClassStatus(name, colour)
-            for name, colour in zip(labels.names, labels.colors, strict=True)
+            ClassStatus(name, color)
+            for name, color in zip(labels.names, labels.colors, strict=True)
         ]
 
     def take(
@@ -59,7 +59,7 @@ class SnapshotTaker:
         restarts: int,
         over: bool,
     ) -> RunStatus:
-        """Gives the status as of now.
+        """Return the status as of now.
 
         Args:
             streams: those that have begun.
@@ -97,7 +97,7 @@ class SnapshotTaker:
         starts = (lease.served["decode"].stop for lease in stream.leases)
         return StreamStatus(
             name=stream.name,
-            state=state(stream),
+            state=describe_state(stream),
             state_s=round(now - stream.source_status.since, 1),
             connections=stream.source_status.connections,
             last_error=stream.error or stream.source_status.last_error,

@@ -1,4 +1,4 @@
-"""How a run is going, as the hub tells the view's process several times a second."""
+"""The status of a run, which the hub sends to the view's process several times a second."""
 
 import msgspec
 
@@ -32,16 +32,16 @@ class ProcessStatus(msgspec.Struct, frozen=True):
 
 
 class Histogram(msgspec.Struct, frozen=True):
-    """Durations by size."""
+    """Durations, counted by their length."""
 
     counts: list[int]
-    """How many did not exceed each of `BOUNDS_S`."""
+    """The number of durations up to each of `BOUNDS_S`."""
     total: int
     sum_s: float
 
 
 class StreamTimes(msgspec.Struct, frozen=True):
-    """How long the frames of a stream took, since the beginning."""
+    """The time that the frames of a stream took, since the beginning."""
 
     service: dict[str, Histogram]
     queueing: dict[str, Histogram]
@@ -49,12 +49,12 @@ class StreamTimes(msgspec.Struct, frozen=True):
 
 
 class StreamStatus(msgspec.Struct, frozen=True):
-    """How a stream is doing."""
+    """The status of a stream."""
 
     name: str
     state: str
     state_s: float | None
-    """For how long; None where that is not known."""
+    """How long the stream has been in that state; None where that is not known."""
     connections: int
     last_error: str | None
     size: tuple[int, int] | None
@@ -69,7 +69,7 @@ class StreamStatus(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
     failed: dict[str, int]
     in_flight: dict[str, int]
-    """By stage."""
+    """Frames in each stage, or waiting for it."""
     frames_per_second: float
     queue_age_s: float
     """Age of the oldest frame in flight."""
@@ -80,7 +80,7 @@ class StreamStatus(msgspec.Struct, frozen=True):
 
 
 class RunStatus(msgspec.Struct, frozen=True):
-    """How a run is doing."""
+    """The status of a run."""
 
     version: str
     uptime_s: float
@@ -91,17 +91,17 @@ class RunStatus(msgspec.Struct, frozen=True):
     streams: list[StreamStatus]
     processes: list[ProcessStatus]
     times: dict[str, StreamTimes]
-    """By stream."""
+    """The durations of each stream, by its name."""
 
 
-_READER = msgspec.msgpack.Decoder(RunStatus)
+_DECODER = msgspec.msgpack.Decoder(RunStatus)
 
 
 def write_status(status: RunStatus) -> bytes:
-    """Gives a status as a message."""
+    """Return a status as a message."""
     return msgspec.msgpack.encode(status)
 
 
 def read_status(message: bytes) -> RunStatus:
-    """Gives the status in a message."""
-    return _READER.decode(message)
+    """Return the status in a message."""
+    return _DECODER.decode(message)

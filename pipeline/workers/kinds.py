@@ -9,14 +9,14 @@ from icstream.pipeline.workers.stage_worker import preprocess, segment
 
 
 def view(connection: WorkerConnection) -> None:
-    """Shows the run in browsers, and its figures to whoever may ask."""
-    from icstream.pipeline.view.server import serve
+    """Serve the live view and the metrics."""
+    from icstream.pipeline.view.server import serve_view
 
-    serve(connection)
+    serve_view(connection)
 
 
 def publish(connection: WorkerConnection) -> None:
-    """Hands masks on to subscribers."""
+    """Hand masks on to subscribers."""
     from icstream.pipeline.publish.forwarder import forward
 
     forward(connection)

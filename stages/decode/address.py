@@ -7,13 +7,13 @@ from urllib.parse import unquote
 
 from icstream.model import ConfigError
 from icstream.stages.decode.synthetic_spec import PREFIX as SYNTHETIC
+from icstream.stages.loopback import is_loopback
 
 Scheme: TypeAlias = Literal["device", "network", "zmq", "synthetic"]
 
 NETWORK_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtmp")
 """What FFmpeg reads over a network."""
 
-_LOOPBACK = ("127.0.0.1", "localhost")
 _MAX_SOCKET_PATH = 107
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
@@ -65,7 +65,7 @@ def device_path(address: str) -> str:
 
 
 def zmq_endpoint(address: str) -> str:
-    """Gives the ZeroMQ endpoint of zmq://HOST:PORT or zmq:///PATH.
+    """Return the ZeroMQ endpoint of zmq://HOST:PORT or zmq:///PATH.
 
     Raises:
         ConfigError: it is neither, or could be reached from other machines.
@@ -78,11 +78,18 @@ def zmq_endpoint(address: str) -> str:
     host, _, port = rest.rpartition(":")
     if not port.isdigit() or not host:
         raise ConfigError(f"{shown(address)}: write it as zmq://127.0.0.1:PORT or zmq:///PATH")
-    if host not in _LOOPBACK:
+    if not _is_local(host):
         raise ConfigError(
             f"{shown(address)}: frames are taken from this machine only; use 127.0.0.1 or a path"
         )
     return f"tcp://{host}:{port}"
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return is_loopback(host)
+    except OSError:
+        return False  # "*", or the name of a network card
 
 
 def shown(address: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from icstream.model import ConfigError
 from icstream.pipeline.settings.loader import preset_names
 from icstream.pipeline.settings.serve import load_serve_config
+from icstream.stages.loopback import is_loopback
 
 
 @pytest.fixture(autouse=True)
@@ -19,13 +20,13 @@ def _no_port(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_anything_it_listens_on_this_machine_where_the_plugin_did() -> None:
     config = load_serve_config(None, (), {})
     assert (config.server.host, config.server.port) == ("127.0.0.1", 5000)
-    assert not config.server.beyond_this_machine
+    assert is_loopback(config.server.host)
     assert config.weights == {"camvid": "camvid"}
 
 
 @pytest.mark.parametrize("name", preset_names("serve"))
 def test_ready_made_settings_can_be_read(name: str) -> None:
-    assert load_serve_config(name, (), {}).server.beyond_this_machine
+    assert not is_loopback(load_serve_config(name, (), {}).server.host)
 
 
 def test_the_plugins_variable_names_the_port_where_nothing_else_does(

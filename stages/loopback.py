@@ -1,0 +1,32 @@
+"""Which addresses only this machine can reach."""
+
+import ipaddress
+import socket
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach what listens at that name or number.
+
+    A name may stand for several addresses; each of them must be one of this machine's own.
+
+    Raises:
+        OSError: the name stands for no address.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise socket.gaierror(socket.EAI_NONAME, "not a name of a host") from error
+    return bool(found) and all(is_loopback_number(str(entry[4][0])) for entry in found)
+
+
+def is_loopback_number(number: str) -> bool:
+    """Return whether a text is an address in 127.0.0.0/8 or ::1 (RFC 6890, section 2.2).
+
+    IPv4 addresses written as IPv6 ones count as what they stand for; names are never looked up.
+    """
+    try:
+        address = ipaddress.ip_address(number.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
