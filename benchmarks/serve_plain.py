@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from icstream.model import Segmenter, load_weights
-from icstream.stages.image_files import read_image
+from icstream.stages.image_files import unpack_image
 from icstream.stages.sinks.png_masks import write_png
 
 
@@ -27,7 +27,7 @@ def build_app(weights: str) -> FastAPI:
     def mask(data: bytes) -> bytes:
         file = io.BytesIO()
         with one_at_a_time:
-            write_png(segmenter(read_image(io.BytesIO(data))), segmenter.labels, file)
+            write_png(segmenter(unpack_image(data, decoder="pillow")), segmenter.labels, file)
         return file.getvalue()
 
     @app.post("/segment")

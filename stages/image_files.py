@@ -1,24 +1,57 @@
-"""Images and label images of data sets, checked before they are unpacked."""
+"""Image files and label images: measured before they are unpacked, then unpacked by one rule."""
 
 import io
-from collections.abc import Sequence
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from icstream.model.errors import SampleError
 from icstream.stages.input_files import naming, read_bytes
+from icstream.stages.items import Size
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".mpo", ".bmp", ".png", ".webp", ".tiff", ".tif"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
 """In lower case; files may have them in any."""
+IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+"""What files with those suffixes hold, as Pillow calls it; its JPEG takes in MPO."""
+MAX_PIXELS = 64 * 2**20
+"""Larger images, label images and frames are refused before memory is allocated for them."""
+
+Decoder: TypeAlias = Literal["pillow", "opencv"]
+"""The library that unpacks an image.
+
+Both give the same bits for 8-bit JPEG, PNG, WebP, BMP and TIFF. They differ by a rounding in JPEGs
+of four inks and 48-bit TIFFs, in TIFFs with alpha (which OpenCV multiplies into the colors), and in
+16-bit gray without a value above 255, which Pillow's way leaves as it is. So each user names the
+one that it always had: sources and `/segment` Pillow, data sets and annotation OpenCV.
+"""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _INDEXED = 0, 3
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations that exchange width and height (EXIF 2.32, table 4, tag Orientation)."""
+# What Pillow's readers have been seen to raise on damaged files, beside its own errors.
+_DAMAGED = (
+    *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError),
+    *(ArithmeticError, NotImplementedError, RuntimeError, struct.error, zlib.error),
+)
+
+
+class UnknownImageError(SampleError):
+    """The data is no image, or none in a format that may be used."""
+
+
+class TooManyPixelsError(SampleError):
+    """The image is larger than allowed."""
 
 
 class PngHeader(NamedTuple):
@@ -32,29 +65,60 @@ class PngHeader(NamedTuple):
     """0 gray, 2 RGB, 3 indexed, 4 gray and alpha, 6 RGB and alpha."""
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Gives the (H, W, 3) RGB of an image file, turned as its EXIF says.
-
-    Alpha is dropped, gray is spread over three channels, 16 bits are scaled to 8.
+def read_image(path: Path, *, decoder: Decoder) -> NDArray[np.uint8]:
+    """Return the (H, W, 3) RGB of an image file; see `unpack_image`.
 
     Raises:
         SampleError: missing, damaged, cut off, or more than `MAX_PIXELS`.
     """
     data = read_bytes(path)
     with naming(path):
-        return rgb_of(data)
+        return unpack_image(data, decoder=decoder)
 
 
-def rgb_of(data: bytes) -> NDArray[np.uint8]:
-    """Gives the image in the bytes of an image file; see `read_rgb`."""
-    check_size(*_size_in_header(data))
+def unpack_image(
+    data: bytes, *, decoder: Decoder, formats: tuple[str, ...] | None = None
+) -> NDArray[np.uint8]:
+    """Return the (H, W, 3) RGB in the bytes of an image file, turned as its EXIF says.
+
+    Alpha is dropped, gray is spread over three channels, 16 bits are scaled to 8.
+
+    Args:
+        data: content of the file.
+        decoder: what unpacks it.
+        formats: those that are allowed, as Pillow calls them; None allows all.
+
+    Raises:
+        SampleError: damaged, cut off, no image, or more than `MAX_PIXELS`.
+    """
+    with _opened(data, formats) as image:
+        if decoder == "pillow":
+            return _unpack_by_pillow(image)
     if data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
-        raise SampleError("the image is cut off")  # some decoders would fill it up with gray
-    return np.asarray(cv2.cvtColor(decode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+        raise SampleError("the image is cut off")  # OpenCV may fill it up with gray
+    bgr_HW3 = unpack_by_opencv(data, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.cvtColor(bgr_HW3, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def displayed_size(
+    data: bytes, *, formats: tuple[str, ...] | None = None, max_pixels: int = MAX_PIXELS
+) -> Size:
+    """Return (height, width) of an image as it is displayed, from the file's header.
+
+    Raises:
+        UnknownImageError: no image in one of the formats.
+        TooManyPixelsError: more pixels than allowed.
+        SampleError: the header is damaged.
+    """
+    with _opened(data, formats, max_pixels) as image:
+        width, height = image.size
+        if isinstance(image, TiffImageFile):  # some versions of Pillow have turned `size` already
+            width, height = (int(image.tag_v2[tag]) for tag in (IMAGEWIDTH, IMAGELENGTH))
+        return (width, height) if _is_sideways(image) else (height, width)
 
 
 def read_ids(path: Path) -> NDArray[np.uint8]:
-    """Gives the (H, W) pixel values of an 8-bit gray PNG, or the indices of an indexed one.
+    """Return the (H, W) pixel values of an 8-bit gray PNG, or the indices of an indexed one.
 
     Raises:
         SampleError: missing, damaged, of another kind, or more than `MAX_PIXELS`.
@@ -73,7 +137,7 @@ def read_ids(path: Path) -> NDArray[np.uint8]:
 
 
 def png_header(data: bytes) -> PngHeader:
-    """Reads the first chunk of a PNG.
+    """Return what the first chunk of a PNG says.
 
     Raises:
         SampleError: the data is no PNG.
@@ -84,18 +148,18 @@ def png_header(data: bytes) -> PngHeader:
     return PngHeader(width, height, data[24], data[25])
 
 
-def check_size(width: int, height: int) -> None:
-    """Lets sizes pass that may be allocated.
+def check_size(width: int, height: int, *, max_pixels: int = MAX_PIXELS) -> None:
+    """Let sizes pass that may be allocated.
 
     Raises:
-        SampleError: more than `MAX_PIXELS`.
+        TooManyPixelsError: more pixels than allowed.
     """
-    if width * height > MAX_PIXELS:
-        raise SampleError(f"{width}x{height} pixels are more than the allowed {MAX_PIXELS}")
+    if width * height > max_pixels:
+        raise TooManyPixelsError(f"{width}x{height} pixels are more than the allowed {max_pixels}")
 
 
-def decode(data: bytes, flags: int) -> NDArray[Any]:
-    """Unpacks an image as `cv2.imdecode` does; its size must have been checked before.
+def unpack_by_opencv(data: bytes, flags: int) -> NDArray[Any]:
+    """Return what `cv2.imdecode` does; the image's size must have been checked before.
 
     Raises:
         SampleError: it is damaged.
@@ -109,42 +173,34 @@ def decode(data: bytes, flags: int) -> NDArray[Any]:
     return np.asarray(image)
 
 
-def _size_in_header(data: bytes) -> tuple[int, int]:
+@contextmanager
+def _opened(
+    data: bytes, formats: tuple[str, ...] | None, max_pixels: int = MAX_PIXELS
+) -> Iterator[Image.Image]:
+    """Open an image, check its size, and raise what goes wrong inside as a `SampleError`."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.size
+        with Image.open(io.BytesIO(data), formats=formats) as image:
+            check_size(image.width, image.height, max_pixels=max_pixels)
+            yield image
     except UnidentifiedImageError as error:
-        raise SampleError("no image") from error
+        raise UnknownImageError("no image") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise SampleError(f"more pixels than the allowed {MAX_PIXELS}") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise SampleError("the image is damaged") from error
+        raise TooManyPixelsError(f"more pixels than the allowed {max_pixels}") from error
+    except _DAMAGED as error:
+        raise SampleError("the image is damaged or cut off") from error
 
 
-MAX_PIXELS = 64 * 2**20
-"""Larger images are refused before they are unpacked."""
+def _unpack_by_pillow(image: Image.Image) -> NDArray[np.uint8]:
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I"):
+        deep = np.asarray(image, np.int64)
+        gray = (deep >> 8 if deep.max(initial=0) > 255 else deep).clip(0, 255).astype(np.uint8)
+        return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"), np.uint8)
 
 
-def read_image(path: object, *, formats: Sequence[str] | None = None) -> NDArray[np.uint8]:
-    """Gives the (H, W, 3) RGB of an image file, turned as its EXIF says.
-
-    Alpha is dropped, gray is spread over three channels, 16 bits are scaled to 8.
-
-    Args:
-        path: of the file, or an open one.
-        formats: those that are tried, as Pillow calls them; None: all.
-
-    Raises:
-        OSError: not readable, or cut off.
-        ValueError: more than `MAX_PIXELS`.
-    """
-    with Image.open(path, formats=formats) as image:  # type: ignore[arg-type]
-        if image.width * image.height > MAX_PIXELS:
-            raise ValueError(f"{image.width}x{image.height} pixels are more than allowed")
-        image.load()
-        turned = ImageOps.exif_transpose(image)
-        if turned.mode.startswith("I"):
-            deep = np.asarray(turned, np.int64)
-            gray = (deep >> 8 if deep.max(initial=0) > 255 else deep).clip(0, 255).astype(np.uint8)
-            return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
-        return np.array(turned.convert("RGB"), np.uint8)
+def _is_sideways(image: Image.Image) -> bool:
+    if image.format == "PNG" and "exif" not in image.info:
+        return False  # Pillow would unpack the image to look behind the pixels
+    return image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS

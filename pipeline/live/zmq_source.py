@@ -23,7 +23,7 @@ from icstream.model import SourceError
 from icstream.model.errors import SampleError
 from icstream.stages import FrameAccounting
 from icstream.stages.decode.address import shown, zmq_endpoint
-from icstream.stages.image_files import MAX_PIXELS, rgb_of
+from icstream.stages.image_files import MAX_PIXELS, unpack_image
 from icstream.stages.live import LiveFrame, LostFrame
 
 MAGIC = b"icstream-frame-1"
@@ -147,7 +147,7 @@ def _shot(header: _Header, image: zmq.Frame) -> LiveFrame | None:
         rgb = values.reshape(height, width, 3)
     else:
         try:
-            rgb = rgb_of(image.bytes)
+            rgb = unpack_image(image.bytes, decoder="opencv")
         except SampleError:
             return None
         if rgb.shape[:2] != header.size:

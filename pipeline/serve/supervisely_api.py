@@ -17,7 +17,7 @@ from icstream.pipeline.serve.service import Service
 from icstream.stages.annotate import AnnotationPlan, Mode, annotate, crops, make_plan, parse_mode
 from icstream.stages.annotate.modes import FullImage, Roi, SlidingWindow
 from icstream.stages.annotate.network import label_classes
-from icstream.stages.image_files import rgb_of
+from icstream.stages.image_files import unpack_image
 
 _SUFFIX = "_model"
 """What the plugin's service put behind class names where nothing else was asked for."""
@@ -55,7 +55,7 @@ def plugin_router(service: Service) -> APIRouter:
 
             def work(networks: Networks, times: Times) -> bytes:
                 with times.stage("unpack"):
-                    image_HW3 = rgb_of(image)
+                    image_HW3 = unpack_image(image, decoder="opencv")
                 with times.stage("network"):
                     done = annotate(
                         plan,

@@ -13,7 +13,7 @@ from icstream.model import ConfigError
 from icstream.model.errors import SampleError
 from icstream.model.files import write_atomically
 from icstream.stages.data.supervisely_project import datasets, image_pairs
-from icstream.stages.image_files import read_rgb
+from icstream.stages.image_files import read_image
 from icstream.stages.input_files import naming, parse_json, read_bytes
 from icstream.stages.supervisely.format import link_or_copy
 
@@ -43,7 +43,7 @@ class ProjectImage:
         data = read_bytes(self.annotation)
         with naming(self.annotation):
             values = parse_json(data, dict[str, Any])
-        return read_rgb(self.image), values
+        return read_image(self.image, decoder="opencv"), values
 
     def annotation_in(self, project: Path) -> Path:
         """Gives where the new annotation lies; it is there once the image is done."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from icstream.model.errors import SampleError
 from icstream.model.labels import VOID
 from icstream.stages.data.samples import LabeledImage
-from icstream.stages.image_files import read_ids, read_rgb
+from icstream.stages.image_files import read_ids, read_image
 from icstream.stages.input_files import naming
 
 NO_ID = -1
@@ -28,7 +28,7 @@ class IdSample:
 
     def load(self) -> LabeledImage:
         """See `Sample.load`."""
-        rgb_HW3 = read_rgb(self.image)
+        rgb_HW3 = read_image(self.image, decoder="opencv")
         values_HW = read_ids(self.label)
         with naming(self.label):
             if values_HW.shape != rgb_HW3.shape[:2]:

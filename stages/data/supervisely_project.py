@@ -11,7 +11,7 @@ import numpy as np
 from icstream.model import ConfigError
 from icstream.model.errors import SampleError
 from icstream.stages.data.samples import LabeledData, LabeledImage
-from icstream.stages.image_files import IMAGE_SUFFIXES, read_rgb
+from icstream.stages.image_files import IMAGE_SUFFIXES, read_image
 from icstream.stages.input_files import naming, parse_json, read_bytes
 from icstream.stages.supervisely.annotation import Annotation, Overview
 from icstream.stages.supervisely.classes import ProjectClasses, read_classes
@@ -30,7 +30,7 @@ class SuperviselySample:
 
     def load(self) -> LabeledImage:
         """See `Sample.load`; later objects are painted over earlier ones, neutral or not."""
-        rgb_HW3 = read_rgb(self.image)
+        rgb_HW3 = read_image(self.image, decoder="opencv")
         ids_HW = np.zeros(rgb_HW3.shape[:2], np.uint8)
         data = read_bytes(self.annotation)
         with naming(self.annotation):

@@ -12,6 +12,7 @@ from typing import Literal
 from icstream.model import ConfigError
 from icstream.stages.decode.address import expand, live_name, scheme_of, shown, zmq_endpoint
 from icstream.stages.decode.synthetic_spec import parse_synthetic
+from icstream.stages.image_files import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -21,7 +22,6 @@ VIDEO_SUFFIXES = frozenset(
         *("vob", "webm", "wmv", "y4m"),
     )
 )
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 ENTRY_POINTS = "icstream.sources"
 """Group of entry points under which other packages offer makers of sources."""

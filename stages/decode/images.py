@@ -2,33 +2,42 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
+from numpy.typing import NDArray
 
 from icstream.model import SourceError
+from icstream.model.errors import SampleError
 from icstream.stages.accounting import FrameAccounting
 from icstream.stages.decode.find import SourceSpec
 from icstream.stages.decode.source import DEFAULT_RATE, SourceInfo
 from icstream.stages.image_files import read_image
-from icstream.stages.items import End, FormatChange, Frame, FrameMeta, Gap, Item, size_change
+from icstream.stages.items import End, FormatChange, Frame, FrameMeta, Gap, Item, Size, size_change
+
+
+class _Found(NamedTuple):
+    path: Path
+    image: NDArray[np.uint8]
 
 
 class ImageSource:
     """Images in the order of the spec; one that cannot be read costs a gap and no more."""
 
     def __init__(self, spec: SourceSpec, *, accounting: FrameAccounting) -> None:
-        """Looks for the first image that can be read.
+        """Look for the first image that can be read.
 
         Raises:
             SourceError: none can.
         """
         self._spec = spec
-        self._books = accounting
-        size = next((size for size in map(_size_of, spec.paths) if size is not None), None)
-        if size is None:
+        self._accounting = accounting
+        first = next(filter(None, map(_read, spec.paths)), None)
+        if first is None:
             raise SourceError(f"{spec.given}: none of its {len(spec.paths)} images can be read")
-        self.info = SourceInfo("index", 1 / DEFAULT_RATE, len(spec.paths), size)
+        self.info = SourceInfo("index", 1 / DEFAULT_RATE, len(spec.paths), _size_of(first.image))
+        self._first: _Found | None = first
+        """The first image that can be read, until it is given away."""
 
     def __enter__(self) -> Self:
         return self
@@ -38,20 +47,19 @@ class ImageSource:
 
     def __iter__(self) -> Iterator[Item]:
         """See `Source.__iter__`."""
-        name, accounting = self._spec.name, self._books
-        index, size = accounting.decoded, self.info.size
+        name, accounting = self._spec.name, self._accounting
+        index, last_size = accounting.decoded, self.info.size
         for path, own_name in zip(self._spec.paths, _names(self._spec.paths), strict=True):
             accounting.packets += 1
-            try:
-                image = read_image(path)
-            except (OSError, ValueError, Image.DecompressionBombError):
+            image = self._image(path)
+            if image is None:
                 accounting.undecodable["unreadable image"] += 1
                 yield Gap(name, index, None, f"unreadable image {path.name}")
                 continue
-            height, width = image.shape[:2]
-            if (height, width) != size:
-                yield FormatChange(name, index, size_change(size, (height, width)))
-                size = height, width
+            size = _size_of(image)
+            if size != last_size:
+                yield FormatChange(name, index, size_change(last_size, size))
+                last_size = size
             accounting.decoded += 1
             accounting.in_flight += 1
             meta = FrameMeta(name, index, None, self.info.time_base, size, own_name)
@@ -59,9 +67,18 @@ class ImageSource:
             index += 1
         yield End(name)
 
+    def _image(self, path: Path) -> NDArray[np.uint8] | None:
+        """Return the image of a file, from when the source was opened if it was read then."""
+        kept = self._first
+        if kept is not None and kept.path == path:
+            self._first = None
+            return kept.image
+        found = _read(path)
+        return None if found is None else found.image
+
 
 def _names(paths: Sequence[Path]) -> Iterator[str]:
-    """Gives a name for each file; a.jpg and a.png in one folder become a and a-2."""
+    """Return a name for each file; a.jpg and a.png in one folder become a and a-2."""
     taken: set[str] = set()
     for path in paths:
         name, count = path.stem, 1
@@ -72,9 +89,12 @@ def _names(paths: Sequence[Path]) -> Iterator[str]:
         yield name
 
 
-def _size_of(path: object) -> tuple[int, int] | None:
+def _read(path: Path) -> _Found | None:
     try:
-        height, width, _ = read_image(path).shape
-    except (OSError, ValueError, Image.DecompressionBombError, UnidentifiedImageError):
+        return _Found(path, read_image(path, decoder="pillow"))
+    except SampleError:
         return None
-    return height, width
+
+
+def _size_of(image: NDArray[np.uint8]) -> Size:
+    return image.shape[0], image.shape[1]

@@ -10,7 +10,7 @@ from msgspec import Meta, Raw, Struct
 from numpy.typing import NDArray
 
 from icstream.model.errors import SampleError
-from icstream.stages.image_files import check_size, decode, png_header
+from icstream.stages.image_files import check_size, png_header, unpack_by_opencv
 from icstream.stages.input_files import _T, parse_json
 from icstream.stages.supervisely.geometries import (
     Bitmap,
@@ -122,7 +122,7 @@ def _bitmap(entry: LabeledObject) -> Bitmap:
     png = _png(found.data)
     header = png_header(png)
     check_size(header.width, header.height)
-    pixels = decode(png, cv2.IMREAD_UNCHANGED)
+    pixels = unpack_by_opencv(png, cv2.IMREAD_UNCHANGED)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         mask_HW = pixels[..., 3] > 0
     elif pixels.ndim == 2:

@@ -3,7 +3,6 @@
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from clips import moving_image
@@ -13,7 +12,6 @@ from icstream.model import SourceError
 from icstream.stages import End, FormatChange, Frame, FrameAccounting, Gap, Item
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
-from icstream.stages.image_files import read_image
 
 
 def decode(folder: Path) -> tuple[list[Item], FrameAccounting]:
@@ -63,33 +61,19 @@ def test_another_size_is_announced(tmp_path: Path) -> None:
     assert [type(item) for item in items] == [Frame, FormatChange, Frame, End]
 
 
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "LA"])
-def test_every_kind_of_image_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    Image.fromarray(moving_image(0, (64, 64))).convert(mode).save(tmp_path / "a.png")
-    assert read_image(tmp_path / "a.png").shape == (64, 64, 3)
-
-
-def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
-    deep = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
-    cv2.imwrite(str(tmp_path / "deep.png"), deep)
-    assert (read_image(tmp_path / "deep.png")[..., 1] == deep >> 8).all()
-
-
-def test_exif_rotation_is_applied(tmp_path: Path) -> None:
-    image = moving_image(0, (64, 96))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
-    Image.fromarray(image).save(tmp_path / "a.png", exif=exif)
-    assert (read_image(tmp_path / "a.png") == np.rot90(image, -1)).all()
-
-
 def test_a_folder_of_broken_images_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(SourceError, match="none of its 1 images can be read"):
         decode(tmp_path)
 
 
-def test_a_huge_image_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    Image.new("1", (9000, 8000)).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="more than allowed"):
-        read_image(tmp_path / "a.png")
+def test_images_before_the_first_that_can_be_read_are_gaps(tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(b"no image")
+    for name, size in (("2.png", (64, 80)), ("3.png", (64, 80)), ("4.mpo", (80, 64))):
+        Image.fromarray(moving_image(0, size)).save(tmp_path / name, format="PNG")
+    items, accounting = decode(tmp_path)
+    assert [type(item) for item in items] == [Gap, Frame, Frame, FormatChange, Frame, End]
+    for item in items[1:3]:
+        assert isinstance(item, Frame)
+        assert np.array_equal(np.asarray(item.image), moving_image(0, (64, 80)))
+    assert (accounting.packets, accounting.decoded) == (4, 3)
