@@ -11,9 +11,9 @@ from pathlib import Path
 
 import cv2
 
-from icstream.model import Scores, Segmenter, load_weights
+from icstream.model import Segmenter, load_weights
 from icstream.model.planar import interleaved
-from icstream.stages import ClassIds, Frame, FrameAccounting
+from icstream.stages import Frame, FrameAccounting, SegmentedFrame
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
 from icstream.stages.preprocess import Preprocess
@@ -25,7 +25,7 @@ def measure(source: str, weights: str) -> dict[str, float]:
     """Gives the processor time of each stage and sink in milliseconds per frame."""
     spent: defaultdict[str, float] = defaultdict(float)
     segmenter = Segmenter(load_weights(weights), device="cpu", threads=1)
-    preprocess = Preprocess(fit=segmenter.fit, mean_color=segmenter.mean_color, keep_image=True)
+    preprocess = Preprocess(fit=segmenter.fit, mean_color=segmenter.mean_color)
     segment = Segment(segmenter)
     (spec,) = find_sources([source])
     count = 0
@@ -48,16 +48,14 @@ def measure(source: str, weights: str) -> dict[str, float]:
             if not isinstance(item, Frame):
                 continue
             lap("decode")
-            (prepared,) = preprocess.process(item)
+            prepared = preprocess.process(item)
             lap("preprocess")
-            (scored,) = segment.process(prepared)
+            scored = segment.process(prepared)
             lap("segment")
-            assert isinstance(scored, Frame)
-            assert isinstance(scored.result, Scores)
-            ids = scored.result.class_ids()
+            class_ids = scored.scores.class_ids()
             lap("upsample")
             assert item.image is not None
-            done = Frame(item.meta, interleaved(item.image), None, ClassIds(ids))
+            done = SegmentedFrame(item.meta, class_ids, interleaved(item.image))
             lap("interleave")
             for name, sink in sinks.items():
                 sink.write(done)

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from icstream.pipeline.wire.frames import pack, unpack
+from icstream.pipeline.wire.frames import SlotSpace, unpack_frame
 from icstream.pipeline.wire.messages import Connected, Finish, WireFrame, Work
 from icstream.pipeline.wire.shared_memory import Arena, ArenaView
 from icstream.pipeline.wire.sockets import HubSocket, WorkerLink
@@ -39,7 +39,7 @@ def receive(endpoint: str, arena_fd: int | None, result: Connection) -> None:
         body, payload = got
         if isinstance(body, Finish):
             break
-        image = unpack(body.frame, payload, memory).image
+        image = unpack_frame(body.frame, payload, memory).image
         assert image is not None
         touch(image)
         link.send(Connected())
@@ -56,7 +56,7 @@ def measure(transport: str, size: tuple[int, int], num_frames: int) -> tuple[flo
     meta = FrameMeta("s", 0, 0, Fraction(1, 25), size)
     arena = Arena() if transport == "shm" else None
     places = [arena.take(3 * size[0] * size[1]) if arena else (0, 0) for _ in range(DEPTH)]
-    memory = ArenaView(arena.fd) if arena else None
+    space = SlotSpace(ArenaView(arena.fd) if arena else None)
     fresh = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory(prefix="ics-") as folder:
         endpoint = "tcp://127.0.0.1:*" if transport == "tcp" else f"ipc://{folder}/hub"
@@ -73,7 +73,9 @@ def measure(transport: str, size: tuple[int, int], num_frames: int) -> tuple[flo
             if under_way == DEPTH:
                 await_one(hub)
                 under_way -= 1
-            arrays, payload = pack({"image": fresh}, places[number % DEPTH], memory)
+            space.begin(places[number % DEPTH])
+            space.copy("image", fresh)
+            arrays, payload = space.packed()
             hub.send(b"receiver", number, Work(WireFrame(meta, None, arrays)), payload)
             under_way += 1
         for _ in range(under_way):

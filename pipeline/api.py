@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from icstream.model import ConfigError, Fit, Segmenter, load_weights
 from icstream.model.planar import interleaved
 from icstream.model.pretrained import DEFAULT
+from icstream.model.renamed import renamed_arguments, renamed_fields
 from icstream.model.runtimes import Precision, RuntimeName
-from icstream.pipeline.chain import Chain, build_stages
+from icstream.pipeline.chain import segment_chain
 from icstream.pipeline.live.in_process import LiveSource
-from icstream.stages import ClassIds, Frame, FrameAccounting
+from icstream.stages import FrameAccounting, SegmentedFrame
 from icstream.stages.decode import Source, open_source
 from icstream.stages.decode.find import SourceSpec, find_sources
 
 
+@renamed_fields(picture="image")
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmented:
     """One frame with its mask."""
@@ -41,6 +43,7 @@ class Segmented:
         return None if self.pts is None else self.pts * self.time_base
 
 
+@renamed_arguments(books="accounting")
 def segment(
     source: str | Path,
     *,
@@ -52,7 +55,7 @@ def segment(
     fit: Fit | None = None,
     accounting: FrameAccounting | None = None,
 ) -> Iterator[Segmented]:
-    """Gives every frame of a source with its mask, in presentation order.
+    """Yield every frame of a source with its mask, in presentation order.
 
     Masks are those of `icstream run` with the same settings. Leaving the loop, by whatever way,
     closes the source.
@@ -67,7 +70,7 @@ def segment(
         precision: see `Segmenter`.
         threads: see `Segmenter`.
         fit: see `Segmenter`.
-        accounting: filled while it runs; tells afterwards what was lost and why.
+        accounting: filled while it runs; shows afterwards what was lost and why.
 
     Raises:
         ConfigError: the source is more than one stream, or a setting cannot be used.
@@ -88,22 +91,19 @@ def segment(
     else:
         segmenter = weights
     accounting = FrameAccounting() if accounting is None else accounting
-    stages, _ = build_stages(segmenter, [], accounting, keep_image=True)
+    chain = segment_chain(segmenter, accounting)
     with (
-        _open(specs[0], accounting) as opened,
-        closing(Chain(stages, accounting=accounting).run(opened)) as items,
+        _open_source(specs[0], accounting) as opened,
+        closing(chain.run(opened)) as items,
     ):
         for item in items:
-            if not isinstance(item, Frame):
-                continue
-            assert item.image is not None
-            assert isinstance(item.result, ClassIds)
-            meta = item.meta
-            image = interleaved(item.image)
-            yield Segmented(meta.index, meta.pts, meta.time_base, image, item.result.ids)
+            if isinstance(item, SegmentedFrame):
+                meta = item.meta
+                image = interleaved(item.require_image())
+                yield Segmented(meta.index, meta.pts, meta.time_base, image, item.class_ids)
 
 
-def _open(spec: SourceSpec, accounting: FrameAccounting) -> Source | LiveSource:
+def _open_source(spec: SourceSpec, accounting: FrameAccounting) -> Source | LiveSource:
     return (
         LiveSource(spec, accounting=accounting)
         if spec.kind == "live"

@@ -1,104 +1,81 @@
 """The stages of one stream, joined in one process."""
 
 import logging
-import time
-from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any, TypeAlias
 
 from icstream.model import Segmenter, StageError
-from icstream.stages import Frame, FrameAccounting, Gap, Item, Stage
+from icstream.stages import (
+    End,
+    FormatChange,
+    Frame,
+    FrameAccounting,
+    FrameStage,
+    Gap,
+    Item,
+    SegmentedFrame,
+)
 from icstream.stages.encode import Encode
-from icstream.stages.latency import Latency
 from icstream.stages.preprocess import Preprocess
 from icstream.stages.segment import Segment
-from icstream.stages.sinks import Sink
 
 log = logging.getLogger(__name__)
 
-
-def build_stages(
-    segmenter: Segmenter, sinks: Sequence[Sink], accounting: FrameAccounting, *, keep_image: bool
-) -> tuple[dict[str, Stage], Encode]:
-    """Gives the stages of one stream in order, by name, and the last of them as itself."""
-    wanted = keep_image or any(sink.wants_image for sink in sinks)
-    encode = Encode(sinks, accounting=accounting, keep_image=keep_image)
-    stages: dict[str, Stage] = {
-        "preprocess": Preprocess(
-            fit=segmenter.fit, mean_color=segmenter.mean_color, keep_image=wanted
-        ),
-        "segment": Segment(segmenter),
-        "encode": encode,
-    }
-    return stages, encode
+Result: TypeAlias = SegmentedFrame | Gap | FormatChange | End
 
 
 class Chain:
-    """Pulls the items of a source through stages, keeping the books and the times.
-
-    Attributes:
-        latency: service time of each stage per frame, by stage name; of the source as "decode".
-    """
+    """Takes the items of a source through stages, as the workers of a run do."""
 
     def __init__(
         self,
-        stages: dict[str, Stage],
+        stages: Sequence[FrameStage[Any, Any]],
+        encode: Encode,
         *,
         accounting: FrameAccounting,
-        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Joins the stages.
+        """Join the stages.
 
         Args:
-            stages: by name, in order.
+            stages: in order; the last makes what `encode` takes.
+            encode: the last stage.
             accounting: of the stream.
-            should_stop: asked before each item is read.
         """
         self._stages = stages
-        self._books = accounting
-        self._should_stop = should_stop
-        self.latency: defaultdict[str, Latency] = defaultdict(Latency)
+        self._encode = encode
+        self._accounting = accounting
 
-    def run(self, source: Iterable[Item]) -> Generator[Item]:
-        """Gives what the last stage gives; ends early, in order, once `should_stop()` is true.
-
-        Closing the generator closes the source's iterator too.
-        """
+    def run(self, source: Iterable[Item]) -> Generator[Result]:
+        """Yield what becomes of each item; closing the generator closes the source's iterator."""
         items = iter(source)
         try:
-            joined = self._read(items)
-            for name, stage in self._stages.items():
-                joined = self._through(name, stage, joined)
-            yield from joined
+            for item in items:
+                if isinstance(item, Frame):
+                    yield self._process(item)
+                    continue
+                if isinstance(item, FormatChange):
+                    self._encode.begin_part()
+                yield item
         finally:
             if isinstance(items, Generator):
                 items.close()
 
-    def _read(self, items: Iterator[Item]) -> Iterator[Item]:
-        while not self._should_stop():
-            start = time.perf_counter()
-            item = next(items, None)
-            if item is None:
-                return
-            if isinstance(item, Frame):
-                self.latency["decode"].add(time.perf_counter() - start)
-            yield item
+    def _process(self, frame: Frame) -> SegmentedFrame | Gap:
+        meta = frame.meta
+        try:
+            made: Any = frame
+            for stage in self._stages:
+                made = stage.process(made)
+            return self._encode.process(made)
+        except StageError as error:
+            log.warning("%s: frame %d failed: %s", meta.stream, meta.index, error)
+            self._accounting.failed[error.reason] += 1
+            self._accounting.in_flight -= 1
+            return Gap(meta.stream, meta.index, meta.pts, error.reason)
 
-    def _through(self, name: str, stage: Stage, items: Iterable[Item]) -> Iterator[Item]:
-        for item in items:
-            start = time.perf_counter()
-            try:
-                done = list(stage.process(item))
-            except StageError as error:
-                if not isinstance(item, Frame):
-                    raise
-                done = [self._failed(item, error)]
-            if isinstance(item, Frame):
-                self.latency[name].add(time.perf_counter() - start)
-            yield from done
-        yield from stage.flush()
 
-    def _failed(self, frame: Frame, error: StageError) -> Gap:
-        log.warning("%s: frame %d failed: %s", frame.meta.stream, frame.meta.index, error)
-        self._books.failed[error.reason] += 1
-        self._books.in_flight -= 1
-        return Gap(frame.meta.stream, frame.meta.index, frame.meta.pts, error.reason)
+def segment_chain(segmenter: Segmenter, accounting: FrameAccounting) -> Chain:
+    """Return the stages behind a source, without sinks."""
+    preprocess = Preprocess(fit=segmenter.fit, mean_color=segmenter.mean_color)
+    encode = Encode([], accounting=accounting)
+    return Chain([preprocess, Segment(segmenter)], encode, accounting=accounting)

@@ -6,31 +6,52 @@
 from typing import TYPE_CHECKING, Any
 
 from icstream.model.renamed import warn_renamed
+from icstream.stages import items
 from icstream.stages.accounting import FrameAccounting
-from icstream.stages.items import ClassIds, End, FormatChange, Frame, FrameMeta, Gap, Item
-from icstream.stages.stage import Stage
+from icstream.stages.items import (
+    End,
+    FormatChange,
+    Frame,
+    FrameMeta,
+    Gap,
+    Item,
+    PreparedFrame,
+    ScoredFrame,
+    SegmentedFrame,
+)
+from icstream.stages.stage import FrameStage
 
 if TYPE_CHECKING:
     from icstream.stages.annotate import annotate_image
 
 __all__ = [
-    "ClassIds",
     "End",
     "FormatChange",
     "Frame",
     "FrameAccounting",
     "FrameMeta",
+    "FrameStage",
     "Gap",
     "Item",
-    "Stage",
+    "PreparedFrame",
+    "ScoredFrame",
+    "SegmentedFrame",
     "annotate_image",
 ]
 
+_RENAMED: dict[str, tuple[str, Any]] = {
+    "Books": ("FrameAccounting", FrameAccounting),
+    "ClassIds": ("SegmentedFrame.class_ids", items.ClassIds),
+    "Stage": ("FrameStage", FrameStage),
+}
+"""Old names: the new one, and what the old one gives."""
+
 
 def __getattr__(name: str) -> Any:
-    if name == "Books":
-        warn_renamed("icstream.stages.Books", "icstream.stages.FrameAccounting")
-        return FrameAccounting
+    if name in _RENAMED:
+        new, value = _RENAMED[name]
+        warn_renamed(f"icstream.stages.{name}", f"icstream.stages.{new}")
+        return value
     if name != "annotate_image":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from icstream.stages.annotate import annotate_image

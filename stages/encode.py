@@ -1,79 +1,80 @@
 """The encode stage: finishes the masks and hands them to the sinks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 
-from icstream.model import Scores, StageError
 from icstream.model.planar import interleaved
 from icstream.stages.accounting import FrameAccounting
-from icstream.stages.items import ClassIds, FormatChange, Frame, FrameMeta, Item
-from icstream.stages.sinks import Sink
+from icstream.stages.items import FrameMeta, ScoredFrame, SegmentedFrame
+from icstream.stages.sinks.sink import Sink, any_wants_image
 
 
 class Encode:
     """Upsamples scores to class ids, writes each frame to every sink, and counts it."""
 
     def __init__(
-        self,
-        sinks: Sequence[Sink],
-        *,
-        accounting: FrameAccounting,
-        keep_image: bool,
-        num_done: int = 0,
+        self, sinks: Sequence[Sink], *, accounting: FrameAccounting, num_done: int = 0
     ) -> None:
-        """Takes the sinks over; `close` closes them.
+        """Take the sinks over; `close` closes them.
 
         Args:
             sinks: where frames go.
             accounting: of the stream.
-            keep_image: whether frames come out with their image.
-            num_done: the first frames were written before: they are only counted.
+            num_done: the first frames were written before, and come to `skip`.
         """
         self.num_frames = 0
         """Frames that all sinks have."""
         self.part = -1
         """Number of the part that the last frame is in, from 0."""
+        self.wants_image = any_wants_image(sinks)
+        """Whether a sink needs the image of each frame."""
         self._begins_part = True
         self._num_done = num_done
         self._sinks = sinks
-        self._books = accounting
-        self._keep_image = keep_image
-        self._wants_image = any(sink.wants_image for sink in sinks)
+        self._accounting = accounting
         self._last: FrameMeta | None = None
 
-    def process(self, item: Item) -> Iterator[Item]:
-        """See `Stage.process`; frames come out with `ClassIds`."""
-        if isinstance(item, FormatChange):
-            self._begin_part()
-        if not isinstance(item, Frame):
-            yield item
-            return
-        done = self.num_frames < self._num_done
-        if isinstance(item.result, Scores):
-            item = replace(item, result=ClassIds(item.result.class_ids()))
-        if item.result is None and not done:
-            raise StageError("no result", f"frame {item.meta.index} was not segmented")
-        if self._last is not None and not _continues(self._last, item.meta):
-            self._begin_part()
-        if item.image is not None and self._wants_image:
-            item = replace(item, image=interleaved(item.image))
-        for sink in self._sinks:
-            sink.skip(item.meta, 1) if done else sink.write(item)
-        self._count(item.meta, 1)
-        self._books.encoded += 1
-        self._books.in_flight -= 1
-        yield replace(item, image=item.image if self._keep_image else None, canvas=None)
+    @property
+    def next_is_done(self) -> bool:
+        """Whether the next frame was written before."""
+        return self.num_frames < self._num_done
 
-    def go_on(self, runs: Sequence[tuple[FrameMeta, int]], last: FrameMeta | None) -> None:
-        """Begins behind frames that were written before; they are counted as encoded.
+    def process(self, frame: ScoredFrame) -> SegmentedFrame:
+        """See `FrameStage.process`."""
+        meta, image = frame.meta, frame.image
+        class_ids = frame.scores.class_ids()
+        self._begin_part_if_needed(meta)
+        if image is not None and self.wants_image:
+            image = interleaved(image)
+        segmented = SegmentedFrame(meta, class_ids, image)
+        for sink in self._sinks:
+            sink.write(segmented)
+        self._count_encoded(meta)
+        return segmented
+
+    def skip(self, meta: FrameMeta) -> None:
+        """Count a frame that was written before, in its place in the order."""
+        self._begin_part_if_needed(meta)
+        for sink in self._sinks:
+            sink.skip(meta, 1)
+        self._count_encoded(meta)
+
+    def begin_part(self) -> None:
+        """Make the next frame the first of a new part, as after a `FormatChange`."""
+        for sink in self._sinks:
+            sink.begin_part()
+        self._last = None
+        self._begins_part = True
+
+    def resume(self, runs: Sequence[tuple[FrameMeta, int]], last: FrameMeta | None) -> None:
+        """Begin behind frames that were written and counted before.
 
         Args:
             runs: the first frame of each part, and how many frames there were in it.
             last: the last frame of all.
         """
         for first, num_frames in runs:
-            self._begin_part()
+            self.begin_part()
             for sink in self._sinks:
                 sink.skip(first, num_frames)
             self._count(first, num_frames)
@@ -85,21 +86,20 @@ class Encode:
         held_back = max((sink.num_held_back for sink in self._sinks), default=0)
         return max(self.num_frames - held_back, min(self.num_frames, self._num_done))
 
-    def flush(self) -> Iterable[Item]:
-        """See `Stage.flush`; nothing is held back."""
-        return ()
-
     def close(self) -> None:
-        """Closes every sink, also if one of them fails."""
+        """Close every sink, also if one of them fails."""
         with ExitStack() as stack:
             for sink in self._sinks:
                 stack.callback(sink.close)
 
-    def _begin_part(self) -> None:
-        for sink in self._sinks:
-            sink.begin_part()
-        self._last = None
-        self._begins_part = True
+    def _begin_part_if_needed(self, meta: FrameMeta) -> None:
+        if self._last is not None and not _continues(self._last, meta):
+            self.begin_part()
+
+    def _count_encoded(self, meta: FrameMeta) -> None:
+        self._count(meta, 1)
+        self._accounting.encoded += 1
+        self._accounting.in_flight -= 1
 
     def _count(self, meta: FrameMeta, num_frames: int) -> None:
         self.num_frames += num_frames
@@ -109,7 +109,7 @@ class Encode:
 
 
 def _continues(last: FrameMeta, meta: FrameMeta) -> bool:
-    """True if the frame can follow the other in one file."""
+    """Return whether the frame can follow the other in one file."""
     if (last.size, last.time_base) != (meta.size, meta.time_base):
         return False
     if last.pts is None or meta.pts is None:

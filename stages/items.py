@@ -1,10 +1,11 @@
 """What travels through a stream: frames, and the events between them.
 
-A stream is a sequence of `Frame`, `Gap` and `FormatChange`, closed by one `End`. All are frozen;
+A source yields `Frame`, `Gap` and `FormatChange`, closed by one `End`. Each stage makes the next
+kind of frame: `Frame` -> `PreparedFrame` -> `ScoredFrame` -> `SegmentedFrame`. All are frozen;
 arrays inside them are shared, not copied, and whoever receives one must not write into it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import Geometry, Scores
+from icstream.model.renamed import renamed_fields, warn_renamed
 
 Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels."""
@@ -45,42 +47,80 @@ class FrameMeta:
         return None if self.pts is None else self.pts * self.time_base
 
 
+@renamed_fields(picture="image")
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """A frame as the network wants it."""
+class Frame:
+    """A frame as the decoder gives it."""
 
-    rgb_hw3: NDArray[np.uint8]
+    meta: FrameMeta
+    image: NDArray[np.uint8] | None = None
+    """(H, W, 3) RGB at the displayed size; None where nobody needs it any more."""
+    canvas: NDArray[np.uint8] | None = field(default=None, kw_only=True)
+    """(h, w, 3) planar memory that `image` is the top left of, as large as the network's input if
+    the frame is only padded; preprocess may write beyond the frame. None from sources that do
+    not care for it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedFrame:
+    """A frame with the network's input, as preprocess makes it."""
+
+    meta: FrameMeta
+    image: NDArray[np.uint8] | None
+    """As in `Frame`."""
+    network_input: NDArray[np.uint8]
     """(h, w, 3) RGB, both sides 32k+1; planar, so that the network can read it where it lies."""
     geometry: Geometry
     """How the frame lies in it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ScoredFrame:
+    """A frame with what the network says of it, as segment makes it."""
+
+    meta: FrameMeta
+    image: NDArray[np.uint8] | None
+    """As in `Frame`."""
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ClassIds:
-    """The finished mask of a frame."""
+    """What `SegmentedFrame.result` gives to sinks that were written for icstream 0.1.0."""
 
     ids: NDArray[np.uint8]
     """(H, W) class ids, of the frame's displayed size."""
 
 
+@renamed_fields(picture="image")
 @dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """One frame of a stream on its way from decoder to mask."""
+class SegmentedFrame:
+    """A frame with the class of every pixel, as encode makes it and sinks get it."""
 
     meta: FrameMeta
+    class_ids: NDArray[np.uint8]
+    """(H, W), of the frame's displayed size."""
     image: NDArray[np.uint8] | None = None
-    """(H, W, 3) RGB at the displayed size; None where nobody downstream wants it."""
-    prepared: Prepared | None = None
-    """The network's input; set by preprocess, dropped by segment."""
-    result: ClassIds | Scores | None = None
-    canvas: NDArray[np.uint8] | None = None
-    """(h, w, 3) planar memory that `image` is the top left of, as large as the network's input if
-    the frame is only padded; preprocess may write beyond the frame. None from sources that do
-    not care for it."""
+    """(H, W, 3) RGB at the displayed size; None if no sink's `wants_image` is true."""
 
-    def __repr__(self) -> str:
-        image = "no picture" if self.image is None else f"image {self.image.shape}"
-        return f"Frame({self.meta}, {image}, result={type(self.result).__name__})"
+    def require_image(self) -> NDArray[np.uint8]:
+        """Return the image of a frame that must have one.
+
+        Raises:
+            ValueError: there is none, because the sink did not ask for it.
+        """
+        if self.image is None:
+            raise ValueError(
+                f"frame {self.meta.index} came without its image:"
+                " a sink that needs images sets wants_image to True"
+            )
+        return self.image
+
+    @property
+    def result(self) -> ClassIds:
+        """The class ids as sinks of icstream 0.1.0 expect them."""
+        warn_renamed("SegmentedFrame.result", "class_ids")
+        return ClassIds(self.class_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +154,4 @@ class End:
 
 
 Item: TypeAlias = Frame | Gap | FormatChange | End
+"""What a source yields."""

@@ -1,22 +1,22 @@
 """The one signature that every frame stage has."""
 
-from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from icstream.stages.items import Item
+Given = TypeVar("Given", contravariant=True)
+Made = TypeVar("Made", covariant=True)
 
 
-class Stage(Protocol):
-    """Items in, items out; the same in a test, in one process and across hosts.
+class FrameStage(Protocol[Given, Made]):
+    """One frame in, one frame out; the same in a test, in one process and in a worker.
 
-    A stage passes on, in order, what it does not handle (`Gap`, `FormatChange`, `End`). It raises
-    `StageError` for a frame that it cannot process and stays usable.
+    A stage holds no frame back and keeps no frame from coming out: gaps, changes of format and the
+    end of the stream pass it by.
     """
 
-    def process(self, item: Item) -> Iterable[Item]:
-        """Gives the items that are finished now that `item` has arrived; there may be none."""
-        ...
+    def process(self, frame: Given, /) -> Made:
+        """Return what the stage makes of a frame.
 
-    def flush(self) -> Iterable[Item]:
-        """Gives what is still held back; called once, when no more items will come."""
+        Raises:
+            StageError: this frame cannot be processed; the stage stays usable.
+        """
         ...

@@ -4,7 +4,7 @@ pip install ./examples/road_alarm
 icstream run drive.mp4 --weights streets --sink road_alarm -o out
 """
 
-from icstream.stages import ClassIds, Frame, FrameMeta
+from icstream.stages import FrameMeta, SegmentedFrame
 from icstream.stages.sinks import Part, SinkContext
 
 LEAST_SHARE = 0.2
@@ -25,42 +25,41 @@ class RoadAlarm:
 
     @property
     def parts(self) -> list[Part]:
-        """Gives what was looked at, for the report."""
+        """What was looked at, for the report."""
         if self._first is None:
             return []
         return [Part.beginning(self._path.name, self._first, num_frames=self._num_frames)]
 
     def restart_point(self, at_most: int) -> int:
-        """Counts the whole lines of an earlier run."""
+        """Count the whole lines of an earlier run."""
         if not self._path.exists():
             return 0
         return min(at_most, self._path.read_bytes().count(b"\n"))
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """Keeps the lines of these frames."""
+        """Keep the lines of these frames."""
         self._first = self._first or first
         self._num_frames += num_frames
 
     def begin_part(self) -> None:
-        """Nothing depends on the format here."""
+        """Do nothing, as nothing depends on the format here."""
 
-    def write(self, frame: Frame) -> None:
-        """Looks at a frame."""
-        assert isinstance(frame.result, ClassIds)
+    def write(self, frame: SegmentedFrame) -> None:
+        """Write the line of a frame."""
         if not self._written:
             self._cut_back()
         self._first = self._first or frame.meta
         self._num_frames += 1
-        share = (frame.result.ids == self._road).mean()
+        share = (frame.class_ids == self._road).mean()
         alarm = " ALARM" if share < LEAST_SHARE else ""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(f"frame {frame.meta.index}: {100 * share:.1f} % road{alarm}\n")
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing, as no file is kept open."""
 
     def _cut_back(self) -> None:
-        """Leaves the lines of the frames that were skipped, none in a new run."""
+        """Leave the lines of the frames that were skipped, none in a new run."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = self._path.read_text(encoding="utf-8") if self._num_frames else ""
         kept = lines.splitlines(keepends=True)[: self._num_frames]

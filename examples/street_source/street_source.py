@@ -35,7 +35,7 @@ class StreetSource:
         pass
 
     def __iter__(self) -> Iterator[Item]:
-        """Gives the frames, and keeps the books of what it gives."""
+        """Yield the frames and count each in the accounting."""
         stream, accounting = self._context.stream, self._context.accounting
         for index in range(NUM_FRAMES):
             image, _ = self._street.render(float(index * TIME_BASE))

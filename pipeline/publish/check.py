@@ -14,20 +14,21 @@ def check_publish(settings: PublishSettings) -> None:
     Raises:
         ConfigError: the address cannot be used, or others can reach it and there are no keys.
     """
-    address, keys = settings.address, (settings.secret_key_file, settings.clients)
+    address = settings.address
+    secret_key_file, clients = settings.secret_key_file, settings.clients
     kind, _, place = address.partition("://")
     if kind not in ("tcp", "ipc") or not place:
         raise ConfigError(
             f"output.publish.address: got {address!r}, write it as tcp://HOST:PORT or ipc://PATH"
         )
-    if (keys[0] is None) != (keys[1] is None):
+    if (secret_key_file is None) != (clients is None):
         raise ConfigError("output.publish: secret_key_file and clients are needed together")
-    if settings.secret_key_file is not None:
-        load_keys(settings.secret_key_file)
-    if settings.clients is not None and not any(settings.clients.glob("*.key")):
-        raise ConfigError(f"output.publish.clients: no *.key in {settings.clients}")
+    if secret_key_file is not None:
+        load_keys(secret_key_file)
+    if clients is not None and not any(clients.glob("*.key")):
+        raise ConfigError(f"output.publish.clients: no *.key in {clients}")
     try:
-        if kind == "tcp" and keys[0] is None and not _is_local(place):
+        if kind == "tcp" and secret_key_file is None and not _is_local(place):
             raise ConfigError(
                 f"output.publish.address {address}: other machines could subscribe; set"
                 " output.publish.secret_key_file and output.publish.clients to CURVE keys"

@@ -13,29 +13,29 @@ from icstream.pipeline.wire.messages import Ready
 from icstream.pipeline.wire.tasks import PublishTask, task_from_json
 
 
-def forward(connection: WorkerConnection) -> None:
-    """Hands messages from the encode workers to subscribers until the run is over."""
+def forward_masks(connection: WorkerConnection) -> None:
+    """Hand messages from the encode workers to subscribers until the run is over."""
     task = task_from_json(PublishTask, connection.task.encode())
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    back, public = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
-    back.setsockopt(zmq.RCVHWM, task.queue)
-    public.setsockopt(zmq.SNDHWM, task.queue)
+    encoders, subscribers = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
+    encoders.setsockopt(zmq.RCVHWM, task.queue)
+    subscribers.setsockopt(zmq.SNDHWM, task.queue)
     if task.secret_key_file is not None and task.clients is not None:
         authenticator = ThreadAuthenticator(context)
         authenticator.start()
         authenticator.configure_curve(domain="*", location=str(task.clients))
-        public.curve_publickey, public.curve_secretkey = load_keys(task.secret_key_file)
-        public.curve_server = True
-    back.bind(task.masks)
-    public.bind(task.address)
-    threading.Thread(target=zmq.proxy, args=(back, public), daemon=True).start()
+        public, secret = load_keys(task.secret_key_file)
+        subscribers.curve_publickey, subscribers.curve_secretkey = public, secret
+        subscribers.curve_server = True
+    encoders.bind(task.masks)
+    subscribers.bind(task.address)
+    threading.Thread(target=zmq.proxy, args=(encoders, subscribers), daemon=True).start()
     connection.link.send(Ready())
-    for _ in connection.messages():
-        pass
+    connection.wait_for_stop()
 
 
 def load_keys(file: Path) -> tuple[bytes, bytes]:
-    """Gives public and secret key in a CURVE certificate.
+    """Return public and secret key in a CURVE certificate.
 
     Raises:
         ConfigError: they are not in it.

@@ -1,7 +1,7 @@
 """Sink `publish`: masks and what belongs to them for subscribers; docs/live-view.md has the format.
 
 Each encode worker hands its frames to one process, to which subscribers connect. Nobody waits for a
-subscriber: one that does not keep up misses frames, and sees it by their sequence numbers.
+subscriber: one that does not keep up misses frames, which their sequence numbers show.
 """
 
 import io
@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-import cv2
+import numpy as np
 import zmq
-import zmq.auth
+from numpy.typing import NDArray
 
 from icstream.model import LabelSet
-from icstream.stages import ClassIds, Frame, FrameMeta
+from icstream.stages import FrameMeta, SegmentedFrame
+from icstream.stages.class_areas import class_areas
 from icstream.stages.sinks import Part, SinkMaker
 from icstream.stages.sinks.parts import PartList
 from icstream.stages.sinks.png_masks import write_png
@@ -24,7 +25,7 @@ VERSION = 1
 
 
 class Publish:
-    """Sends each frame to whoever listens; costs next to nothing as long as nobody does."""
+    """Sends each frame to its subscribers; costs next to nothing as long as there are none."""
 
     wants_image = False
     num_held_back = 0
@@ -34,10 +35,10 @@ class Publish:
         self._encoding = settings["encoding"]
         self._queue = settings["queue"]
         self._endpoint: str = settings.get("masks", "")
-        """Of the publisher."""
+        """Of the publish worker."""
         self._socket: zmq.Socket[bytes] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
-        self._listeners = 0
+        self._num_subscriptions = 0
         """Subscriptions that some frame of some stream would meet."""
         self._parts = PartList("")
 
@@ -58,19 +59,17 @@ class Publish:
         """See `Sink.skip`."""
         self._parts.count(first, num_frames)
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: SegmentedFrame) -> None:
         """See `Sink.write`; never waits."""
-        assert isinstance(frame.result, ClassIds)
         socket = self._socket or self._open()
         with suppress(zmq.Again):
             while True:
-                self._listeners += 1 if socket.recv(zmq.NOBLOCK)[:1] == b"\x01" else -1
-        if self._listeners > 0:
+                self._num_subscriptions += 1 if socket.recv(zmq.NOBLOCK)[:1] == b"\x01" else -1
+        if self._num_subscriptions > 0:
             topic = frame.meta.stream.encode()
             with suppress(zmq.Again):
-                socket.send_multipart(
-                    [topic, self._header(frame), self._pixels(frame.result)], zmq.NOBLOCK
-                )
+                parts = [topic, self._header(frame), self._pixels(frame.class_ids)]
+                socket.send_multipart(parts, zmq.NOBLOCK)
         self._parts.count(frame.meta)
 
     def close(self) -> None:
@@ -86,10 +85,9 @@ class Publish:
         self._socket.connect(self._endpoint)
         return self._socket
 
-    def _header(self, frame: Frame) -> bytes:
-        assert isinstance(frame.result, ClassIds)
-        meta, ids = frame.meta, frame.result.ids
-        counts = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()[: len(self._labels)]
+    def _header(self, frame: SegmentedFrame) -> bytes:
+        meta, num_pixels = frame.meta, frame.class_ids.size
+        areas = class_areas(frame.class_ids, len(self._labels))
         values = {
             "version": VERSION,
             "stream": meta.stream,
@@ -100,19 +98,19 @@ class Publish:
             "size": list(meta.size),
             "encoding": self._encoding,
             "classes": list(self._labels.names),
-            "shares": [round(float(count) / ids.size, 6) for count in counts],
+            "shares": [round(int(area) / num_pixels, 6) for area in areas],
         }
         return json.dumps(values, ensure_ascii=False).encode()
 
-    def _pixels(self, result: ClassIds) -> bytes:
+    def _pixels(self, class_ids: NDArray[np.uint8]) -> bytes:
         if self._encoding == "raw":
-            return result.ids.tobytes()
+            return class_ids.tobytes()
         png = io.BytesIO()
-        write_png(result.ids, self._labels, png)
+        write_png(class_ids, self._labels, png)
         return png.getvalue()
 
 
-SINKS: dict[str, SinkMaker] = {
+SOCKET_SINKS: dict[str, SinkMaker] = {
     "publish": lambda context: Publish(context.labels, context.settings),
 }
-"""Sinks that need sockets, which `stages` does not know."""
+"""Sinks that need sockets, which `stages` may not import."""

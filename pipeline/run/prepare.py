@@ -12,7 +12,7 @@ from icstream.pipeline.output import REPORT, begin_manifest, check_output_folder
 from icstream.pipeline.plan.inference import Inference, num_cores, plan_inference
 from icstream.pipeline.plan.streams import StreamPlan, plan_streams
 from icstream.pipeline.publish.check import check_publish
-from icstream.pipeline.publish.sink import SINKS
+from icstream.pipeline.publish.sink import SOCKET_SINKS
 from icstream.pipeline.settings.run import RunConfig
 from icstream.pipeline.view.launcher import ViewLauncher
 from icstream.stages.decode.find import SourceSpec
@@ -98,7 +98,7 @@ def _check_sinks(
     for plan in plans:
         for sink in plan.sinks:
             context = sink_context(folder, plan.spec, inference, config.output.of_sink(sink))
-            open_sink(sink, context, extra_sinks=SINKS)
+            open_sink(sink, context, extra_sinks=SOCKET_SINKS)
     if any("publish" in plan.sinks for plan in plans):
         check_publish(config.output.publish)
 

@@ -1,4 +1,4 @@
-"""How frames get from an encode worker to the view: one whenever the view asks, never more."""
+"""Sends frames from an encode worker to the view: one for each request, never more."""
 
 from contextlib import suppress
 from typing import Any
@@ -10,30 +10,30 @@ import zmq
 from numpy.typing import NDArray
 
 from icstream.model.planar import interleaved
-from icstream.stages import ClassIds, Frame
+from icstream.stages import SegmentedFrame
 
 MAX_NAME = 255
 """Bytes of the name of a stream, which is what the view knows its worker by."""
 
 
 class FrameInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What comes before the pixels of a frame and of its mask."""
+    """The message part before the pixels of a frame and of its mask."""
 
     stream: str
     index: int
     pts: int | None
     seconds: float | None
     size: tuple[int, int]
-    """(height, width) of the frame,"""
+    """Height and width of the frame."""
     shown_size: tuple[int, int]
-    """and of what is sent."""
+    """Height and width of the image and the mask that follow."""
 
 
 class FrameSender:
-    """An encode worker's side: keeps nothing, and sends a copy of a frame if one was asked for."""
+    """The encode worker's side: keeps nothing, and sends a copy of a frame if one was requested."""
 
     def __init__(self, endpoint: str, stream: str, *, max_side: int) -> None:
-        """Connects; whether anybody is there does not matter.
+        """Connect; the view need not be there yet.
 
         Args:
             endpoint: of the view.
@@ -49,38 +49,38 @@ class FrameSender:
         self._socket.setsockopt(zmq.RCVHWM, 2)
         self._socket.connect(endpoint)
 
-    def offer(self, frame: Frame) -> None:
-        """Sends the frame if the view has asked since the last one; never waits."""
-        if not self._asked() or frame.image is None or not isinstance(frame.result, ClassIds):
+    def offer(self, frame: SegmentedFrame) -> None:
+        """Send the frame if the view has requested one since the last; never wait."""
+        if not self._is_requested() or frame.image is None:
             return
         meta = frame.meta
-        image, ids = shrink(frame.image, frame.result.ids, max_side=self._max_side)
+        image, class_ids = shrink(frame.image, frame.class_ids, max_side=self._max_side)
         seconds = None if meta.time is None else float(meta.time)
-        shown_size = ids.shape[0], ids.shape[1]
-        exhibit = FrameInfo(meta.stream, meta.index, meta.pts, seconds, meta.size, shown_size)
-        parts: list[Any] = [msgspec.msgpack.encode(exhibit), image, ids]
+        shown_size = class_ids.shape[0], class_ids.shape[1]
+        info = FrameInfo(meta.stream, meta.index, meta.pts, seconds, meta.size, shown_size)
+        parts: list[Any] = [msgspec.msgpack.encode(info), image, class_ids]
         with suppress(zmq.Again):
             self._socket.send_multipart(parts, zmq.NOBLOCK)
 
-    def _asked(self) -> bool:
-        asked = False
+    def _is_requested(self) -> bool:
+        requested = False
         with suppress(zmq.Again):
             while True:
                 self._socket.recv(zmq.NOBLOCK)
-                asked = True
-        return asked
+                requested = True
+        return requested
 
 
 def shrink(
-    image: NDArray[np.uint8], ids: NDArray[np.uint8], *, max_side: int
+    image: NDArray[np.uint8], class_ids: NDArray[np.uint8], *, max_side: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Gives frame and mask with sides of at most `max_side`; as they are if they fit."""
-    height, width = ids.shape
+    """Return image and mask with sides of at most `max_side`; as they are if they fit."""
+    height, width = class_ids.shape
     image = interleaved(image)
     scale = max_side / max(height, width)
     if scale >= 1:
-        return image, np.ascontiguousarray(ids)
+        return image, np.ascontiguousarray(class_ids)
     size = max(1, round(scale * width)), max(1, round(scale * height))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    small_ids = cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)
+    small_ids = cv2.resize(class_ids, size, interpolation=cv2.INTER_NEAREST)
     return np.asarray(small, np.uint8), np.asarray(small_ids, np.uint8)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import zmq
 
@@ -20,55 +20,64 @@ Expected = TypeVar("Expected", bound=Message)
 
 
 class Stopped(Exception):  # noqa: N818 - no error, but the way out of every loop
-    """The hub has told the worker to end."""
+    """The worker is to end."""
 
 
 @dataclass(slots=True)
 class WorkerConnection:
-    """A worker's connection to the rest: its link, the shared memory, and what it is busy with."""
+    """The link to the hub, the shared memory, and what the worker is busy with."""
 
     link: WorkerLink
     memory: ArenaView | None
     task: str
-    """What its stage is made from, as JSON."""
+    """What the worker is made from, as JSON."""
     parts: dict[str, list[Part]] = field(default_factory=dict)
-    """Files that an encode worker has written, should it have to give up."""
+    """Files that an encode worker has written, to be reported if it fails."""
     busy_since: float | None = None
     _kept: deque[tuple[Any, list[zmq.Frame]]] = field(default_factory=deque)
 
     def receive(self, timeout_s: float = _WAIT_S) -> tuple[Any, list[zmq.Frame]] | None:
-        """Gives the next message and its payload; None if none came in time.
+        """Return the next message and its payload; None if none came in time.
 
         Raises:
             Stopped: the worker is to end.
         """
         if self._kept:
             return self._kept.popleft()
-        got = self.link.receive(timeout_s)
-        if got is not None and isinstance(got[0], Stop):
+        received = self.link.receive(timeout_s)
+        if received is not None and isinstance(received[0], Stop):
             raise Stopped
-        return got
+        return received
 
     def messages(self) -> Iterator[tuple[Any, list[zmq.Frame]]]:
-        """Gives messages for ever."""
+        """Yield messages until the worker is to end."""
         while True:
-            got = self.receive()
-            if got is not None:
-                yield got
+            received = self.receive()
+            if received is not None:
+                yield received
+
+    def wait_for_stop(self) -> NoReturn:
+        """Wait until the worker is to end; other messages are ignored.
+
+        Raises:
+            Stopped: always, in the end.
+        """
+        while True:
+            self.receive()
 
     def expect(self, kind: type[Expected]) -> Expected:
-        """Waits for a message of that kind; others are kept for later."""
+        """Wait for a message of that kind and keep others for later."""
         others: list[tuple[Any, list[zmq.Frame]]] = []
-        for got in self.messages():
-            if isinstance(got[0], kind):
+        for received in self.messages():
+            if isinstance(received[0], kind):
                 self._kept.extend(others)
-                return got[0]
-            others.append(got)
+                return received[0]
+            others.append(received)
         raise AssertionError
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Marks the time that a task takes, so that one that never ends is seen."""
+        """Mark the time that a task takes, so that one that never ends is noticed."""
         self.busy_since = time.monotonic()
         try:
             yield

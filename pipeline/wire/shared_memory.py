@@ -9,7 +9,6 @@ import mmap
 import os
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from icstream.pipeline.wire.messages import Pixels, WireError
@@ -89,9 +88,3 @@ class ArenaView:
                 raise WireError(f"an array up to byte {stop} of {size} bytes of shared memory")
             self._map = mmap.mmap(self._fd, size)
         return pixels.view(self._map, pixels.offset)
-
-    def put(self, pixels: Pixels, values: NDArray[Any]) -> None:
-        """Copies an array to where `pixels` says, unless it was made there."""
-        place = self.array(pixels)
-        if place.ctypes.data != values.ctypes.data:
-            np.copyto(place, values)

@@ -3,21 +3,18 @@
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
-from typing import Any
-
-from numpy.typing import NDArray
 
 from icstream.model import Geometry, SourceError
 from icstream.model.network_input import image_fault
 from icstream.model.planar import planes
 from icstream.pipeline.wire.connection import WorkerConnection
-from icstream.pipeline.wire.frames import SlotSpace, pack
+from icstream.pipeline.wire.frames import SlotSpace
 from icstream.pipeline.wire.messages import (
     BeginDecode,
     Decoded,
     Ended,
-    Field,
     Finish,
     FormatChanged,
     GapFound,
@@ -29,47 +26,54 @@ from icstream.pipeline.wire.messages import (
     WireFrame,
 )
 from icstream.pipeline.wire.tasks import DecodeTask, task_from_json
-from icstream.pipeline.workers.stage_worker import preprocess_stage
-from icstream.stages import End, FormatChange, Frame, FrameAccounting, Gap
+from icstream.stages import End, FormatChange, Frame, FrameAccounting, Gap, Item
 from icstream.stages.preprocess import Preprocess
 
 _WAIT_S = 0.5
 
 
-def decode(connection: WorkerConnection) -> None:
-    """Reads a source; waits for room before each frame."""
-    from icstream.stages.decode import open_source
-
+def run_decode_worker(connection: WorkerConnection) -> None:
+    """Read the source of one stream, a recording or a live one."""
     task = task_from_json(DecodeTask, connection.task.encode())
     accounting = FrameAccounting()
-    if task.live is not None:
+    if task.live is None:
+        _read_recording(connection, task, accounting)
+    else:
         from icstream.pipeline.live.open_camera import camera_opener
         from icstream.pipeline.workers.live_decode import decode_live
 
-        decode_live(
-            connection, task, camera_opener(task.spec, task.live.options, accounting), accounting
-        )
-        return
-    room = SlotSpace(connection.memory)
-    open_it = partial(
+        open_camera = camera_opener(task.spec, task.live.options, accounting)
+        decode_live(connection, task.spec.name, open_camera, plan=task.live, accounting=accounting)
+    connection.wait_for_stop()
+
+
+def _read_recording(
+    connection: WorkerConnection, task: DecodeTask, accounting: FrameAccounting
+) -> None:
+    """Read a source that waits for its reader; wait for room before each frame."""
+    from icstream.stages.decode import open_source
+
+    space = SlotSpace(connection.memory)
+    open_again = partial(
         open_source,
         task.spec,
         accounting=accounting,
         threads=task.threads,
         num_loops=task.num_loops,
-        empty=room.empty,
+        empty=space.allocator("canvas"),
     )
-    source = open_it()
-    connection.link.send(Opened(source.info))
-    begin = connection.expect(BeginDecode)
-    if begin.first_image:
-        source.__exit__(None, None, None)
-        source = open_it(first_image=begin.first_image)
-    stage = preprocess_stage(task.preprocess, room)
-    with source:
-        _RecordingReader(connection, accounting, begin.skip_items, room, stage).read(iter(source))
-    for _ in connection.messages():
-        pass
+    preprocess = Preprocess(fit=task.preprocess.fit, mean_color=task.preprocess.mean_color)
+    with ExitStack() as stack:
+        source = open_again()
+        stack.enter_context(source)
+        connection.link.send(Opened(source.info))
+        begin = connection.expect(BeginDecode)
+        if begin.first_image:
+            stack.close()
+            source = open_again(first_image=begin.first_image)
+            stack.enter_context(source)
+        reader = _RecordingReader(connection, accounting, begin.skip_items, space, preprocess)
+        reader.read(iter(source))
 
 
 class _RecordingReader:
@@ -80,88 +84,92 @@ class _RecordingReader:
         connection: WorkerConnection,
         accounting: FrameAccounting,
         skip_items: int,
-        room: SlotSpace,
+        space: SlotSpace,
         preprocess: Preprocess,
     ) -> None:
-        self._post = connection
-        self._books = accounting
+        self._connection = connection
+        self._accounting = accounting
         self._skip_items = skip_items
-        self._room = room
+        self._space = space
         self._preprocess = preprocess
         self._number = 0
         self._slots: deque[Slot] = deque()
         """The frame that comes next goes into the first."""
         self._stopped = False
 
-    def read(self, items: Iterator[Any]) -> None:
-        """Sends everything up to the end, or until it is told to finish."""
+    def read(self, items: Iterator[Item]) -> None:
+        """Send everything up to the end, or until the hub needs no more."""
         error = None
-        announced = False  # by a change of format: that frame is decoded, and counted
         try:
-            while announced or self._has_room():
-                start = time.monotonic()
-                with self._post.busy():
-                    item = next(items, None)
-                if item is None or isinstance(item, End):
-                    break
-                announced = isinstance(item, FormatChange)
-                if self._number >= self._skip_items:
-                    self._send(item, StageSpan(start, time.monotonic()))
-                self._number += 1
+            self._send_all(items)
         except SourceError as failure:
             error = str(failure)
         finally:
-            close = getattr(items, "close", None)
-            if close is not None:
-                close()
-        self._post.link.send(Ended(self._number, self._snapshot(), error))
+            if hasattr(items, "close"):  # of a generator: counts what the decoder still held
+                items.close()
+        self._connection.link.send(Ended(self._number, self._accounting_now(), error))
 
-    def _send(self, item: Any, served: StageSpan) -> None:
+    def _send_all(self, items: Iterator[Item]) -> None:
+        announced = False  # by a change of format: that frame is decoded, and counted
+        while announced or self._has_room():
+            start = time.monotonic()
+            with self._connection.busy():
+                item = next(items, None)
+            if item is None or isinstance(item, End):
+                return
+            announced = isinstance(item, FormatChange)
+            if self._number >= self._skip_items:
+                self._send(item, StageSpan(start, time.monotonic()))
+            self._number += 1
+
+    def _send(self, item: Item, served: StageSpan) -> None:
+        link = self._connection.link
         if isinstance(item, Gap):
-            self._post.link.send(GapFound(self._number, item, self._snapshot()))
+            link.send(GapFound(self._number, item, self._accounting_now()))
         elif isinstance(item, FormatChange):
-            self._post.link.send(FormatChanged(self._number, item))
+            link.send(FormatChanged(self._number, item))
         elif isinstance(item, Frame):
             slot = self._slots.popleft()
-            arrays, geometry = self._arrays(item)
-            places, payload = pack(arrays, (slot.start, slot.stop), self._post.memory)
+            geometry = self._pack(item)
+            places, payload = self._space.packed()
             frame = WireFrame(item.meta, geometry, places)
-            message = Decoded(self._number, slot, frame, self._snapshot(), served)
-            self._post.link.send(message, payload)
+            message = Decoded(self._number, slot, frame, self._accounting_now(), served)
+            link.send(message, payload)
 
-    def _arrays(self, frame: Frame) -> tuple[dict[Field, NDArray[Any]], Geometry | None]:
-        """Gives what travels of a frame, and its geometry if that is the network's input already.
+    def _pack(self, frame: Frame) -> Geometry | None:
+        """Put the frame into its slot; return its geometry if it is the network's input already.
 
         A frame that is only padded needs no preprocess worker: it lies where the network reads.
         """
         if frame.canvas is None:
-            if frame.image is None:
-                return {}, None
-            fault = image_fault(frame.image, frame.meta.size)
-            if fault:
-                raise SourceError(f"{frame.meta.stream}: frame {frame.meta.index}: {fault}")
-            return {"image": frame.image}, None
-        done = self._preprocess.in_place(frame)
-        geometry = done.prepared.geometry if done and done.prepared else None
-        return {"canvas": planes(frame.canvas)}, geometry
+            if frame.image is not None:
+                fault = image_fault(frame.image, frame.meta.size)
+                if fault:
+                    raise SourceError(f"{frame.meta.stream}: frame {frame.meta.index}: {fault}")
+                self._space.copy("image", frame.image)
+            return None
+        prepared = self._preprocess.prepare_in_place(frame)
+        if "canvas" not in self._space:  # from a source that has memory of its own
+            self._space.copy("canvas", planes(frame.canvas))
+        return None if prepared is None else prepared.geometry
 
     def _has_room(self) -> bool:
-        """Waits for a place for the next frame; false if there will be none any more."""
-        self._look(0)
+        """Wait for a slot for the next frame; return False if there will be none any more."""
+        self._receive(0)
         while not self._slots and not self._stopped:
-            self._look(_WAIT_S)
+            self._receive(_WAIT_S)
         if self._slots:
-            self._room.begin((self._slots[0].start, self._slots[0].stop))
+            self._space.begin((self._slots[0].start, self._slots[0].stop))
         return not self._stopped
 
-    def _look(self, timeout_s: float) -> None:
-        """Takes what the hub has sent."""
-        while (got := self._post.receive(timeout_s)) is not None:
-            if isinstance(got[0], Grant):
-                self._slots.extend(got[0].slots)
-            elif isinstance(got[0], Finish):
+    def _receive(self, timeout_s: float) -> None:
+        """Take what the hub has sent."""
+        while (received := self._connection.receive(timeout_s)) is not None:
+            if isinstance(received[0], Grant):
+                self._slots.extend(received[0].slots)
+            elif isinstance(received[0], Finish):
                 self._stopped = True
             timeout_s = 0
 
-    def _snapshot(self) -> SourceAccounting:
-        return SourceAccounting.of(self._books)
+    def _accounting_now(self) -> SourceAccounting:
+        return SourceAccounting.of(self._accounting)

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import zmq
 
 from icstream.model import Fit, Scores, StageError
 from icstream.pipeline.wire.connection import Stopped, WorkerConnection
-from icstream.pipeline.wire.frames import unpack
+from icstream.pipeline.wire.frames import unpack_scored
 from icstream.pipeline.wire.messages import (
     BeginEncode,
     Closed,
@@ -21,43 +21,35 @@ from icstream.pipeline.wire.messages import (
     Work,
     Written,
 )
-from icstream.pipeline.wire.tasks import (
-    EncodeTask,
-    task_from_json,
-)
-from icstream.stages import FormatChange, Frame, FrameAccounting
+from icstream.pipeline.wire.tasks import EncodeTask, task_from_json
+from icstream.stages import FrameAccounting, SegmentedFrame
 
-
-def encode(connection: WorkerConnection) -> None:
-    """Writes the frames of one stream to its sinks."""
-    from icstream.pipeline.publish.sink import SINKS
+if TYPE_CHECKING:
     from icstream.stages.encode import Encode
-    from icstream.stages.sinks import SinkContext, open_sink, restart_point
+    from icstream.stages.sinks import Sink
+
+
+def run_encode_worker(connection: WorkerConnection) -> None:
+    """Write the frames of one stream to its sinks."""
+    from icstream.stages.encode import Encode
+    from icstream.stages.sinks import restart_point
 
     task = task_from_json(EncodeTask, connection.task.encode())
-    context = SinkContext(task.folder, task.labels, task.source)
-    sinks = {
-        name: open_sink(
-            name, replace(context, settings=task.settings.get(name, {})), extra_sinks=SINKS
-        )
-        for name in task.sinks
-    }
+    sinks = _open_sinks(task)
     opened = list(sinks.values())
     _warm_up_loops(task)
     num_done = restart_point(opened) if task.num_done is None else task.num_done
-    wants_image = task.view is not None or any(sink.wants_image for sink in opened)
+    stage = Encode(opened, accounting=FrameAccounting(), num_done=num_done)
+    wants_image = task.view is not None or stage.wants_image
     connection.link.send(SinksOpened(wants_image, num_done))
     begin = connection.expect(BeginEncode)
-    stage = Encode(
-        opened, accounting=FrameAccounting(), keep_image=task.view is not None, num_done=num_done
-    )
-    show = _open_showcase(task)
+    show = _open_view(task)
     try:
         with connection.busy():  # it looks through all files that are there
-            stage.go_on([(run.first, run.num_frames) for run in begin.runs], begin.last)
+            stage.resume([(run.first, run.num_frames) for run in begin.runs], begin.last)
         for body, payload in connection.messages():
             if isinstance(body, Work):
-                _write(connection, stage, body, payload, show)
+                _write_frame(connection, stage, body, payload, show)
             elif isinstance(body, Finish):
                 with connection.busy():
                     stage.close()
@@ -70,8 +62,23 @@ def encode(connection: WorkerConnection) -> None:
         raise
 
 
-def _open_showcase(task: EncodeTask) -> Callable[[Frame], None]:
-    """Gives what shows a frame to those who look."""
+def _open_sinks(task: EncodeTask) -> "dict[str, Sink]":
+    from icstream.pipeline.publish.sink import SOCKET_SINKS
+    from icstream.stages.sinks import SinkContext, open_sink
+
+    context = SinkContext(task.folder, task.labels, task.source)
+    return {
+        name: open_sink(
+            name,
+            replace(context, settings=task.settings.get(name, {})),
+            extra_sinks=SOCKET_SINKS,
+        )
+        for name in task.sinks
+    }
+
+
+def _open_view(task: EncodeTask) -> Callable[[SegmentedFrame], None]:
+    """Return what offers a frame to the view, if there is one."""
     if task.view is None:
         return lambda _: None
     from icstream.pipeline.view.frame_sender import FrameSender
@@ -79,30 +86,33 @@ def _open_showcase(task: EncodeTask) -> Callable[[Frame], None]:
     return FrameSender(task.view, task.folder.name, max_side=task.max_side).offer
 
 
-def _write(
+def _write_frame(
     connection: WorkerConnection,
-    stage: Any,
+    stage: "Encode",
     work: Work,
     payload: list[zmq.Frame],
-    show: Callable[[Frame], None],
+    show: Callable[[SegmentedFrame], None],
 ) -> None:
     meta = work.frame.meta
     start = time.monotonic()
     with connection.busy():
         if work.begins_part:
-            list(stage.process(FormatChange(meta.stream, meta.index, "")))
-        try:
-            (frame,) = stage.process(unpack(work.frame, payload, connection.memory))
-        except StageError as error:
-            connection.link.send(Failed(meta.stream, meta.index, error.reason, str(error)))
-            return
-        show(frame)
+            stage.begin_part()
+        if stage.next_is_done:
+            stage.skip(meta)
+        else:
+            try:
+                frame = stage.process(unpack_scored(work.frame, payload, connection.memory))
+            except StageError as error:
+                connection.link.send(Failed(meta.stream, meta.index, error.reason, str(error)))
+                return
+            show(frame)
     served = StageSpan(start, time.monotonic())
     connection.link.send(Written(meta.index, stage.part, stage.num_durable, served))
 
 
 def _warm_up_loops(task: EncodeTask) -> None:
-    """Loads the compiled loops before the first frame comes."""
+    """Load the compiled loops before the first frame comes."""
     import numpy as np
 
     from icstream.stages.sinks.ffv1 import ffv1_encoder

@@ -3,30 +3,30 @@
 from collections.abc import Callable
 
 from icstream.pipeline.wire.connection import WorkerConnection
-from icstream.pipeline.workers.decode import decode
-from icstream.pipeline.workers.encode import encode
-from icstream.pipeline.workers.stage_worker import preprocess, segment
+from icstream.pipeline.workers.decode import run_decode_worker
+from icstream.pipeline.workers.encode import run_encode_worker
+from icstream.pipeline.workers.stage_worker import run_preprocess_worker, run_segment_worker
 
 
-def view(connection: WorkerConnection) -> None:
-    """Serve the live view and the metrics."""
+def run_view_worker(connection: WorkerConnection) -> None:
+    """Serve the view's page and the metrics until the run is over."""
     from icstream.pipeline.view.server import serve_view
 
     serve_view(connection)
 
 
-def publish(connection: WorkerConnection) -> None:
-    """Hand masks on to subscribers."""
-    from icstream.pipeline.publish.forwarder import forward
+def run_publish_worker(connection: WorkerConnection) -> None:
+    """Hand masks on to subscribers until the run is over."""
+    from icstream.pipeline.publish.forwarder import forward_masks
 
-    forward(connection)
+    forward_masks(connection)
 
 
 WORKER_KINDS: dict[str, Callable[[WorkerConnection], None]] = {
-    "decode": decode,
-    "preprocess": preprocess,
-    "segment": segment,
-    "encode": encode,
-    "view": view,
-    "publish": publish,
+    "decode": run_decode_worker,
+    "preprocess": run_preprocess_worker,
+    "segment": run_segment_worker,
+    "encode": run_encode_worker,
+    "view": run_view_worker,
+    "publish": run_publish_worker,
 }

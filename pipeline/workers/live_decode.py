@@ -16,8 +16,9 @@ from icstream.pipeline.live.reconnecting_source import (
     PendingFrame,
     ReconnectingSource,
 )
+from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.connection import WorkerConnection
-from icstream.pipeline.wire.frames import pack
+from icstream.pipeline.wire.frames import SlotSpace
 from icstream.pipeline.wire.messages import (
     BeginDecode,
     Decoded,
@@ -35,7 +36,6 @@ from icstream.pipeline.wire.messages import (
     StageSpan,
     WireFrame,
 )
-from icstream.pipeline.wire.tasks import DecodeTask
 from icstream.stages import FormatChange, FrameAccounting, Gap
 from icstream.stages.decode.source import SourceInfo
 from icstream.stages.items import Size
@@ -44,7 +44,7 @@ _QUEUE = 8
 """Items between the two threads, and items that wait for room."""
 _WAIT_S = 0.25
 _END_S = 0.5
-"""So long may a connection take to be closed in order."""
+"""How long a connection may take to be closed in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,44 +56,47 @@ class _Entry:
 
 def decode_live(
     connection: WorkerConnection,
-    task: DecodeTask,
+    stream: str,
     open_camera: OpenCamera,
+    *,
+    plan: LivePlan,
     accounting: FrameAccounting,
 ) -> None:
-    """Reads a live source until it ends or the run does.
+    """Read a live source until it ends or the run does.
 
     Args:
         connection: the connection to the hub.
-        task: of the worker.
+        stream: its name.
         open_camera: makes connections, which keep `accounting`.
+        plan: what connecting and dropping follow.
         accounting: of the stream.
     """
-    assert task.live is not None
     connection.link.send(Ready())
     begin = connection.expect(BeginDecode)
     begin.before.accounting.write_to(accounting)
     stop = threading.Event()
-    feed = ReconnectingSource(
-        task.spec.name,
+    source = ReconnectingSource(
+        stream,
         open_camera,
-        plan=task.live,
+        plan=plan,
         accounting=accounting,
         before=begin.before,
         stop=stop,
     )
-    reader = _LiveReader(feed, accounting, stop)
+    reader = _LiveReader(source, accounting, stop)
     reader.thread.start()
-    pace = task.live.pace
     sender = _Sender(
-        connection, reader, begin.skip_items, begin.before.accounting, freshest=pace.freshest
+        connection,
+        reader,
+        begin.skip_items,
+        begin.before.accounting,
+        freshest=plan.pace.freshest,
     )
     try:
-        sender.run(max_age_s=pace.max_age_s)
+        sender.run(max_age_s=plan.pace.max_age_s)
     finally:
         stop.set()
         reader.thread.join(_END_S)
-    for _ in connection.messages():
-        pass
 
 
 class _LiveReader:
@@ -102,14 +105,14 @@ class _LiveReader:
     Attributes:
         thread: to be started.
         wake: a descriptor that becomes readable when there is something to take.
-        error: a fault of icstream that ended the thread.
+        error: a bug of icstream that ended the thread.
     """
 
     def __init__(
-        self, feed: ReconnectingSource, accounting: FrameAccounting, stop: threading.Event
+        self, source: ReconnectingSource, accounting: FrameAccounting, stop: threading.Event
     ) -> None:
-        self._feed = feed
-        self._books = accounting
+        self._source = source
+        self._accounting = accounting
         self._stop = stop
         self._entries: queue.Queue[_Entry] = queue.Queue(_QUEUE)
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -117,27 +120,27 @@ class _LiveReader:
         self.error: BaseException | None = None
 
     def take(self) -> list[_Entry]:
-        """Gives what has come.
+        """Return what has come.
 
         Raises:
             RuntimeError: the thread has failed, or hangs; only a new process helps.
         """
         with suppress(BlockingIOError):
             os.eventfd_read(self.wake)
-        found = []
+        entries = []
         with suppress(queue.Empty):
             while True:
-                found.append(self._entries.get_nowait())
-        if self.error is not None and not found:
+                entries.append(self._entries.get_nowait())
+        if self.error is not None and not entries:
             raise RuntimeError("the source's reader failed") from self.error
-        if self._feed.hung:
+        if self._source.hung:
             raise RuntimeError("the source does not keep its own deadlines")
-        return found
+        return entries
 
     def _run(self) -> None:
         try:
-            for item in self._feed:
-                self._put(_Entry(item, SourceAccounting.of(self._books)))
+            for item in self._source:
+                self._put(_Entry(item, SourceAccounting.of(self._accounting)))
         except BaseException as error:
             self.error = error
             os.eventfd_write(self.wake, 1)
@@ -151,7 +154,7 @@ class _LiveReader:
 
 
 class _Sender:
-    """Sends the hub all that comes, in order; frames only as far as it has granted room."""
+    """Sends all that comes, in order; frames only as far as the hub has granted room."""
 
     def __init__(
         self,
@@ -162,7 +165,8 @@ class _Sender:
         *,
         freshest: bool,
     ) -> None:
-        self._post = connection
+        self._connection = connection
+        self._space = SlotSpace(connection.memory)
         self._reader = reader
         self._number = num_items
         self._freshest = freshest
@@ -170,48 +174,48 @@ class _Sender:
         self._slots: deque[Slot] = deque()
         self._last = accounting
         """As of the last item that was sent."""
-        self._end_books = accounting
+        self._end_accounting = accounting
         """As of the end of the source."""
         self._size: Size | None = None
         self._stopped = self._ended = False
 
     def run(self, *, max_age_s: float) -> None:
-        """Goes on until the source has ended, or the hub says that it is enough."""
+        """Send until the source has ended, or the hub needs no more."""
         while not self._stopped and not (self._ended and not self._entries):
             is_full = len(self._entries) >= _QUEUE
-            self._post.link.wait(_WAIT_S, also=None if is_full else self._reader.wake)
-            self._look()
+            self._connection.link.wait(_WAIT_S, also=None if is_full else self._reader.wake)
+            self._receive()
             if not is_full:
                 self._take()
             self._send_entries(max_age_s if self._freshest else None)
         for entry in self._entries:
             self._send_other(entry, "stopped")
-        accounting = self._last if self._stopped else self._end_books
-        self._post.link.send(Ended(self._number, accounting.closed(), None))
+        accounting = self._last if self._stopped else self._end_accounting
+        self._connection.link.send(Ended(self._number, accounting.closed(), None))
 
-    def _look(self) -> None:
-        while (got := self._post.receive(0)) is not None:
-            if isinstance(got[0], Grant):
-                self._slots.extend(got[0].slots)
-            elif isinstance(got[0], Finish):
+    def _receive(self) -> None:
+        while (received := self._connection.receive(0)) is not None:
+            if isinstance(received[0], Grant):
+                self._slots.extend(received[0].slots)
+            elif isinstance(received[0], Finish):
                 self._stopped = True
 
     def _take(self) -> None:
         for entry in self._reader.take():
             item = entry.item
             if isinstance(item, SourceChanged):
-                self._post.link.send(item)
+                self._connection.link.send(item)
                 if item.state == "ended":
-                    self._ended, self._end_books = True, entry.accounting
+                    self._ended, self._end_accounting = True, entry.accounting
                 continue
             if isinstance(item, PendingFrame) and item.meta.size != self._size:
                 self._size = item.meta.size
                 info = SourceInfo(item.clock, item.meta.time_base, None, self._size)
-                self._post.link.send(Opened(info))
+                self._connection.link.send(Opened(info))
             self._entries.append(entry)
 
     def _send_entries(self, max_age_s: float | None) -> None:
-        """Sends what can go; with a greatest age, frames are left out that have no time left."""
+        """Send what can go; with a greatest age, leave out frames that have no time left."""
         while self._entries:
             entry = self._entries[0]
             if not isinstance(entry.item, PendingFrame) or not entry.item.is_kept:
@@ -224,27 +228,27 @@ class _Sender:
                 return
             self._entries.popleft()
 
-    def _is_stale(self, exposure: PendingFrame, max_age_s: float) -> bool:
-        """Tells whether a frame is too old, or a newer one waits for the same room."""
-        if time.monotonic() - exposure.arrived > max_age_s:
+    def _is_stale(self, frame: PendingFrame, max_age_s: float) -> bool:
+        """Return whether a frame is too old, or a newer one waits for the same room."""
+        if time.monotonic() - frame.arrived > max_age_s:
             return True
         return not self._slots and any(
             isinstance(entry.item, PendingFrame) and entry.item.is_kept
             for entry in list(self._entries)[1:]
         )
 
-    def _send_frame(self, entry: _Entry, exposure: PendingFrame, slot: Slot) -> None:
-        with self._post.busy():
-            image = interleaved(exposure.develop())
-            room = (slot.start, slot.stop)
-            places, payload = pack({"image": image}, room, self._post.memory)
-        served = StageSpan(exposure.arrived, time.monotonic())
-        frame = WireFrame(exposure.meta, None, places)
-        self._send(Decoded(self._number, slot, frame, entry.accounting, served), payload)
+    def _send_frame(self, entry: _Entry, frame: PendingFrame, slot: Slot) -> None:
+        with self._connection.busy():
+            self._space.begin((slot.start, slot.stop))
+            self._space.copy("image", interleaved(frame.develop()))
+            places, payload = self._space.packed()
+        served = StageSpan(frame.arrived, time.monotonic())
+        sent = WireFrame(frame.meta, None, places)
+        self._send(Decoded(self._number, slot, sent, entry.accounting, served), payload)
         self._last = entry.accounting
 
     def _send_other(self, entry: _Entry, reason: str) -> None:
-        """Sends what is no frame, or says that a frame is left out and why."""
+        """Send what is no frame, or that a frame is left out and why."""
         match entry.item:
             case PendingFrame(meta=meta):
                 self._send(Skipped(self._number, meta.index, reason, entry.accounting))
@@ -253,9 +257,9 @@ class _Sender:
                 self._send(GapFound(self._number, gap, entry.accounting))
                 self._last = entry.accounting
             case FormatChange() as change:
-                # The books are in the middle of the frame that follows.
+                # Its accounting is in the middle of the frame that follows.
                 self._send(FormatChanged(self._number, change))
 
     def _send(self, body: Any, payload: list[Any] | None = None) -> None:
-        self._post.link.send(body, payload or ())
+        self._connection.link.send(body, payload or ())
         self._number += 1

@@ -1,98 +1,132 @@
 """The preprocess and segment workers: a stage for frames of any stream."""
 
 import time
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import zmq
-from numpy.typing import NDArray
 
-from icstream.model import Scores, StageError
+from icstream.model import Geometry, StageError
 from icstream.model.planar import planes
 from icstream.pipeline.wire.connection import WorkerConnection
-from icstream.pipeline.wire.frames import SlotSpace, pack, unpack
+from icstream.pipeline.wire.frames import SlotSpace, unpack_frame, unpack_prepared
 from icstream.pipeline.wire.messages import (
     Done,
     Failed,
-    Field,
     Ready,
     StageSpan,
     WarmedUp,
     WarmUp,
+    WireFrame,
     Work,
 )
+from icstream.pipeline.wire.shared_memory import ArenaView
 from icstream.pipeline.wire.tasks import PreprocessTask, SegmentTask, task_from_json
-from icstream.stages import Frame, Stage
+from icstream.stages import Frame, FrameStage, PreparedFrame, ScoredFrame
 from icstream.stages.preprocess import Preprocess
 
+if TYPE_CHECKING:
+    from icstream.model import Segmenter
 
-def preprocess_stage(task: PreprocessTask, room: SlotSpace) -> Preprocess:
-    """Return the stage that makes network inputs, in the slot of the frame where it has room."""
-    return Preprocess(fit=task.fit, mean_color=task.mean_color, keep_image=False, empty=room.empty)
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
-def preprocess(connection: WorkerConnection) -> None:
-    """Makes network inputs of frames, for any stream."""
-    room = SlotSpace(connection.memory)
-    stage = preprocess_stage(task_from_json(PreprocessTask, connection.task.encode()), room)
+@dataclass(frozen=True, slots=True)
+class StageWorker(Generic[Given, Made]):
+    """Puts frames that the hub sends through a stage, and sends what it made of them."""
+
+    connection: WorkerConnection
+    space: SlotSpace
+    """Where the stage's results go."""
+    stage: FrameStage[Given, Made]
+    unpack: Callable[[WireFrame, Sequence[zmq.Frame], ArenaView | None], Given]
+    pack: Callable[[SlotSpace, Made], Geometry]
+    """Puts into the space what was not made there, and returns the frame's geometry."""
+
+    def process(self, work: Work, payload: Sequence[zmq.Frame]) -> None:
+        """Process one frame; a `StageError` is its own failure and nobody else's."""
+        meta = work.frame.meta
+        start = time.monotonic()
+        self.space.begin(work.room)
+        try:
+            with self.connection.busy():
+                made = self.stage.process(self.unpack(work.frame, payload, self.connection.memory))
+                geometry = self.pack(self.space, made)
+        except StageError as error:
+            self.connection.link.send(Failed(meta.stream, meta.index, error.reason, str(error)))
+            return
+        places, rest = self.space.packed()
+        served = StageSpan(start, time.monotonic())
+        self.connection.link.send(Done(meta.stream, meta.index, geometry, places, served), rest)
+
+
+def run_preprocess_worker(connection: WorkerConnection) -> None:
+    """Make network inputs of frames, for any stream."""
+    worker = preprocess_worker(connection, task_from_json(PreprocessTask, connection.task.encode()))
     connection.link.send(Ready())
     for body, payload in connection.messages():
         if isinstance(body, Work):
-            room.begin(body.room)
-            _serve(connection, stage, body, payload)
+            worker.process(body, payload)
 
 
-def segment(connection: WorkerConnection) -> None:
-    """Runs the network, for any stream."""
-    from icstream.stages.segment import Segment
-
-    task = task_from_json(SegmentTask, connection.task.encode())
-    segmenter = _open_segmenter(task)
-    stage = Segment(segmenter)
+def run_segment_worker(connection: WorkerConnection) -> None:
+    """Run the network, for any stream."""
+    segmenter = _open_segmenter(task_from_json(SegmentTask, connection.task.encode()))
+    worker = segment_worker(connection, segmenter)
     # What frames will come is often known by now.
-    while (got := connection.receive(0)) is not None:
-        if isinstance(got[0], WarmUp):
-            _warm_up(connection, segmenter, got[0])
+    while (received := connection.receive(0)) is not None:
+        if isinstance(received[0], WarmUp):
+            _warm_up(connection, segmenter, received[0])
     connection.link.send(Ready())
     for body, payload in connection.messages():
         if isinstance(body, WarmUp):
             _warm_up(connection, segmenter, body)
         elif isinstance(body, Work):
-            _serve(connection, stage, body, payload)
+            worker.process(body, payload)
 
 
-def _warm_up(connection: WorkerConnection, segmenter: Any, wish: WarmUp) -> None:
+def preprocess_worker(
+    connection: WorkerConnection, task: PreprocessTask
+) -> StageWorker[Frame, PreparedFrame]:
+    """Return the worker that makes network inputs, in the slot of the frame if there is room."""
+    space = SlotSpace(connection.memory)
+    stage = Preprocess(fit=task.fit, mean_color=task.mean_color, empty=space.allocator("prepared"))
+    return StageWorker(connection, space, stage, unpack_frame, pack_prepared)
+
+
+def segment_worker(
+    connection: WorkerConnection, segmenter: "Segmenter"
+) -> StageWorker[PreparedFrame, ScoredFrame]:
+    """Return the worker that runs the network."""
+    from icstream.stages.segment import Segment
+
+    space = SlotSpace(connection.memory)
+    return StageWorker(connection, space, Segment(segmenter), unpack_prepared, pack_scores)
+
+
+def pack_prepared(space: SlotSpace, frame: PreparedFrame) -> Geometry:
+    """Return the frame's geometry; its input was made in the space."""
+    if "prepared" not in space:  # prepared where it came
+        space.copy("prepared", planes(frame.network_input))
+    return frame.geometry
+
+
+def pack_scores(space: SlotSpace, frame: ScoredFrame) -> Geometry:
+    """Put the frame's scores into the space; return its geometry."""
+    # The one copy of scores: the segmenter overwrites its own with those of the next frame.
+    space.copy("scores", frame.scores.values_Khw)
+    return frame.scores.geometry
+
+
+def _warm_up(connection: WorkerConnection, segmenter: "Segmenter", request: WarmUp) -> None:
     with connection.busy():
-        segmenter.warm_up(wish.size)
-    connection.link.send(WarmedUp(wish.size))
+        segmenter.warm_up(request.size)
+    connection.link.send(WarmedUp(request.size))
 
 
-def _open_segmenter(task: SegmentTask) -> Any:
+def _open_segmenter(task: SegmentTask) -> "Segmenter":
     from icstream.model import Segmenter, load_weights
 
     return Segmenter.from_choice(load_weights(task.weights), task.choice, fit=task.fit)
-
-
-def _serve(
-    connection: WorkerConnection, stage: Stage, work: Work, payload: list[zmq.Frame]
-) -> None:
-    """Puts a frame through a stage that makes one frame of one."""
-    meta = work.frame.meta
-    start = time.monotonic()
-    try:
-        with connection.busy():
-            (made,) = stage.process(unpack(work.frame, payload, connection.memory))
-            assert isinstance(made, Frame)
-            arrays: dict[Field, NDArray[Any]] = {}
-            geometry = None
-            if made.prepared is not None:
-                geometry = made.prepared.geometry
-                arrays = {"prepared": planes(made.prepared.rgb_hw3)}
-            elif isinstance(made.result, Scores):
-                arrays, geometry = {"scores": made.result.values_Khw}, made.result.geometry
-            places, rest = pack(arrays, work.room, connection.memory)
-    except StageError as error:
-        connection.link.send(Failed(meta.stream, meta.index, error.reason, str(error)))
-        return
-    assert geometry is not None
-    served = StageSpan(start, time.monotonic())
-    connection.link.send(Done(meta.stream, meta.index, geometry, places, served), rest)

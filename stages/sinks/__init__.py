@@ -9,7 +9,6 @@ from icstream.stages.sinks.registry import (
     SINKS,
     SinkContext,
     SinkMaker,
-    check_sink,
     open_sink,
     restart_point,
 )
@@ -34,7 +33,6 @@ __all__ = [
     "SinkContext",
     "SinkMaker",
     "SuperviselyProject",
-    "check_sink",
     "open_sink",
     "restart_point",
 ]

@@ -5,11 +5,9 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from icstream.model import LabelSet
-from icstream.stages.items import ClassIds, Frame
+from icstream.stages.class_areas import class_areas
+from icstream.stages.items import SegmentedFrame
 from icstream.stages.sinks.line_sink import LineSink
 
 
@@ -25,12 +23,11 @@ class AreaTable(LineSink):
         super().__init__(folder, "areas.csv", header=header)
         self._num_classes = len(labels)
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: SegmentedFrame) -> None:
         """See `Sink.write`."""
-        assert isinstance(frame.result, ClassIds)
-        meta, ids = frame.meta, frame.result.ids
-        counts = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()[: self._num_classes]
-        shares = [f"{share:.6f}" for share in np.asarray(counts, np.float64) / ids.size]
+        meta, class_ids = frame.meta, frame.class_ids
+        areas = class_areas(class_ids, self._num_classes)
+        shares = [f"{share:.6f}" for share in areas / class_ids.size]
         pts = "" if meta.pts is None else str(meta.pts)
         seconds = "" if meta.time is None else f"{float(meta.time):.9f}"
         self._write_line(meta, _row([str(meta.index), pts, seconds, *shares]))

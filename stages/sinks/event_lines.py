@@ -7,10 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
 
-import cv2
-
 from icstream.model import ConfigError, LabelSet
-from icstream.stages.items import ClassIds, Frame, FrameMeta
+from icstream.stages.class_areas import class_areas
+from icstream.stages.items import FrameMeta, SegmentedFrame
 from icstream.stages.sinks.event_rules import EventRule, RuleState, event_line
 from icstream.stages.sinks.parts import PartList
 from icstream.stages.sinks.sink import Part
@@ -59,16 +58,15 @@ class EventLines:
         """See `Sink.skip`."""
         self._parts.count(first, num_frames)
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: SegmentedFrame) -> None:
         """See `Sink.write`."""
-        assert isinstance(frame.result, ClassIds)
         file = self._file or self._open()
-        ids = frame.result.ids
-        counts = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()
+        areas = class_areas(frame.class_ids)
         self._parts.count(frame.meta)
         for place, rule in enumerate(self._rules):
-            share = Fraction(int(counts[rule.class_id]), ids.size)
-            before, after = self._states[place], self._states[place].after(rule, share, frame.meta)
+            share = Fraction(int(areas[rule.class_id]), frame.class_ids.size)
+            before = self._states[place]
+            after = before.after(rule, share, frame.meta)
             if after is before:
                 continue
             if after.active != before.active:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from av.video.frame import VideoFrame
 
-from icstream.stages.items import ClassIds, Frame
+from icstream.stages.items import SegmentedFrame
 from icstream.stages.sinks.ffv1 import FFV1_OPTIONS, Ffv1Encoder, ffv1_encoder
 from icstream.stages.sinks.video_sink import VideoSink
 
@@ -18,13 +18,12 @@ class MasksVideo(VideoSink):
         super().__init__(folder, stem, codec="ffv1", pix_fmt="gray", options=FFV1_OPTIONS)
         self._encoder: Ffv1Encoder | None = None
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: SegmentedFrame) -> None:
         """See `Sink.write`."""
-        assert isinstance(frame.result, ClassIds)
-        ids = frame.result.ids
+        class_ids = frame.class_ids
         if self._current is not None and self._encoder is not None:
-            self._current.write_packet(frame.meta, self._encoder.encode(ids))
+            self._current.write_packet(frame.meta, self._encoder.encode(class_ids))
             return
         if self._current is None:
-            self._encoder = ffv1_encoder(ids.shape)
-        self._write(frame.meta, VideoFrame.from_ndarray(ids, format="gray"))
+            self._encoder = ffv1_encoder(class_ids.shape)
+        self._write(frame.meta, VideoFrame.from_ndarray(class_ids, format="gray"))

@@ -9,7 +9,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from icstream.model import LabelSet
-from icstream.stages.items import ClassIds, Frame
+from icstream.stages.items import SegmentedFrame
 from icstream.stages.sinks.video_sink import VideoSink
 
 OPACITY = 0.5
@@ -28,11 +28,9 @@ class OverlayVideo(VideoSink):
         self._blend = Blend(labels)
         self._reformatter = VideoReformatter()
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: SegmentedFrame) -> None:
         """See `Sink.write`."""
-        assert isinstance(frame.result, ClassIds)
-        assert frame.image is not None
-        blended = self._blend(frame.image, frame.result.ids)
+        blended = self._blend(frame.require_image(), frame.class_ids)
         height, width = frame.meta.size
         if height % 2 or width % 2:  # 4:2:0 chroma needs even sides
             blended = np.asarray(

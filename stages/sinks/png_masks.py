@@ -9,7 +9,7 @@ from PIL import Image
 
 from icstream.model import LabelSet
 from icstream.model.files import write_atomically
-from icstream.stages.items import ClassIds, Frame, FrameMeta
+from icstream.stages.items import FrameMeta, SegmentedFrame
 from icstream.stages.sinks.parts import PartList
 from icstream.stages.sinks.sink import Part
 
@@ -44,15 +44,13 @@ class PngMasks:
         """See `Sink.begin_part`; files of all parts stand side by side."""
         self._parts.begin_part()
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: SegmentedFrame) -> None:
         """See `Sink.write`; a file is there wholly or not at all."""
-        assert isinstance(frame.result, ClassIds)
         self._folder.mkdir(parents=True, exist_ok=True)
         name = f"{frame.meta.index:06}" if frame.meta.name is None else frame.meta.name
-        ids = frame.result.ids
         write_atomically(
             self._folder / f"{name}.png",
-            lambda path: write_png(ids, self._labels, path),
+            lambda path: write_png(frame.class_ids, self._labels, path),
             durable=False,
         )
         self._parts.count(frame.meta)

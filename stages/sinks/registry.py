@@ -1,8 +1,7 @@
 """Sinks by name: ours, and those of other packages."""
 
 import difflib
-import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -26,16 +25,16 @@ ENTRY_POINTS = "icstream.sinks"
 
 @dataclass(frozen=True, slots=True)
 class SinkContext:
-    """What a sink is told when it is made."""
+    """What a sink is made from."""
 
     folder: Path
-    """Of the stream's results; made by the sink, with its first frame."""
+    """For the stream's results; the sink creates it with its first frame."""
     labels: LabelSet
-    """The classes whose ids will come."""
+    """The classes whose ids the frames hold."""
     source: Path | None
     """The recording that the frames come from; None if they come from something else."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of this sink, as plain values."""
+    """The sink's own settings as plain values: of a plug-in, what `output.options.NAME` holds."""
 
 
 SinkMaker: TypeAlias = Callable[[SinkContext], Sink]
@@ -59,45 +58,50 @@ SINKS: dict[str, SinkMaker] = {
 """The sinks that come with icstream."""
 
 
-@lru_cache(maxsize=1)
-def _others() -> dict[str, EntryPoint]:
-    return {found.name: found for found in entry_points(group=ENTRY_POINTS)}
-
-
-def check_sink(name: str, *, extra_sinks: Collection[str] = ()) -> None:
-    """Raises ConfigError, with the nearest known name, if there is no such sink."""
-    known = [*SINKS, *extra_sinks, *_others()]
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"sink: got {name!r}, known are {', '.join(known)}{hint}")
+_NO_LIMIT = 2**63 - 1
+"""More frames than any stream has."""
 
 
 def open_sink(
     name: str, context: SinkContext, *, extra_sinks: Mapping[str, SinkMaker] | None = None
 ) -> Sink:
-    """Gives the sink of that name; it creates its files with the first frame.
+    """Return the sink of that name; it creates its files with the first frame.
 
     Args:
         name: of the sink.
-        context: what it is told.
-        extra_sinks: sinks that cannot lie here, by name, because they need more than files.
+        context: what it is made from.
+        extra_sinks: makers of sinks, by name, that need what `stages` may not import.
 
     Raises:
         ConfigError: there is no such sink, or it cannot serve this source.
     """
     makers = {**SINKS, **(extra_sinks or {})}
-    check_sink(name, extra_sinks=extra_sinks or ())
-    maker: SinkMaker = makers[name] if name in makers else _others()[name].load()
+    if name in makers:
+        return makers[name](context)
+    plugins = _plugins()
+    if name not in plugins:
+        known = [*makers, *plugins]
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"sink: got {name!r}, known are {', '.join(known)}{hint}")
+    maker: SinkMaker = plugins[name].load()
     return maker(context)
 
 
 def restart_point(sinks: Sequence[Sink]) -> int:
-    """Gives the number of frames that every sink has whole, and after which every one can go on."""
-    num_done = sys.maxsize
-    while sinks:
-        lowest = min(sink.restart_point(num_done) for sink in sinks)
-        if lowest == num_done:
-            return num_done
-        num_done = lowest
-    return 0
+    """Return the number of frames that every sink has whole, and after which each can go on.
+
+    A sink may have to go further back than the others have frames, so the others are asked again
+    until all agree.
+    """
+    if not sinks:
+        return 0
+    agreed = _NO_LIMIT
+    while (lowest := min(sink.restart_point(agreed) for sink in sinks)) < agreed:
+        agreed = lowest
+    return agreed
+
+
+@lru_cache(maxsize=1)
+def _plugins() -> dict[str, EntryPoint]:
+    return {plugin.name: plugin for plugin in entry_points(group=ENTRY_POINTS)}

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from icstream.model import LabelSet
-from icstream.stages.items import ClassIds, Frame
+from icstream.stages.items import SegmentedFrame
 from icstream.stages.sinks.line_sink import LineSink
 
 
@@ -19,15 +19,14 @@ class RleLines(LineSink):
         self._names = labels.names
         self._class_masks = class_masks
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: SegmentedFrame) -> None:
         """See `Sink.write`."""
-        assert isinstance(frame.result, ClassIds)
         meta = frame.meta
         values = {
             "index": meta.index,
             "pts": meta.pts,
             "time_base": str(meta.time_base),
             "size": list(meta.size),
-            "classes": self._class_masks(frame.result.ids, self._names),
+            "classes": self._class_masks(frame.class_ids, self._names),
         }
         self._write_line(meta, json.dumps(values, ensure_ascii=False))

@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from icstream.model import LabelSet
-from icstream.stages.items import Frame, FrameMeta
+from icstream.stages.items import FrameMeta, SegmentedFrame
 from icstream.stages.sinks.event_rules import moment
 from icstream.stages.sinks.masks_video import MasksVideo
 from icstream.stages.sinks.overlay_video import OverlayVideo
@@ -87,7 +87,7 @@ class RollingVideo:
         self._num_frames += num_frames
         self._begins_part = False
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: SegmentedFrame) -> None:
         """See `Sink.write`."""
         if self._segments is None:
             self._segments = self._settle()

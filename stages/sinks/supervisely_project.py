@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from icstream.model import ConfigError, LabelSet
-from icstream.stages.items import ClassIds, Frame, FrameMeta
+from icstream.stages.items import FrameMeta, SegmentedFrame
 from icstream.stages.sinks.video_annotation import NO_IDS, VideoAnnotation
 from icstream.stages.supervisely.format import (
     bitmap_geometry,
@@ -51,19 +51,17 @@ class SuperviselyProject(VideoAnnotation):
         if self._fits(first, num_frames):
             super().skip(first, num_frames)
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: SegmentedFrame) -> None:
         """See `Sink.write`."""
-        assert isinstance(frame.result, ClassIds)
         if self._first is None:
             self._first = frame.meta
             self._lay_out(frame.meta)
         if not self._fits(frame.meta):
             return
-        ids = frame.result.ids
         figures = [
-            self._figure(frame.meta.index, name, bitmap_geometry(ids == k))
+            self._figure(frame.meta.index, name, bitmap_geometry(frame.class_ids == k))
             for k, name in enumerate(self._labels.names)
-            if (ids == k).any()
+            if (frame.class_ids == k).any()
         ]
         self.write_figures(frame.meta, figures)
 

@@ -1,4 +1,4 @@
-"""What the two video sinks share: files, parts, and when a new one begins."""
+"""What the video sinks share: files, parts, and when a new one begins."""
 
 from pathlib import Path
 
@@ -63,11 +63,13 @@ class VideoSink:
     def close(self) -> None:
         """See `Sink.close`."""
         if self._current is not None:
-            part, self._current = self._current, None
+            part = self._current
+            self._current = None
             part.close()
             self._finished.append(part.part())
         elif self._skipped is not None:
-            (first, count), self._skipped = self._skipped, None
+            first, count = self._skipped
+            self._skipped = None
             path = self._path(len(self._finished))
             cut_back(path, count)
             self._finished.append(Part.beginning(path.name, first, num_frames=count))
@@ -83,7 +85,8 @@ class VideoSink:
 
     def _open(self, meta: FrameMeta, image: VideoFrame) -> VideoPart:
         self._folder.mkdir(parents=True, exist_ok=True)
-        (first, num_done), self._skipped = self._skipped or (meta, 0), None
+        first, num_done = self._skipped or (meta, 0)
+        self._skipped = None
         part = VideoPart(
             self._path(len(self._finished)),
             first,

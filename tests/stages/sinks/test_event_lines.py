@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from icstream.model import CAMVID, ConfigError
-from icstream.stages import ClassIds, Frame, FrameMeta
+from icstream.stages import FrameMeta, SegmentedFrame
 from icstream.stages.sinks import EventLines
 
 ROAD = CAMVID.names.index("Road")
@@ -20,16 +20,18 @@ def rule(name: str, **values: Any) -> dict[str, Any]:
     return {**CALM, "name": name, "class": "Road", **values}
 
 
-def frame(index: int, percent: int, *, pts: int | None = None, clock: bool = True) -> Frame:
+def frame(
+    index: int, percent: int, *, pts: int | None = None, clock: bool = True
+) -> SegmentedFrame:
     """A frame with that much road, every tenth of a second."""
     ids = np.zeros((10, 10), np.uint8)
     ids.flat[:percent] = ROAD
     time = (index if pts is None else pts) if clock else None
     meta = FrameMeta("s", index, time, Fraction(1, 10), (10, 10))
-    return Frame(meta, None, None, ClassIds(ids))
+    return SegmentedFrame(meta, ids)
 
 
-def events(folder: Path, rules: list[dict[str, Any]], frames: list[Frame]) -> list[Any]:
+def events(folder: Path, rules: list[dict[str, Any]], frames: list[SegmentedFrame]) -> list[Any]:
     sink = EventLines(folder, CAMVID, rules)
     for item in frames:
         sink.write(item)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icstream.stages import ClassIds, Frame, FrameMeta
+from icstream.stages import FrameMeta, SegmentedFrame
 from icstream.stages.sinks import MasksVideo, masks_video
 from icstream.stages.sinks.ffv1 import (
     encode_by_ffmpeg,
@@ -109,21 +109,19 @@ def test_slices_are_found_by_their_footers() -> None:
     assert split_slices(packet[1:]) == split_slices(packet[:-1]) == split_slices(b"") == []
 
 
-def frames(size: tuple[int, int], *, with_clock: bool) -> list[Frame]:
+def frames(size: tuple[int, int], *, with_clock: bool) -> list[SegmentedFrame]:
     return [
-        Frame(
+        SegmentedFrame(
             FrameMeta(
                 "s", i, 7 + 3 * i + i % 2 if with_clock else None, Fraction(1001, 30000), size
             ),
-            None,
-            None,
-            ClassIds(ids),
+            ids,
         )
         for i, (_, ids) in enumerate(contents(size))
     ]
 
 
-def write(folder: Path, items: list[Frame]) -> bytes:
+def write(folder: Path, items: list[SegmentedFrame]) -> bytes:
     sink = MasksVideo(folder)
     for item in items:
         sink.write(item)

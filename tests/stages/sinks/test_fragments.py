@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 
 from icstream.model import CAMVID
-from icstream.stages import ClassIds, Frame, FrameMeta
+from icstream.stages import FrameMeta, SegmentedFrame
 from icstream.stages.sinks import MasksVideo, OverlayVideo
 from icstream.stages.sinks.fragments import Fragments, read_fragments
 
 
-def frame(index: int, size: tuple[int, int] = (64, 96)) -> Frame:
+def frame(index: int, size: tuple[int, int] = (64, 96)) -> SegmentedFrame:
     random = np.random.default_rng(index)
     ids = random.integers(0, 11, (size[0] // 8, size[1] // 8), dtype=np.uint8).repeat(8, 0)
     meta = FrameMeta("s", index, 1000 + 3000 * index, Fraction(1, 90000), size)
     image = random.integers(0, 256, (*size, 3), dtype=np.uint8)
-    return Frame(meta, image, None, ClassIds(np.ascontiguousarray(ids.repeat(8, 1))))
+    return SegmentedFrame(meta, np.ascontiguousarray(ids.repeat(8, 1)), image)
 
 
-def write_masks(folder: Path, frames: list[Frame], *, num_done: int = 0) -> MasksVideo:
+def write_masks(folder: Path, frames: list[SegmentedFrame], *, num_done: int = 0) -> MasksVideo:
     sink = MasksVideo(folder)
     for index, item in enumerate(frames):
         if index and item.meta.size != frames[index - 1].meta.size:

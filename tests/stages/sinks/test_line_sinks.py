@@ -10,17 +10,17 @@ import pytest
 from pycocotools import mask as coco
 
 from icstream.model import CAMVID
-from icstream.stages import ClassIds, Frame, FrameMeta
+from icstream.stages import FrameMeta, SegmentedFrame
 from icstream.stages.coco_rle import rle_counts
 from icstream.stages.sinks import AreaTable, RleLines
 
 
-def frame(index: int, pts: int | None, size: tuple[int, int] = (48, 64)) -> Frame:
+def frame(index: int, pts: int | None, size: tuple[int, int] = (48, 64)) -> SegmentedFrame:
     random = np.random.default_rng(index)
     ids = random.integers(0, 5, (size[0] // 4, size[1] // 4), dtype=np.uint8)
     ids = np.ascontiguousarray(ids.repeat(4, 0).repeat(4, 1))
     meta = FrameMeta("s", index, pts, Fraction(1001, 30000), (ids.shape[0], ids.shape[1]))
-    return Frame(meta, None, None, ClassIds(ids))
+    return SegmentedFrame(meta, ids)
 
 
 @pytest.mark.parametrize("block", [1, 2, 5, 16])
@@ -47,14 +47,13 @@ def test_lines_decode_to_the_masks_they_came_from(tmp_path: Path) -> None:
     sink.close()
     lines = (tmp_path / "masks.jsonl").read_text().splitlines()
     for item, line in zip(frames, map(json.loads, lines), strict=True):
-        assert isinstance(item.result, ClassIds)
         assert (line["index"], line["pts"]) == (item.meta.index, item.meta.pts)
         assert Fraction(line["time_base"]) == item.meta.time_base
         again = np.full(item.meta.size, 255, np.uint8)
         for entry in line["classes"]:
             assert entry["name"] == CAMVID.names[entry["id"]]
             again[coco.decode({"size": line["size"], "counts": entry["counts"]}) > 0] = entry["id"]
-        assert (again == item.result.ids).all()
+        assert (again == item.class_ids).all()
 
 
 def test_shares_are_those_counted(tmp_path: Path) -> None:
@@ -69,9 +68,8 @@ def test_shares_are_those_counted(tmp_path: Path) -> None:
     assert (rows[0]["pts"], rows[0]["seconds"]) == ("7", "0.233566667")
     assert (rows[1]["index"], rows[1]["pts"], rows[1]["seconds"]) == ("1", "", "")
     for item, row in zip(frames, rows, strict=True):
-        assert isinstance(item.result, ClassIds)
         for k, name in enumerate(CAMVID.names):
-            assert float(row[name]) == pytest.approx((item.result.ids == k).mean(), abs=1e-6)
+            assert float(row[name]) == pytest.approx((item.class_ids == k).mean(), abs=1e-6)
 
 
 def test_each_line_is_on_disk_before_the_next_frame(tmp_path: Path) -> None:

@@ -11,18 +11,20 @@ from clips import moving_image
 from numpy.typing import NDArray
 
 from icstream.model import CAMVID
-from icstream.stages import ClassIds, Frame, FrameMeta
+from icstream.stages import FrameMeta, SegmentedFrame
 from icstream.stages.sinks import RollingPlan, RollingVideo
 
 
-def frame(index: int, *, pts: int | None = None, size: tuple[int, int] = (64, 96)) -> Frame:
+def frame(
+    index: int, *, pts: int | None = None, size: tuple[int, int] = (64, 96)
+) -> SegmentedFrame:
     meta = FrameMeta("s", index, index if pts is None else pts, Fraction(1, 10), size)
     coarse = np.random.default_rng(index).integers(0, 11, (size[0] // 8, size[1] // 8), np.uint8)
     ids = np.ascontiguousarray(coarse.repeat(8, 0).repeat(8, 1))
-    return Frame(meta, moving_image(index, size), None, ClassIds(ids))
+    return SegmentedFrame(meta, ids, moving_image(index, size))
 
 
-def record(folder: Path, plan: RollingPlan, frames: list[Frame]) -> RollingVideo:
+def record(folder: Path, plan: RollingPlan, frames: list[SegmentedFrame]) -> RollingVideo:
     sink = RollingVideo(folder, CAMVID, plan)
     for item in frames:
         sink.write(item)
@@ -74,7 +76,7 @@ def test_masks_read_back_are_those_that_went_in(tmp_path: Path) -> None:
     for path in sorted((tmp_path / "rolling").glob("*.mp4")):
         with av.open(path) as file:
             ids += [np.asarray(f.to_ndarray(format="gray"), np.uint8) for f in file.decode(video=0)]
-    wanted = [f.result.ids for f in FRAMES if isinstance(f.result, ClassIds)]
+    wanted = [f.class_ids for f in FRAMES]
     assert len(ids) == 35
     assert all(map(np.array_equal, ids, wanted))
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from icstream.model import CAMVID, ConfigError
-from icstream.stages import ClassIds, Frame, FrameMeta
+from icstream.stages import FrameMeta, SegmentedFrame
 from icstream.stages.sinks import (
     Blend,
     MasksVideo,
@@ -44,14 +44,12 @@ def frame(
     size: tuple[int, int] = (64, 96),
     name: str | None = None,
     num_ids: int = 256,
-) -> Frame:
+) -> SegmentedFrame:
     meta = FrameMeta("s", index, pts, time_base, size, name)
-    return Frame(
-        meta, moving_image(index, size), None, ClassIds(mask(index, size, num_ids=num_ids))
-    )
+    return SegmentedFrame(meta, mask(index, size, num_ids=num_ids), moving_image(index, size))
 
 
-def write(sink: Sink, frames: list[Frame]) -> None:
+def write(sink: Sink, frames: list[SegmentedFrame]) -> None:
     for item in frames:
         sink.write(item)
     sink.close()
@@ -105,8 +103,7 @@ def test_every_id_comes_back(tmp_path: Path, size: tuple[int, int]) -> None:
     write(MasksVideo(tmp_path), frames)
     _, _, masks = read(tmp_path / "masks.mp4")
     for item, got in zip(frames, masks, strict=True):
-        assert isinstance(item.result, ClassIds)
-        assert (got == item.result.ids).all()
+        assert (got == item.class_ids).all()
 
 
 @pytest.mark.parametrize("kind", ["masks", "overlay"])
@@ -206,7 +203,7 @@ def test_the_overlay_shows_true_colors(tmp_path: Path, size: tuple[int, int]) ->
     image = np.full((*size, 3), (40, 160, 220), np.uint8)
     ids = np.full(size, 3, np.uint8)
     meta = FrameMeta("s", 0, 0, Fraction(1, 25), size)
-    write(OverlayVideo(tmp_path, CAMVID), [Frame(meta, image, None, ClassIds(ids))])
+    write(OverlayVideo(tmp_path, CAMVID), [SegmentedFrame(meta, ids, image)])
     with av.open(tmp_path / "overlay.mp4") as file:
         shown = next(file.decode(video=0))
         assert (int(shown.colorspace), int(shown.color_range)) == (1, 1)

@@ -10,7 +10,7 @@ from clips import make_clip
 from sdk import run_sdk
 
 from icstream.model import CAMVID, ConfigError
-from icstream.stages import ClassIds, Frame, FrameMeta
+from icstream.stages import FrameMeta, SegmentedFrame
 from icstream.stages.sinks import SinkContext, open_sink
 
 _READER = """
@@ -33,14 +33,14 @@ print(name, [obj_class.name for obj_class in project.meta.obj_classes] == classe
 """
 
 
-def frame(index: int, size: tuple[int, int] = (64, 96)) -> Frame:
+def frame(index: int, size: tuple[int, int] = (64, 96)) -> SegmentedFrame:
     random = np.random.default_rng(index)
     ids = random.integers(0, 11, (size[0] // 8, size[1] // 8), dtype=np.uint8).repeat(8, 0)
     meta = FrameMeta("clip", index, index, Fraction(1, 25), size)
-    return Frame(meta, None, None, ClassIds(np.ascontiguousarray(ids.repeat(8, 1))))
+    return SegmentedFrame(meta, np.ascontiguousarray(ids.repeat(8, 1)))
 
 
-def write(folder: Path, source: Path, frames: list[Frame]) -> Path:
+def write(folder: Path, source: Path, frames: list[SegmentedFrame]) -> Path:
     sink = open_sink("supervisely", SinkContext(folder, CAMVID, source))
     for item in frames:
         sink.write(item)
@@ -56,8 +56,7 @@ def test_the_official_sdk_reads_every_mask(tmp_path: Path) -> None:
     said = run_sdk(_READER, project, masks, ",".join(CAMVID.names))
     assert said.endswith("clip.mp4 True")
     for item, got in zip(frames, np.load(masks), strict=True):
-        assert isinstance(item.result, ClassIds)
-        assert (got == item.result.ids).all()
+        assert (got == item.class_ids).all()
 
 
 def test_the_video_is_in_the_project_and_the_annotation_is_whole(tmp_path: Path) -> None:
