@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model.errors import ConfigError
+from icstream.model.renamed import renamed_fields
 
 Color: TypeAlias = tuple[int, int, int]
 """Red, green, blue, each 0 to 255."""
@@ -16,6 +17,7 @@ MAX_CLASSES = 255
 """Class ids are stored in one byte, and 255 stays free for "void"."""
 
 
+@renamed_fields(colours="colors")
 @dataclass(frozen=True, slots=True)
 class LabelSet:
     """Ordered classes; a class's id is its position."""

@@ -1,6 +1,7 @@
 """Old names that keep working, with a warning that gives the new one."""
 
 import functools
+import inspect
 import logging
 import warnings
 from collections.abc import Callable, Mapping
@@ -27,6 +28,16 @@ def warn_renamed(old: str, new: str, *, stacklevel: int = 2) -> None:
         stacklevel: 2 points at the caller of the function that calls this one.
     """
     warnings.warn(f"{old} is now {new}", RenamedWarning, stacklevel=stacklevel + 1)
+
+
+def warn_renamed_in(cls: type, old: str, new: str) -> None:
+    """Warn that a class of another package has an attribute `old` that is called `new` now."""
+    text = f"{cls.__name__}.{old} is now {new}"
+    try:
+        file, line = inspect.getfile(cls), inspect.getsourcelines(cls)[1]
+    except (OSError, TypeError):  # made without a file
+        file, line = cls.__module__, 1
+    warnings.warn_explicit(text, RenamedWarning, file, line)
 
 
 def renamed_fields(**names: str) -> Callable[[type[Class]], type[Class]]:
@@ -67,7 +78,8 @@ def renamed_arguments(
 
 
 def log_renamed() -> None:
-    """Log each old name that is used, once and in one line, instead of printing a warning."""
+    """Log each old name that is used from now on, once and in one line, and print no warning."""
+    _once.logged.clear()
     show = warnings.showwarning
 
     def log_or_show(
@@ -105,13 +117,14 @@ class _OncePerName(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._logged: set[str] = set()
+        self.logged: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
         name, _, _ = record.getMessage().partition(" (")
-        is_new = name not in self._logged
-        self._logged.add(name)
+        is_new = name not in self.logged
+        self.logged.add(name)
         return is_new
 
 
-log.addFilter(_OncePerName())
+_once = _OncePerName()
+log.addFilter(_once)

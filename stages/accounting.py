@@ -7,7 +7,10 @@ Each counter is raised where its event happens and none is computed from another
 from collections import Counter
 from dataclasses import dataclass, field
 
+from icstream.model.renamed import renamed_fields
 
+
+@renamed_fields(without_picture="without_frame")
 @dataclass(slots=True)
 class FrameAccounting:
     """Counters of one stream."""
@@ -15,7 +18,7 @@ class FrameAccounting:
     packets: int = 0
     """Compressed frames read from the source (for images: files)."""
     in_decoder: int = 0
-    """Packets whose frame the decoder still owes: raised and lowered as they pass."""
+    """Packets whose frame has not left the decoder: raised and lowered as they pass."""
     decoded: int = 0
     """Frames handed on by the decoder."""
     undecodable: Counter[str] = field(default_factory=Counter)
@@ -34,23 +37,23 @@ class FrameAccounting:
     """Frames between decoder and sinks right now: raised and lowered as they pass."""
 
     def faults(self) -> list[str]:
-        """Gives a sentence for each equation that does not hold; none when the books close."""
+        """Return a sentence for each equation that does not hold; none if accounts balance."""
         undecodable, hidden = self.undecodable.total(), self.without_frame.total()
         dropped, failed = self.dropped.total(), self.failed.total()
-        found = []
+        faults = []
         if self.packets != self.decoded + undecodable + hidden + self.in_decoder:
-            found.append(
+            faults.append(
                 f"packets {self.packets} != decoded {self.decoded} + undecodable {undecodable}"
                 f" + without image {hidden} + in decoder {self.in_decoder}"
             )
         if self.decoded != self.encoded + dropped + failed + self.in_flight:
-            found.append(
+            faults.append(
                 f"decoded {self.decoded} != encoded {self.encoded} + dropped {dropped}"
                 f" + failed {failed} + in flight {self.in_flight}"
             )
-        return found
+        return faults
 
     @property
     def complete(self) -> bool:
-        """True if every frame that the source holds was decoded and none failed."""
+        """Whether every frame that the source holds was decoded and none failed."""
         return not (self.undecodable or self.failed or self.missing)

@@ -47,23 +47,38 @@ def test_rendered_streets_are_data_that_training_reads(tmp_path: Path) -> None:
     assert (image.ids_HW == truth[1]).all()
 
 
+def install(packages: Path, factory: pytest.TempPathFactory) -> Path:
+    """Gives a folder with the two packages installed in it."""
+    folder = factory.mktemp("site")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    flags = ["--no-deps", "--no-build-isolation", "--target", str(folder)]
+    copies = []
+    for name in ("road_alarm", "street_source"):
+        copy = factory.mktemp("package") / name
+        shutil.copytree(packages / name, copy)
+        copies.append(str(copy))
+    subprocess.run([*pip, *flags, *copies], check=True, timeout=180)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the packages of the examples installed in it."""
-    folder = tmp_path_factory.mktemp("site")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    flags = ["--no-deps", "--no-build-isolation", "--target", str(folder)]
-    packages = []
-    for name in ("road_alarm", "street_source"):
-        copy = tmp_path_factory.mktemp("package") / name
-        shutil.copytree(EXAMPLES / name, copy)
-        packages.append(str(copy))
-    subprocess.run([*pip, *flags, *packages], check=True, timeout=180)
-    return folder
+    return install(EXAMPLES, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def old_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the packages as icstream 0.1.0 had them, under the old names."""
+    return install(Path(__file__).with_name("plugins_0_1_0"), tmp_path_factory)
 
 
 def streams(site: Path, out: Path, *arguments: object) -> dict[str, Any]:
     """Runs icstream with those packages; gives the streams of the report."""
+    return streams_and_log(site, out, *arguments)[0]
+
+
+def streams_and_log(site: Path, out: Path, *arguments: object) -> tuple[dict[str, Any], str]:
     command = [sys.executable, "-m", "icstream.pipeline", "run", *map(str, arguments)]
     done = subprocess.run(
         [*command, "--weights", "streets", "-o", str(out), "--sink", "masks"],
@@ -74,8 +89,7 @@ def streams(site: Path, out: Path, *arguments: object) -> dict[str, Any]:
         env={**os.environ, "PYTHONPATH": str(site)},
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads((out / "report.json").read_text())["streams"]
-    return found
+    return json.loads((out / "report.json").read_text())["streams"], done.stderr
 
 
 def test_a_sink_of_another_package_is_found_by_its_name(site: Path, tmp_path: Path) -> None:
@@ -91,6 +105,45 @@ def test_a_source_of_another_package_is_found_by_its_name(site: Path, tmp_path: 
         ("8", 25, True),
     ]
     assert found["7"]["clock"] == "pts"
+
+
+def renamed_lines(log: str) -> list[str]:
+    """Gives what a log says of old names, without the time of day."""
+    return sorted(line.split(" WARNING ")[1] for line in log.splitlines() if " is now " in line)
+
+
+def test_a_sink_written_for_0_1_0_works_and_each_old_name_is_told_once(
+    site: Path, old_site: Path, tmp_path: Path
+) -> None:
+    clips = [make_clip(tmp_path / f"{name}.mp4") for name in ("a", "b")]  # two encode workers
+    arguments = (*clips, "--sink", "road_alarm")
+    _, clean = streams_and_log(site, tmp_path / "new", *arguments)
+    found, log = streams_and_log(old_site, tmp_path / "old", *arguments)
+    assert renamed_lines(clean) == []
+    assert renamed_lines(log) == [
+        "RoadAlarm.wants_picture is now wants_image (road_alarm.py:13)",
+        "SegmentedFrame.result is now class_ids (road_alarm.py:49)",
+        "icstream.stages.ClassIds is now icstream.stages.SegmentedFrame.class_ids"
+        " (road_alarm.py:7)",
+    ]
+    for name in ("a", "b"):
+        assert found[name]["parts"]["road_alarm"][0]["frames"] == 12
+        text = (tmp_path / "old" / name / "road_alarm.txt").read_text()
+        assert text == (tmp_path / "new" / name / "road_alarm.txt").read_text()
+        assert len(text.splitlines()) == 12
+
+
+def test_a_source_written_for_0_1_0_works_and_each_old_name_is_told_once(
+    site: Path, old_site: Path, tmp_path: Path
+) -> None:
+    _, clean = streams_and_log(site, tmp_path / "new", "street:7", "street:8")
+    found, log = streams_and_log(old_site, tmp_path / "old", "street:7", "street:8")
+    assert renamed_lines(clean) == []
+    assert renamed_lines(log) == ["SourceContext.books is now accounting (street_source.py:39)"]
+    assert [(stream["encoded"], stream["closed"]) for stream in found.values()] == [(25, True)] * 2
+    for name in ("7", "8"):
+        masks = (tmp_path / "old" / name / "masks.mp4").read_bytes()
+        assert masks == (tmp_path / "new" / name / "masks.mp4").read_bytes()
 
 
 def test_a_program_pushes_frames_into_a_running_icstream(tmp_path: Path) -> None:

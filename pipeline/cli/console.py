@@ -4,12 +4,15 @@ import json
 import logging
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec, Self, TypeVar
+
+from icstream.model.renamed import log_renamed
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +64,7 @@ def log_to_stderr(*, quiet: bool) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger().addHandler(handler)
+    log_renamed()
     logging.getLogger("icstream").setLevel(logging.WARNING if quiet else logging.INFO)
 
 
@@ -68,13 +72,14 @@ def log_to_stderr(*, quiet: bool) -> None:
 def logging_restored() -> Iterator[None]:
     """Undo `log_to_stderr` at the end, for processes that go on after a command."""
     root, own = logging.getLogger(), logging.getLogger("icstream")
-    handlers, level = list(root.handlers), own.level
+    handlers, level, show = list(root.handlers), own.level, warnings.showwarning
     try:
         yield
     finally:
         for handler in set(root.handlers) - set(handlers):
             root.removeHandler(handler)
         own.setLevel(level)
+        warnings.showwarning = show
 
 
 def silence_opencv() -> None:

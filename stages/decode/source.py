@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, Protocol, Self
 
+from icstream.model.renamed import renamed_fields
 from icstream.stages.accounting import FrameAccounting
 from icstream.stages.items import Item, Size
 
@@ -26,9 +27,10 @@ class SourceInfo:
     """Of the first frame, as displayed."""
 
 
+@renamed_fields(books="accounting")
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What a source of another package is told when it is made."""
+    """What a source of another package is made from."""
 
     stream: str
     """Name for the `meta.stream` of its frames, and for its other items."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, Protocol, Self
 
-from icstream.model.renamed import warn_renamed
+from icstream.model.renamed import warn_renamed_in
 from icstream.stages.items import FrameMeta, SegmentedFrame, Size
 
 
@@ -88,6 +88,6 @@ def any_wants_image(sinks: Iterable[Sink]) -> bool:
 
 def _wants_image(sink: Sink) -> bool:
     if not hasattr(sink, "wants_image") and hasattr(sink, "wants_picture"):
-        warn_renamed(f"{type(sink).__name__}.wants_picture", "wants_image", stacklevel=4)
+        warn_renamed_in(type(sink), "wants_picture", "wants_image")
         return bool(sink.wants_picture)
     return sink.wants_image
