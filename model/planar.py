@@ -1,7 +1,6 @@
 """Images whose red, green and blue lie one after another in memory, as networks read them.
 
-Such an image is an ordinary (H, W, 3) array, only with other strides: whoever does not care need
-not know.
+Such an image is an ordinary (H, W, 3) array with other strides, which callers may ignore.
 """
 
 from collections.abc import Callable
@@ -11,26 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 Empty = Callable[[tuple[int, ...], type[np.uint8]], NDArray[np.uint8]]
-"""Gives memory for an array, told its shape and type, as `np.empty` does."""
+"""A function that returns memory for an array of a shape and type, as `np.empty` does."""
 
 
 def empty_planar(size: tuple[int, int], empty: Empty = np.empty) -> NDArray[np.uint8]:
-    """Gives an (H, W, 3) array whose three planes are contiguous, each by itself."""
+    """Return an (H, W, 3) array whose three planes are contiguous, each by itself."""
     return empty((3, *size), np.uint8).transpose(1, 2, 0)
 
 
 def planes(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Gives the (3, H, W) view of an image."""
+    """Return the (3, H, W) view of an image."""
     return rgb_HW3.transpose(2, 0, 1)
 
 
 def is_planar(rgb_HW3: NDArray[np.uint8]) -> bool:
-    """Tells whether the rows of each plane are contiguous."""
+    """Return whether the rows of each plane are contiguous."""
     return rgb_HW3.strides[1] == 1
 
 
 def copy_planes(rgb_HW3: NDArray[np.uint8], to_HW3: NDArray[np.uint8]) -> None:
-    """Copies an image of any layout to a planar place."""
+    """Copy an image of any layout to a planar place."""
     if is_planar(rgb_HW3):
         np.copyto(to_HW3, rgb_HW3)
     else:
@@ -38,7 +37,7 @@ def copy_planes(rgb_HW3: NDArray[np.uint8], to_HW3: NDArray[np.uint8]) -> None:
 
 
 def interleaved(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Gives the image with the three values of a pixel side by side, contiguous."""
+    """Return the image with the three values of a pixel side by side, contiguous."""
     if is_planar(rgb_HW3):
         return np.asarray(cv2.merge(list(planes(rgb_HW3))), np.uint8)
     return np.ascontiguousarray(rgb_HW3)

@@ -19,7 +19,7 @@ _MAX_BYTES = 7
 
 
 def rle_counts(ids_HW: NDArray[np.uint8]) -> dict[int, str]:
-    """Gives the `counts` of the binary mask of each id that occurs, by rising id."""
+    """Return the `counts` of the binary mask of each id that occurs, by rising id."""
     columns = np.asarray(cv2.transpose(ids_HW)).ravel()
     starts = np.concatenate(([0], np.flatnonzero(columns[1:] != columns[:-1]) + 1))
     run_ids = columns[starts]
@@ -35,7 +35,7 @@ def rle_counts(ids_HW: NDArray[np.uint8]) -> dict[int, str]:
 
 
 def class_masks(ids_HW: NDArray[np.uint8], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Gives id, name and `counts` of each class that occurs, by rising id."""
+    """Return id, name and `counts` of each class that occurs, by rising id."""
     return [
         {"id": k, "name": names[k], "counts": counts}
         for k, counts in rle_counts(ids_HW).items()
@@ -51,7 +51,7 @@ def _encode(
     offsets: NDArray[np.int64],
     buffer: NDArray[np.uint8],
 ) -> NDArray[np.int64]:
-    """Writes each id's counts from its offset on; gives where each ends."""
+    """Write each id's counts from its offset on; return where each ends."""
     position = offsets[:256].copy()
     covered = np.zeros(256, np.int64)
     number = np.zeros(256, np.int64)

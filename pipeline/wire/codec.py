@@ -7,14 +7,14 @@ from typing import Any
 
 
 def encode_hook(value: Any) -> Any:
-    """Turns a value that msgspec does not know into one that it does."""
+    """Return a value that msgspec does not know as one that it does."""
     if isinstance(value, (Fraction, Path)):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be sent")
 
 
 def decode_hook(kind: type, value: Any) -> Any:
-    """Undoes that."""
+    """Return the value that `encode_hook` turned into a string."""
     if kind in (Fraction, Path):
         return _parsed(kind, value)
     raise TypeError(f"{kind.__name__} cannot be received")
@@ -22,5 +22,5 @@ def decode_hook(kind: type, value: Any) -> Any:
 
 @lru_cache(maxsize=64)
 def _parsed(kind: type, value: str) -> Any:
-    """Keeps the few that come again and again: time bases above all."""
+    """Parse once the few values that come again and again, time bases above all."""
     return kind(value)

@@ -1,4 +1,4 @@
-"""What hub and workers say to one another: typed messages, checked on arrival, never pickled.
+"""The messages between hub and workers: typed, checked on arrival, never pickled.
 
 A message on the wire is several frames: a MessagePack header `[version, number, body]`, then the
 pixels that do not lie in shared memory. Numbers count the messages of one direction of one link
@@ -55,7 +55,7 @@ class Pixels(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         return prod(self.shape) * _ITEM_BYTES[self.dtype]
 
     def view(self, memory: Any, offset: int = 0) -> "np.ndarray[Any, Any]":
-        """Gives the array that lies at `offset` of a buffer; nothing is copied."""
+        """Return the array that lies at `offset` of a buffer; nothing is copied."""
         return np.ndarray(self.shape, self.dtype, memory, offset)
 
 
@@ -82,7 +82,7 @@ class Slot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The decoder's side of a stream's books."""
+    """The decoder's side of a stream's accounting."""
 
     packets: int
     in_decoder: int
@@ -93,7 +93,7 @@ class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
 
     @classmethod
     def of(cls, accounting: FrameAccounting) -> "SourceAccounting":
-        """Gives the books as they are now."""
+        """Return the counts as they are now."""
         return cls(
             accounting.packets,
             accounting.in_decoder,
@@ -104,7 +104,7 @@ class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
         )
 
     def write_to(self, accounting: FrameAccounting) -> None:
-        """Puts these counts in the place of those that are there."""
+        """Replace the counts that are there."""
         accounting.packets, accounting.in_decoder = self.packets, self.in_decoder
         accounting.decoded, accounting.missing = self.decoded, self.missing
         for counter, counts in (
@@ -115,7 +115,7 @@ class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
             counter.update(counts)
 
     def closed(self) -> "SourceAccounting":
-        """Gives the books of a decoder that is given up: what it still held has no image."""
+        """Return the counts of a decoder that is abandoned: what it still held has no frame."""
         if not self.in_decoder:
             return self
         without_frame = dict(self.without_frame)
@@ -131,7 +131,7 @@ class StageSpan(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 
 
 class Heartbeat(Message, frozen=True):
-    """The process lives. Sent by a thread of its own over a socket of its own."""
+    """The process is alive; sent by a thread of its own over a socket of its own."""
 
     num_sent: int
     """Messages that the worker sent over its link so far."""
@@ -142,11 +142,11 @@ class Heartbeat(Message, frozen=True):
 
 
 class Connected(Message, frozen=True):
-    """A worker has come up and will soon be ready; it can be told what to prepare for."""
+    """A worker has started and will soon be ready; it can already be warmed up."""
 
 
 class Ready(Message, frozen=True):
-    """A preprocess or segment worker takes work."""
+    """A preprocess or segment worker takes frames."""
 
 
 class WarmedUp(Message, frozen=True):
@@ -173,7 +173,7 @@ class Decoded(Message, frozen=True):
     """A frame left the decoder."""
 
     number: int
-    """Among all items of the stream, from 0; so in the next four."""
+    """Position among all items of the stream, from 0."""
     slot: Slot
     frame: WireFrame
     accounting: SourceAccounting
@@ -205,7 +205,7 @@ class FormatChanged(Message, frozen=True):
 
 
 class Ended(Message, frozen=True):
-    """The source is at its end, or stopped as it was told to, or failed."""
+    """The source has ended, was stopped, or failed."""
 
     number: int
     accounting: SourceAccounting
@@ -233,7 +233,7 @@ class Failed(Message, frozen=True):
 
 
 class Written(Message, frozen=True):
-    """An encode worker has handed a frame to all sinks."""
+    """An encode worker has written a frame to all sinks."""
 
     index: int
     part: int
@@ -261,7 +261,7 @@ class SourceChanged(Message, frozen=True):
 
 
 class Fault(Message, frozen=True):
-    """The worker gives up, and starting it again would not help."""
+    """The worker cannot go on, and starting it again would not help."""
 
     kind: Literal["source", "config", "output"]
     text: str
@@ -270,13 +270,13 @@ class Fault(Message, frozen=True):
 
 
 class Grant(Message, frozen=True):
-    """A decode worker may send so many more frames."""
+    """A decode worker may fill these slots."""
 
     slots: list[Slot]
 
 
 class ResumeState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What a live source has sent by way of other workers."""
+    """What a live source has sent through earlier workers."""
 
     accounting: SourceAccounting
     last: tuple[Fraction, float] | None
@@ -288,7 +288,7 @@ class BeginDecode(Message, frozen=True):
     """A decode worker may begin."""
 
     skip_items: int
-    """So many items were received from another worker; they are not sent again."""
+    """How many items were received from an earlier worker; they are not sent again."""
     first_image: int
     """Index of the first frame whose image is needed."""
     before: ResumeState
@@ -318,7 +318,7 @@ class PartRun(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 class BeginEncode(Message, frozen=True):
-    """What an encode worker must know of the frames before those that it gets."""
+    """What an encode worker needs of the frames before those that it gets."""
 
     runs: list[PartRun]
     last: FrameMeta | None
@@ -365,7 +365,7 @@ class MessageReader:
         self._decoder = msgspec.msgpack.Decoder(tuple[int, int, body], dec_hook=decode_hook)
 
     def read(self, header: bytes) -> tuple[int, Any]:
-        """Gives the number of a message and the message.
+        """Return the number of a message and the message.
 
         Raises:
             WireError: it is damaged, unknown, or of another version.
@@ -384,5 +384,5 @@ FROM_HUB = MessageReader(FromHub)
 
 
 def write(number: int, body: Message) -> bytes:
-    """Gives the header of a message."""
+    """Return the header of a message."""
     return _ENCODER.encode((VERSION, number, body))

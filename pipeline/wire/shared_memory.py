@@ -19,12 +19,12 @@ ALIGNMENT = 64
 
 
 def align(offset: int, step: int = ALIGNMENT) -> int:
-    """Gives the next multiple of `step`."""
+    """Return the next multiple of `step`."""
     return -(-offset // step) * step
 
 
 class Arena:
-    """The memory as its owner sees it: gives out ranges and takes them back."""
+    """The memory as its owner sees it: a pool of ranges."""
 
     def __init__(self) -> None:
         self.fd = os.memfd_create("icstream", os.MFD_CLOEXEC)
@@ -33,16 +33,16 @@ class Arena:
 
     @staticmethod
     def available() -> bool:
-        """True where the system has anonymous files."""
+        """Return whether the system has anonymous files."""
         return hasattr(os, "memfd_create")
 
     @property
     def num_bytes(self) -> int:
-        """How much was ever in use at once."""
+        """How many bytes were ever in use at once."""
         return self._size
 
     def take(self, num_bytes: int) -> tuple[int, int]:
-        """Gives a range of at least so many bytes; its pages are really there.
+        """Return a range of at least so many bytes; its pages are really there.
 
         Raises:
             OSError: there is not so much memory.
@@ -59,11 +59,11 @@ class Arena:
         return start, self._size
 
     def give_back(self, place: tuple[int, int]) -> None:
-        """Takes back a range that nobody uses any more."""
+        """Take back a range that nobody uses any more."""
         self._free.append(place)
 
     def close(self) -> None:
-        """Gives the memory back to the system, once all workers are gone."""
+        """Return the memory to the system, once all workers are gone."""
         os.close(self.fd)
 
 
@@ -75,7 +75,7 @@ class ArenaView:
         self._map: mmap.mmap | None = None
 
     def array(self, pixels: Pixels) -> NDArray[Any]:
-        """Gives the array that lies there; nothing is copied.
+        """Return the array that lies there; nothing is copied.
 
         Raises:
             WireError: it would lie outside the memory.

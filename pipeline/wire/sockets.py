@@ -27,7 +27,7 @@ class WorkerLink:
     """A worker's end of its link to the hub."""
 
     def __init__(self, endpoint: str, name: bytes) -> None:
-        """Connects; the hub knows the worker by its name."""
+        """Connect; the hub knows the worker by its name."""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.ROUTING_ID, name)
@@ -40,17 +40,17 @@ class WorkerLink:
         """Messages sent so far."""
 
     def close(self, *, linger_s: float = 0) -> None:
-        """Closes the socket; what was not sent by then is thrown away."""
+        """Close the socket; what is not sent by then is discarded."""
         self._context.destroy(linger=round(1e3 * linger_s))
 
     def send(self, body: Message, payload: Sequence[Any] = ()) -> None:
-        """Sends a message and what travels behind it."""
+        """Send a message and what travels behind it."""
         parts = [write(self.num_sent, body), *payload]
         self.num_sent += 1
         self._socket.send_multipart(parts, copy=False)
 
     def wait(self, timeout_s: float, *, also: int | None) -> None:
-        """Waits until there is a message, or the descriptor `also` has something to read."""
+        """Wait until there is a message, or the descriptor `also` has something to read."""
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         if also is not None:
@@ -58,7 +58,7 @@ class WorkerLink:
         poller.poll(round(1e3 * timeout_s))
 
     def receive(self, timeout_s: float) -> tuple[Any, list[zmq.Frame]] | None:
-        """Gives the next message and what came behind it; None if none came in time.
+        """Return the next message and what came behind it; None if none came in time.
 
         Raises:
             WireError: it cannot be read, or one before it is missing.
@@ -79,7 +79,7 @@ class HubSocket:
     """The hub's end of all links."""
 
     def __init__(self, endpoint: str) -> None:
-        """Binds; `endpoint` may leave the port open.
+        """Bind; `endpoint` may leave the port open.
 
         Attributes:
             endpoint: where workers connect to.
@@ -93,11 +93,11 @@ class HubSocket:
         self.endpoint: str = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def close(self) -> None:
-        """Closes the socket; what was not sent yet is thrown away."""
+        """Close the socket; what is not sent yet is discarded."""
         self._context.destroy(linger=0)
 
     def send(self, name: bytes, number: int, body: Message, payload: Sequence[Any] = ()) -> bool:
-        """Sends a message; False if the worker is not there (any more)."""
+        """Send a message; return False if the worker is not connected (any more)."""
         try:
             self.socket.send_multipart(
                 [name, write(number, body), *payload], flags=zmq.NOBLOCK, copy=False
@@ -107,7 +107,7 @@ class HubSocket:
         return True
 
     def receive(self) -> tuple[bytes, bytes, list[zmq.Frame]] | None:
-        """Gives sender, header and payload of the next message; None if none is waiting."""
+        """Return sender, header and payload of the next message; None if none is waiting."""
         if not _has_message(self.socket):
             return None
         name, *rest = self.socket.recv_multipart(copy=False)
@@ -120,5 +120,5 @@ class HubSocket:
 
 
 def _has_message(socket: "zmq.Socket[bytes]") -> bool:
-    """True if a message is waiting; a tenth of the time of asking for it in vain."""
+    """Return whether a message is waiting; a tenth of the time of asking for it in vain."""
     return bool(int(socket.getsockopt(zmq.EVENTS)) & _READABLE)

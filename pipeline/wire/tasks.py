@@ -1,4 +1,4 @@
-"""What workers are told when they are started: what their stage is made from."""
+"""Start-up configuration of each kind of worker."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ class DecodeTask(msgspec.Struct, frozen=True):
     threads: int
     num_loops: int
     preprocess: PreprocessTask
-    """What becomes of its frames next, for those that need next to nothing."""
+    """Of its frames, for those that are prepared where they lie."""
     live: LivePlan | None
     """Of a live source."""
 
@@ -48,7 +48,7 @@ class EncodeTask(msgspec.Struct, frozen=True):
     source: Path | None
     sinks: list[str]
     num_done: int | None
-    """Frames that are in the files already; None: the sinks are asked, after an earlier run."""
+    """Frames that are in the files already; None after an earlier run, when the sinks know."""
     settings: dict[str, dict[str, Any]] = {}
     """Of the sinks, by name."""
     view: str | None = None
@@ -71,9 +71,9 @@ class ViewTask(msgspec.Struct, frozen=True):
     page: InheritedSocket | None
     metrics: InheritedSocket | None
     token: str | None
-    """What those who look must know."""
+    """Access token of the page and the metrics."""
     status: str
-    """Endpoint at which the hub tells how the run is going."""
+    """Endpoint at which the hub publishes the state of the run."""
     frames: str
     """Endpoint for the encode workers."""
     rate: float
@@ -81,7 +81,7 @@ class ViewTask(msgspec.Struct, frozen=True):
 
 
 class PublishTask(msgspec.Struct, frozen=True):
-    """What the process is made from that hands masks on to subscribers."""
+    """What the publish worker is made from."""
 
     address: str
     masks: str
@@ -98,10 +98,10 @@ Task = TypeVar("Task")
 
 
 def task_to_json(task: msgspec.Struct) -> bytes:
-    """Gives a task as JSON."""
+    """Return a task as JSON."""
     return msgspec.json.encode(task, enc_hook=encode_hook)
 
 
 def task_from_json(kind: type[Task], text: bytes) -> Task:
-    """Gives the task back that `task_to_json` wrote."""
+    """Return the task that `task_to_json` wrote."""
     return msgspec.json.decode(text, type=kind, dec_hook=decode_hook)

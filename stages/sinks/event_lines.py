@@ -19,31 +19,31 @@ _COUNT_BYTES = 16
 
 
 class EventLines:
-    """Looks for events; what it must know to go on elsewhere is in `events.state`."""
+    """Finds events; `events.state` holds what another process needs to go on."""
 
     wants_image = False
     num_held_back = 0
 
     def __init__(self, folder: Path, labels: LabelSet, rules: Sequence[Mapping[str, Any]]) -> None:
-        """Takes the rules.
+        """Take the rules.
 
         Raises:
             ConfigError: there are none, or one looks for a class that there is not.
         """
         if not rules:
-            raise ConfigError("sink events: no rule to go by; set output.events.rules")
+            raise ConfigError("sink events: it has no rule; set output.events.rules")
         self._folder = folder
         self._num_classes = len(labels)
         self._rules = [EventRule.from_settings(rule, labels) for rule in rules]
         self._states = [RuleState() for _ in self._rules]
-        self._journal = EventLog(folder / "events.state")
+        self._log = EventLog(folder / "events.state")
         self._file: IO[str] | None = None
         self._num_lines = 0
         self._parts = PartList("events.jsonl")
 
     @property
     def parts(self) -> list[Part]:
-        """See `Sink.parts`; frames are those that were looked at."""
+        """See `Sink.parts`; frames are those that were examined."""
         return self._parts.all()
 
     def begin_part(self) -> None:
@@ -52,7 +52,7 @@ class EventLines:
 
     def restart_point(self, at_most: int) -> int:
         """See `Sink.restart_point`."""
-        return min(at_most, self._journal.num_frames())
+        return min(at_most, self._log.num_frames())
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
         """See `Sink.skip`."""
@@ -75,8 +75,8 @@ class EventLines:
                 file.flush()
                 self._num_lines += 1
             self._states[place] = after
-            self._journal.note(self._parts.num_frames, place, after, self._num_lines)
-        self._journal.count(self._parts.num_frames)
+            self._log.note(self._parts.num_frames, place, after, self._num_lines)
+        self._log.count(self._parts.num_frames)
 
     def close(self) -> None:
         """See `Sink.close`."""
@@ -84,12 +84,12 @@ class EventLines:
             self._open()
         if self._file is not None:
             self._file.close()
-        self._journal.close()
+        self._log.close()
 
     def _open(self) -> IO[str]:
-        """Cuts the file behind the events of the frames that were skipped."""
+        """Cut the file behind the events of the frames that were skipped."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._num_lines = self._journal.open(self._parts.num_frames, self._states)
+        self._num_lines = self._log.open(self._parts.num_frames, self._states)
         path = self._folder / "events.jsonl"
         with path.open("a+b") as file:
             file.seek(0)
@@ -101,14 +101,14 @@ class EventLines:
 
 
 class EventLog:
-    """How many frames were looked at, and every change of a rule's state."""
+    """The file events.state: how many frames were examined, and each change of a rule's state."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: IO[bytes] | None = None
 
     def num_frames(self) -> int:
-        """Gives how many frames an earlier process has looked at."""
+        """Return how many frames an earlier process has examined."""
         if not self._path.exists():
             return 0
         with self._path.open("rb") as file:
@@ -116,7 +116,7 @@ class EventLog:
         return int(head) if head.isdigit() else 0
 
     def open(self, num_done: int, states: list[RuleState]) -> int:
-        """Puts the states after so many frames into `states`, and forgets what came later.
+        """Put the states after so many frames into `states`, and forget what came later.
 
         Returns:
             How many lines about events had been written by then.
@@ -138,7 +138,7 @@ class EventLog:
         return num_lines
 
     def note(self, num_frames: int, place: int, state: RuleState, num_lines: int) -> None:
-        """Writes down the state of a rule after so many frames."""
+        """Write down the state of a rule after so many frames."""
         assert self._file is not None
         since = state.since and (state.since[0], state.since[1], str(state.since[2]))
         values = [num_frames, place, state.active, since, num_lines]
@@ -146,11 +146,11 @@ class EventLog:
         self._file.flush()
 
     def count(self, num_frames: int) -> None:
-        """Writes down how many frames were looked at."""
+        """Write down how many frames were examined."""
         assert self._file is not None
         os.pwrite(self._file.fileno(), b"%0*d\n" % (_COUNT_BYTES - 1, num_frames), 0)
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()

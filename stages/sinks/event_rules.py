@@ -25,7 +25,7 @@ class EventRule:
 
     @classmethod
     def from_settings(cls, values: Mapping[str, Any], labels: LabelSet) -> Self:
-        """Gives the rule that plain settings describe.
+        """Return the rule that plain settings describe.
 
         Raises:
             ConfigError: there is no such class.
@@ -51,7 +51,7 @@ class EventRule:
         )
 
     def is_beyond(self, share: Fraction, limit: Fraction) -> bool:
-        """True if a share lies on the far side of a limit."""
+        """Return whether a share lies on the far side of a limit."""
         return share > limit if self.rising else share < limit
 
 
@@ -65,7 +65,7 @@ class RuleState:
     """Index, pts and time base of the frame since which the next change is due; None: it is not."""
 
     def after(self, rule: EventRule, share: Fraction, meta: FrameMeta) -> "RuleState":
-        """Gives the state after a frame in which the class has that share."""
+        """Return the state after a frame in which the class has that share."""
         if self.active:
             changing, needed_s = not rule.is_beyond(share, rule.clear), rule.clear_for_s
         else:
@@ -82,14 +82,14 @@ class RuleState:
 
 
 def moment(index: int, pts: int | None, time_base: Fraction) -> Fraction:
-    """Gives the time of a frame in seconds; by its index where there is no clock."""
+    """Return the time of a frame in seconds; by its index where there is no clock."""
     return (index if pts is None else pts) * time_base
 
 
 def event_line(
     kind: Literal["begin", "end"], rule: EventRule, share: Fraction, meta: FrameMeta
 ) -> dict[str, Any]:
-    """Gives what is written about the beginning or the end of an event."""
+    """Return what is written about the beginning or the end of an event."""
     return {
         "event": kind,
         "rule": rule.name,
@@ -104,5 +104,5 @@ def event_line(
 
 
 def _exact(value: float) -> Fraction:
-    """Gives the decimal number that was written, which the float only comes close to."""
+    """Return the decimal number that was written, which the float only comes close to."""
     return Fraction(str(value))

@@ -3,7 +3,7 @@
 FFmpeg looks at every pixel; masks are nearly all runs, which `ffv1_coder` skips in vector
 instructions. What FFmpeg decides, slices and the headers of slices, is learned from an image that
 it encodes, once for each size. Where its packets are not as foreseen (another version may cut or
-code otherwise) there is no encoder, and whoever asked for one lets FFmpeg work.
+code otherwise) there is no encoder, and FFmpeg encodes.
 """
 
 import logging
@@ -29,7 +29,7 @@ class Ffv1Encoder:
     """Encodes images of one size, cut into a grid of slices."""
 
     def __init__(self, size: tuple[int, int], grid: tuple[int, int], headers: list[bytes]) -> None:
-        """Takes (height, width), numbers of slices (down, across), and their headers by row."""
+        """Take (height, width), numbers of slices (down, across), and their headers by row."""
         self._size = size
         self._rows, self._columns = (
             np.arange(count + 1) * side // count for side, count in zip(size, grid, strict=True)
@@ -39,7 +39,7 @@ class Ffv1Encoder:
         self._max_bytes = 4 * size[0] * size[1] + len(self._headers) + 64 * len(headers)
 
     def encode(self, ids_HW: NDArray[np.uint8]) -> bytes:
-        """Gives the packet of a key frame; the image must have the encoder's size."""
+        """Return the packet of a key frame; the image must have the encoder's size."""
         assert ids_HW.shape == self._size
         # Only those who encode wait for numba.
         from icstream.stages.sinks.ffv1_coder import encode_slices
@@ -60,12 +60,12 @@ class Ffv1Encoder:
 
 @lru_cache(maxsize=64)
 def ffv1_encoder(size: tuple[int, int]) -> Ffv1Encoder | None:
-    """Gives the encoder of images of (height, width); None if FFmpeg's packets are others."""
+    """Return the encoder of images of (height, width); None if FFmpeg's packets are others."""
     image = _test_image(size)
     images = [image, np.ascontiguousarray(image[::-1, ::-1])]
     try:
         encoder = learn_encoder(images, encode_by_ffmpeg(images))
-    except FFmpegError:  # it has sizes that it refuses; let it say so itself
+    except FFmpegError:  # it refuses some sizes, with an error of its own
         encoder = None
     if encoder is None:
         log.debug("FFmpeg's FFV1 is not as foreseen at %dx%d; it encodes itself", *size[::-1])
@@ -73,7 +73,7 @@ def ffv1_encoder(size: tuple[int, int]) -> Ffv1Encoder | None:
 
 
 def learn_encoder(images: list[NDArray[np.uint8]], packets: list[bytes]) -> Ffv1Encoder | None:
-    """Gives the encoder that makes just these packets of these images; None if there is none."""
+    """Return the encoder that makes just these packets of these images; None if there is none."""
     height, width = images[0].shape
     slices = split_slices(packets[0])
     for down in range(1, min(height, len(slices)) + 1):
@@ -91,7 +91,7 @@ def learn_encoder(images: list[NDArray[np.uint8]], packets: list[bytes]) -> Ffv1
 
 
 def split_slices(packet: bytes) -> list[bytes]:
-    """Gives the slices of a packet without their footers; none if it is not made of slices."""
+    """Return the slices of a packet without their footers; none if it is not made of slices."""
     slices: list[bytes] = []
     end = len(packet)
     while end > _FOOTER:
@@ -102,7 +102,7 @@ def split_slices(packet: bytes) -> list[bytes]:
 
 
 def encode_by_ffmpeg(images: list[NDArray[np.uint8]]) -> list[bytes]:
-    """Gives the packets of FFmpeg's encoder for images of one size."""
+    """Return the packets of FFmpeg's encoder for images of one size."""
     codec = av.VideoCodecContext.create("ffv1", "w")
     codec.height, codec.width = images[0].shape
     codec.pix_fmt = "gray"
@@ -114,7 +114,7 @@ def encode_by_ffmpeg(images: list[NDArray[np.uint8]]) -> list[bytes]:
 
 
 def _test_image(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Gives an image of few edges between long runs, with noise in the middle of each quarter."""
+    """Return an image of few edges between long runs, with noise in the middle of each quarter."""
     random = np.random.default_rng(0)
     height, width = size
     ids = random.integers(0, 20, (height // 64 + 1, width // 40 + 1), np.uint8)

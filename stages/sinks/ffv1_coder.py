@@ -24,7 +24,7 @@ _MAX_PREFIX = 12  # as many zeros say that the difference follows as it is
 
 
 def _crc_table() -> NDArray[np.int64]:
-    """Gives the remainders of all bytes by 0x04C11DB7, highest bit first."""
+    """Return the remainders of all bytes by 0x04C11DB7, highest bit first."""
     remainders = np.arange(256) << 24
     for _ in range(8):
         remainders = (remainders << 1) ^ (remainders >> 31) * 0x1_04C1_1DB7
@@ -43,7 +43,7 @@ def encode_slices(
     header_starts: NDArray[np.int64],
     out: NDArray[np.uint8],
 ) -> int:
-    """Writes all slices of an image, row by row; gives the number of bytes.
+    """Write all slices of an image, row by row; return the number of bytes.
 
     Slice (i, j) is `ids[rows[i]:rows[i + 1], columns[j]:columns[j + 1]]`; slice number n begins
     with `headers[header_starts[n]:header_starts[n + 1]]`. 4 bytes for each pixel are enough.
@@ -68,7 +68,7 @@ def encode_slices(
 def _encode_pixels(
     ids: NDArray[np.uint8], states: NDArray[np.int64], out: NDArray[np.uint8], end: int
 ) -> int:
-    """Appends a slice's pixels, filled up to a whole byte; gives where they end."""
+    """Append a slice's pixels, filled up to a whole byte; return where they end."""
     height, width = ids.shape
     num_blocks = width // _BLOCK + 1
     # Two rows in turn, bordered by a pixel and filled up to whole blocks.
@@ -114,7 +114,7 @@ def _encode_pixels(
 
 @compiled
 def _take_differences(lines: NDArray[np.uint8], now: int, differences: NDArray[np.uint8]) -> None:
-    """Gives each pixel less the median of left, top and left + top - top left, modulo 256."""
+    """Return each pixel less the median of left, top and left + top - top left, modulo 256."""
     line, above = lines[now], lines[1 - now]
     for x in range(len(differences)):
         left, top, top_left = line[x], above[x + 1], above[x]
@@ -129,7 +129,7 @@ def _take_differences(lines: NDArray[np.uint8], now: int, differences: NDArray[n
 
 @compiled
 def _run_end(words: NDArray[np.uint64], x: int) -> int:
-    """Gives where the first byte that is not 0 lies, from x on; words hold eight, lowest first."""
+    """Return where the first byte that is not 0 lies, from x on; words hold eight, lowest first."""
     n, shift = x >> 3, np.uint64(8 * (x & 7))
     word = words[n] >> shift << shift
     while word == 0:
@@ -144,7 +144,7 @@ def _run_end(words: NDArray[np.uint64], x: int) -> int:
 
 @compiled
 def _context(lines: NDArray[np.uint8], now: int, x: int) -> int:
-    """Gives the context of a pixel: its number, negative if the difference changes sign."""
+    """Return the context of a pixel: its number, negative if the difference changes sign."""
     left, top_left = np.int64(lines[now, x]), np.int64(lines[1 - now, x])
     top, top_right = np.int64(lines[1 - now, x + 1]), np.int64(lines[1 - now, x + 2])
     return int(
@@ -156,7 +156,7 @@ def _context(lines: NDArray[np.uint8], now: int, x: int) -> int:
 
 @compiled
 def _code(states: NDArray[np.int64], context: int, difference: int) -> tuple[int, int]:
-    """Gives a difference's code and its length in bits, and adapts the context."""
+    """Return a difference's code and its length in bits and adapt the context."""
     drift, error_sum = states[context, 0], states[context, 1]
     bias, count = states[context, 2], states[context, 3]
     value = _signed(difference - bias)
@@ -188,13 +188,13 @@ def _code(states: NDArray[np.int64], context: int, difference: int) -> tuple[int
 
 @compiled
 def _signed(difference: int) -> int:
-    """Gives what lies in [-128, 128) and is the same modulo 256."""
+    """Return what lies in [-128, 128) and is the same modulo 256."""
     return int(((np.int64(difference) + 128) & 255) - 128)
 
 
 @compiled
 def _run_steps(count: int, run_index: int) -> tuple[int, int, int]:
-    """Gives how many steps a run's length takes, what is left of it, and the new run index.
+    """Return how many steps a run's length takes, what is left of it, and the new run index.
 
     No image in MP4 is wider than 65,535 pixels, so there are at most 31 steps.
     """
@@ -210,7 +210,7 @@ def _run_steps(count: int, run_index: int) -> tuple[int, int, int]:
 def _put(
     out: NDArray[np.uint8], end: int, bits: int, num_bits: int, value: int, length: int
 ) -> tuple[int, int, int]:
-    """Appends up to 32 bits; fewer than 32 stay in `bits` until more come."""
+    """Append up to 32 bits; fewer than 32 stay in `bits` until more come."""
     bits = (bits << length) | value
     num_bits += length
     if num_bits >= 32:
@@ -226,7 +226,7 @@ def _put(
 
 @compiled
 def _write_footer(out: NDArray[np.uint8], start: int, end: int) -> int:
-    """Appends a slice's size, error status and checksum; gives where it ends."""
+    """Append a slice's size, error status and checksum; return where it ends."""
     size = end - start
     for shift in (16, 8, 0):
         out[end] = (size >> shift) & 255

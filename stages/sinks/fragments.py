@@ -20,7 +20,7 @@ class Fragments:
     samples: list[int]
 
     def count_within(self, num_samples: int) -> int:
-        """Gives how many fragments, from the first on, hold no more than so many samples."""
+        """Return how many fragments, from the first on, hold no more than so many samples."""
         total = 0
         for count, samples in enumerate(self.samples):
             total += samples
@@ -30,7 +30,7 @@ class Fragments:
 
 
 def read_fragments(path: Path) -> Fragments:
-    """Gives the whole fragments of a file; one that was cut off, and all after it, are left out."""
+    """Return the whole fragments of a file, up to the first that was cut off."""
     ends: list[int] = []
     samples: list[int] = []
     pending: int | None = None
@@ -46,7 +46,7 @@ def read_fragments(path: Path) -> Fragments:
 
 
 def _boxes(file: IO[bytes], start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
-    """Gives (kind, start of the content, end) of each whole box in a range of the file."""
+    """Return (kind, start of the content, end) of each whole box in a range of the file."""
     while start + 8 <= stop:
         file.seek(start)
         size, kind = struct.unpack(">I4s", file.read(8))
@@ -60,7 +60,7 @@ def _boxes(file: IO[bytes], start: int, stop: int) -> Iterator[tuple[bytes, int,
 
 
 def _count_samples(file: IO[bytes], start: int, end: int) -> int:
-    """Adds up the sample counts of a moof's track runs (trun: 4 bytes of flags, then the count)."""
+    """Add up the sample counts of a moof's track runs (trun: 4 bytes of flags, then the count)."""
     total = 0
     for kind, inner, inner_end in list(_boxes(file, start, end)):
         if kind != b"traf":
@@ -80,7 +80,7 @@ class FragmentAppender:
         self._header: bytes | None = b""
 
     def write(self, data: bytes) -> int:
-        """Writes to the file, from the first moof box on."""
+        """Write to the file, from the first moof box on."""
         if self._header is None:
             self._file.write(data)
             return len(data)
@@ -97,9 +97,9 @@ class FragmentAppender:
         return len(data)
 
     def flush(self) -> None:
-        """Hands what was written to the system."""
+        """Flush what was written to the system."""
         self._file.flush()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()

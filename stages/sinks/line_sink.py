@@ -9,7 +9,7 @@ from icstream.stages.sinks.sink import Part
 
 
 class LineSink:
-    """Appends lines to one file; each is handed to the system before the next frame."""
+    """Appends lines to one file; each is written before the next frame comes."""
 
     wants_image = False
     num_held_back = 0
@@ -17,7 +17,7 @@ class LineSink:
     def __init__(
         self, folder: Path, name: str, *, header: str = "", shown: str | None = None
     ) -> None:
-        """Names the file; it is made with the first frame.
+        """Name the file; it is made with the first frame.
 
         Args:
             folder: of the stream's results.
@@ -75,7 +75,7 @@ class LineSink:
         return file
 
     def _continue(self) -> IO[str]:
-        """Cuts the file behind the lines that were skipped and opens it for more."""
+        """Cut the file behind the lines that were skipped and open it for more."""
         with self._path.open("r+b") as file:
             for _ in range(self._num_header_lines + self._num_skipped):
                 file.readline()

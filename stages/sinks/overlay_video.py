@@ -59,7 +59,7 @@ class Blend:
         self._opacity = opacity
 
     def __call__(self, image: NDArray[np.uint8], ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Gives a new (H, W, 3) RGB image from one and its (H, W) mask."""
+        """Return a new (H, W, 3) RGB image from one and its (H, W) mask."""
         colored = cv2.applyColorMap(ids, self._colors[:, None, :])
         blended = cv2.addWeighted(image, 1 - self._opacity, colored, self._opacity, 0)
         if int(ids.max()) >= self._num_classes:

@@ -20,11 +20,11 @@ class PartList:
         self.num_frames = 0
 
     def begin_part(self) -> None:
-        """Makes the next frame the first of a new part."""
+        """Make the next frame the first of a new part."""
         self._begin = True
 
     def count(self, first: FrameMeta, num_frames: int = 1) -> None:
-        """Counts frames that were written."""
+        """Count frames that were written."""
         self.num_frames += num_frames
         if self._begin:
             self._parts.append(Part.beginning(self._path, first, num_frames=num_frames))
@@ -34,5 +34,5 @@ class PartList:
             self._parts[-1] = replace(last, num_frames=last.num_frames + num_frames)
 
     def all(self) -> list[Part]:
-        """Gives the parts so far."""
+        """Return the parts so far."""
         return list(self._parts)

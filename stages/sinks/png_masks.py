@@ -18,7 +18,7 @@ _COMPRESSION = 1
 
 
 def write_png(ids_HW: NDArray[np.uint8], labels: LabelSet, target: Path | BinaryIO) -> None:
-    """Writes class ids as palette indices, in the label set's colours."""
+    """Write class ids as palette indices, in the label set's colours."""
     image = Image.fromarray(ids_HW)
     image.putpalette(labels.palette().tobytes())
     image.save(target, format="PNG", compress_level=_COMPRESSION)

@@ -26,7 +26,7 @@ class RollingFile:
         return moment(self.first.index, self.first.pts, self.first.time_base)
 
     def stem(self, kind: str) -> str:
-        """Gives the name of its file of that kind, without suffix."""
+        """Return the name of its file of that kind, without suffix."""
         return f"{kind}.{self.start:09}"
 
 
@@ -38,7 +38,7 @@ class RollingIndex:
         self._file: IO[str] | None = None
 
     def read(self) -> list[RollingFile]:
-        """Gives the segments that an earlier process began."""
+        """Return the segments that an earlier process began."""
         if not self._path.exists():
             return []
         lines = self._path.read_bytes().splitlines(keepends=True)
@@ -53,13 +53,13 @@ class RollingIndex:
         self._file = self._path.open("a", encoding="utf-8", newline="\n")
 
     def add(self, segment: RollingFile) -> None:
-        """Notes that a segment begins."""
+        """Note that a segment begins."""
         assert self._file is not None
         self._file.write(_line(segment))
         self._file.flush()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None

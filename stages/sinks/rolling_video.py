@@ -21,9 +21,9 @@ class RollingPlan:
     """When a file ends, and which are kept; None: does not matter."""
 
     seconds: float | None = 60
-    """A file ends at every multiple of this, in the stream's own time,"""
+    """A file ends at every multiple of this, in the stream's own time."""
     megabytes: float | None = None
-    """or when masks and overlay together are so large."""
+    """A file ends when masks and overlay together are so large."""
     overlay: bool = True
     """Whether there is an overlay beside the masks."""
     keep_files: int | None = None
@@ -36,7 +36,7 @@ class RollingPlan:
 class RollingVideo:
     """Masks, and overlays if wanted, in files that begin at the same frames.
 
-    Which files are kept is looked at whenever one begins. A file is on disk before the next begins.
+    Old files are removed whenever one begins. A file is on disk before the next begins.
     """
 
     num_held_back = 1
@@ -105,7 +105,7 @@ class RollingVideo:
         self._index.close()
 
     def _settle(self) -> list[RollingFile]:
-        """Removes what lies behind the frames that were skipped, and opens the last file again."""
+        """Remove what lies behind the frames that were skipped, and open the last file again."""
         known = self._index.read()
         left = [segment for segment in known if segment.start < self._num_frames]
         for segment in known[len(left) :]:
@@ -119,7 +119,7 @@ class RollingVideo:
         return kept
 
     def _is_due(self, meta: FrameMeta, segment: RollingFile) -> bool:
-        """True if the frame begins a new file."""
+        """Return whether the frame begins a new file."""
         plan = self._plan
         if self._begins_part:
             return True
@@ -141,7 +141,7 @@ class RollingVideo:
             self._remove(segments.pop(0))
 
     def _finish(self) -> None:
-        """Closes the files under way and sees to it that they are on disk."""
+        """Close the files under way and make sure that they are on disk."""
         for sink in self._current:
             sink.close()
         if self._current and self._segments:
@@ -151,7 +151,7 @@ class RollingVideo:
         self._current = []
 
     def _is_too_old(self, segments: list[RollingFile]) -> bool:
-        """True if the oldest is to go."""
+        """Return whether the oldest is to go."""
         plan = self._plan
         if plan.keep_files is not None and len(segments) > plan.keep_files:
             return True
@@ -173,7 +173,7 @@ class RollingVideo:
         return sinks
 
     def _paths(self, segment: RollingFile) -> list[Path]:
-        """Gives the segment's files, as far as they are there."""
+        """Return the segment's files, as far as they are there."""
         paths = (self._folder / f"{segment.stem(kind)}.mp4" for kind in ("masks", "overlay"))
         return [path for path in paths if path.exists()]
 

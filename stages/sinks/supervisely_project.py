@@ -25,11 +25,11 @@ class SuperviselyProject(VideoAnnotation):
 
     The annotation is written a line per frame under another name and gets its own when it is whole.
     The format knows frames by their index and one size for all: frames of another size than the
-    first one's are left out, and said so.
+    first are left out with a warning.
     """
 
     def __init__(self, folder: Path, labels: LabelSet, *, source: Path | None) -> None:
-        """Takes the recording that the frames come from.
+        """Take the recording that the frames come from.
 
         Raises:
             ConfigError: the frames come from something else than a video file.
@@ -81,7 +81,7 @@ class SuperviselyProject(VideoAnnotation):
         return fits
 
     def _lay_out(self, first: FrameMeta) -> None:
-        """Makes the project's folders and files, and the head of the annotation."""
+        """Make the project's folders and files, and the head of the annotation."""
         video = self._project / _DATASET / "video" / self._source.name
         for folder in (video.parent, self._annotation.parent):
             folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ class VideoAnnotation(LineSink):
     """A line per frame under another name; the file gets its own name when it is whole."""
 
     def __init__(self, path: Path, *, shown: str) -> None:
-        """Names the file, which is called NAME.json.partial until it is whole.
+        """Name the file, which is called NAME.json.partial until it is whole.
 
         Args:
             path: of the annotation.
@@ -32,11 +32,11 @@ class VideoAnnotation(LineSink):
         )
 
     def begin(self, head: Mapping[str, Any]) -> None:
-        """Sets everything but the frames; to be called before the first of them is written."""
+        """Set everything but the frames; to be called before the first of them is written."""
         self._header = json.dumps(head)[:-1] + ',\n"frames": [\n'
 
     def write_figures(self, meta: FrameMeta, figures: Sequence[Mapping[str, Any]]) -> None:
-        """Writes the figures of a frame."""
+        """Write the figures of a frame."""
         line = json.dumps({"index": meta.index, "figures": figures})
         self._write_line(meta, f",{line}" if self._parts.num_frames else line)
 
@@ -51,11 +51,11 @@ class VideoAnnotation(LineSink):
         super().skip(first, num_frames)
 
     def stop(self) -> None:
-        """Closes the file as it is, to be gone on with."""
+        """Close the file as it is, to be continued later."""
         super().close()
 
     def discard(self) -> None:
-        """Removes what was written, and its folder if nothing else is in it."""
+        """Remove what was written, and its folder if nothing else is in it."""
         self.stop()
         self._path.unlink(missing_ok=True)
         with suppress(OSError):
@@ -70,7 +70,7 @@ class VideoAnnotation(LineSink):
             self._path.replace(self._annotation)
 
     def _open_again(self) -> None:
-        """Makes an annotation that was finished one that can be continued."""
+        """Turn a finished annotation into one that can be continued."""
         if self._annotation.exists():
             content = self._annotation.read_text(encoding="utf-8")
             frames, _, _ = content.rpartition("]")

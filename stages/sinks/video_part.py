@@ -12,7 +12,7 @@ from icstream.stages.items import FrameMeta
 from icstream.stages.sinks.fragments import FragmentAppender, read_fragments
 from icstream.stages.sinks.sink import Part
 
-# One fragment per frame, nothing to be mended at the end: what is on disk can be played.
+# One fragment per frame, no finalization needed: what is on disk can be played.
 # frag_discont keeps starts other than zero; the muxer would shift them.
 _MOVFLAGS = "frag_every_frame+empty_moov+default_base_moof+delay_moov+frag_discont+skip_trailer"
 
@@ -31,7 +31,7 @@ class VideoPart:
         options: dict[str, str],
         num_done: int = 0,
     ) -> None:
-        """Creates the file.
+        """Create the file.
 
         Args:
             path: of the file.
@@ -77,15 +77,15 @@ class VideoPart:
 
     @property
     def codec_context(self) -> av.VideoCodecContext:
-        """Gives the encoder, for colour tags."""
+        """The encoder, for color tags."""
         return self._stream.codec_context
 
     def part(self) -> Part:
-        """Gives the entry for the report."""
+        """Return the entry for the report."""
         return Part.beginning(self._path.name, self._first, num_frames=self._num_frames)
 
     def write(self, meta: FrameMeta, image: VideoFrame) -> None:
-        """Encodes an image at the frame's time.
+        """Encode an image at the frame's time.
 
         Raises:
             OSError: the disk is full, or gone.
@@ -96,7 +96,7 @@ class VideoPart:
         self._end_frame()
 
     def write_packet(self, meta: FrameMeta, data: bytes) -> None:
-        """Puts a key frame that was encoded elsewhere at the frame's time.
+        """Put a key frame that was encoded elsewhere at the frame's time.
 
         Raises:
             OSError: the disk is full, or gone.
@@ -115,7 +115,7 @@ class VideoPart:
         self._num_frames += 1
 
     def close(self) -> None:
-        """Writes what the encoder still holds and closes the file."""
+        """Write what the encoder still holds and close the file."""
         try:
             self._container.mux(self._stream.encode())
         finally:
@@ -125,14 +125,14 @@ class VideoPart:
 
 
 def _pts(meta: FrameMeta) -> int:
-    """Gives the time of a frame in the units of its part."""
+    """Return the time of a frame in the units of its part."""
     return (meta.index if meta.pts is None else meta.pts) * meta.time_base.numerator
 
 
 def cut_back(path: Path, num_frames: int) -> int:
-    """Cuts a file behind its first frames; gives the number of fragments that are left.
+    """Cut a file behind its first frames; return the number of fragments that are left.
 
-    `num_frames` ends a fragment, as `VideoSink.restart_point` sees to.
+    `num_frames` ends a fragment, as `VideoSink.restart_point` ensures.
     """
     fragments = read_fragments(path)
     count = fragments.count_within(num_frames)

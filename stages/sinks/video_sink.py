@@ -78,7 +78,7 @@ class VideoSink:
         return self._folder / f"{self._stem}{f'.{number:04}' if number else ''}.mp4"
 
     def _write(self, meta: FrameMeta, image: VideoFrame) -> None:
-        """Writes an image, into a new file if none is open."""
+        """Write an image, into a new file if none is open."""
         if self._current is None:
             self._current = self._open(meta, image)
         self._current.write(meta, image)

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from icstream.model.renamed import (
     renamed_fields,
     warn_renamed,
 )
+from icstream.pipeline import Segmented, segment
 from icstream.stages import FrameAccounting, FrameMeta, SegmentedFrame
 
 
@@ -48,7 +50,7 @@ def test_names_of_0_1_0_give_what_they_gave() -> None:
     import icstream.stages
 
     class_ids = np.zeros((2, 3), np.uint8)
-    frame = SegmentedFrame(FrameMeta("s", 0, 0, 1, (2, 3)), class_ids, None)  # type: ignore[arg-type]
+    frame = SegmentedFrame(FrameMeta("s", 0, 0, Fraction(1, 25), (2, 3)), class_ids)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert isinstance(frame.result, icstream.stages.ClassIds)
@@ -69,6 +71,16 @@ def test_names_of_0_1_0_give_what_they_gave() -> None:
         "argument colours",
         "FrameAccounting.without_picture",
     }
+
+
+def test_segment_takes_books_and_its_results_have_a_picture() -> None:
+    image = np.zeros((2, 3, 3), np.uint8)
+    result = Segmented(0, 0, Fraction(1, 25), image, image[..., 0])
+    with pytest.warns(RenamedWarning, match=r"^Segmented\.picture is now image$"):
+        assert result.picture is image  # type: ignore[attr-defined]
+    with pytest.warns(RenamedWarning, match="^argument books is now accounting$") as caught:
+        segment("drive.mp4", books=FrameAccounting())  # type: ignore[call-arg]
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_a_log_names_each_old_name_once_wherever_it_is_used(
