@@ -13,6 +13,7 @@ from icstream.model import LabelSet
 from icstream.pipeline.serve.models import Model
 from icstream.stages.annotate.network import has_background
 from icstream.stages.annotate.objects import bitmap_object
+from icstream.stages.class_areas import class_areas
 from icstream.stages.coco_rle import class_masks
 from icstream.stages.sinks import Blend
 from icstream.stages.sinks.png_masks import write_png
@@ -45,8 +46,8 @@ def mask_reply(
 
 def class_shares(ids_HW: NDArray[np.uint8], labels: LabelSet) -> dict[int, float]:
     """Gives the share of the pixels of each class that occurs, 0 to 1."""
-    counts = cv2.calcHist([ids_HW], [0], None, [256], [0, 256]).ravel()[: len(labels)]
-    return {int(k): float(counts[k]) / ids_HW.size for k in np.flatnonzero(counts)}
+    areas = class_areas(ids_HW, len(labels))
+    return {int(k): int(areas[k]) / ids_HW.size for k in np.flatnonzero(areas)}
 
 
 def _png(model: Model, _image_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:

@@ -46,8 +46,8 @@ class Source:
                 os.abort()
             if wrong and kind == "bug":
                 raise ZeroDivisionError("a bug in a source")
-            self.context.books.packets += 1
-            self.context.books.decoded += 1
+            self.context.accounting.packets += 1
+            self.context.accounting.decoded += 1
             number = index + 1 if wrong and kind == "skip" else index
             image = None if wrong and kind == "blind" else np.full((*SIZE, 3), 9, np.uint8)
             yield Frame(FrameMeta(self.context.stream, number, index, BASE, SIZE), image)
@@ -57,7 +57,7 @@ class Source:
 class Sink:
     """Keeps four frames to itself."""
 
-    wants_picture = False
+    wants_image = False
     num_held_back = 4
     parts = ()
 
