@@ -1,4 +1,4 @@
-"""Pushes frames of a rendered street into a running icstream, as any program could.
+"""Push frames of a rendered street into a running icstream, as any program could.
 
 icstream run zmq://127.0.0.1:5555 -o out
 python examples/push_frames.py tcp://127.0.0.1:5555
@@ -14,7 +14,7 @@ from icstream.stages.streets import Street
 
 
 def main() -> None:
-    """Sends so many frames, at so many a second, each with its own time."""
+    """Send frames of a street at a constant rate, each with its own time."""
     parser = argparse.ArgumentParser(description="Push frames into icstream.")
     parser.add_argument("endpoint", help="tcp://127.0.0.1:PORT or ipc:///PATH")
     parser.add_argument("--frames", type=int, default=100)

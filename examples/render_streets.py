@@ -20,11 +20,11 @@ from icstream.stages.streets import Street
 
 SIZE = (360, 480)
 FIRST_SEED = {"train": 0, "val": 10_000}
-"""The demo and the tests look at streets from 20,000 on."""
+"""Seeds from 20,000 on are those of the demo and the tests."""
 
 
 def render(folder: Path, seed: int) -> str:
-    """Writes one view of one street; gives its name."""
+    """Write one view of one street and return its name."""
     name = f"street_{seed:05d}"
     moment = float(np.random.default_rng(seed).uniform(0, 60))
     rgb_HW3, ids_HW = Street(seed, size=SIZE).render(moment)
@@ -34,7 +34,7 @@ def render(folder: Path, seed: int) -> str:
 
 
 def main() -> None:
-    """Parses the command line and renders."""
+    """Parse the command line and render."""
     parser = argparse.ArgumentParser(description="Render streets with their labels.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--train", type=int, default=1600, help="images to train on")

@@ -10,7 +10,7 @@ from icstream.pipeline import segment
 
 
 def main() -> None:
-    """Segments the file named on the command line."""
+    """Segment the file named on the command line."""
     segmenter = Segmenter(load_weights("camvid"))
     road = segmenter.labels.names.index("Road")
     for result in segment(sys.argv[1], weights=segmenter):

@@ -1,4 +1,4 @@
-"""Print what arrives of the masks that a run publishes, and how many frames were missed.
+"""Print the masks that arrive from a run, and how many were missed.
 
 icstream run drive.mp4 --sink publish -o out
 python examples/subscribe.py tcp://127.0.0.1:8788
@@ -12,7 +12,7 @@ import zmq
 
 
 def main() -> None:
-    """Subscribes to every stream at the address named on the command line."""
+    """Subscribe to every stream at the address named on the command line."""
     due: dict[str, int] = {}
     with zmq.Context() as context, context.socket(zmq.SUB) as socket:
         socket.setsockopt(zmq.RCVHWM, 4)  # rather miss frames than fall behind

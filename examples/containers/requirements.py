@@ -1,4 +1,4 @@
-"""Prints what pyproject.toml requires, with the extras named, one requirement a line.
+"""Print what pyproject.toml requires, with the extras named, one requirement a line.
 
 python requirements.py [EXTRA]...
 """

@@ -1,4 +1,4 @@
-"""A sink of another package: writes down how much of each image is road, and when it is little.
+"""A sink of another package: records how much of each frame is road, and when it is little.
 
 pip install ./examples/road_alarm
 icstream run drive.mp4 --weights streets --sink road_alarm -o out
