@@ -12,30 +12,36 @@ from clips import make_clip
 from numpy.typing import NDArray
 from PIL import Image
 
-from icstream.model import Fit, Scores, StageError
+from icstream.model import CAMVID, Fit, Scores, StageError
 from icstream.pipeline.chain import Chain
 from icstream.pipeline.wire.connection import Stopped, WorkerConnection
 from icstream.pipeline.wire.frames import SlotSpace, unpack_frame, unpack_scored
 from icstream.pipeline.wire.messages import (
     BeginDecode,
+    BeginEncode,
     Decoded,
     Done,
     Ended,
     Failed,
+    Finish,
     Grant,
     Message,
+    Pixels,
     Ready,
     ResumeState,
+    SinksOpened,
     Slot,
     SourceAccounting,
     Stop,
     WireFrame,
     Work,
+    Written,
 )
 from icstream.pipeline.wire.shared_memory import Arena, ArenaView
 from icstream.pipeline.wire.sockets import WorkerLink
-from icstream.pipeline.wire.tasks import DecodeTask, PreprocessTask, task_to_json
+from icstream.pipeline.wire.tasks import DecodeTask, EncodeTask, PreprocessTask, task_to_json
 from icstream.pipeline.workers.decode import run_decode_worker
+from icstream.pipeline.workers.encode import run_encode_worker
 from icstream.pipeline.workers.stage_worker import (
     StageWorker,
     pack_scores,
@@ -55,6 +61,7 @@ from icstream.stages import (
 )
 from icstream.stages.decode.find import find_sources
 from icstream.stages.encode import Encode
+from icstream.stages.sinks import PngMasks
 
 MEAN = (124, 117, 104)
 SLOT_BYTES = 2**20
@@ -205,6 +212,44 @@ def test_the_decode_worker_says_when_its_source_has_ended(tmp_path: Path, arena:
     assert indices == [1, 2, 3]
     assert isinstance(link.sent[-1], Ended)
     assert (link.sent[-1].number, link.sent[-1].error) == (4, None)
+
+
+def test_the_encode_worker_writes_skips_fails_and_closes(tmp_path: Path, arena: Arena) -> None:
+    geometry = Fit().geometry((64, 96))
+    space = SlotSpace(ArenaView(arena.fd))
+    space.begin((0, SLOT_BYTES))
+    space.copy("scores", np.zeros((len(CAMVID), 9, 13), np.float32))
+    places, _ = space.packed()
+
+    def work(index: int, arrays: tuple[Pixels, ...] = places, *, begins_part: bool = False) -> Work:
+        return Work(WireFrame(frame(index).meta, geometry, arrays), begins_part=begins_part)
+
+    # The first frame was written before, and comes without its arrays; the third has no scores.
+    link = Link(
+        BeginEncode([], None),
+        work(0, ()),
+        work(1),
+        work(2, ()),
+        work(3, begins_part=True),
+        Finish(),
+    )
+    folder = tmp_path / "s"
+    PngMasks(folder, CAMVID).write(SegmentedFrame(frame(0).meta, np.zeros((64, 96), np.uint8)))
+    task = EncodeTask(folder, CAMVID, None, ["png"], 1)
+    with pytest.raises(Stopped):
+        run_encode_worker(connect(arena, link, task))
+    opened, *done, closed = link.sent
+    assert opened == SinksOpened(wants_image=False, num_done=1)
+    assert [type(message) for message in done] == [Written, Written, Failed, Written]
+    assert [(m.index, m.part, m.num_durable) for m in done if isinstance(m, Written)] == [
+        (0, 0, 1),
+        (1, 0, 2),
+        (3, 1, 3),
+    ]
+    assert [(m.index, m.reason) for m in done if isinstance(m, Failed)] == [(2, "no result")]
+    assert closed.num_frames == 3
+    assert [part.num_frames for part in closed.parts["png"]] == [2, 1]
+    assert len(list(folder.rglob("*.png"))) == 3
 
 
 class ScoresEvenFrames:
