@@ -22,7 +22,7 @@ from icstream.model.icnet import initialize
 from icstream.model.loss import GuidedLoss
 from icstream.stages.data import VOID, LabeledData, LabeledImage, Sample
 from icstream.stages.streets import Street
-from icstream.stages.train import Augmentation, Optimiser, PolySchedule, TrainSettings, train
+from icstream.stages.train import Augmentation, Optimizer, PolySchedule, TrainSettings, train
 from icstream.stages.train.ranks import Ranks
 from icstream.stages.train.validate import Validation
 
@@ -74,9 +74,9 @@ def trainer_steps(data: LabeledData, num_steps: int) -> list[float]:
         input_size=CROP,
         val_every=1000,
         lr=1e-3,
-        optimiser=Optimiser(name="adamw", weight_decay=0.01),
+        optimizer=Optimizer(name="adamw", weight_decay=0.01),
         schedule=PolySchedule(),
-        augmentation=Augmentation(rotation_degrees=5, colour=0.4),
+        augmentation=Augmentation(rotation_degrees=5, color=0.4),
         variant="paper",
         label_guidance="shrunk",
         ema=0.999,
@@ -103,7 +103,7 @@ def plain_steps(data: LabeledData) -> Callable[[int], list[float]]:
     model = ICNet(ICNetConfig(num_classes=len(CAMVID)))
     initialize(model, seed=0)
     model.train().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     images = [sample.load() for sample in data.split("train")[:BATCH]]
     rgb_NHW3 = np.stack([p.rgb_HW3[: CROP[0], : CROP[1]] for p in images])
     x_NCHW = torch.from_numpy(rgb_NHW3).float().permute(0, 3, 1, 2) - 117
@@ -117,9 +117,9 @@ def plain_steps(data: LabeledData) -> Callable[[int], list[float]]:
             with torch.autocast("cpu", torch.bfloat16):
                 logits = model.branch_logits(x_NCHW)
             total, _ = loss(logits, ids_NHW)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             total.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimizer.step()
             seconds.append(time.perf_counter() - begun)
         return seconds
 

@@ -19,6 +19,7 @@ from icstream.model.runtimes import (
     select_runtime,
 )
 from icstream.model.scores import Scores
+from icstream.model.settings_base import DEFAULT_THREADS
 
 
 class Segmenter:
@@ -39,7 +40,7 @@ class Segmenter:
         runtime: RuntimeName = "auto",
         device: str = "auto",
         precision: Precision = "auto",
-        threads: int = 2,
+        threads: int = DEFAULT_THREADS,
         fit: Fit | None = None,
     ) -> None:
         """Loads the weights into an engine.

@@ -14,6 +14,7 @@ from icstream.model.planar import interleaved
 from icstream.model.pretrained import DEFAULT
 from icstream.model.renamed import renamed_arguments, renamed_fields
 from icstream.model.runtimes import Precision, RuntimeName
+from icstream.model.settings_base import DEFAULT_THREADS
 from icstream.pipeline.chain import segment_chain
 from icstream.pipeline.live.in_process import LiveSource
 from icstream.stages import FrameAccounting, SegmentedFrame
@@ -51,7 +52,7 @@ def segment(
     runtime: RuntimeName = "auto",
     device: str = "auto",
     precision: Precision = "auto",
-    threads: int = 2,
+    threads: int = DEFAULT_THREADS,
     fit: Fit | None = None,
     accounting: FrameAccounting | None = None,
 ) -> Iterator[Segmented]:

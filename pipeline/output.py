@@ -31,7 +31,8 @@ def begin_manifest(folder: Path, values: Mapping[str, Any], *, resume: bool) -> 
         earlier = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path}: damaged; start again with --overwrite") from error
-    different = [key for key in values if earlier.get(key) != values[key]]
+    ours = json.loads(json.dumps(values))  # as it is read back: tuples have become lists
+    different = [key for key in ours if earlier.get(key) != ours[key]]
     if different:
         raise ConfigError(
             f"output {folder}: the run there had other {', '.join(different)};"

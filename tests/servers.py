@@ -111,7 +111,7 @@ class Server:
 
 def serve_streets(*options: str, environment: Mapping[str, str] | None = None) -> Server:
     """Gives a service for small images with the smallest weights."""
-    small = ("--weights", "streets", "--set", "model.warm_up=[40x60]")
+    small = ("--weights", "streets", "--set", "model.warm_up_sizes=[60x40]")
     return Server(*small, *options, environment=environment)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from icstream.stages.train import Augmentation, Optimiser, PolySchedule, TrainSettings
+from icstream.stages.train import Augmentation, Optimizer, PolySchedule, TrainSettings
 from icstream.stages.train.validate import Validation
 
 RECIPE = TrainSettings(
@@ -14,9 +14,9 @@ RECIPE = TrainSettings(
     input_size=(65, 97),
     val_every=1,
     lr=4e-3,
-    optimiser=Optimiser(name="adamw", weight_decay=0.01, clip_norm=5),
+    optimizer=Optimizer(name="adamw", weight_decay=0.01, clip_norm=5),
     schedule=PolySchedule(),
-    augmentation=Augmentation(scale=(0.8, 1.5), colour=0.2, whole_frames_share=0.2),
+    augmentation=Augmentation(scale=(0.8, 1.5), color=0.2, whole_frames_share=0.2),
     variant="paper",
     width=1 / 8,
     label_guidance="shrunk",

@@ -18,6 +18,7 @@ from icstream.model.export.graph import ExportGraph, Form
 from icstream.model.geometry import MIN_SIDE, STEP
 from icstream.model.runtimes.graph_conversion import OPSET, to_onnx, to_openvino
 from icstream.model.segmenter import mean_color
+from icstream.model.settings_base import DEFAULT_THREADS
 
 Format = Literal["onnx", "openvino"]
 ExportPrecision = Literal["fp32", "int8"]
@@ -77,7 +78,7 @@ def export_model(
     return facts
 
 
-def open_exported(path: Path, *, precision: ExportPrecision, threads: int = 2) -> Run:
+def open_exported(path: Path, *, precision: ExportPrecision, threads: int = DEFAULT_THREADS) -> Run:
     """Gives the graph in a file, run on the CPU by ONNX Runtime or OpenVINO.
 
     Raises:

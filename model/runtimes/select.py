@@ -13,6 +13,7 @@ from icstream.model.checkpoint import Agreement, Checkpoint
 from icstream.model.errors import ConfigError
 from icstream.model.runtimes.cpu import cpu_does_bf16, cpu_does_int8, has_openvino
 from icstream.model.runtimes.protocol import Runtime
+from icstream.model.settings_base import DEFAULT_THREADS
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def select_runtime(
     runtime: RuntimeName = "auto",
     device: str = "auto",
     precision: Precision = "auto",
-    threads: int = 2,
+    threads: int = DEFAULT_THREADS,
 ) -> RuntimeChoice:
     """Resolves "auto" for this machine and this checkpoint.
 

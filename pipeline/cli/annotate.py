@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from icstream.model.settings_base import DEFAULT_THREADS
 from icstream.pipeline.cli.console import (
     StopSignals,
     log_to_stderr,
@@ -39,7 +40,7 @@ def annotate_command(
     runtime: Runtime = "auto",
     precision: Precision = "auto",
     device: Device = "auto",
-    threads: Threads = 2,
+    threads: Threads = DEFAULT_THREADS,
     resume: Resume = False,
     overwrite: Overwrite = False,
     json_file: JsonFile = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 import typer
 
 from icstream.model.errors import ConfigError
+from icstream.model.settings_base import DEFAULT_THREADS
 from icstream.pipeline.cli.console import log_to_stderr, print_lines, write_results
 from icstream.pipeline.cli.options import (
     DataFolder,
@@ -64,7 +65,7 @@ def evaluate_command(
     runtime: Runtime = "auto",
     precision: Precision = "auto",
     device: Device = "auto",
-    threads: Threads = 2,
+    threads: Threads = DEFAULT_THREADS,
     with_exits: WithExits = False,
     out: OptionalOutDir = None,
     overwrite: Overwrite = False,

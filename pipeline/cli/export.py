@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from icstream.model.errors import ConfigError
-from icstream.pipeline.cli.console import log_to_stderr, print_lines, write_results
+from icstream.model.settings_base import DEFAULT_THREADS
+from icstream.model.size_text import Order, Size, parse_size
+from icstream.pipeline.cli.console import log_to_stderr, print_lines, warn_renamed, write_results
 from icstream.pipeline.cli.options import JsonFile, Overwrite, Threads, Weights
 
 if TYPE_CHECKING:
@@ -17,7 +19,13 @@ if TYPE_CHECKING:
 GraphFile = Annotated[
     Path, typer.Option("-o", "--out", metavar="FILE", help="The graph, .onnx or .xml.")
 ]
-Size = Annotated[str, typer.Option(metavar="HEIGHTxWIDTH", help="Size of the input images.")]
+InputSize = Annotated[
+    str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the input images.")
+]
+OldSize = Annotated[
+    str | None,
+    typer.Option("--size", metavar="HEIGHTxWIDTH", help="Old name of --input-size.", hidden=True),
+]
 FileFormat = Annotated[
     Literal["auto", "onnx", "openvino"],
     typer.Option("--format", metavar="NAME", help="onnx or openvino; auto: by FILE's suffix."),
@@ -41,20 +49,22 @@ CheckSource = Annotated[
 
 def export_command(
     out: GraphFile,
-    size: Size,
+    input_size: InputSize = None,
+    old_size: OldSize = None,
     weights: Weights = None,
     file_format: FileFormat = "auto",
     form: Form = "ids",
     precision: GraphPrecision = "fp32",
     batch: Batch = 1,
     check: CheckSource = None,
-    threads: Threads = 2,
+    threads: Threads = DEFAULT_THREADS,
     overwrite: Overwrite = False,
     json_file: JsonFile = None,
 ) -> int:
     """Export the network to ONNX or OpenVINO for images of one size, and check the graph."""
     log_to_stderr(quiet=False)
-    graph_format, input_size = _parse_format(file_format, out), _parse_size(size)
+    graph_format = _parse_format(file_format, out)
+    size = _parse_size(input_size, old_size)
     facts_file = out.with_name(f"{out.name}.json")
     from icstream.pipeline.output import check_output_files
 
@@ -69,14 +79,14 @@ def export_command(
     facts = export_model(
         checkpoint,
         out,
-        size=input_size,
+        size=size,
         format=graph_format,
         form=form,
         precision=precision,
         batch=batch,
     )
     agreement = _check_graph(
-        checkpoint, out, facts, size=input_size, batch=batch, check=check, threads=threads
+        checkpoint, out, facts, size=size, batch=batch, check=check, threads=threads
     )
     values = {**facts, "agreement": agreement.values()}
     write_results(values, facts_file)
@@ -134,12 +144,17 @@ def _parse_format(name: str, out: Path) -> "Format":
     return by_suffix
 
 
-def _parse_size(text: str) -> tuple[int, int]:
-    from icstream.pipeline.settings.run import parse_size
+def _parse_size(text: str | None, old_text: str | None) -> Size:
+    if old_text is not None and text is None:
+        warn_renamed("--size HEIGHTxWIDTH", "--input-size WIDTHxHEIGHT")
+        return _parse("--size", old_text, order="HEIGHTxWIDTH")
+    if text is None or old_text is not None:
+        raise ConfigError("export needs --input-size WIDTHxHEIGHT, once")
+    return _parse("--input-size", text, order="WIDTHxHEIGHT")
 
+
+def _parse(option: str, text: str, *, order: Order) -> Size:
     try:
-        size = parse_size(text)
+        return parse_size(text, order=order)
     except ValueError as error:
-        raise ConfigError(f"--size {text}: {error}") from error
-    assert isinstance(size, tuple)
-    return size
+        raise ConfigError(f"{option} {text}: {error}") from error

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from icstream.model.errors import ConfigError
+from icstream.model.settings_base import DEFAULT_THREADS
 from icstream.pipeline.cli.console import log_to_stderr, print_lines, warn_renamed
 from icstream.pipeline.cli.options import (
     DataFolder,
@@ -40,7 +41,7 @@ def quantize_command(
     neutral: Neutral = "neutral",
     train_tag: TrainTag = "train",
     val_tag: ValTag = "val",
-    threads: Threads = 2,
+    threads: Threads = DEFAULT_THREADS,
 ) -> int:
     """Calibrate weights for int8 on images, and store the ranges in the weights file."""
     log_to_stderr(quiet=False)

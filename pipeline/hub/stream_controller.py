@@ -277,7 +277,7 @@ class StreamController:
 
     def _time_left(self) -> float:
         """Gives how many seconds the stream may still go on."""
-        duration_s = self.stream.pace.duration_s
+        duration_s = self.stream.pace.settings.duration_s
         if duration_s is None or self._live_since is None:
             return math.inf
         return self._live_since + duration_s - time.monotonic()
@@ -378,7 +378,7 @@ class StreamController:
 
     def _drop_stale(self) -> None:
         """Drops what is too old, and what waits for an encode worker that has its hands full."""
-        oldest_allowed = time.monotonic() - self.stream.pace.max_age_s
+        oldest_allowed = time.monotonic() - self.stream.pace.settings.max_age_s
         for lease in self._waiting():
             if lease.served["decode"].start < oldest_allowed:
                 self.drop(lease, "stale")

@@ -9,7 +9,7 @@ from fractions import Fraction
 from icstream.pipeline.hub.lease_table import STAGES, Lease, LeaseTable
 from icstream.pipeline.hub.processes import Worker
 from icstream.pipeline.hub.source_health import SourceStatus
-from icstream.pipeline.plan.live import Pace
+from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.messages import ResumeState, SourceAccounting, SourceChanged, WireError
 from icstream.stages import FrameAccounting, FrameMeta, Gap
 from icstream.stages.decode.find import SourceSpec
@@ -55,7 +55,7 @@ class StreamState:
     seconds: float = 0.0
     """Wall time from opening to closing."""
     source_status: SourceStatus = field(default_factory=SourceStatus)
-    pace: Pace = field(default_factory=Pace)
+    pace: LivePlan = field(default_factory=LivePlan)
 
     leases: LeaseTable = field(init=False)
     wants_image: bool = True
@@ -158,7 +158,7 @@ class StreamState:
         age = self.source_status.last_frame_age
         if self.spec.kind == "live" and self.source_status.state == "live" and age is not None:
             since = min(age, time.monotonic() - self.source_status.since)
-            if since > self.pace.stall_s:
+            if since > self.pace.settings.stall_s:
                 self.source_status = self.source_status.to("stalled")
 
     def before(self) -> ResumeState:

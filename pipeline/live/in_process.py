@@ -28,7 +28,7 @@ class LiveSource:
         self._stop = threading.Event()
         self._feed = ReconnectingSource(
             spec.name,
-            camera_opener(spec, plan.options, accounting),
+            camera_opener(spec, plan.settings, accounting, threads=1),
             plan=plan,
             accounting=accounting,
             before=ResumeState(SourceAccounting.of(accounting), None, 0),

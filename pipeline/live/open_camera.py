@@ -7,7 +7,7 @@ from icstream.stages import FrameAccounting
 from icstream.stages.decode.address import scheme_of
 from icstream.stages.decode.find import SourceSpec
 from icstream.stages.decode.synthetic_spec import parse_synthetic
-from icstream.stages.live import Camera, CameraOptions
+from icstream.stages.live import Camera, LiveSettings
 from icstream.stages.live.synthetic import SyntheticCamera, SyntheticScene
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def camera_opener(
-    spec: SourceSpec, options: CameraOptions, accounting: FrameAccounting
+    spec: SourceSpec, settings: LiveSettings, accounting: FrameAccounting, *, threads: int
 ) -> "OpenCamera":
     """Gives what makes connections to a live source; they keep `accounting`.
 
@@ -37,7 +37,11 @@ def camera_opener(
 
     def connect(number: int, wait_until: Callable[[float], None]) -> Camera:
         return FFmpegCamera(
-            spec.address, options=options, accounting=accounting, is_first=number == 1
+            spec.address,
+            settings=settings,
+            threads=threads,
+            accounting=accounting,
+            is_first=number == 1,
         )
 
     return connect

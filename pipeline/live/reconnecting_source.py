@@ -81,7 +81,7 @@ class ReconnectingSource:
         self._stop = stop
         self._num_connections = before.connections
         self._timeline = Timeline(before.last)
-        self._limit = RateLimit(plan.max_fps, last=before.last[0] if before.last else None)
+        self._limit = RateLimit(plan.settings.max_fps, last=before.last[0] if before.last else None)
         self._size: Size | None = None
         self._has_frames = before.last is not None
         self._due: float | None = None
@@ -104,7 +104,7 @@ class ReconnectingSource:
                 self._due = None
             # A connection that held for longer than the last wait begins the series anew.
             num_failures = 1 if self._held_s > delay_s else num_failures + 1
-            delay_s = self._plan.backoff.delay_s(num_failures, self._dice)
+            delay_s = self._plan.settings.backoff.delay_s(num_failures, self._dice)
             yield SourceChanged("backing off", self._num_connections, error)
             self._stop.wait(delay_s)
         yield SourceChanged("ended", self._num_connections, None)
@@ -118,8 +118,8 @@ class ReconnectingSource:
     def _read_connection(self, began: float) -> Iterator[FeedItem]:
         """Gives what comes over one connection; ends where the source ends for good."""
         self._held_s = 0.0
-        limit_s = self._plan.options.read_timeout_s
-        self._due = began + 2 * self._plan.options.open_timeout_s
+        limit_s = self._plan.settings.read_timeout_s
+        self._due = began + 2 * self._plan.settings.open_timeout_s
         number = self._num_connections + 1
         with self._open_camera(number, lambda s: self._wait(began + s)) as camera:
             things = iter(camera)
@@ -153,7 +153,7 @@ class ReconnectingSource:
                 changes.append("connected again")
         if self._size is not None and self._size != shot.size:
             changes.append(size_change(self._size, shot.size))
-        if camera.comes_in_bursts and self._plan.pace.freshest and shot.pts is not None:
+        if camera.comes_in_bursts and self._plan.freshest and shot.pts is not None:
             arrived = self._hold_back(shot.pts * shot.time_base, arrived)
         pts, time_base, change = self._timeline.place(shot.pts, shot.time_base, arrived)
         changes += [change] if change else []

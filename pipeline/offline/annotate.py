@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from icstream.model import Checkpoint, ConfigError, SourceError, load_weights
 from icstream.model.runtimes import Precision, RuntimeChoice, RuntimeName, select_runtime
+from icstream.model.settings_base import DEFAULT_THREADS
 from icstream.pipeline.offline.annotate_project import (
     Project,
     begin_project,
@@ -88,7 +89,7 @@ def annotate_project(
     runtime: RuntimeName = "auto",
     device: str = "auto",
     precision: Precision = "auto",
-    threads: int = 2,
+    threads: int = DEFAULT_THREADS,
     resume: bool = False,
     overwrite: bool = False,
     on_progress: OnProgress = lambda _done, _all: None,

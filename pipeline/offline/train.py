@@ -10,6 +10,7 @@ import torch
 
 from icstream.model import Checkpoint, CheckpointError, ConfigError, load_weights
 from icstream.pipeline.output import write_json
+from icstream.pipeline.settings.old_keys import report_settings
 from icstream.pipeline.settings.train import TrainConfig
 from icstream.stages.data import open_data
 from icstream.stages.data.open_data import DataFormat
@@ -77,7 +78,7 @@ def run_training(
     record = {
         "data": {"folder": data_folder.name, "format": data.format},
         "samples": {split: len(data.split(split)) for split in ("train", "val")},
-        "config": config.model_dump(mode="json"),
+        "config": report_settings(config),
         "init": init,
     }
     result = train(

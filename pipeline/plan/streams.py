@@ -5,18 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from icstream.model import ConfigError
-from icstream.pipeline.plan.live import Backoff, LivePlan, Pace
-from icstream.pipeline.settings.live import LiveSettings, StreamSettings, merged
+from icstream.pipeline.plan.live import LivePlan
+from icstream.pipeline.settings.live import StreamSettings, merge_live
 from icstream.pipeline.settings.run import RunConfig
 from icstream.stages.decode.find import SourceSpec, find_sources, name_apart
-from icstream.stages.live.options import CameraOptions
 
-DEFAULT_SINKS = {
-    "video": ["masks", "overlay"],
-    "images": ["png"],
-    "other": ["masks", "overlay"],
-    "live": ["masks", "overlay"],
-}
+_IMAGE_SINKS = ["png"]
+_VIDEO_SINKS = ["masks", "overlay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +20,19 @@ class StreamPlan:
 
     spec: SourceSpec
     sinks: list[str]
-    plan: LivePlan
-    """Recordings use its pace only."""
+    live: LivePlan
+    """Of recordings only the policy counts."""
 
 
 def plan_streams(config: RunConfig, arguments: Sequence[str]) -> list[StreamPlan]:
-    """Gives the streams of a run: those of the settings, then those of the arguments.
+    """Return the streams of a run: those of the settings, then those of the arguments.
 
     Raises:
         ConfigError: a source that stands for nothing, or there is none.
     """
     entries = [*config.streams, *(StreamSettings(source=argument) for argument in arguments)]
     if not entries:
-        find_sources([])  # which says what may be given
+        find_sources([])  # raises, and names what may be given
     found = [stream_plan for entry in entries for stream_plan in _of_entry(config, entry)]
     names = name_apart([stream_plan.spec for stream_plan in found])
     return [replace(stream_plan, spec=spec) for stream_plan, spec in zip(found, names, strict=True)]
@@ -47,34 +42,15 @@ def _of_entry(config: RunConfig, entry: StreamSettings) -> list[StreamPlan]:
     specs = find_sources([entry.source])
     if entry.name is not None:
         specs = [_named(specs, entry.name)]
-    live = LiveSettings.model_validate(merged(config.live, entry.live))
-    return [_of_spec(config, entry, spec, live) for spec in specs]
-
-
-def _of_spec(
-    config: RunConfig, entry: StreamSettings, spec: SourceSpec, live: LiveSettings
-) -> StreamPlan:
-    policy = entry.policy or config.pipeline.policy
-    freshest = policy == "freshest" or (policy == "auto" and spec.own_pace)
-    sinks = entry.sinks or config.output.sinks or DEFAULT_SINKS[spec.kind]
-    return StreamPlan(spec, sinks, _plan_live(live, freshest, config.decode.threads))
-
-
-def _plan_live(live: LiveSettings, freshest: bool, threads: int) -> LivePlan:
-    options = CameraOptions(
-        open_timeout_s=live.open_timeout_s,
-        read_timeout_s=live.read_timeout_s,
-        threads=threads,
-        rtsp_transport=live.rtsp_transport,
-        hardware=live.hardware,
-        size=live.camera.size,
-        rate=live.camera.rate,
-        pixel_format=live.camera.pixel_format,
-        ffmpeg=dict(live.ffmpeg),
-    )
-    backoff = Backoff(live.backoff.first_s, live.backoff.factor, live.backoff.cap_s)
-    pace = Pace(freshest, live.max_age_s, live.duration_s, live.stall_s)
-    return LivePlan(options, pace, live.max_fps, backoff)
+    settings = merge_live(config.live, entry.live)
+    plans = []
+    for spec in specs:
+        policy = entry.policy or config.pipeline.policy
+        freshest = policy == "freshest" or (policy == "auto" and spec.own_pace)
+        usual = _IMAGE_SINKS if spec.kind == "images" else _VIDEO_SINKS
+        sinks = entry.sinks or config.output.sinks or usual
+        plans.append(StreamPlan(spec, sinks, LivePlan(settings=settings, freshest=freshest)))
+    return plans
 
 
 def _named(specs: Sequence[SourceSpec], name: str) -> SourceSpec:

@@ -4,7 +4,7 @@ import zmq
 
 from icstream.model import ConfigError
 from icstream.pipeline.publish.forwarder import load_keys
-from icstream.pipeline.settings.sinks import PublishSettings
+from icstream.pipeline.settings.publish import PublishSettings
 from icstream.stages.loopback import is_loopback
 
 

@@ -16,19 +16,20 @@ from icstream.pipeline.wire.tasks import PublishTask, task_from_json
 def forward_masks(connection: WorkerConnection) -> None:
     """Hand messages from the encode workers to subscribers until the run is over."""
     task = task_from_json(PublishTask, connection.task.encode())
+    settings = task.settings
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     encoders, subscribers = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
-    encoders.setsockopt(zmq.RCVHWM, task.queue)
-    subscribers.setsockopt(zmq.SNDHWM, task.queue)
-    if task.secret_key_file is not None and task.clients is not None:
+    encoders.setsockopt(zmq.RCVHWM, settings.queue)
+    subscribers.setsockopt(zmq.SNDHWM, settings.queue)
+    if settings.secret_key_file is not None and settings.clients is not None:
         authenticator = ThreadAuthenticator(context)
         authenticator.start()
-        authenticator.configure_curve(domain="*", location=str(task.clients))
-        public, secret = load_keys(task.secret_key_file)
+        authenticator.configure_curve(domain="*", location=str(settings.clients))
+        public, secret = load_keys(settings.secret_key_file)
         subscribers.curve_publickey, subscribers.curve_secretkey = public, secret
         subscribers.curve_server = True
     encoders.bind(task.masks)
-    subscribers.bind(task.address)
+    subscribers.bind(settings.address)
     threading.Thread(target=zmq.proxy, args=(encoders, subscribers), daemon=True).start()
     connection.link.send(Ready())
     connection.wait_for_stop()

@@ -8,13 +8,13 @@ import io
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import zmq
 from numpy.typing import NDArray
 
 from icstream.model import LabelSet
+from icstream.pipeline.settings.publish import PublishSettings
 from icstream.stages import FrameMeta, SegmentedFrame
 from icstream.stages.class_areas import class_areas
 from icstream.stages.sinks import Part, SinkMaker
@@ -30,12 +30,11 @@ class Publish:
     wants_image = False
     num_held_back = 0
 
-    def __init__(self, labels: LabelSet, settings: Mapping[str, Any]) -> None:
+    def __init__(self, labels: LabelSet, settings: PublishSettings, endpoint: str) -> None:
         self._labels = labels
-        self._encoding = settings["encoding"]
-        self._queue = settings["queue"]
-        self._endpoint: str = settings.get("masks", "")
-        """Of the publish worker."""
+        self._encoding = settings.encoding
+        self._queue = settings.queue
+        self._endpoint = endpoint
         self._socket: zmq.Socket[bytes] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._num_subscriptions = 0
@@ -110,7 +109,11 @@ class Publish:
         return png.getvalue()
 
 
-SOCKET_SINKS: dict[str, SinkMaker] = {
-    "publish": lambda context: Publish(context.labels, context.settings),
-}
-"""Sinks that need sockets, which `stages` may not import."""
+def publish_sink(settings: PublishSettings, endpoint: str) -> Mapping[str, SinkMaker]:
+    """Return the maker of the sink by its name, for `open_sink`: `stages` knows no sockets.
+
+    Args:
+        settings: of the sink.
+        endpoint: address at which the publisher takes masks.
+    """
+    return {"publish": lambda context: Publish(context.labels, settings, endpoint)}

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from icstream.pipeline.hub.processes import Processes, Worker
 from icstream.pipeline.hub.stream_state import StreamState
@@ -53,22 +52,27 @@ class Launcher:
     def make_stream(self, stream_plan: StreamPlan) -> StreamState:
         """Return a stream that can start its own workers."""
         spec, sinks, settings = stream_plan.spec, stream_plan.sinks, self.config.decode
-        live = stream_plan.plan if spec.kind == "live" else None
+        live = stream_plan.live if spec.kind == "live" else None
         decode = task_to_json(
             DecodeTask(spec, settings.threads, settings.loop, self._preprocess, live)
         )
 
         def start_encode(num_done: int | None) -> Worker:
-            context = sink_context(self.folder, spec, self.inference, {})
+            output = self.config.output
+            context = sink_context(self.folder, spec, self.inference, output)
             task = EncodeTask(
-                context.folder,
-                context.labels,
-                context.source,
-                sinks,
-                num_done,
-                {sink: self._sink_settings(sink) for sink in sinks},
-                self.view_launcher.frames,
-                self.config.view.max_side,
+                folder=context.folder,
+                labels=context.labels,
+                source=context.source,
+                sinks=sinks,
+                num_done=num_done,
+                settings={sink: output.options.get(sink, {}) for sink in sinks},
+                rolling=output.rolling,
+                events=output.events,
+                publish=output.publish,
+                masks=self._masks,
+                view=self.view_launcher.frames,
+                max_side=self.config.view.max_side,
             )
             return self.processes.start("encode", spec.name, task_to_json(task), threads=1)
 
@@ -77,7 +81,7 @@ class Launcher:
             start_decode=lambda: self.processes.start("decode", spec.name, decode, threads=1),
             start_encode=start_encode,
             resumes=self.config.output.resume,
-            pace=stream_plan.plan.pace,
+            pace=stream_plan.live,
         )
 
     def start_others(self, sinks: Mapping[str, list[str]]) -> dict[str, Callable[[], Worker]]:
@@ -94,19 +98,8 @@ class Launcher:
         return others
 
     def _start_publish(self) -> Worker:
-        settings = self.config.output.publish
-        task = PublishTask(
-            settings.address,
-            self._masks,
-            settings.queue,
-            settings.secret_key_file,
-            settings.clients,
-        )
+        task = PublishTask(settings=self.config.output.publish, masks=self._masks)
         return self.processes.start("publish", "masks", task_to_json(task), threads=1)
-
-    def _sink_settings(self, sink: str) -> dict[str, Any]:
-        settings = self.config.output.of_sink(sink)
-        return {**settings, "masks": self._masks} if sink == "publish" else settings
 
     @property
     def _preprocess(self) -> PreprocessTask:

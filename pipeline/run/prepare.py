@@ -12,8 +12,9 @@ from icstream.pipeline.output import REPORT, begin_manifest, check_output_folder
 from icstream.pipeline.plan.inference import Inference, num_cores, plan_inference
 from icstream.pipeline.plan.streams import StreamPlan, plan_streams
 from icstream.pipeline.publish.check import check_publish
-from icstream.pipeline.publish.sink import SOCKET_SINKS
-from icstream.pipeline.settings.run import RunConfig
+from icstream.pipeline.publish.sink import publish_sink
+from icstream.pipeline.settings.old_keys import report_settings
+from icstream.pipeline.settings.run import OutputSettings, RunConfig
 from icstream.pipeline.view.launcher import ViewLauncher
 from icstream.stages.decode.find import SourceSpec
 from icstream.stages.sinks import SinkContext, open_sink
@@ -76,15 +77,21 @@ def sinks_by_stream(plans: Sequence[StreamPlan]) -> dict[str, list[str]]:
 
 
 def sink_context(
-    folder: Path, spec: SourceSpec, inference: Inference, settings: Mapping[str, Any]
+    folder: Path, spec: SourceSpec, inference: Inference, output: OutputSettings, *, sink: str = ""
 ) -> SinkContext:
-    """Return what a sink of a stream is made from."""
-    recording = spec.paths[0] if spec.kind == "video" else None
-    return SinkContext(folder / spec.name, inference.labels, recording, settings)
+    """Return what a sink of a stream is made from; `sink` is its name."""
+    return SinkContext(
+        folder=folder / spec.name,
+        labels=inference.labels,
+        source=spec.paths[0] if spec.kind == "video" else None,
+        settings=output.options.get(sink, {}),
+        rolling=output.rolling,
+        events=output.events,
+    )
 
 
 def _check_resumable(plans: Sequence[StreamPlan]) -> None:
-    if any(plan.plan.pace.freshest or plan.spec.kind == "live" for plan in plans):
+    if any(plan.live.freshest or plan.spec.kind == "live" for plan in plans):
         raise ConfigError(
             "--resume: with live sources or the policy freshest no run is like another;"
             " start a new one"
@@ -95,10 +102,11 @@ def _check_sinks(
     config: RunConfig, plans: Sequence[StreamPlan], inference: Inference, folder: Path
 ) -> None:
     """Make each sink once, so that settings which it refuses are an error now."""
+    extra_sinks = publish_sink(config.output.publish, endpoint="")
     for plan in plans:
         for sink in plan.sinks:
-            context = sink_context(folder, plan.spec, inference, config.output.of_sink(sink))
-            open_sink(sink, context, extra_sinks=SOCKET_SINKS)
+            context = sink_context(folder, plan.spec, inference, config.output, sink=sink)
+            open_sink(sink, context, extra_sinks=extra_sinks)
     if any("publish" in plan.sinks for plan in plans):
         check_publish(config.output.publish)
 
@@ -147,6 +155,7 @@ def _manifest(
 def _sink_settings(config: RunConfig, sinks: Mapping[str, list[str]]) -> dict[str, Any]:
     """Return the settings that decide what the sinks of a run write; empty if they have none."""
     chosen = {sink for names in sinks.values() for sink in names if sink != "publish"}
-    settings = {sink: config.output.of_sink(sink) for sink in sorted(chosen)}
-    settings = {sink: values for sink, values in settings.items() if values}
+    output = report_settings(config.output, by_alias=True)
+    every = {**config.output.options, **{sink: output[sink] for sink in ("rolling", "events")}}
+    settings = {sink: every[sink] for sink in sorted(chosen) if every.get(sink)}
     return {"sink_settings": settings} if settings else {}

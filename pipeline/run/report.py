@@ -14,6 +14,7 @@ from icstream.model.runtimes.cpu import cpu_name
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.run.result import RunResult
+from icstream.pipeline.settings.old_keys import report_settings
 from icstream.stages import Gap
 from icstream.stages.latency import Latency
 from icstream.stages.sinks import Part
@@ -36,7 +37,7 @@ def build_report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
         "queue_ms": latency_ms(stream.queueing for stream in result.streams),
         "total_ms": latency_ms({"total": stream.total} for stream in result.streams)["total"],
         "error": result.error,
-        "config": result.config.model_dump(mode="json"),
+        "config": report_settings(result.config),
         "hashes": {"weights": result.inference.digest, "config": _config_hash(result)},
         "host": {
             "platform": platform.platform(),
@@ -154,5 +155,5 @@ def latency_ms(streams: Iterable[Mapping[str, Latency]]) -> dict[str, dict[str, 
 
 
 def _config_hash(result: RunResult) -> str:
-    text = json.dumps(result.config.model_dump(mode="json"), sort_keys=True)
+    text = json.dumps(report_settings(result.config), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -94,7 +94,7 @@ def v2_router(service: Service) -> APIRouter:
                     uncompressed(body, encoding, max_bytes=limits.body_bytes),
                     head,
                     max_pixels=limits.pixels,
-                    max_images=limits.pictures,
+                    max_images=limits.images,
                 )
             )
             number, height, width, _ = images_NHW3.shape

@@ -52,7 +52,7 @@ class Service:
             networks = [Networks(self.models) for _ in range(self.num_workers)]
             for worker in networks:
                 for name in self.models:
-                    for height, width in self.config.model.warm_up:
+                    for height, width in self.config.model.warm_up_sizes:
                         if self.stopping.is_set():
                             return
                         worker.segment(name, np.zeros((height, width, 3), np.uint8))

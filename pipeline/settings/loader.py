@@ -3,15 +3,17 @@
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from icstream.model.errors import ConfigError
+from icstream.model.settings_base import OldKey, SettingsBase
+from icstream.pipeline.settings.schema_fields import SchemaType, known_keys
 
 Kind = Literal["run", "train", "annotate", "serve"]
 """The command that a configuration is for."""
@@ -28,15 +30,17 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-
-Schema = TypeVar("Schema", bound=Settings)
-
-
-class _Loader(yaml.SafeLoader):
-    """Takes 1e-4 for a number, as JSON and YAML 1.2 do."""
+    OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {}
 
 
-_Loader.add_implicit_resolver(
+Schema = TypeVar("Schema", bound=Settings | SettingsBase)
+
+
+class YamlLoader(yaml.SafeLoader):
+    """A loader that takes 1e-4 for a number, as JSON and YAML 1.2 do."""
+
+
+YamlLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
     list("-+.0123456789"),
@@ -58,7 +62,7 @@ def read_settings(file: str, *, kind: Kind) -> dict[str, Any]:
     as_json = file.lower().endswith(".json")
     try:
         text = data.decode("utf-8-sig")
-        values = json.loads(text) if as_json else yaml.load(text, _Loader)
+        values = json.loads(text) if as_json else yaml.load(text, YamlLoader)
     except (yaml.YAMLError, ValueError) as error:
         form = "JSON" if as_json else "YAML"
         raise ConfigError(f"{file}{_line(error)}: not valid {form}") from error
@@ -68,38 +72,6 @@ def read_settings(file: str, *, kind: Kind) -> dict[str, Any]:
         got = type(values).__name__
         raise ConfigError(f"{file}: the top must be settings, each with its name, got a {got}")
     return values
-
-
-def assign(values: dict[str, Any], assignments: Iterable[str]) -> None:
-    """Puts "section.key=value" texts, values read as YAML, over what is there.
-
-    Raises:
-        ConfigError: one of them cannot be read, or treats a value as a section.
-    """
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set {assignment}: write it as section.key=value")
-        try:
-            value = yaml.load(text, _Loader)
-        except (yaml.YAMLError, ValueError) as error:
-            raise ConfigError(f"--set {assignment}: the value is not YAML") from error
-        put(values, key.strip(), value)
-
-
-def put(values: dict[str, Any], dotted: str, value: object) -> None:
-    """Puts a value where a dotted key says, over what is there.
-
-    Raises:
-        ConfigError: a part of the key but the last names a value.
-    """
-    *sections, key = dotted.split(".")
-    for section in sections:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise ConfigError(f"{dotted}: {section} is a value, not a section")
-        values = inner
-    values[key] = value
 
 
 def check(
@@ -124,24 +96,13 @@ def check(
     """
     before = f"{origin}: " if origin else ""
     try:
-        settings = schema.model_validate(values)
+        settings = TypeAdapter(schema).validate_python(values)
     except ValidationError as error:
         clauses = [_clause(f, schema, refusals or {}) for f in error.errors(include_url=False)]
         raise ConfigError(before + "; ".join([*faults, *clauses])) from error
     if faults:
         raise ConfigError(before + "; ".join(faults))
     return settings
-
-
-def known_keys(schema: type[BaseModel], prefix: str = "") -> list[str]:
-    """Gives the dotted names of all settings, sections included."""
-    keys = []
-    for name, field in schema.model_fields.items():
-        keys.append(prefix + name)
-        for kind in (field.annotation, *get_args(field.annotation)):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                keys += known_keys(kind, f"{prefix}{name}.")
-    return keys
 
 
 def _all_presets() -> list[str]:
@@ -178,9 +139,9 @@ def _line(error: Exception) -> str:
     return f", line {mark.line + 1}" if mark else ""
 
 
-def _clause(fault: Mapping[str, Any], schema: type[BaseModel], refusals: Mapping[str, str]) -> str:
+def _clause(fault: Mapping[str, Any], schema: SchemaType, refusals: Mapping[str, str]) -> str:
     path = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         if path in refusals:
             return f"{path}: {refusals[path]}"
         keys = known_keys(schema)
@@ -188,7 +149,7 @@ def _clause(fault: Mapping[str, Any], schema: type[BaseModel], refusals: Mapping
         near = near or difflib.get_close_matches(path, keys, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{path}: no such setting{hint}"
-    if fault["type"] == "model_type":
+    if fault["type"] in ("model_type", "dataclass_type"):
         message = "must be a section with settings in it"
     else:
         message = fault["msg"].removeprefix("Value error, ")

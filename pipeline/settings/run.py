@@ -1,30 +1,20 @@
 """The settings of a run: one schema, filled from defaults, YAML, `--set` and options in turn."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import Field, SecretStr
 
-from icstream.model import ConfigError, Fit
+from icstream.model.fit_settings import FitSettings
 from icstream.model.pretrained import DEFAULT
-from icstream.pipeline.settings.live import LiveSettings, PolicyName, StreamSettings, merged
-from icstream.pipeline.settings.loader import Settings, assign, check, put, read_settings
-from icstream.pipeline.settings.sinks import (
-    EventSettings,
-    PublishSettings,
-    RollingSettings,
-    plain,
-)
-
-
-def parse_size(value: object) -> object:
-    """Turns HEIGHTxWIDTH into (height, width) before pydantic looks at it."""
-    if isinstance(value, str):
-        height, cross, width = value.lower().partition("x")
-        if cross and height.isdigit() and width.isdigit():
-            return int(height), int(width)
-        raise ValueError("a size is HEIGHTxWIDTH, for example 512x1024")
-    return value
+from icstream.model.settings_base import DEFAULT_THREADS
+from icstream.pipeline.settings.live import PolicyName, StreamSettings, merge_live
+from icstream.pipeline.settings.loader import Settings
+from icstream.pipeline.settings.publish import PublishSettings
+from icstream.pipeline.settings.reader import SettingsReader
+from icstream.stages.live.settings import LiveSettings
+from icstream.stages.sinks.event_rules import EventSettings
+from icstream.stages.sinks.rolling_video import RollingSettings
 
 
 class DecodeSettings(Settings):
@@ -34,26 +24,6 @@ class DecodeSettings(Settings):
     """Threads of each decoder."""
     loop: int = Field(1, ge=1, le=1_000_000)
     """How often each source is read from beginning to end."""
-
-
-class FitSettings(Settings):
-    """How images are fitted to the network's input."""
-
-    mode: Literal["auto", "native", "stretch", "letterbox"] = "auto"
-    """auto: as the weights were trained; native: every pixel as it is, padded; stretch, letterbox:
-    resized to `size` and back."""
-    size: Annotated[tuple[int, int] | None, BeforeValidator(parse_size)] = None
-    """HEIGHTxWIDTH for stretch and letterbox."""
-    double_below: int = Field(0, ge=0, le=10_000)
-    """native: images whose shorter side has fewer pixels are shown twice as large."""
-
-    def fit(self) -> Fit | None:
-        """Gives the rule as `model` knows it; None: the one in the checkpoint."""
-        if self.mode != "auto":
-            return Fit(self.mode, self.size, self.double_below)
-        if self.size is not None or self.double_below:
-            raise ConfigError("fit.size and fit.double_below need fit.mode")
-        return None
 
 
 class ModelSettings(Settings):
@@ -67,9 +37,9 @@ class ModelSettings(Settings):
     """auto, cpu, cuda or cuda:N."""
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
     """auto: the fastest that the checkpoint was measured to stand, else fp32."""
-    threads: int = Field(1, ge=1, le=256)
-    """Threads of each replica; part of what fixes the masks, so never derived from the machine. One
-    is fastest where there is a replica for each core; more give the single frame earlier."""
+    threads: int = Field(DEFAULT_THREADS, ge=1, le=256)
+    """CPU threads of each replica. They fix the last bits of the masks, so they are never derived
+    from the machine. 1 is fastest with a replica for each core; more shorten the latency."""
 
 
 class PipelineSettings(Settings):
@@ -123,11 +93,6 @@ class OutputSettings(Settings):
     """Of the sink `publish`."""
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Of the sinks of other packages, by name; see their own documentation."""
-
-    def of_sink(self, name: str) -> dict[str, Any]:
-        """Gives the settings of a sink as plain values."""
-        own = {"rolling": self.rolling, "events": self.events, "publish": self.publish}
-        return plain(own[name]) if name in own else self.options.get(name, {})
 
 
 class ViewSettings(Settings):
@@ -183,14 +148,12 @@ def load_config(
     Raises:
         ConfigError: every fault at once, one clause each, with its path.
     """
-    values = read_settings(file, kind="run") if file else {}
-    assign(values, assignments)
-    for key, value in options.items():
-        if value is not None:
-            put(values, key, value)
-    config = check(RunConfig, values, origin=file)
+    reader = SettingsReader(RunConfig, file, kind="run")
+    reader.assign(assignments)
+    reader.put_options(options)
+    config = reader.check()
     config.fit.fit()
     for number, stream in enumerate(config.streams):
-        path = f"{file or 'settings'}: streams.{number}.live"
-        check(LiveSettings, merged(config.live, stream.live), origin=path)
+        origin = f"{file or 'settings'}: streams.{number}.live"
+        merge_live(config.live, stream.live, origin=origin)
     return config

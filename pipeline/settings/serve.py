@@ -4,22 +4,31 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from icstream.model import ConfigError
+from icstream.model.fit_settings import FitSettings
 from icstream.model.pretrained import DEFAULT
-from icstream.pipeline.settings.loader import Settings, assign, check, put, read_settings
-from icstream.pipeline.settings.run import FitSettings, parse_size
+from icstream.model.settings_base import DEFAULT_THREADS, OldKey, renamed
+from icstream.model.size_text import parse_any_size
+from icstream.pipeline.settings.loader import Settings
+from icstream.pipeline.settings.reader import SettingsReader
 
 PORT_VARIABLE = "rest_inference_port"
-"""Environment variable of the plugin that named the port,"""
+"""Environment variable of the plugin that names the port."""
 DEFAULT_PORT = 5000
-"""and what it took without."""
+"""The plugin's port without that variable."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
-Size = Annotated[tuple[int, int], BeforeValidator(parse_size)]
+Size = Annotated[tuple[int, int], BeforeValidator(parse_any_size)]
+
+
+def _read_warm_up(sizes: Any) -> Mapping[str, Any]:
+    if isinstance(sizes, list):
+        sizes = [parse_any_size(size, order="HEIGHTxWIDTH") for size in sizes]
+    return {"warm_up_sizes": sizes}
 
 
 class ServerSettings(Settings):
@@ -45,34 +54,39 @@ class ServedModelSettings(Settings):
     """auto, cpu, cuda or cuda:N."""
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
     """auto: the fastest that the checkpoint was measured to stand, else fp32."""
-    threads: int = Field(1, ge=1, le=256)
-    """Threads of inference of each worker."""
+    threads: int = Field(DEFAULT_THREADS, ge=1, le=256)
+    """CPU threads of inference of each worker."""
     workers: int | None = Field(None, ge=1, le=256)
-    """Requests that are worked on at once; if none is given, cores divided by threads, one on a
-    GPU."""
-    warm_up: list[Size] = Field(default_factory=lambda: [(540, 960)])
-    """HEIGHTxWIDTH of images for which everything is made ready before the service says so."""
+    """Requests that are processed at a time; without it cores divided by threads, or 1 on a GPU."""
+    warm_up_sizes: list[Size] = Field(default_factory=lambda: [(540, 960)])
+    """Sizes of images, as WIDTHxHEIGHT, for which the networks are prepared at the start."""
+
+    OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {
+        "warm_up": OldKey(("warm_up_sizes",), _read_warm_up, lambda values: values["warm_up_sizes"])
+    }
 
 
 class LimitSettings(Settings):
     """What a request may ask for."""
 
     body_bytes: int = Field(32 * 2**20, ge=1024, le=2**30)
-    """Of a request."""
+    """Most bytes of a request."""
     pixels: int = Field(16_000_000, ge=1, le=64 * 2**20)
-    """Of an image; more are refused before they are unpacked."""
-    pictures: int = Field(16, ge=1, le=1024)
-    """In one request of the Open Inference Protocol."""
+    """Most pixels of an image; a larger one is refused before it is decoded."""
+    images: int = Field(16, ge=1, le=1024)
+    """Most images in one request of the Open Inference Protocol."""
     requests: int = Field(64, ge=1, le=10_000)
-    """That wait or are worked on; more are sent away with 503."""
+    """Most requests that wait or are processed at a time; others are answered with 503."""
     wait_s: float = Field(30, gt=0, le=3600)
-    """Until a request is begun; after that it is sent away with 503."""
+    """Longest wait in seconds until a request is processed; then it is answered with 503."""
     receive_s: float = Field(30, gt=0, le=3600)
-    """Until a request has arrived."""
+    """Longest time in seconds for a request to arrive."""
     connections: int = Field(512, ge=1, le=65_536)
-    """At once."""
+    """Most connections at a time."""
     stop_s: float = Field(30, gt=0, le=3600)
-    """For what is under way when the service is stopped."""
+    """Longest time in seconds to finish requests when the service is stopped."""
+
+    OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {"pictures": renamed("images")}
 
 
 class ServeConfig(Settings):
@@ -119,18 +133,16 @@ def load_serve_config(
     Raises:
         ConfigError: every fault at once, one clause each, with its path.
     """
-    values = read_settings(file, kind="serve") if file else {}
-    server = values.setdefault("server", {})
+    reader = SettingsReader(ServeConfig, file, kind="serve")
+    server = reader.values.setdefault("server", {})
     if isinstance(server, dict):
         server.setdefault("port", _port_of_environment())
-    assign(values, assignments)
-    for key, value in options.items():
-        if value is not None:
-            put(values, key, value)
+    reader.assign(assignments)
+    reader.put_options(options)
     named = _named_weights(weights)
     if named:
-        values["weights"] = named
-    config = check(ServeConfig, values, origin=file)
+        reader.values["weights"] = named
+    config = reader.check()
     config.fit.fit()
     return config
 

@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from icstream.model.geometry import MIN_SIDE
-from icstream.pipeline.settings.loader import assign, check, read_settings
-from icstream.pipeline.settings.recipe import Recipe, StrictSettings
-from icstream.stages.train.settings import PatienceSchedule, TrainSettings
+from icstream.pipeline.settings.reader import SettingsReader
+from icstream.pipeline.settings.recipe import PLUGIN, Recipe, StrictSettings
+from icstream.stages.train.settings import InitType, PatienceSchedule, TrainSettings
 
 log = logging.getLogger(__name__)
 
@@ -32,45 +32,45 @@ class DatasetTags(StrictSettings):
     """Tags of images by which they belong to a split."""
 
     train: Name = "train"
-    """Of images to train on."""
+    """Tag of images to train on."""
     val: Name = "val"
-    """Of images to validate on."""
+    """Tag of images to validate on."""
 
 
 class BatchSize(StrictSettings):
     """Images per step, on each device."""
 
-    train: Positive = 1
-    """In training."""
-    val: Positive = 1
-    """In validation."""
+    train: Positive = PLUGIN.batch_train
+    """Images of a training step."""
+    val: Positive = PLUGIN.batch_val
+    """Images of a validation step."""
 
 
 class DataWorkers(StrictSettings):
-    """Processes that load images; 0: none but the trainer's own."""
+    """Processes that load images; with 0 the trainer loads them itself."""
 
-    train: Count = 1
-    """In training."""
-    val: Count = 1
-    """In validation."""
+    train: Count = PLUGIN.workers_train
+    """Processes that load training images."""
+    val: Count = PLUGIN.workers_val
+    """Processes that load validation images."""
 
 
 class InputSize(StrictSettings):
-    """Without `recipe` images are stretched to it; with it, the size of the crops."""
+    """Size to which images are stretched without `recipe`; with it, the size of the crops."""
 
-    width: Side = 2049
-    """In pixels."""
-    height: Side = 1025
-    """In pixels."""
+    width: Side = PLUGIN.input_size[1]
+    """Width in pixels."""
+    height: Side = PLUGIN.input_size[0]
+    """Height in pixels."""
 
 
 class AllowCorrupted(StrictSettings):
-    """Distinct samples that may fail to load, in the whole run."""
+    """Number of distinct samples that may fail to load, in the whole run."""
 
-    train: Count = 0
-    """In training."""
-    val: Count = 0
-    """In validation."""
+    train: Count = PLUGIN.allow_corrupted_train
+    """Training samples that may fail to load."""
+    val: Count = PLUGIN.allow_corrupted_val
+    """Validation samples that may fail to load."""
 
 
 class SpecialClasses(StrictSettings):
@@ -80,13 +80,16 @@ class SpecialClasses(StrictSettings):
     """Pixels of this class count in no loss and no score."""
 
 
+_PATIENCE = PatienceSchedule()
+
+
 class LrDecreasing(StrictSettings):
     """When and how much the learning rate falls."""
 
-    patience: Positive = 1000
-    """In validations."""
-    lr_divisor: float = Field(5.0, gt=0)
-    """What the rate is divided by."""
+    patience: Positive = _PATIENCE.patience
+    """Number of validations without a better loss before the rate falls."""
+    lr_divisor: float = Field(_PATIENCE.divisor, gt=0)
+    """Number by which the rate is divided."""
 
 
 def _not_empty(value: object) -> object:
@@ -99,42 +102,43 @@ class TrainConfig(StrictSettings):
     """All settings of `icstream train`."""
 
     dataset_tags: DatasetTags = DatasetTags()
-    """Which images are for what."""
+    """Which images are for training and which for validation."""
     batch_size: BatchSize = BatchSize()
-    """Per device."""
+    """Images per step, on each device."""
     data_workers: DataWorkers = DataWorkers()
-    """Loader processes."""
+    """Processes that load images."""
     input_size: InputSize = InputSize()
-    """What the network sees."""
+    """Size that the network sees in training."""
     allow_corrupted_samples: AllowCorrupted = AllowCorrupted()
-    """How many samples may be unreadable."""
+    """Number of samples that may be unreadable."""
     special_classes: SpecialClasses = SpecialClasses()
     """Classes that are not learned."""
-    epochs: Positive = 2
+    epochs: Positive = PLUGIN.epochs
     """Passes over the training images."""
-    val_every: float = Field(1.0, gt=0)
+    val_every: float = Field(PLUGIN.val_every, gt=0)
     """Epochs between validations; one follows at the end in any case."""
-    lr: float = Field(0.0001, gt=0)
-    """Learning rate to start with."""
+    lr: float = Field(PLUGIN.lr, gt=0)
+    """Initial learning rate."""
     lr_decreasing: LrDecreasing = LrDecreasing()
-    """How it falls, unless `recipe` says otherwise."""
-    weights_init_type: Literal["transfer_learning", "continue_training"] = "transfer_learning"
-    """What is taken from the weights to start from: all but the classifiers, or everything."""
-    gpu_devices: list[Count] = Field([0], min_length=1)
-    """CUDA devices; without CUDA the processor trains."""
-    use_batchnorm: bool = True
-    """false: every convolution has a bias instead."""
+    """How the learning rate falls, unless `recipe` has another schedule."""
+    weights_init_type: InitType = PLUGIN.init
+    """transfer_learning takes all but the classifiers from the initial weights; continue_training
+    takes everything."""
+    gpu_devices: list[Count] = Field(list(PLUGIN.gpu_devices), min_length=1)
+    """CUDA devices; without CUDA the CPU trains."""
+    use_batchnorm: bool = PLUGIN.use_batchnorm
+    """Whether there is batch norm; without it every convolution has a bias instead."""
     recipe: Annotated[Recipe | None, BeforeValidator(_not_empty)] = None
-    """What goes beyond the plugin; absent: everything is as the plugin does it."""
-    seed: int = Field(0, ge=0, lt=2**63)
-    """Of all that is random."""
-    checkpoint_every_steps: Count = 0
-    """Save the state for --resume so often, besides at each validation; 0: only there."""
-    keep_every_validation: bool = False
-    """Keep the weights of each validation, as the plugin did; else of the last and the best."""
+    """What goes beyond the plugin; without it everything is as the plugin does it."""
+    seed: int = Field(PLUGIN.seed, ge=0, lt=2**63)
+    """Seed of everything that is random."""
+    checkpoint_every_steps: Count = PLUGIN.checkpoint_every_steps
+    """Steps between states saved for --resume, besides those at each validation; 0 for none."""
+    keep_every_validation: bool = PLUGIN.keep_every_validation
+    """Whether the weights of each validation are kept, as by the plugin; else the last and best."""
 
     def settings(self) -> TrainSettings:
-        """Gives the settings as the trainer knows them."""
+        """Return the settings as the trainer takes them."""
         plain = TrainSettings(
             epochs=self.epochs,
             batch_train=self.batch_size.train,
@@ -159,7 +163,7 @@ class TrainConfig(StrictSettings):
         return self.recipe.applied(plain) if self.recipe else plain
 
     def plugin_values(self) -> dict[str, Any]:
-        """Gives the plugin's settings alone, defaults filled in, as JSON values it would accept."""
+        """Return the plugin's settings alone, with defaults, as JSON values it would accept."""
         return self.model_dump(mode="json", exclude=_BEYOND_PLUGIN)
 
 
@@ -173,10 +177,10 @@ def load_train_config(file: str, assignments: Iterable[str] = ()) -> TrainConfig
     Raises:
         ConfigError: every fault at once, one clause each, with its path.
     """
-    values = read_settings(file, kind="train")
-    assign(values, assignments)
-    faults = [*_spell(values), *_idle(values)]
-    config = check(TrainConfig, values, origin=file, faults=faults, refusals=_REFUSALS)
+    reader = SettingsReader(TrainConfig, file, kind="train")
+    reader.assign(assignments)
+    errors = [*_spell(reader.values), *_idle(reader.values)]
+    config = reader.check(errors=errors, refusals=_REFUSALS)
     _warn(config)
     return config
 

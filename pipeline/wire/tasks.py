@@ -9,8 +9,10 @@ from icstream.model import Fit, LabelSet
 from icstream.model.labels import Color
 from icstream.model.runtimes import RuntimeChoice
 from icstream.pipeline.plan.live import LivePlan
+from icstream.pipeline.settings.publish import PublishSettings
 from icstream.pipeline.wire.codec import decode_hook, encode_hook
 from icstream.stages.decode.find import SourceSpec
+from icstream.stages.sinks import EventSettings, RollingSettings
 
 
 class PreprocessTask(msgspec.Struct, frozen=True):
@@ -50,7 +52,15 @@ class EncodeTask(msgspec.Struct, frozen=True):
     num_done: int | None
     """Frames that are in the files already; None after an earlier run, when the sinks know."""
     settings: dict[str, dict[str, Any]] = {}
-    """Of the sinks, by name."""
+    """Settings of sinks of other packages, by name."""
+    rolling: RollingSettings = RollingSettings()
+    """Settings of the sink `rolling`."""
+    events: EventSettings = EventSettings()
+    """Settings of the sink `events`."""
+    publish: PublishSettings = PublishSettings()
+    """Settings of the sink `publish`."""
+    masks: str = ""
+    """Endpoint at which the publish worker takes masks."""
     view: str | None = None
     """Endpoint to which images are offered; None if there is no view."""
     max_side: int = 0
@@ -83,15 +93,9 @@ class ViewTask(msgspec.Struct, frozen=True):
 class PublishTask(msgspec.Struct, frozen=True):
     """What the publish worker is made from."""
 
-    address: str
+    settings: PublishSettings
     masks: str
     """Endpoint for the encode workers."""
-    queue: int
-    """Messages kept for each subscriber."""
-    secret_key_file: Path | None
-    """CURVE keys of the publisher; None: anybody may subscribe."""
-    clients: Path | None
-    """Folder with the public keys of those who may subscribe."""
 
 
 Task = TypeVar("Task")

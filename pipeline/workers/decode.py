@@ -42,7 +42,7 @@ def run_decode_worker(connection: WorkerConnection) -> None:
         from icstream.pipeline.live.open_camera import camera_opener
         from icstream.pipeline.workers.live_decode import decode_live
 
-        open_camera = camera_opener(task.spec, task.live.options, accounting)
+        open_camera = camera_opener(task.spec, task.live.settings, accounting, threads=task.threads)
         decode_live(connection, task.spec.name, open_camera, plan=task.live, accounting=accounting)
     connection.wait_for_stop()
 

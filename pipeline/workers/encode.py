@@ -63,15 +63,22 @@ def run_encode_worker(connection: WorkerConnection) -> None:
 
 
 def _open_sinks(task: EncodeTask) -> "dict[str, Sink]":
-    from icstream.pipeline.publish.sink import SOCKET_SINKS
+    from icstream.pipeline.publish.sink import publish_sink
     from icstream.stages.sinks import SinkContext, open_sink
 
-    context = SinkContext(task.folder, task.labels, task.source)
+    context = SinkContext(
+        folder=task.folder,
+        labels=task.labels,
+        source=task.source,
+        rolling=task.rolling,
+        events=task.events,
+    )
+    extra_sinks = publish_sink(task.publish, task.masks)
     return {
         name: open_sink(
             name,
             replace(context, settings=task.settings.get(name, {})),
-            extra_sinks=SOCKET_SINKS,
+            extra_sinks=extra_sinks,
         )
         for name in task.sinks
     }

@@ -90,10 +90,10 @@ def decode_live(
         reader,
         begin.skip_items,
         begin.before.accounting,
-        freshest=plan.pace.freshest,
+        freshest=plan.freshest,
     )
     try:
-        sender.run(max_age_s=plan.pace.max_age_s)
+        sender.run(max_age_s=plan.settings.max_age_s)
     finally:
         stop.set()
         reader.thread.join(_END_S)

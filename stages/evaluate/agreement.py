@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from icstream.model import Agreement, Checkpoint, ConfigError, Fit, Segmenter
 from icstream.model.runtimes import Precision, RuntimeName
+from icstream.model.settings_base import DEFAULT_THREADS
 from icstream.stages.data import LabeledData, LabeledImage
 from icstream.stages.evaluate.evaluation import CorruptedSample
 from icstream.stages.evaluate.matching import Matching
@@ -51,7 +52,7 @@ def measure_agreement(
     split: str = "val",
     runtime: RuntimeName = "auto",
     device: str = "auto",
-    threads: int = 2,
+    threads: int = DEFAULT_THREADS,
     fit: Fit | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> AgreementFigures:

@@ -1,13 +1,15 @@
 """Live sources: cameras and network streams, one connection at a time."""
 
 from icstream.stages.live.camera import Camera, LiveFrame, LostFrame
-from icstream.stages.live.options import CameraOptions
+from icstream.stages.live.settings import Backoff, CameraSettings, LiveSettings
 from icstream.stages.live.timeline import RateLimit, Timeline
 
 __all__ = [
+    "Backoff",
     "Camera",
-    "CameraOptions",
+    "CameraSettings",
     "LiveFrame",
+    "LiveSettings",
     "LostFrame",
     "RateLimit",
     "Timeline",

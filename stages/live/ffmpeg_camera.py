@@ -19,7 +19,7 @@ from icstream.stages.decode.packet_tracker import PacketTracker, find_video_stre
 from icstream.stages.decode.rgb import RgbConverter, displayed_size
 from icstream.stages.live.camera import LiveFrame, LostFrame
 from icstream.stages.live.hardware import accelerator
-from icstream.stages.live.options import CameraOptions
+from icstream.stages.live.settings import CameraSettings, LiveSettings
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +41,20 @@ class FFmpegCamera:
     may_be_silent = False
 
     def __init__(
-        self, address: str, *, options: CameraOptions, accounting: FrameAccounting, is_first: bool
+        self,
+        address: str,
+        *,
+        settings: LiveSettings,
+        threads: int = 1,
+        accounting: FrameAccounting,
+        is_first: bool,
     ) -> None:
         """Connect.
 
         Args:
             address: device or URL, secrets included; they are in no message and no error.
-            options: of the connection.
+            settings: how to read it.
+            threads: threads of the decoder.
             accounting: of the stream.
             is_first: no frame came over an earlier connection.
 
@@ -57,13 +64,13 @@ class FFmpegCamera:
         self._shown = shown(address)
         self._accounting = accounting
         self._tracker = PacketTracker(accounting, patience=_PATIENCE)
-        self._container = _open(address, options)
+        self._container = _open(address, settings)
         try:
             self._stream = find_video_stream(self._container, name=self._shown)
             codec = self._stream.codec_context
-            codec.thread_count = options.threads
+            codec.thread_count = threads
             # Threads that take a frame each would hold frames back.
-            codec.thread_type = "SLICE" if options.threads > 1 else "NONE"
+            codec.thread_type = "SLICE" if threads > 1 else "NONE"
             codec.copy_opaque = True
         except BaseException:
             self._container.close()
@@ -179,18 +186,18 @@ class FFmpegCamera:
         return LostFrame(pts if self._has_clock else None, reason)
 
 
-def _open(address: str, options: CameraOptions) -> av.container.InputContainer:
+def _open(address: str, settings: LiveSettings) -> av.container.InputContainer:
     is_device = scheme_of(address) == "device"
     try:
         return av.open(
             device_path(address) if is_device else address,
             format="v4l2" if is_device else None,
             options=_PROMPT
-            | (_of_device(options) if is_device else _of_network(address, options))
-            | options.ffmpeg,
-            timeout=(options.open_timeout_s, options.read_timeout_s),
+            | (_of_device(settings.camera) if is_device else _of_network(address, settings))
+            | settings.ffmpeg,
+            timeout=(settings.open_timeout_s, settings.read_timeout_s),
             metadata_errors="replace",
-            hwaccel=accelerator(options.hardware),
+            hwaccel=accelerator(settings.hardware),
         )
     except FFmpegError as error:
         raise SourceError(f"{shown(address)}: {_why(error)}{_cameras(is_device)}") from None
@@ -212,22 +219,22 @@ def _cameras(is_device: bool) -> str:
     return f" (cameras here: {', '.join(found) or 'none'})"
 
 
-def _of_device(options: CameraOptions) -> dict[str, str]:
+def _of_device(camera: CameraSettings) -> dict[str, str]:
     found = {}
-    if options.size is not None:
-        found["video_size"] = f"{options.size[1]}x{options.size[0]}"
-    if options.rate is not None:
-        found["framerate"] = f"{options.rate:g}"
-    if options.pixel_format is not None:
-        found["input_format"] = options.pixel_format
+    if camera.size is not None:
+        found["video_size"] = f"{camera.size[1]}x{camera.size[0]}"
+    if camera.rate is not None:
+        found["framerate"] = f"{camera.rate:g}"
+    if camera.pixel_format is not None:
+        found["input_format"] = camera.pixel_format
     return found
 
 
-def _of_network(address: str, options: CameraOptions) -> dict[str, str]:
+def _of_network(address: str, settings: LiveSettings) -> dict[str, str]:
     scheme = address.partition(":")[0].lower()
-    timeout = str(round(_MICROSECONDS * options.read_timeout_s))
+    timeout = str(round(_MICROSECONDS * settings.read_timeout_s))
     if scheme in ("rtsp", "rtsps"):
-        return {"rtsp_transport": options.rtsp_transport, "timeout": timeout}
+        return {"rtsp_transport": settings.rtsp_transport, "timeout": timeout}
     if scheme in ("http", "https"):
         return {"rw_timeout": timeout, "live_start_index": "-1"}
     if scheme == "udp":

@@ -2,6 +2,7 @@
 
 from icstream.stages.sinks.area_table import AreaTable
 from icstream.stages.sinks.event_lines import EventLines
+from icstream.stages.sinks.event_rules import EventRuleSettings, EventSettings
 from icstream.stages.sinks.masks_video import MasksVideo
 from icstream.stages.sinks.overlay_video import Blend, OverlayVideo
 from icstream.stages.sinks.png_masks import PngMasks
@@ -13,7 +14,7 @@ from icstream.stages.sinks.registry import (
     restart_point,
 )
 from icstream.stages.sinks.rle_lines import RleLines
-from icstream.stages.sinks.rolling_video import RollingPlan, RollingVideo
+from icstream.stages.sinks.rolling_video import RollingSettings, RollingVideo
 from icstream.stages.sinks.sink import Part, Sink
 from icstream.stages.sinks.supervisely_project import SuperviselyProject
 
@@ -22,12 +23,14 @@ __all__ = [
     "AreaTable",
     "Blend",
     "EventLines",
+    "EventRuleSettings",
+    "EventSettings",
     "MasksVideo",
     "OverlayVideo",
     "Part",
     "PngMasks",
     "RleLines",
-    "RollingPlan",
+    "RollingSettings",
     "RollingVideo",
     "Sink",
     "SinkContext",

@@ -2,15 +2,19 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from icstream.model import ConfigError, LabelSet
 from icstream.stages.class_areas import class_areas
 from icstream.stages.items import FrameMeta, SegmentedFrame
-from icstream.stages.sinks.event_rules import EventRule, RuleState, event_line
+from icstream.stages.sinks.event_rules import (
+    EventRule,
+    EventSettings,
+    RuleState,
+    event_line,
+)
 from icstream.stages.sinks.parts import PartList
 from icstream.stages.sinks.sink import Part
 
@@ -24,17 +28,17 @@ class EventLines:
     wants_image = False
     num_held_back = 0
 
-    def __init__(self, folder: Path, labels: LabelSet, rules: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, folder: Path, labels: LabelSet, settings: EventSettings) -> None:
         """Take the rules.
 
         Raises:
             ConfigError: there are none, or one looks for a class that there is not.
         """
-        if not rules:
+        if not settings.rules:
             raise ConfigError("sink events: it has no rule; set output.events.rules")
         self._folder = folder
         self._num_classes = len(labels)
-        self._rules = [EventRule.from_settings(rule, labels) for rule in rules]
+        self._rules = [EventRule.of(rule, labels) for rule in settings.rules]
         self._states = [RuleState() for _ in self._rules]
         self._log = EventLog(folder / "events.state")
         self._file: IO[str] | None = None

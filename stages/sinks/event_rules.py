@@ -3,13 +3,73 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from icstream.model import ConfigError, LabelSet
+from icstream.model.settings_base import Limits, OldKey, SettingsBase, renamed
 from icstream.stages.items import FrameMeta
 
+Share = Annotated[float, Limits(ge=0, le=1)]
+Duration = Annotated[float, Limits(ge=0)]
 
-@dataclass(frozen=True, slots=True)
+
+def _key(name: str) -> str:
+    return "class" if name == "class_name" else name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRuleSettings(SettingsBase):
+    """An event: a class covers too much, or too little, of the image for some time."""
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = {
+        **SettingsBase.__pydantic_config__,
+        "alias_generator": _key,
+    }
+    OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {
+        "for_seconds": renamed("for_s"),
+        "clear_for_seconds": renamed("clear_for_s"),
+    }
+
+    name: Annotated[str, Limits(min_length=1)]
+    """Name of the event, which no other has."""
+    class_name: str
+    """Class whose share of the image is measured."""
+    above: Share | None = None
+    """The event begins when the share is larger than this; either `above` or `below` is given."""
+    below: Share | None = None
+    """The event begins when the share is smaller than this; either `above` or `below` is given."""
+    for_s: Duration = 0.0
+    """Seconds for which the share must be beyond the threshold before the event begins."""
+    clear: Share | None = None
+    """The event ends when the share is no longer beyond this, which lies on the calm side of the
+    threshold; without it the threshold counts."""
+    clear_for_s: Duration | None = None
+    """Seconds for which that must hold before the event ends; without it `for_s` counts."""
+
+    def __post_init__(self) -> None:
+        if (self.above is None) == (self.below is None):
+            raise ValueError("give either above or below")
+        if self.clear is not None:
+            if self.above is not None and self.clear > self.above:
+                raise ValueError(f"clear must not be more than above, {self.above}")
+            if self.below is not None and self.clear < self.below:
+                raise ValueError(f"clear must not be less than below, {self.below}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSettings(SettingsBase):
+    """What the sink `events` looks for."""
+
+    rules: tuple[EventRuleSettings, ...] = ()
+    """One rule for each event."""
+
+    def __post_init__(self) -> None:
+        names = [rule.name for rule in self.rules]
+        if len(set(names)) < len(names):
+            raise ValueError(f"names must be unique, got {', '.join(names)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventRule:
     """When an event begins and when it ends. All durations are in the stream's own time."""
 
@@ -24,30 +84,29 @@ class EventRule:
     clear_for_s: Fraction
 
     @classmethod
-    def from_settings(cls, values: Mapping[str, Any], labels: LabelSet) -> Self:
-        """Return the rule that plain settings describe.
+    def of(cls, settings: EventRuleSettings, labels: LabelSet) -> Self:
+        """Return the rule for these classes.
 
         Raises:
             ConfigError: there is no such class.
         """
-        class_name = values["class"]
-        if class_name not in labels.names:
+        if settings.class_name not in labels.names:
             raise ConfigError(
-                f"output.events.rules: {values['name']} looks for the class {class_name!r};"
-                f" the weights know {', '.join(labels.names)}"
+                f"output.events.rules: {settings.name} looks for the class"
+                f" {settings.class_name!r}; the weights know {', '.join(labels.names)}"
             )
-        rising = values["above"] is not None
-        threshold = values["above"] if rising else values["below"]
-        clear, clear_for = values["clear"], values["clear_for_seconds"]
+        threshold = settings.below if settings.above is None else settings.above
+        assert threshold is not None  # one of the two is given
+        clear, clear_for_s = settings.clear, settings.clear_for_s
         return cls(
-            values["name"],
-            labels.names.index(class_name),
-            class_name,
-            rising,
-            _exact(threshold),
-            _exact(threshold if clear is None else clear),
-            _exact(values["for_seconds"]),
-            _exact(values["for_seconds"] if clear_for is None else clear_for),
+            name=settings.name,
+            class_id=labels.names.index(settings.class_name),
+            class_name=settings.class_name,
+            rising=settings.above is not None,
+            threshold=_exact(threshold),
+            clear=_exact(threshold if clear is None else clear),
+            for_s=_exact(settings.for_s),
+            clear_for_s=_exact(settings.for_s if clear_for_s is None else clear_for_s),
         )
 
     def is_beyond(self, share: Fraction, limit: Fraction) -> bool:

@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 from icstream.model import ConfigError, LabelSet
 from icstream.stages.sinks.area_table import AreaTable
 from icstream.stages.sinks.event_lines import EventLines
+from icstream.stages.sinks.event_rules import EventSettings
 from icstream.stages.sinks.masks_video import MasksVideo
 from icstream.stages.sinks.overlay_video import OverlayVideo
 from icstream.stages.sinks.png_masks import PngMasks
 from icstream.stages.sinks.rle_lines import RleLines
-from icstream.stages.sinks.rolling_video import RollingPlan, RollingVideo
+from icstream.stages.sinks.rolling_video import RollingSettings, RollingVideo
 from icstream.stages.sinks.sink import Sink
 from icstream.stages.sinks.supervisely_project import SuperviselyProject
 
@@ -34,7 +35,11 @@ class SinkContext:
     source: Path | None
     """The recording that the frames come from; None if they come from something else."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """The sink's own settings as plain values: of a plug-in, what `output.options.NAME` holds."""
+    """Settings of a sink of another package as plain values: what `output.options.NAME` holds."""
+    rolling: RollingSettings = field(default_factory=RollingSettings)
+    """Settings of the sink `rolling`."""
+    events: EventSettings = field(default_factory=EventSettings)
+    """Settings of the sink `events`."""
 
 
 SinkMaker: TypeAlias = Callable[[SinkContext], Sink]
@@ -48,12 +53,8 @@ SINKS: dict[str, SinkMaker] = {
     "supervisely": lambda context: SuperviselyProject(
         context.folder, context.labels, source=context.source
     ),
-    "rolling": lambda context: RollingVideo(
-        context.folder, context.labels, RollingPlan(**context.settings)
-    ),
-    "events": lambda context: EventLines(
-        context.folder, context.labels, context.settings.get("rules", ())
-    ),
+    "rolling": lambda context: RollingVideo(context.folder, context.labels, context.rolling),
+    "events": lambda context: EventLines(context.folder, context.labels, context.events),
 }
 """The sinks that come with icstream."""
 

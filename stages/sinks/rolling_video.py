@@ -1,11 +1,14 @@
 """rolling/: recordings cut into files, of which the oldest may be removed."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 from icstream.model import LabelSet
+from icstream.model.settings_base import Limits, OldKey, SettingsBase, renamed, rescaled
 from icstream.stages.items import FrameMeta, SegmentedFrame
 from icstream.stages.sinks.event_rules import moment
 from icstream.stages.sinks.masks_video import MasksVideo
@@ -13,24 +16,32 @@ from icstream.stages.sinks.overlay_video import OverlayVideo
 from icstream.stages.sinks.rolling_index import RollingFile, RollingIndex
 from icstream.stages.sinks.sink import Part
 
-_MEGABYTE = 1_000_000
+_BYTES_PER_MEGABYTE = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class RollingPlan:
-    """When a file ends, and which are kept; None: does not matter."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollingSettings(SettingsBase):
+    """When a recording begins a new file, and which files are kept."""
 
-    seconds: float | None = 60
-    """A file ends at every multiple of this, in the stream's own time."""
-    megabytes: float | None = None
-    """A file ends when masks and overlay together are so large."""
+    file_s: Annotated[float, Limits(gt=0, le=86_400)] | None = 60.0
+    """A new file begins at every multiple of this many seconds, in the stream's own time."""
+    file_bytes: Annotated[int, Limits(ge=1)] | None = None
+    """A new file begins when masks and overlay together have reached this size."""
     overlay: bool = True
-    """Whether there is an overlay beside the masks."""
-    keep_files: int | None = None
-    """Of each kind, the one under way included."""
-    keep_seconds: float | None = None
-    """Age of the last frame, in the stream's own time."""
-    keep_megabytes: float | None = None
+    """Whether the image with the mask over it is recorded too."""
+    keep_files: Annotated[int, Limits(ge=1)] | None = None
+    """Number of files of each kind that are kept, the current one included; without it all are."""
+    keep_s: Annotated[float, Limits(gt=0)] | None = None
+    """Files whose last frame is older than this, in the stream's own time, are removed."""
+    keep_bytes: Annotated[int, Limits(ge=1)] | None = None
+    """The oldest files are removed while all of them together are larger than this."""
+
+    OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {
+        "seconds": renamed("file_s"),
+        "megabytes": rescaled("file_bytes", _BYTES_PER_MEGABYTE),
+        "keep_seconds": renamed("keep_s"),
+        "keep_megabytes": rescaled("keep_bytes", _BYTES_PER_MEGABYTE),
+    }
 
 
 class RollingVideo:
@@ -41,11 +52,11 @@ class RollingVideo:
 
     num_held_back = 1
 
-    def __init__(self, folder: Path, labels: LabelSet, plan: RollingPlan) -> None:
-        self.wants_image = plan.overlay
+    def __init__(self, folder: Path, labels: LabelSet, settings: RollingSettings) -> None:
+        self.wants_image = settings.overlay
         self._folder = folder / "rolling"
         self._labels = labels
-        self._plan = plan
+        self._settings = settings
         self._index = RollingIndex(self._folder / "segments.jsonl")
         self._segments: list[RollingFile] | None = None
         """Those that are kept, in order; None until files are touched."""
@@ -120,15 +131,15 @@ class RollingVideo:
 
     def _is_due(self, meta: FrameMeta, segment: RollingFile) -> bool:
         """Return whether the frame begins a new file."""
-        plan = self._plan
+        settings = self._settings
         if self._begins_part:
             return True
-        if plan.seconds is not None:
-            step = Fraction(str(plan.seconds))
+        if settings.file_s is not None:
+            step = Fraction(str(settings.file_s))
             now = moment(meta.index, meta.pts, meta.time_base)
             if now // step != segment.time // step:
                 return True
-        return plan.megabytes is not None and self._size(segment) >= plan.megabytes * _MEGABYTE
+        return settings.file_bytes is not None and self._size(segment) >= settings.file_bytes
 
     def _begin(self, meta: FrameMeta, segments: list[RollingFile]) -> None:
         self._finish()
@@ -152,22 +163,22 @@ class RollingVideo:
 
     def _is_too_old(self, segments: list[RollingFile]) -> bool:
         """Return whether the oldest is to go."""
-        plan = self._plan
-        if plan.keep_files is not None and len(segments) > plan.keep_files:
+        settings = self._settings
+        if settings.keep_files is not None and len(segments) > settings.keep_files:
             return True
-        if plan.keep_seconds is not None:
+        if settings.keep_s is not None:
             age = segments[-1].time - segments[1].time
-            if age > Fraction(str(plan.keep_seconds)):
+            if age > Fraction(str(settings.keep_s)):
                 return True
-        if plan.keep_megabytes is None:
+        if settings.keep_bytes is None:
             return False
-        return sum(map(self._size, segments)) > plan.keep_megabytes * _MEGABYTE
+        return sum(map(self._size, segments)) > settings.keep_bytes
 
     def _sinks(self, segment: RollingFile) -> list[MasksVideo | OverlayVideo]:
         sinks: list[MasksVideo | OverlayVideo] = [
             MasksVideo(self._folder, stem=segment.stem("masks"))
         ]
-        if self._plan.overlay:
+        if self._settings.overlay:
             stem = segment.stem("overlay")
             sinks.append(OverlayVideo(self._folder, self._labels, stem=stem))
         return sinks

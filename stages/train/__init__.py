@@ -5,9 +5,10 @@ The trainer is imported on first use, so that settings can be read without PyTor
 
 from typing import TYPE_CHECKING, Any
 
+from icstream.model.renamed import warn_renamed
 from icstream.stages.train.settings import (
     Augmentation,
-    Optimiser,
+    Optimizer,
     PatienceSchedule,
     PolySchedule,
     TrainSettings,
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Augmentation",
     "Display",
-    "Optimiser",
+    "Optimizer",
     "PatienceSchedule",
     "PolySchedule",
     "TrainSettings",
@@ -29,6 +30,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Optimiser":
+        warn_renamed("icstream.stages.train.Optimiser", "icstream.stages.train.Optimizer")
+        return Optimizer
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from icstream.stages.train import trainer

@@ -81,7 +81,7 @@ def random_view(
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=VOID,
     )
-    rgb_hw3 = recolored(np.asarray(rgb_hw3, np.uint8), augmentation.colour, rng)
+    rgb_hw3 = recolored(np.asarray(rgb_hw3, np.uint8), augmentation.color, rng)
     return View(rgb_hw3, np.asarray(ids_hw, np.uint8))
 
 
@@ -92,7 +92,7 @@ def whole_view(
     rgb_HW3, ids_HW = image.rgb_HW3, image.ids_HW
     if augmentation.flip and rng.random() < 0.5:
         rgb_HW3, ids_HW = rgb_HW3[:, ::-1], ids_HW[:, ::-1]
-    rgb_HW3 = recolored(np.ascontiguousarray(rgb_HW3), augmentation.colour, rng)
+    rgb_HW3 = recolored(np.ascontiguousarray(rgb_HW3), augmentation.color, rng)
     return fitted_view(LabeledImage(rgb_HW3, np.ascontiguousarray(ids_HW)), fit, mean)[0]
 
 

@@ -76,18 +76,18 @@ def make_fit(settings: TrainSettings, side: int) -> Fit:
 
 
 def make_optimizer(model: ICNet, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Gives the optimiser; only weights of convolutions decay."""
-    fingerprint = settings.optimiser
+    """Return the optimizer; only weights of convolutions decay."""
+    optimizer = settings.optimizer
     weights = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() <= 1]
     groups = [
-        {"params": weights, "weight_decay": fingerprint.weight_decay},
+        {"params": weights, "weight_decay": optimizer.decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    if fingerprint.name == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=fingerprint.momentum)
-    kind = torch.optim.AdamW if fingerprint.name == "adamw" else torch.optim.Adam
-    # Fused, a step of the optimiser takes two fifths of the time.
+    if optimizer.name == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=optimizer.momentum)
+    kind = torch.optim.AdamW if optimizer.name == "adamw" else torch.optim.Adam
+    # Fused, a step of the optimizer takes two fifths of the time.
     return kind(groups, lr=settings.lr, fused=True)
 
 
@@ -148,11 +148,12 @@ def make_metrics_log(
 
 
 def settings_that_matter(settings: TrainSettings) -> str:
-    """Gives the settings that decide the weights, for comparison."""
+    """Return the settings that decide the weights, for comparison, as state files have them."""
     others = TrainSettings()
-    return repr(
+    text = repr(
         replace(
             settings,
+            optimizer=replace(settings.optimizer, weight_decay=settings.optimizer.decay),
             workers_train=others.workers_train,
             workers_val=others.workers_val,
             checkpoint_every_steps=others.checkpoint_every_steps,
@@ -160,3 +161,6 @@ def settings_that_matter(settings: TrainSettings) -> str:
             gpu_devices=others.gpu_devices,
         )
     )
+    # State files keep the spelling that they have had from the beginning.
+    text = text.replace("optimizer=Optimizer(", "optimiser=Optimiser(")
+    return text.replace(" color=", " colour=")

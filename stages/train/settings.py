@@ -1,26 +1,53 @@
-"""What a training run is told; plain values, whatever file they came from."""
+"""What a training run is given, whatever file it comes from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from icstream.model.icnet_config import Variant
+from icstream.model.settings_base import (
+    CheckedBy,
+    Limits,
+    OldKey,
+    StrictSettingsBase,
+    renamed,
+)
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
+InitType: TypeAlias = Literal["transfer_learning", "continue_training"]
+LabelGuidance: TypeAlias = Literal["full", "shrunk"]
+ClassWeights: TypeAlias = Literal["none", "log", "steep"]
+TrainPrecision: TypeAlias = Literal["fp32", "bf16", "fp16"]
+Share: TypeAlias = Annotated[float, Limits(ge=0, le=1)]
+Zoom: TypeAlias = Annotated[float, Limits(ge=0.1, le=10)]
+
+_WEIGHT_DECAY = {"adamw": 0.01, "sgd": 0.0001, "adam": 0.0}
+
+
+def _rising(scale: tuple[float, float]) -> tuple[float, float]:
+    if scale[0] > scale[1]:
+        raise ValueError("the smallest zoom comes first")
+    return scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Optimiser:
+class Optimizer(StrictSettingsBase):
     """How gradients become steps."""
 
-    name: Literal["adam", "adamw", "sgd"] = "adam"
-    weight_decay: float = 0.0
-    """Of convolution weights alone; batch norm and biases never decay."""
-    momentum: float = 0.9
-    """Of sgd."""
-    clip_norm: float | None = None
-    """Gradients are scaled down to this norm at most."""
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    """Update rule; its learning rate is `lr`."""
+    weight_decay: Annotated[float, Limits(ge=0)] | None = None
+    """Decay of convolution weights alone; without it 0.01 for adamw, 0.0001 for sgd, 0 for adam."""
+    momentum: Annotated[float, Limits(ge=0, lt=1)] = 0.9
+    """Momentum of sgd."""
+    clip_norm: Annotated[float, Limits(gt=0)] | None = None
+    """Gradients are scaled down to this norm at most; null leaves them as they are."""
+
+    @property
+    def decay(self) -> float:
+        """The weight decay, settled."""
+        return _WEIGHT_DECAY[self.name] if self.weight_decay is None else self.weight_decay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,33 +55,37 @@ class PatienceSchedule:
     """The plugin's: divide the rate when validation has stopped getting better."""
 
     patience: int = 1000
-    """In validations."""
+    """Number of validations."""
     divisor: float = 5.0
+    """Number by which the rate is divided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolySchedule:
-    """Linear warm-up, then (1 - progress) ^ power."""
+class PolySchedule(StrictSettingsBase):
+    """A rate that rises linearly in a warm-up, then falls by (1 - progress) ^ power."""
 
-    warm_up_share: float = 0.05
-    """Of all steps."""
-    power: float = 0.9
+    warm_up_share: Annotated[float, Limits(ge=0, lt=1)] = 0.05
+    """Share of all steps in which the rate rises."""
+    power: Annotated[float, Limits(gt=0)] = 0.9
+    """Exponent of the fall; 1 is a straight line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Augmentation:
+class Augmentation(StrictSettingsBase):
     """Random views of the training images; all draws depend on seed, epoch and sample alone."""
 
-    scale: tuple[float, float] = (0.5, 2.0)
+    scale: Annotated[tuple[Zoom, Zoom], Limits(strict=False), CheckedBy(_rising)] = (0.5, 2.0)
     """Smallest and largest zoom, drawn log-uniformly, on top of `input_scale`."""
     flip: bool = True
-    """Mirror every second image."""
-    rotation_degrees: float = 0.0
-    """Up to so much either way."""
-    colour: float = 0.0
-    """Strength of changes of brightness, contrast, saturation and hue, 0 to 1."""
-    whole_frames_share: float = 0.0
-    """In this last share of the steps whole images are shown, scaled by `input_scale` only."""
+    """Whether every second image is mirrored."""
+    rotation_degrees: Annotated[float, Limits(ge=0, le=180)] = 0.0
+    """Largest rotation either way."""
+    color: Share = 0.0
+    """Strength of changes of brightness, contrast, saturation and hue."""
+    whole_frames_share: Share = 0.0
+    """Last share of the steps, in which whole images are shown, scaled by `input_scale` only."""
+
+    OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {"colour": renamed("color")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +106,7 @@ class TrainSettings:
     val_every: float = 1.0
     """Epochs between validations; one follows at the end in any case."""
     lr: float = 1e-4
-    optimiser: Optimiser = field(default_factory=Optimiser)
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer(name="adam"))
     schedule: PatienceSchedule | PolySchedule = field(default_factory=PatienceSchedule)
     augmentation: Augmentation | None = None
     allow_corrupted_train: int = 0
@@ -84,13 +115,13 @@ class TrainSettings:
     variant: Variant = "supervisely"
     width: float = 0.5
     use_batchnorm: bool = True
-    init: Literal["transfer_learning", "continue_training"] = "transfer_learning"
+    init: InitType = "transfer_learning"
     """What is taken from the weights to start from: all but the classifiers, or everything."""
     aux_weights: tuple[float, float, float] = (1.0, 0.4, 0.16)
     """Of the losses at sub124, sub24 and sub4."""
-    label_guidance: Literal["full", "shrunk"] = "full"
+    label_guidance: LabelGuidance = "full"
     """full: logits are brought to the size of the labels; shrunk: labels to that of the logits."""
-    class_weights: Literal["none", "log", "steep"] = "none"
+    class_weights: ClassWeights = "none"
     """log: 1 / ln(1.1 + share of the class's pixels in the training set); steep: with 1.02, up to
     ten times the weight of a common class where log gives three."""
     class_factors: Mapping[str, float] = field(default_factory=dict)
@@ -99,7 +130,7 @@ class TrainSettings:
     """Only pixels whose true class gets less than this probability count, at least 1/16 of all."""
     ema: float | None = None
     """Decay per step of the moving average of weights that is validated and saved."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: TrainPrecision = "fp32"
     """Of forward and backward pass (autocast); loss and weights stay float32."""
     seed: int = 0
     gpu_devices: tuple[int, ...] = (0,)

@@ -251,9 +251,9 @@ class _Trainer:
         total, heads = self._loss(logits, ids_NHW)
         self._optimiser.zero_grad(set_to_none=True)
         self._scaler.scale(total).backward()  # type: ignore[no-untyped-call]
-        if self._settings.optimiser.clip_norm is not None:
+        if self._settings.optimizer.clip_norm is not None:
             self._scaler.unscale_(self._optimiser)
-            nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.optimiser.clip_norm)
+            nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.optimizer.clip_norm)
         self._scaler.step(self._optimiser)
         self._scaler.update()
         if self._average is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from icstream.model import ConfigError
-from icstream.pipeline.output import prepare_output
+from icstream.pipeline.output import begin_manifest, prepare_output
 
 
 def test_a_new_folder_is_made_with_its_parents(tmp_path: Path) -> None:
@@ -48,3 +48,11 @@ def test_a_folder_that_cannot_exist_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         prepare_output(tmp_path / "file" / "out", ["clip"], overwrite=False)
+
+
+def test_a_run_is_resumed_with_what_its_manifest_holds(tmp_path: Path) -> None:
+    values = {"fit": {"size": (64, 96)}, "loop": 1}
+    begin_manifest(tmp_path, values, resume=False)
+    begin_manifest(tmp_path, values, resume=True)
+    with pytest.raises(ConfigError, match="had other fit"):
+        begin_manifest(tmp_path, {**values, "fit": {"size": (96, 64)}}, resume=True)

@@ -47,7 +47,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_exported_file_is_checked_and_used_without_icstream(tmp_path: Path) -> None:
     out = tmp_path / "new" / "net.onnx"
-    done = icstream("export", *STREETS, "--size", "64x96", "-o", out, "--json", "-")
+    done = icstream("export", *STREETS, "--input-size", "96x64", "-o", out, "--json", "-")
     assert done.returncode == 0, done.stderr
     values = read(out.with_name("net.onnx.json"))
     assert values == json.loads(done.stdout)
@@ -60,14 +60,14 @@ def test_an_exported_file_is_checked_and_used_without_icstream(tmp_path: Path) -
     own = Segmenter(load_weights("streets"), device="cpu", precision="fp32")
     assert (ids_NHW[0] == own(sample.rgb_HW3)).all()
 
-    again = icstream("export", *STREETS, "--size", "64x96", "-o", out)
+    again = icstream("export", *STREETS, "--input-size", "96x64", "-o", out)
     assert again.returncode == 2
     assert "is there already; choose another file, or --overwrite" in again.stderr
 
 
 def test_openvino_files_are_checked_on_a_recording(tmp_path: Path) -> None:
     clip, out = make_clip(tmp_path / "clip.mp4", pts=(0, 1, 2)), tmp_path / "net.xml"
-    options = ["--size", "64x96", "--form", "logits", "--check", clip, "-o", out]
+    options = ["--input-size", "96x64", "--form", "logits", "--check", clip, "-o", out]
     done = icstream("export", *STREETS, *options)
     assert done.returncode == 0, done.stderr
     values = read(tmp_path / "net.xml.json")
@@ -105,7 +105,9 @@ def test_weights_are_quantized_once_and_then_run_in_int8(data: Path, tmp_path: P
     done = icstream("run", clip, "-o", tmp_path / "run", "--weights", own, *options)
     assert done.returncode == 0, done.stderr
     assert read(tmp_path / "run" / "report.json")["chosen"]["precision"] == "int8"
-    done = icstream("export", "--weights", own, "--size", "64x96", "--precision", "int8", "-o", out)
+    done = icstream(
+        "export", "--weights", own, "--input-size", "96x64", "--precision", "int8", "-o", out
+    )
     assert done.returncode == 0, done.stderr
     assert read(tmp_path / "net.xml.json")["precision"] == "int8"
 
@@ -123,12 +125,20 @@ def test_the_runtime_onnx_runs_recordings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--size", "64x96", "-o", "net.pt"], "net.pt: a name that ends in .onnx|.xml"),
-        (["--size", "64x96", "--format", "openvino", "-o", "net.onnx"], "net.onnx: a name that"),
+        (["--input-size", "96x64", "-o", "net.pt"], "net.pt: a name that ends in .onnx|.xml"),
+        (
+            ["--input-size", "96x64", "--format", "openvino", "-o", "net.onnx"],
+            "net.onnx: a name that",
+        ),
         (["--size", "96", "-o", "net.onnx"], "--size 96: a size is HEIGHTxWIDTH"),
+        (["--input-size", "96", "-o", "net.onnx"], "--input-size 96: a size is WIDTHxHEIGHT"),
+        (["-o", "net.onnx"], "export needs --input-size WIDTHxHEIGHT"),
         (["--size", "8x96", "-o", "net.onnx"], "size 8x96: sides from 64 to 8192"),
-        (["--size", "64x96", "--precision", "int8", "-o", "net.onnx"], "only the format openvino"),
-        (["--size", "64x96", "-o", "net.xml", "--check", "none.mp4"], "none.mp4"),
+        (
+            ["--input-size", "96x64", "--precision", "int8", "-o", "net.onnx"],
+            "only the format openvino",
+        ),
+        (["--input-size", "96x64", "-o", "net.xml", "--check", "none.mp4"], "none.mp4"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(

@@ -14,7 +14,7 @@ from icstream.pipeline.hub.processes import Worker
 from icstream.pipeline.hub.slots import SlotPool
 from icstream.pipeline.hub.stream_controller import ControllerContext, StreamController
 from icstream.pipeline.hub.stream_state import StreamState
-from icstream.pipeline.plan.live import Pace
+from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.messages import Slot, StageSpan
 from icstream.stages import FrameMeta
 from icstream.stages.decode.find import SourceSpec
@@ -38,7 +38,7 @@ class RuntimeDir:
 
     def controller(self, name: str, *, freshest: bool = False) -> StreamController:
         spec = SourceSpec(name, "video", (Path("x.mp4"),), "x.mp4")
-        pace = Pace(freshest=freshest)
+        pace = LivePlan(freshest=freshest)
         stream = StreamState(spec, self._worker, lambda _: self._worker(), False, pace=pace)
         return StreamController(stream, self._context)
 

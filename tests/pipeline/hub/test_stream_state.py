@@ -8,10 +8,11 @@ import pytest
 
 from icstream.pipeline.hub.processes import Worker
 from icstream.pipeline.hub.stream_state import StreamState
-from icstream.pipeline.plan.live import Pace
+from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.messages import SourceChanged
 from icstream.stages import FrameMeta
 from icstream.stages.decode.find import find_sources
+from icstream.stages.live.settings import LiveSettings
 
 META = FrameMeta("synthetic", 0, 0, Fraction(1, 25), (64, 96))
 
@@ -20,7 +21,7 @@ def never(*_: int | None) -> Worker:
     raise AssertionError("no worker is needed")
 
 
-def live_stream(pace: Pace) -> StreamState:
+def live_stream(pace: LivePlan) -> StreamState:
     (spec,) = find_sources(["synthetic:"])
     return StreamState(spec, never, never, resumes=False, pace=pace)
 
@@ -35,7 +36,7 @@ def live_stream(pace: Pace) -> StreamState:
 def test_a_late_frame_does_not_hide_that_the_connection_is_lost(
     show: Callable[[StreamState], None],
 ) -> None:
-    stream = live_stream(Pace(stall_s=0))
+    stream = live_stream(LivePlan(settings=LiveSettings(stall_s=0)))
     stream.note_condition(SourceChanged("live", 1, None))
     stream.note_condition(SourceChanged("backing off", 1, "gone"))
     show(stream)
@@ -45,7 +46,7 @@ def test_a_late_frame_does_not_hide_that_the_connection_is_lost(
 
 
 def test_a_frame_ends_a_silence() -> None:
-    stream = live_stream(Pace(stall_s=0))
+    stream = live_stream(LivePlan(settings=LiveSettings(stall_s=0)))
     stream.note_condition(SourceChanged("live", 1, None))
     stream.note_frame(META, time.monotonic())
     stream.watch()

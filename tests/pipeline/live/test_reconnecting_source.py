@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Self
 
@@ -18,13 +19,13 @@ from icstream.pipeline.live.reconnecting_source import (
     PendingFrame,
     ReconnectingSource,
 )
-from icstream.pipeline.plan.live import Backoff, LivePlan, Pace
+from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.messages import ResumeState, SourceAccounting, SourceChanged
 from icstream.stages import FormatChange, FrameAccounting, Gap
 from icstream.stages.decode.find import find_sources
-from icstream.stages.live import Camera, CameraOptions, LiveFrame, LostFrame
+from icstream.stages.live import Backoff, Camera, LiveFrame, LiveSettings, LostFrame
 
-PLAN = LivePlan(backoff=Backoff(first_s=0.01, cap_s=0.02))
+PLAN = LivePlan(settings=LiveSettings(backoff=Backoff(first_s=0.01, cap_s=0.02)))
 
 
 def feed_of(
@@ -44,7 +45,7 @@ def items_of(
     source: str, accounting: FrameAccounting, **options: LivePlan | ResumeState
 ) -> list[FeedItem]:
     (spec,) = find_sources([source])
-    opener = camera_opener(spec, CameraOptions(), accounting)
+    opener = camera_opener(spec, LiveSettings(), accounting, threads=1)
     return list(feed_of(opener, accounting=accounting, **options))  # type: ignore[arg-type]
 
 
@@ -91,7 +92,7 @@ def test_another_process_goes_on_where_the_last_one_was() -> None:
 
 
 def test_lost_images_are_gaps_and_frames_beyond_the_rate_are_marked() -> None:
-    plan = LivePlan(max_fps=5)
+    plan = LivePlan(settings=LiveSettings(max_fps=5))
     items = items_of("synthetic:pace=fast,frames=40,loss=0.2", FrameAccounting(), plan=plan)
     assert any(isinstance(item, Gap) for item in items)
     kept = [frame.meta.pts for frame in frames(items) if frame.is_kept]
@@ -117,7 +118,7 @@ class Silent:
 
 
 def test_a_source_that_sends_and_shows_nothing_is_given_up() -> None:
-    plan = LivePlan(options=CameraOptions(read_timeout_s=0.05), backoff=PLAN.backoff)
+    plan = LivePlan(settings=replace(PLAN.settings, read_timeout_s=0.05))
     feed = feed_of(lambda _n, _w: Silent(), accounting=FrameAccounting(), plan=plan)
     found = [item for item, _ in zip(feed, range(4), strict=False)]
     (error,) = {item.error for item in found if isinstance(item, SourceChanged) and item.error}
@@ -138,7 +139,7 @@ class Burst(Silent):
 
 
 def test_images_that_come_in_bursts_are_handed_on_at_the_pace_they_were_taken() -> None:
-    plan = LivePlan(pace=Pace(freshest=True))
+    plan = LivePlan(freshest=True)
     found = frames(list(feed_of(lambda _n, _w: Burst(), accounting=FrameAccounting(), plan=plan)))
     assert found[-1].arrived - found[0].arrived >= 0.49
     steps = np.diff([frame.arrived for frame in found])

@@ -172,7 +172,7 @@ def test_a_signal_while_the_models_load_ends_it_at_once() -> None:
 def test_several_models_are_served_under_their_names(small: bytes) -> None:
     with Server(
         *("--weights", "first=streets", "--weights", "second=streets"),
-        *("--set", "model.warm_up=[40x60]"),
+        *("--set", "model.warm_up_sizes=[60x40]"),
     ) as service:
         service.wait_ready()
         listed = service.ask("/models").json()
@@ -199,7 +199,7 @@ def test_the_plugins_variable_names_the_port(monkeypatch: pytest.MonkeyPatch) ->
         (("--weights", "a b=streets"), "letters, digits"),
         (("--weights", "streets", "--weights", "x/streets.safetensors"), "is taken"),
         (("--set", "limits.pixel=3"), "did you mean limits.pixels?"),
-        (("--set", "model.warm_up=[3]"), "model.warm_up"),
+        (("--set", "model.warm_up_sizes=[3]"), "model.warm_up"),
         (("--token-file", "nowhere"), "nowhere: cannot be read"),
         (("-c", "dashcam"), "a configuration for icstream run"),
     ],

@@ -7,7 +7,7 @@ from train_configs import Loader
 
 from icstream.stages.train.settings import (
     Augmentation,
-    Optimiser,
+    Optimizer,
     PatienceSchedule,
     PolySchedule,
     TrainSettings,
@@ -21,7 +21,7 @@ def load(tmp_path: Path) -> Loader:
 
 def test_an_empty_recipe_is_the_modern_way(load: Loader) -> None:
     assert load({"recipe": {}}).settings() == TrainSettings(
-        optimiser=Optimiser(name="adamw", weight_decay=0.01),
+        optimizer=Optimizer(name="adamw", weight_decay=0.01),
         schedule=PolySchedule(),
         augmentation=Augmentation(),
         variant="paper",
@@ -30,13 +30,13 @@ def test_an_empty_recipe_is_the_modern_way(load: Loader) -> None:
 
 def test_every_setting_of_a_recipe_arrives(load: Loader) -> None:
     recipe = {
-        "optimiser": {"name": "sgd", "weight_decay": 0.5, "momentum": 0.8, "clip_norm": 3},
+        "optimizer": {"name": "sgd", "weight_decay": 0.5, "momentum": 0.8, "clip_norm": 3},
         "poly": {"warm_up_share": 0.2, "power": 2},
         "augmentation": {
             "scale": [0.75, 1.25],
             "flip": False,
             "rotation_degrees": 7,
-            "colour": 0.3,
+            "color": 0.3,
             "whole_frames_share": 0.4,
         },
         "input_scale": 2,
@@ -59,10 +59,10 @@ def test_every_setting_of_a_recipe_arrives(load: Loader) -> None:
         "use_batchnorm": False,
     }
     assert load(values).settings() == TrainSettings(
-        optimiser=Optimiser(name="sgd", weight_decay=0.5, momentum=0.8, clip_norm=3),
+        optimizer=Optimizer(name="sgd", weight_decay=0.5, momentum=0.8, clip_norm=3),
         schedule=PolySchedule(warm_up_share=0.2, power=2),
         augmentation=Augmentation(
-            scale=(0.75, 1.25), flip=False, rotation_degrees=7, colour=0.3, whole_frames_share=0.4
+            scale=(0.75, 1.25), flip=False, rotation_degrees=7, color=0.3, whole_frames_share=0.4
         ),
         input_scale=2,
         label_guidance="shrunk",
@@ -84,8 +84,8 @@ def test_every_setting_of_a_recipe_arrives(load: Loader) -> None:
 
 @pytest.mark.parametrize(("name", "decay"), [("adamw", 0.01), ("sgd", 0.0001), ("adam", 0)])
 def test_each_optimizer_has_a_decay_of_its_own(load: Loader, name: str, decay: float) -> None:
-    config = load({"recipe": {"optimiser": {"name": name}}})
-    assert config.settings().optimiser.weight_decay == decay
+    config = load({"recipe": {"optimizer": {"name": name}}})
+    assert config.settings().optimizer.weight_decay == decay
 
 
 def test_a_recipe_may_keep_the_plugins_schedule(load: Loader) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from icstream.model import ConfigError, Fit
-from icstream.pipeline.settings.live import merged
+from icstream.pipeline.settings.live import merge_live
 from icstream.pipeline.settings.loader import preset_names
 from icstream.pipeline.settings.run import RunConfig, load_config
 
@@ -29,8 +29,8 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     assert load_config(str(file), (), {}) == RunConfig()
 
 
-def test_a_size_is_written_height_x_width() -> None:
-    config = load_config(None, ["fit.mode=stretch", "fit.size=512x1024"], {})
+def test_the_sides_of_a_fit_have_names() -> None:
+    config = load_config(None, ["fit.mode=stretch", "fit.width=1024", "fit.height=512"], {})
     assert config.fit.fit() == Fit("stretch", (512, 1024))
 
 
@@ -106,8 +106,8 @@ def test_options_for_ffmpeg_are_reported_by_name_only() -> None:
     told = config.model_dump(mode="json")
     assert told["live"]["ffmpeg"] == {"headers": "..."}
     assert told["streams"][0]["live"] == {"ffmpeg": {"headers": "..."}, "max_fps": 3}
-    assert merged(config.live, {})["ffmpeg"] == headers
-    assert merged(config.live, config.streams[0].live)["ffmpeg"] == headers
+    assert config.live.ffmpeg == headers
+    assert merge_live(config.live, config.streams[0].live).ffmpeg == headers
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

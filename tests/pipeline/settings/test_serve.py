@@ -49,9 +49,20 @@ def test_weights_have_the_name_that_is_given_or_their_files() -> None:
     assert weights == {"best": "runs/mine/best.safetensors", "small": "streets"}
 
 
-def test_sizes_are_written_as_height_and_width() -> None:
-    config = load_serve_config(None, ["model.warm_up=[360x480, 720x1280]"], {})
-    assert config.model.warm_up == [(360, 480), (720, 1280)]
+def test_sizes_are_written_as_width_and_height() -> None:
+    config = load_serve_config(None, ["model.warm_up_sizes=[480x360, 1280x720]"], {})
+    assert config.model.warm_up_sizes == [(360, 480), (720, 1280)]
+
+
+def test_old_keys_keep_their_meaning_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assignments = ["model.warm_up=[360x480, 720x1280]", "limits.pictures=3"]
+    config = load_serve_config(None, assignments, {})
+    assert config.model.warm_up_sizes == [(360, 480), (720, 1280)]
+    assert config.limits.images == 3
+    assert caplog.messages == [
+        "model.warm_up is now called model.warm_up_sizes",
+        "limits.pictures is now called limits.images",
+    ]
 
 
 def test_every_fault_is_told_at_once() -> None:

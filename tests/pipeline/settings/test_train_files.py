@@ -10,8 +10,9 @@ import yaml
 from train_configs import PLUGIN_DEFAULTS, Loader
 
 from icstream.model import ConfigError
-from icstream.pipeline.settings.loader import known_keys, preset_names
+from icstream.pipeline.settings.loader import preset_names
 from icstream.pipeline.settings.run import load_config
+from icstream.pipeline.settings.schema_fields import known_keys
 from icstream.pipeline.settings.train import TrainConfig, load_train_config
 
 

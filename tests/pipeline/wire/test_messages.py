@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from icstream.model import CAMVID, Geometry
+from icstream.pipeline.settings.publish import PublishSettings
 from icstream.pipeline.wire.messages import (
     FROM_HUB,
     FROM_WORKER,
@@ -28,7 +29,7 @@ from icstream.pipeline.wire.messages import (
 )
 from icstream.pipeline.wire.tasks import EncodeTask, task_from_json, task_to_json
 from icstream.stages import FrameMeta
-from icstream.stages.sinks import Part
+from icstream.stages.sinks import EventRuleSettings, EventSettings, Part, RollingSettings
 
 META = FrameMeta("drive", 7, -3003, Fraction(1001, 30000), (540, 960), "name")
 SMALL = replace(META, size=(64, 96))
@@ -107,5 +108,20 @@ def test_arrays_that_cannot_be_are_refused_before_they_are_allocated(
 
 
 def test_a_task_arrives_as_it_was() -> None:
-    task = EncodeTask(Path("out/drive"), CAMVID, None, ["masks"], None)
+    task = EncodeTask(
+        folder=Path("out/drive"),
+        labels=CAMVID,
+        source=None,
+        sinks=["masks"],
+        num_done=None,
+        settings={"other": {"level": 3}},
+        rolling=RollingSettings(file_bytes=7),
+        events=EventSettings(
+            rules=(EventRuleSettings(name="crowd", class_name="Pedestrian", above=0.3),)
+        ),
+        publish=PublishSettings(clients=Path("keys")),
+        masks="",
+        view=None,
+        max_side=0,
+    )
     assert task_from_json(EncodeTask, task_to_json(task)) == task

@@ -17,10 +17,10 @@ from clips import make_clip, packet_places
 from icstream.model import SourceError
 from icstream.stages import FrameAccounting
 from icstream.stages.decode.rgb import RgbConverter
-from icstream.stages.live import CameraOptions, LiveFrame, LostFrame
+from icstream.stages.live import LiveFrame, LiveSettings, LostFrame
 from icstream.stages.live.ffmpeg_camera import FFmpegCamera
 
-OPTIONS = CameraOptions(open_timeout_s=10, read_timeout_s=1, hardware="off")
+SETTINGS = LiveSettings(open_timeout_s=10, read_timeout_s=1, hardware="off")
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def sent(data: bytes, *, hold: bool = False) -> Iterator[str]:
 def read(address: str, accounting: FrameAccounting) -> tuple[list[LiveFrame], list[LostFrame], str]:
     """Reads a connection to its end; gives images, losses, and why it ended."""
     shots, losses = [], []
-    with FFmpegCamera(address, options=OPTIONS, accounting=accounting, is_first=True) as camera:
+    with FFmpegCamera(address, settings=SETTINGS, accounting=accounting, is_first=True) as camera:
         try:
             for thing in camera:
                 if isinstance(thing, LiveFrame):
@@ -150,7 +150,7 @@ def test_what_a_recording_promises_and_its_server_does_not_send_is_missing(
         assert 0 < len(shots) < 60
         assert accounting.packets + accounting.missing == 60 or why  # then it is connected again
         with FFmpegCamera(
-            address, options=OPTIONS, accounting=accounting, is_first=False
+            address, settings=SETTINGS, accounting=accounting, is_first=False
         ) as camera:
             assert list(camera) == []
     assert accounting.packets + accounting.missing == 60
@@ -163,7 +163,7 @@ def test_a_file_that_was_cut_off_is_missing_what_its_index_promises(recording: b
     with served(half, length=len(half)) as address:
         read(address, accounting)
         with FFmpegCamera(
-            address, options=OPTIONS, accounting=accounting, is_first=False
+            address, settings=SETTINGS, accounting=accounting, is_first=False
         ) as camera:
             assert list(camera) == []
     assert accounting.packets + accounting.missing == 60
@@ -185,26 +185,26 @@ def test_a_recording_without_an_index_that_is_cut_off_misses_at_least_one(clip: 
         shots, _, _ = read(address, accounting)
         assert shots
         with FFmpegCamera(
-            address, options=OPTIONS, accounting=accounting, is_first=False
+            address, settings=SETTINGS, accounting=accounting, is_first=False
         ) as camera:
             assert list(camera) == []
     assert accounting.missing == 1
 
 
 def test_a_server_that_says_nothing_is_given_up() -> None:
-    options = CameraOptions(open_timeout_s=0.5, read_timeout_s=0.5, hardware="off")
+    settings = LiveSettings(open_timeout_s=0.5, read_timeout_s=0.5, hardware="off")
     with (
         sent(b"", hold=True) as address,
         pytest.raises(SourceError, match=r"tcp://127.0.0.1:\d+: "),
     ):
-        FFmpegCamera(address, options=options, accounting=FrameAccounting(), is_first=True)
+        FFmpegCamera(address, settings=settings, accounting=FrameAccounting(), is_first=True)
 
 
 def test_what_cannot_be_reached_is_named_without_its_password() -> None:
     with pytest.raises(SourceError) as caught:
         FFmpegCamera(
             "rtsp://user:geheim@127.0.0.1:1/cam",
-            options=OPTIONS,
+            settings=SETTINGS,
             accounting=FrameAccounting(),
             is_first=True,
         )
@@ -215,17 +215,17 @@ def test_a_camera_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(
         SourceError, match=r"/dev/video63: no such file or directory \(cameras here"
     ):
-        FFmpegCamera("63", options=OPTIONS, accounting=FrameAccounting(), is_first=True)
+        FFmpegCamera("63", settings=SETTINGS, accounting=FrameAccounting(), is_first=True)
 
 
 def test_a_device_that_is_not_here_falls_back_to_software(
     clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    options = CameraOptions(open_timeout_s=10, read_timeout_s=5, hardware="nonsense")
+    settings = LiveSettings(open_timeout_s=10, read_timeout_s=5, hardware="nonsense")
     with (
         sent(clip.read_bytes(), hold=True) as address,
         FFmpegCamera(
-            address, options=options, accounting=FrameAccounting(), is_first=True
+            address, settings=settings, accounting=FrameAccounting(), is_first=True
         ) as camera,
     ):
         assert any(isinstance(thing, LiveFrame) for thing in camera)

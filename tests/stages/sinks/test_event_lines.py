@@ -10,14 +10,13 @@ import pytest
 
 from icstream.model import CAMVID, ConfigError
 from icstream.stages import FrameMeta, SegmentedFrame
-from icstream.stages.sinks import EventLines
+from icstream.stages.sinks import EventLines, EventRuleSettings, EventSettings
 
 ROAD = CAMVID.names.index("Road")
-CALM = {"above": None, "below": None, "for_seconds": 0, "clear": None, "clear_for_seconds": None}
 
 
-def rule(name: str, **values: Any) -> dict[str, Any]:
-    return {**CALM, "name": name, "class": "Road", **values}
+def rule(name: str, **values: Any) -> EventRuleSettings:
+    return EventRuleSettings(**{"name": name, "class_name": "Road", **values})
 
 
 def frame(
@@ -31,8 +30,8 @@ def frame(
     return SegmentedFrame(meta, ids)
 
 
-def events(folder: Path, rules: list[dict[str, Any]], frames: list[SegmentedFrame]) -> list[Any]:
-    sink = EventLines(folder, CAMVID, rules)
+def events(folder: Path, rules: list[EventRuleSettings], frames: list[SegmentedFrame]) -> list[Any]:
+    sink = EventLines(folder, CAMVID, EventSettings(rules=tuple(rules)))
     for item in frames:
         sink.write(item)
     sink.close()
@@ -46,7 +45,7 @@ def lines(folder: Path) -> list[Any]:
 
 def test_an_event_begins_after_its_time_and_ends_behind_the_hysteresis(tmp_path: Path) -> None:
     shares = [0, 50, 50, 0, 50, 50, 50, 50, 45, 45, 35, 45, 35, 35, 35, 0]
-    busy = rule("busy", above=0.4, for_seconds=0.3, clear=0.4, clear_for_seconds=0.2)
+    busy = rule("busy", above=0.4, for_s=0.3, clear=0.4, clear_for_s=0.2)
     frames = [frame(index, share) for index, share in enumerate(shares)]
     # Three tenths from frame 4 on; 35 % at frame 10 is over too soon.
     assert events(tmp_path, [busy], frames) == [("begin", "busy", 7), ("end", "busy", 14)]
@@ -76,7 +75,7 @@ def test_between_the_two_limits_nothing_changes(tmp_path: Path) -> None:
 
 
 def test_time_is_that_of_the_frames_and_not_their_number(tmp_path: Path) -> None:
-    busy = rule("busy", above=0.4, for_seconds=1)
+    busy = rule("busy", above=0.4, for_s=1)
     slow = [frame(index, 50, pts=6 * index) for index in range(4)]
     assert events(tmp_path / "slow", [busy], slow) == [("begin", "busy", 2)]
     without_clock = [frame(index, 50, clock=False) for index in range(12)]
@@ -84,7 +83,7 @@ def test_time_is_that_of_the_frames_and_not_their_number(tmp_path: Path) -> None
 
 
 def test_where_time_jumps_back_waiting_begins_anew(tmp_path: Path) -> None:
-    busy = rule("busy", above=0.4, for_seconds=0.5)
+    busy = rule("busy", above=0.4, for_s=0.5)
     times = [100, 101, 102, 0, 1, 2, 3, 4, 5]
     frames = [frame(index, 50, pts=pts) for index, pts in enumerate(times)]
     assert events(tmp_path, [busy], frames) == [("begin", "busy", 8)]
@@ -96,17 +95,20 @@ def test_after_an_interruption_anywhere_the_same_is_written(tmp_path: Path, kept
     shares = np.clip(np.cumsum(random.integers(-12, 13, 60)) + 50, 0, 100).tolist()
     frames = [frame(index, share) for index, share in enumerate(shares)]
     rules = [
-        rule("busy", above=0.5, for_seconds=0.2, clear=0.45),
-        rule("low", below=0.4, for_seconds=0.1, clear_for_seconds=0),
+        rule("busy", above=0.5, for_s=0.2, clear=0.45),
+        rule("low", below=0.4, for_s=0.1, clear_for_s=0),
     ]
     whole = events(tmp_path / "whole", rules, frames)
     assert len(whole) > 6
     folder = tmp_path / "cut"
-    first = EventLines(folder, CAMVID, rules)
+    first = EventLines(folder, CAMVID, EventSettings(rules=tuple(rules)))
     for item in frames[: kept + 4]:
         first.write(item)  # and never closed
-    assert EventLines(folder, CAMVID, rules).restart_point(10**9) == kept + 4
-    second = EventLines(folder, CAMVID, rules)
+    assert (
+        EventLines(folder, CAMVID, EventSettings(rules=tuple(rules))).restart_point(10**9)
+        == kept + 4
+    )
+    second = EventLines(folder, CAMVID, EventSettings(rules=tuple(rules)))
     assert second.restart_point(kept) == kept
     if kept:
         second.skip(frames[0].meta, kept)
@@ -121,6 +123,8 @@ def test_after_an_interruption_anywhere_the_same_is_written(tmp_path: Path, kept
 
 def test_rules_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"set output\.events\.rules"):
-        EventLines(tmp_path, CAMVID, [])
+        EventLines(tmp_path, CAMVID, EventSettings())
     with pytest.raises(ConfigError, match="looks for the class 'Rode'; the weights know Sky"):
-        EventLines(tmp_path, CAMVID, [{**rule("x", above=0.1), "class": "Rode"}])
+        EventLines(
+            tmp_path, CAMVID, EventSettings(rules=(rule("x", above=0.1, class_name="Rode"),))
+        )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from icstream.model import CAMVID
 from icstream.stages import FrameMeta, SegmentedFrame
-from icstream.stages.sinks import RollingPlan, RollingVideo
+from icstream.stages.sinks import RollingSettings, RollingVideo
 
 
 def frame(
@@ -24,8 +24,8 @@ def frame(
     return SegmentedFrame(meta, ids, moving_image(index, size))
 
 
-def record(folder: Path, plan: RollingPlan, frames: list[SegmentedFrame]) -> RollingVideo:
-    sink = RollingVideo(folder, CAMVID, plan)
+def record(folder: Path, settings: RollingSettings, frames: list[SegmentedFrame]) -> RollingVideo:
+    sink = RollingVideo(folder, CAMVID, settings)
     for item in frames:
         sink.write(item)
     sink.close()
@@ -53,7 +53,7 @@ FRAMES = [frame(index) for index in range(35)]
 
 
 def test_files_begin_at_multiples_of_their_length(tmp_path: Path) -> None:
-    sink = record(tmp_path, RollingPlan(seconds=1), [frame(i, pts=i + 7) for i in range(20)])
+    sink = record(tmp_path, RollingSettings(file_s=1), [frame(i, pts=i + 7) for i in range(20)])
     wanted = {
         "masks.000000000.mp4": [7, 8, 9],
         "masks.000000003.mp4": list(range(10, 20)),
@@ -71,7 +71,7 @@ def test_files_begin_at_multiples_of_their_length(tmp_path: Path) -> None:
 
 
 def test_masks_read_back_are_those_that_went_in(tmp_path: Path) -> None:
-    record(tmp_path, RollingPlan(seconds=1, overlay=False), FRAMES)
+    record(tmp_path, RollingSettings(file_s=1, overlay=False), FRAMES)
     ids: list[NDArray[np.uint8]] = []
     for path in sorted((tmp_path / "rolling").glob("*.mp4")):
         with av.open(path) as file:
@@ -82,12 +82,12 @@ def test_masks_read_back_are_those_that_went_in(tmp_path: Path) -> None:
 
 
 def test_a_file_ends_when_it_is_large_or_the_format_changes(tmp_path: Path) -> None:
-    small = RollingPlan(seconds=None, megabytes=0.005, overlay=False)
+    small = RollingSettings(file_s=None, file_bytes=5000, overlay=False)
     record(tmp_path / "large", small, FRAMES)
     sizes = [p.stat().st_size for p in sorted((tmp_path / "large" / "rolling").glob("*.mp4"))]
     assert len(sizes) > 2
     assert max(sizes) < 7_000
-    sink = RollingVideo(tmp_path / "change", CAMVID, RollingPlan(seconds=None))
+    sink = RollingVideo(tmp_path / "change", CAMVID, RollingSettings(file_s=None))
     sink.write(frame(0))
     sink.begin_part()
     sink.write(frame(1, size=(48, 64)))
@@ -96,16 +96,18 @@ def test_a_file_ends_when_it_is_large_or_the_format_changes(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("plan", "kept"),
+    ("settings", "kept"),
     [
-        (RollingPlan(seconds=0.5, keep_files=2), [30, 25]),
-        (RollingPlan(seconds=0.5, keep_seconds=0.9), [30, 25, 20]),
-        (RollingPlan(seconds=0.5, keep_megabytes=0.000001), [30]),
-        (RollingPlan(seconds=0.5), [30, 25, 20, 15, 10, 5, 0]),
+        (RollingSettings(file_s=0.5, keep_files=2), [30, 25]),
+        (RollingSettings(file_s=0.5, keep_s=0.9), [30, 25, 20]),
+        (RollingSettings(file_s=0.5, keep_bytes=1), [30]),
+        (RollingSettings(file_s=0.5), [30, 25, 20, 15, 10, 5, 0]),
     ],
 )
-def test_the_oldest_files_go_first(tmp_path: Path, plan: RollingPlan, kept: list[int]) -> None:
-    sink = record(tmp_path, plan, FRAMES)
+def test_the_oldest_files_go_first(
+    tmp_path: Path, settings: RollingSettings, kept: list[int]
+) -> None:
+    sink = record(tmp_path, settings, FRAMES)
     wanted = [f"masks.{start:09}.mp4" for start in sorted(kept)]
     assert list(files(tmp_path)) == wanted
     assert [p.path for p in sink.parts if "masks" in p.path] == [f"rolling/{n}" for n in wanted]
@@ -113,7 +115,7 @@ def test_the_oldest_files_go_first(tmp_path: Path, plan: RollingPlan, kept: list
 
 
 def test_each_file_is_playable_while_it_is_written(tmp_path: Path) -> None:
-    sink = RollingVideo(tmp_path, CAMVID, RollingPlan(seconds=1))
+    sink = RollingVideo(tmp_path, CAMVID, RollingSettings(file_s=1))
     for item in FRAMES[:25]:
         sink.write(item)
     found = files(tmp_path)
@@ -124,16 +126,18 @@ def test_each_file_is_playable_while_it_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [1, 4, 5, 9, 10, 11, 24, 30])
-@pytest.mark.parametrize("plan", [RollingPlan(seconds=0.5), RollingPlan(seconds=1, keep_files=2)])
+@pytest.mark.parametrize(
+    "settings", [RollingSettings(file_s=0.5), RollingSettings(file_s=1, keep_files=2)]
+)
 def test_after_an_interruption_anywhere_the_same_is_written(
-    tmp_path: Path, kept: int, plan: RollingPlan
+    tmp_path: Path, kept: int, settings: RollingSettings
 ) -> None:
-    record(tmp_path / "whole", plan, FRAMES)
+    record(tmp_path / "whole", settings, FRAMES)
     folder = tmp_path / "cut"
-    first = RollingVideo(folder, CAMVID, plan)
+    first = RollingVideo(folder, CAMVID, settings)
     for item in FRAMES[: kept + 3]:
         first.write(item)  # and never closed
-    again = RollingVideo(folder, CAMVID, plan)
+    again = RollingVideo(folder, CAMVID, settings)
     assert again.restart_point(10**9) == kept + 1  # the last two are not sure
     assert again.restart_point(kept) in (kept, kept - 1)
     again.begin_part()
@@ -143,7 +147,7 @@ def test_after_an_interruption_anywhere_the_same_is_written(
     again.close()
     assert contents(folder) == contents(tmp_path / "whole")
     assert files(folder, "overlay") == files(tmp_path / "whole", "overlay")
-    whole = RollingVideo(tmp_path / "again", CAMVID, plan)
+    whole = RollingVideo(tmp_path / "again", CAMVID, settings)
     for item in FRAMES:
         whole.write(item)
     whole.close()
@@ -154,12 +158,12 @@ def test_after_an_interruption_anywhere_the_same_is_written(
 
 
 def test_a_torn_file_is_cut_back(tmp_path: Path) -> None:
-    record(tmp_path / "whole", RollingPlan(seconds=1), FRAMES)
-    record(tmp_path / "torn", RollingPlan(seconds=1), FRAMES[:28])
+    record(tmp_path / "whole", RollingSettings(file_s=1), FRAMES)
+    record(tmp_path / "torn", RollingSettings(file_s=1), FRAMES[:28])
     for name in ("masks.000000020.mp4", "segments.jsonl"):
         path = tmp_path / "torn" / "rolling" / name
         path.write_bytes(path.read_bytes()[:-5])
-    sink = RollingVideo(tmp_path / "torn", CAMVID, RollingPlan(seconds=1))
+    sink = RollingVideo(tmp_path / "torn", CAMVID, RollingSettings(file_s=1))
     start = sink.restart_point(10**9)
     sink.skip(FRAMES[0].meta, start)
     for item in FRAMES[start:]:

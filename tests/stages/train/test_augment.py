@@ -94,7 +94,7 @@ def test_flips_half_of_the_time() -> None:
 
 
 def test_the_same_draw_gives_the_same_view() -> None:
-    augmentation = Augmentation(rotation_degrees=10, colour=0.5)
+    augmentation = Augmentation(rotation_degrees=10, color=0.5)
     one, two, other = (view(augmentation, seed) for seed in (5, 5, 6))
     assert (one.rgb_hw3 == two.rgb_hw3).all()
     assert (one.ids_hw == two.ids_hw).all()

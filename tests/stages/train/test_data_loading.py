@@ -27,7 +27,7 @@ SETTINGS = TrainSettings(
     batch_train=4,
     workers_train=0,
     input_size=(65, 65),
-    augmentation=Augmentation(rotation_degrees=5, colour=0.3),
+    augmentation=Augmentation(rotation_degrees=5, color=0.3),
 )
 
 

@@ -1,0 +1,61 @@
+"""What a schema consists of, whether it is a pydantic model or a dataclass beside its component."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any, NamedTuple, TypeAlias, get_args, get_type_hints
+
+from pydantic import BaseModel
+
+from icstream.model.settings_base import OldKey, SettingsBase
+
+SchemaType: TypeAlias = type[Any]
+"""A subclass of `BaseModel` or `SettingsBase`."""
+
+
+class SchemaField(NamedTuple):
+    """One setting."""
+
+    name: str
+    """Its name in Python."""
+    key: str
+    """Its key in files."""
+    sections: tuple[SchemaType, ...]
+    """The schemas of the section or sections that it holds; empty for a value."""
+
+
+def schema_fields(schema: SchemaType) -> list[SchemaField]:
+    """Return the settings of a schema, in order."""
+    if issubclass(schema, BaseModel):
+        return [
+            SchemaField(name, field.alias or name, tuple(_sections(field.annotation)))
+            for name, field in schema.model_fields.items()
+        ]
+    hints = get_type_hints(schema)
+    key_of = schema.__pydantic_config__.get("alias_generator", str)
+    return [
+        SchemaField(field.name, key_of(field.name), tuple(_sections(hints[field.name])))
+        for field in fields(schema)
+    ]
+
+
+def old_keys_of(schema: SchemaType) -> Mapping[str, OldKey]:
+    """Return the keys that the schema had in earlier versions."""
+    found: Mapping[str, OldKey] = getattr(schema, "OLD_KEYS", {})
+    return found
+
+
+def known_keys(schema: SchemaType, prefix: str = "") -> list[str]:
+    """Return the dotted names of all settings, sections included."""
+    keys = []
+    for field in schema_fields(schema):
+        keys.append(prefix + field.key)
+        for section in field.sections:
+            keys += known_keys(section, f"{prefix}{field.key}.")
+    return keys
+
+
+def _sections(annotation: Any) -> Iterator[SchemaType]:
+    if isinstance(annotation, type) and issubclass(annotation, (BaseModel, SettingsBase)):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _sections(argument)
