@@ -8,7 +8,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from icstream.pipeline.hub.lease_table import Lease
+from icstream.pipeline.hub.lease import Lease
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.run import run
 from icstream.pipeline.run.result import RunResult

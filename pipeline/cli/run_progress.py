@@ -53,7 +53,7 @@ def _row(stream: StreamState, rate: float) -> "list[str | ProgressBar]":
 
     accounting = stream.accounting
     expected = stream.info.num_frames if stream.info else None
-    over = bool(stream.seconds)
+    over = bool(stream.wall_s)
     left = f"{max(0, expected - accounting.encoded) / rate:.0f} s" if expected and rate else ""
     shown = accounting.encoded if expected else int(over)
     return [
@@ -78,7 +78,7 @@ def _expected(stream: StreamState) -> str:
 def _describe(streams: Sequence[StreamState]) -> Iterator[str]:
     """Yield a line for each stream that is being read."""
     for stream in streams:
-        if stream.started and not stream.seconds and stream.info is not None:
+        if stream.started_s is not None and not stream.wall_s and stream.info is not None:
             yield _describe_stream(stream)
 
 
@@ -87,6 +87,6 @@ def _describe_stream(stream: StreamState) -> str:
     if stream.spec.kind != "live":
         expected = stream.info.num_frames if stream.info else None
         return f"{stream.name}: {encoded} of {expected or 'unknown'} frames"
-    age = stream.source_status.last_frame_age
+    age = stream.source_status.last_frame_age_s
     last = "" if age is None else f", last image {age:.1f} s ago"
     return f"{stream.name}: {stream.source_status.state}, {encoded} frames{last}"

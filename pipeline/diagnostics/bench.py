@@ -24,7 +24,7 @@ from icstream.model import Checkpoint, ConfigError, Segmenter, load_weights
 from icstream.model.icnet import pad_to_network_size
 from icstream.model.planar import interleaved
 from icstream.pipeline.diagnostics.naive import segment_naively
-from icstream.pipeline.hub.lease_table import Lease
+from icstream.pipeline.hub.lease import Lease
 from icstream.pipeline.hub.processes import find_workers
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference, plan_inference
@@ -74,8 +74,8 @@ class BenchResult:
             "ratios": self.ratios(),
             "seconds_per_frame": {name: getattr(self, name) for name in _MEASURED},
             "core_ms": {kind: round(value, 3) for kind, value in self.core_ms.items()},
-            "latency_ms": latency_ms(stream.service for stream in self.result.streams),
-            "queue_ms": latency_ms(stream.queueing for stream in self.result.streams),
+            "latency_ms": latency_ms(stream.latency.service for stream in self.result.streams),
+            "queue_ms": latency_ms(stream.latency.queueing for stream in self.result.streams),
             "chosen": describe_inference(self.result.inference),
         }
 

@@ -1,10 +1,10 @@
-"""How frames are handed to workers, and what they made is taken from them."""
+"""How frames are handed to workers."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from icstream.pipeline.hub.lease_table import Lease
-from icstream.pipeline.hub.processes import Worker
+from icstream.pipeline.hub.lease import Lease
+from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.wire.messages import Message, WireFrame, Work
 
 
@@ -12,11 +12,11 @@ class Send(Protocol):
     """Sends a message to a worker, and what travels behind it."""
 
     def __call__(self, worker: Worker, body: Message, payload: list[Any] | None = None) -> None:
-        """Gives nothing back: a worker that is gone is noticed elsewhere."""
+        """Send; a worker that is gone is noticed elsewhere."""
 
 
 def send_frame(send: Send, worker: Worker, lease: Lease, fields: Sequence[str]) -> None:
-    """Sends a worker a frame, with those of its arrays that the stage needs."""
+    """Send a worker a frame, with those of its arrays that the stage needs."""
     chosen = [lease.arrays[name] for name in fields if name in lease.arrays]
     frame = WireFrame(lease.meta, lease.geometry, tuple(pixels for pixels, _ in chosen))
     payload = [held for _, held in chosen if held is not None]

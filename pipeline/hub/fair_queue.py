@@ -2,8 +2,8 @@
 
 from collections import OrderedDict, deque
 
-from icstream.pipeline.hub.lease_table import Lease
-from icstream.pipeline.hub.stream_controller import StreamController
+from icstream.pipeline.hub.lease import Lease
+from icstream.pipeline.hub.stream_state import StreamState
 
 
 class FairQueue:
@@ -14,42 +14,43 @@ class FairQueue:
     """
 
     def __init__(self) -> None:
-        self._queues: OrderedDict[StreamController, deque[Lease]] = OrderedDict()
+        self._queues: OrderedDict[StreamState, deque[Lease]] = OrderedDict()
 
-    def __contains__(self, waiting: tuple[StreamController, Lease]) -> bool:
-        controller, lease = waiting
-        return lease in self._queues.get(controller, ())
+    def __contains__(self, waiting: tuple[StreamState, Lease]) -> bool:
+        stream, lease = waiting
+        return lease in self._queues.get(stream, ())
 
-    def add(self, controller: StreamController, lease: Lease) -> None:
-        """Lets a frame wait behind the others of its stream."""
-        self._queues.setdefault(controller, deque()).append(lease)
+    def add(self, stream: StreamState, lease: Lease) -> None:
+        """Let a frame wait behind the others of its stream."""
+        self._queues.setdefault(stream, deque()).append(lease)
 
-    def put_back(self, controller: StreamController, lease: Lease) -> None:
-        """Lets a frame wait before all others, of any stream."""
-        self._queues.setdefault(controller, deque()).appendleft(lease)
-        self._queues.move_to_end(controller, last=False)
+    def put_back(self, stream: StreamState, lease: Lease) -> None:
+        """Let a frame wait before all others, of any stream."""
+        self._queues.setdefault(stream, deque()).appendleft(lease)
+        self._queues.move_to_end(stream, last=False)
 
-    def remove(self, controller: StreamController, lease: Lease) -> None:
-        """Takes a frame out, if it waits."""
-        if (controller, lease) in self:
-            self._queues[controller].remove(lease)
-            if not self._queues[controller]:
-                del self._queues[controller]
+    def remove(self, stream: StreamState, lease: Lease) -> None:
+        """Take a frame out, if it waits."""
+        if (stream, lease) in self:
+            self._queues[stream].remove(lease)
+            if not self._queues[stream]:
+                del self._queues[stream]
 
-    def next_stream(self) -> StreamController | None:
-        """Gives the stream whose turn it is."""
+    def next_stream(self) -> StreamState | None:
+        """Return the stream whose turn it is; None if nothing waits."""
         return next(iter(self._queues), None)
 
-    def take(self, controller: StreamController) -> Lease:
-        """Gives the next frame of a stream that has one, and passes its turn on."""
-        queue = self._queues[controller]
-        if not controller.stream.pace.freshest:
-            lease = queue[0]
-        else:
-            *older, lease = queue
-            for stale in older:
-                controller.drop(stale, "stale")
-        self.remove(controller, lease)
-        if controller in self._queues:
-            self._queues.move_to_end(controller)
-        return lease
+    def take(self) -> tuple[Lease, list[Lease]]:
+        """Return the next frame of the stream whose turn it is, and those that it overtakes.
+
+        All of them are out of the queue then, and the turn passes on.
+        """
+        stream, queue = self._queues.popitem(last=False)
+        overtaken = []
+        if stream.pace.freshest:
+            while len(queue) > 1:
+                overtaken.append(queue.popleft())
+        lease = queue.popleft()
+        if queue:
+            self._queues[stream] = queue
+        return lease, overtaken

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.wire.worker_names import new_worker_name
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ _WORKER_MODULE = "icstream.pipeline.workers.main"
 _MAX_LINE = 2000
 _NUM_LAST_LINES = 30
 _STARVED_S = 10.0
-"""A process that runs but cannot answer, on a crowded machine, gets so much longer."""
+"""The longest silence of a process that runs but does not get its turn on a crowded machine."""
 _KILL_WAIT_S = 5.0
 
 
@@ -58,39 +59,29 @@ def _stat(path: Path) -> list[str]:
     return (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
-@dataclass(slots=True, eq=False)
-class Worker:
-    """One worker process."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class WorkerProcess(Worker):
+    """A worker that is a process of this machine."""
 
-    kind: str
-    label: str
-    """For people: "segment 1", "decode drive"."""
-    name: bytes
-    """Known only to it and to the hub."""
     process: "subprocess.Popen[bytes]"
-    started: float = field(default_factory=time.monotonic)
-    last_seen: float = field(default_factory=time.monotonic)
-    connected: bool = False
-    """It has sent something."""
-    ready: bool = False
-    """It takes work."""
-    warming: set[tuple[int, int]] = field(default_factory=set)
-    """Sizes of frames that it is preparing for."""
-    ending: bool = False
-    """It was told to end, and its end is no loss."""
-    ending_since: float = 0.0
+    started_s: float = field(default_factory=time.monotonic)
+    """When it was started."""
+    last_seen_s: float = field(default_factory=time.monotonic)
+    """When its last message came."""
     end_seen: bool = False
-    """The process was found to have ended."""
+    """Whether its process was found to have ended."""
     busy_s: float = 0.0
-    num_sent: int = 0
-    """Messages to it."""
-    num_received: int = 0
-    """Messages from it."""
+    """How long it has been at one frame."""
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_NUM_LAST_LINES))
+    """What it wrote last to standard error."""
     _unread: bytes = b""
 
+    def is_running(self) -> bool:
+        """Return whether the process has not ended."""
+        return self.process.poll() is None
+
     def read_stderr(self) -> None:
-        """Takes what the process wrote: log records are logged, the rest is kept for its end."""
+        """Read what the process wrote: log records are logged, the rest is kept for its end."""
         assert self.process.stderr is not None
         with suppress(BlockingIOError):
             while chunk := os.read(self.process.stderr.fileno(), 65536):
@@ -110,7 +101,7 @@ class Worker:
             self.last_lines.append(line)
 
     def ended(self) -> str | None:
-        """Gives how the process ended; None while it runs."""
+        """Return how the process ended; None while it runs."""
         code = self.process.poll()
         if code is None:
             return None
@@ -124,37 +115,31 @@ class Worker:
 
     @property
     def crashed(self) -> bool:
-        """True if the process ended by its own doing: nobody killed it."""
+        """Whether the process ended by its own doing: nobody killed it."""
         return self.process.returncode not in (None, 0, -signal.SIGKILL, -signal.SIGTERM)
 
-    def is_stopped(self, now: float, silent_s: float) -> bool:
-        """True if somebody has stopped the process, and it has been silent for so long."""
-        return now - self.last_seen > silent_s and _state(self.process.pid) in ("T", "t")
+    def is_stopped(self, now_s: float, *, silent_s: float) -> bool:
+        """Return whether the process is stopped, and has sent nothing for so long."""
+        return now_s - self.last_seen_s > silent_s and _state(self.process.pid) in ("T", "t")
 
-    def is_silent(self, now: float, beat_s: float) -> bool:
-        """True if the process should have given a sign of life by now.
+    def is_silent(self, now_s: float, *, heartbeat_s: float) -> bool:
+        """Return whether a heartbeat is overdue.
 
-        One that runs, or waits for a disk, may just not get its turn on a crowded machine.
+        A process that runs, or waits for a disk, may just not get its turn on a crowded machine.
         """
-        silent = now - self.last_seen
-        if silent <= beat_s:
+        silent_s = now_s - self.last_seen_s
+        if silent_s <= heartbeat_s:
             return False
-        return silent > _STARVED_S or _state(self.process.pid) not in ("R", "D")
+        return silent_s > _STARVED_S or _state(self.process.pid) not in ("R", "D")
 
-    def excuse(self, now: float) -> None:
-        """Lets all deadlines begin anew."""
-        self.last_seen = now
+    def reset_deadlines(self, now_s: float) -> None:
+        """Let all deadlines begin anew."""
+        self.last_seen_s = now_s
         if not self.ready:
-            self.started = now
-
-    def end(self) -> None:
-        """Notes that the process was told to end, and that its end is no loss."""
-        if not self.ending:
-            self.ending = True
-            self.ending_since = time.monotonic()
+            self.started_s = now_s
 
     def kill(self) -> None:
-        """Ends the process at once and waits until it is gone."""
+        """End the process at once and wait until it is gone."""
         self.process.kill()
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(_KILL_WAIT_S)
@@ -162,7 +147,7 @@ class Worker:
         self.close()
 
     def close(self) -> None:
-        """Closes the pipes of a process that has ended."""
+        """Close the pipes of a process that has ended."""
         if self.process.stderr is not None:
             self.process.stderr.close()
 
@@ -176,43 +161,43 @@ def _state(pid: int) -> str:
 
 
 class Processes:
-    """Starts workers and knows those that run."""
+    """The processes of a run's workers."""
 
     def __init__(self, endpoint: str, *, arena_fd: int | None) -> None:
-        """Remembers what every worker is told.
+        """Keep what every worker needs to connect.
 
         Args:
-            endpoint: of the hub.
-            arena_fd: of the shared memory, which workers inherit; None if there is none.
+            endpoint: The address of the hub.
+            arena_fd: The shared memory, which workers inherit; None if there is none.
         """
         self._endpoint = endpoint
         self._arena_fd = arena_fd
-        self._workers: dict[bytes, Worker] = {}
+        self._workers: dict[bytes, WorkerProcess] = {}
 
-    def __iter__(self) -> Iterator[Worker]:
+    def __iter__(self) -> Iterator[WorkerProcess]:
         return iter(list(self._workers.values()))
 
-    def get(self, name: bytes) -> Worker | None:
-        """Gives the worker of that name."""
+    def get(self, name: bytes) -> WorkerProcess | None:
+        """Return the worker of that name; None if it is not there (any more)."""
         return self._workers.get(name)
 
     def start(
         self, kind: str, which: str, task: bytes, *, threads: int, fds: Sequence[int] = ()
-    ) -> Worker:
-        """Starts a worker.
+    ) -> WorkerProcess:
+        """Start a worker.
 
         Args:
-            kind: of stage.
-            which: of that kind, for people.
-            task: what its stage is made from, as JSON.
-            threads: for libraries that compute in threads of their own.
-            fds: open files that it inherits besides the shared memory.
+            kind: One of `icstream.pipeline.workers.kinds`.
+            which: Its name among those of its kind.
+            task: What its stage is made from, as JSON.
+            threads: The number of threads of libraries that compute in their own.
+            fds: Open files that it inherits besides the shared memory.
 
         Raises:
             OSError: the system has no room for another process.
         """
         name = new_worker_name()
-        told = {
+        start_up = {
             "endpoint": self._endpoint,
             "name": name.hex(),
             "parent": os.getpid(),
@@ -221,7 +206,7 @@ class Processes:
         }
         # A file and not a pipe: a process that does not read must not hold up this one.
         with tempfile.TemporaryFile() as task_file:
-            task_file.write(json.dumps(told).encode())
+            task_file.write(json.dumps(start_up).encode())
             task_file.seek(0)
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", _WORKER_MODULE, kind, which],
@@ -235,19 +220,19 @@ class Processes:
             )
         assert process.stderr is not None
         os.set_blocking(process.stderr.fileno(), False)
-        worker = Worker(kind, f"{kind} {which}", name, process)
+        worker = WorkerProcess(kind, f"{kind} {which}", name, process=process)
         self._workers[name] = worker
         return worker
 
-    def forget(self, worker: Worker) -> None:
-        """Takes a worker off the list; its process has ended."""
+    def forget(self, worker: WorkerProcess) -> None:
+        """Take a worker off the list; its process has ended."""
         worker.close()
         self._workers.pop(worker.name, None)
 
     def end_all(self, *, wait_s: float) -> None:
-        """Waits for the workers, which were told to end, and kills those that take too long."""
-        deadline = time.monotonic() + wait_s
-        while any(worker.process.poll() is None for worker in self) and time.monotonic() < deadline:
+        """Wait for the workers, which were asked to end, and kill those that take too long."""
+        deadline_s = time.monotonic() + wait_s
+        while any(worker.is_running() for worker in self) and time.monotonic() < deadline_s:
             for worker in self:
                 worker.read_stderr()
             time.sleep(0.01)
@@ -257,7 +242,7 @@ class Processes:
 
 
 def _environment(kind: str, threads: int) -> dict[str, str]:
-    """Gives the variables that set the threads and the memory of libraries."""
+    """Return the variables that set the threads and the memory of libraries."""
     names = ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR")
     tunables = [os.environ.get("GLIBC_TUNABLES"), "glibc.malloc.hugetlb=1"]
     # glibc: huge pages, which the network's maps gain from and decoding does not.

@@ -7,7 +7,7 @@ or with a frame, or free; it goes back to the shared memory only when no process
 import logging
 
 from icstream.model.geometry import Fit, canvas_size
-from icstream.pipeline.hub.processes import Worker
+from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.wire.messages import Slot
 from icstream.pipeline.wire.shared_memory import Arena, align
 from icstream.stages.items import Size
@@ -16,43 +16,44 @@ log = logging.getLogger(__name__)
 
 
 class SlotPool:
-    """Makes slots for frames of any size, as long as there is memory."""
+    """The memory for slots for frames of any size."""
 
     def __init__(self, arena: Arena | None, *, fit: Fit, num_classes: int) -> None:
-        """Takes what decides how large a slot must be.
+        """Take what decides how large a slot must be.
 
         Args:
-            arena: shared memory; None where pixels travel in messages, and slots have no room.
-            fit: how frames become inputs.
-            num_classes: of the network.
+            arena: The shared memory; None where pixels travel in messages, and slots have no room.
+            fit: How frames become inputs of the network.
+            num_classes: The number of classes of the network.
         """
         self._arena = arena
         self._fit = fit
         self._num_classes = num_classes
-        self._complained = False
+        self._warned = False
+        # Slots, and the workers that may be using them.
         self._retired: list[tuple[list[Worker], list[Slot]]] = []
 
     def make(self, number: int, size: Size) -> Slot:
-        """Gives a slot for frames of that size; one without room if there is no more memory."""
+        """Return a slot for frames of that size; one without room if there is no more memory."""
         if self._arena is None:
             return Slot(number)
         try:
             return Slot(number, *self._arena.take(self.frame_bytes(size)))
         except OSError as error:
-            if not self._complained:
+            if not self._warned:
                 log.warning("shared memory: %s; pixels travel in messages instead", error.strerror)
-            self._complained = True
+            self._warned = True
             return Slot(number)
 
     def fitting(self, slot: Slot, size: Size) -> Slot:
-        """Gives the slot, or a larger one in its place if frames have grown."""
+        """Return the slot, or a larger one in its place if frames have grown."""
         if self._arena is None or self.frame_bytes(size) <= slot.stop - slot.start:
             return slot
         self.give_back([slot])
         return self.make(slot.number, size)
 
     def frame_bytes(self, size: Size) -> int:
-        """Gives the room that all arrays of a frame take: canvas, network input, scores."""
+        """Return the bytes that all arrays of a frame take: canvas, network input, scores."""
         geometry, canvas = self._fit.geometry(size), canvas_size(size)
         height, width = geometry.outer
         nodes = ((height - 1) // 8 + 1) * ((width - 1) // 8 + 1)
@@ -60,20 +61,20 @@ class SlotPool:
         return sum(align(num_bytes) for num_bytes in arrays)
 
     def give_back(self, slots: list[Slot]) -> None:
-        """Takes back slots that no process uses any more."""
+        """Take back slots that no process uses any more."""
         for slot in slots:
             if self._arena is not None and slot.stop:
                 self._arena.give_back((slot.start, slot.stop))
 
     def retire(self, slots: list[Slot], workers: list[Worker]) -> None:
-        """Takes back slots as soon as these workers have ended."""
+        """Take back slots as soon as these workers have ended."""
         self._retired.append((workers, slots))
         self.collect()
 
     def collect(self) -> None:
-        """Looks which retired slots are free now."""
+        """Take back the retired slots that are free now."""
         for entry in list(self._retired):
             workers, slots = entry
-            if all(worker.process.poll() is not None for worker in workers):
+            if not any(worker.is_running() for worker in workers):
                 self._retired.remove(entry)
                 self.give_back(slots)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from icstream.pipeline.hub.processes import Processes, Worker
+from icstream.pipeline.hub.processes import Processes
 from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.plan.streams import StreamPlan
 from icstream.pipeline.run.prepare import sink_context

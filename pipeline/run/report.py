@@ -27,15 +27,18 @@ _PACKAGES = (
 
 def build_report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
     """Return the report as plain JSON values."""
+    latencies = [stream.latency for stream in result.streams]
     return {
         "version": version("icstream"),
         "exit_code": exit_code,
         "streams": {stream.spec.name: _stream(stream) for stream in result.streams},
         "chosen": describe_inference(result.inference) | {"transport": result.transport},
         "restarts": result.num_restarts,
-        "latency_ms": latency_ms(stream.service for stream in result.streams),
-        "queue_ms": latency_ms(stream.queueing for stream in result.streams),
-        "total_ms": latency_ms({"total": stream.total} for stream in result.streams)["total"],
+        "latency_ms": latency_ms(latency.service for latency in latencies),
+        "queue_ms": latency_ms(latency.queueing for latency in latencies),
+        "total_ms": latency_ms({"total": stream.latency.total} for stream in result.streams)[
+            "total"
+        ],
         "error": result.error,
         "config": report_settings(result.config),
         "hashes": {"weights": result.inference.digest, "config": _config_hash(result)},
@@ -97,8 +100,8 @@ def _totals(stream: StreamState) -> str:
     parts += [f"{n} dropped ({reason})" for reason, n in accounting.dropped.items()]
     if not stream.faults():
         parts.append("accounts balance")
-    if stream.seconds and accounting.encoded:
-        parts.append(f"{accounting.encoded / stream.seconds:.1f} frames/s")
+    if stream.wall_s and accounting.encoded:
+        parts.append(f"{accounting.encoded / stream.wall_s:.1f} frames/s")
     return ", ".join(parts)
 
 
@@ -120,7 +123,7 @@ def _stream(stream: StreamState) -> dict[str, Any]:
         "clock": info.clock if info else None,
         "parts": {name: [_part(part) for part in parts] for name, parts in stream.parts.items()},
         "gaps": [_gap(gap) for gap in stream.gaps],
-        "seconds": round(stream.seconds, 3),
+        "seconds": round(stream.wall_s, 3),
         "hops": {stage: asdict(c) for stage, c in stream.leases.stage_counts.items()},
         "closed": not stream.faults(),
         "error": stream.error,

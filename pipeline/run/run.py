@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from icstream.pipeline.hub.hub import Hub, HubSettings
-from icstream.pipeline.hub.lease_table import Lease
+from icstream.pipeline.hub.lease import Lease
 from icstream.pipeline.hub.slots import SlotPool
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.hub.supervisor import Deadlines, Supervisor
@@ -86,7 +86,7 @@ def launch(
         supervisor = _make_supervisor(config, runtime_dir)
 
         def on_tick() -> None:
-            begun = [stream for stream in streams if stream.started]
+            begun = [stream for stream in streams if stream.started_s is not None]
             progress.update(begun)
             view.publish_status(begun, supervisor)
 
@@ -115,7 +115,9 @@ def launch(
 def _make_supervisor(config: RunConfig, runtime_dir: RuntimeDir) -> Supervisor:
     settings = config.supervision
     deadlines = Deadlines(
-        settings.start_timeout_s, settings.beat_timeout_s, settings.frame_timeout_s
+        start_s=settings.start_timeout_s,
+        heartbeat_s=settings.beat_timeout_s,
+        frame_s=settings.frame_timeout_s,
     )
     return Supervisor(
         runtime_dir.processes, deadlines, restarts_per_minute=settings.restarts_per_minute

@@ -9,9 +9,10 @@ from typing import Self
 import zmq
 
 from icstream.pipeline.http.listen import Listener
-from icstream.pipeline.hub.processes import Processes, Worker
+from icstream.pipeline.hub.processes import Processes
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.hub.supervisor import Supervisor
+from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.settings.run import ViewSettings
 from icstream.pipeline.view.listen import check_packages, open_listener

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from icstream.pipeline.hub.processes import Worker
+from icstream.pipeline.hub.processes import WorkerProcess
 from icstream.pipeline.hub.stream_progress import Rate, describe_state
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference
@@ -54,7 +54,7 @@ class SnapshotTaker:
     def take(
         self,
         streams: Sequence[StreamState],
-        workers: Iterable[Worker],
+        workers: Iterable[WorkerProcess],
         *,
         restarts: int,
         over: bool,
@@ -98,7 +98,7 @@ class SnapshotTaker:
         return StreamStatus(
             name=stream.name,
             state=describe_state(stream),
-            state_s=round(now - stream.source_status.since, 1),
+            state_s=round(now - stream.source_status.since_s, 1),
             connections=stream.source_status.connections,
             last_error=stream.error or stream.source_status.last_error,
             size=stream.info.size if stream.info else None,
@@ -114,7 +114,7 @@ class SnapshotTaker:
             frames_per_second=round(recent.rate.of(stream), 2),
             queue_age_s=round(max(0.0, now - min(starts, default=now)), 3),
             last_frame_s=None if recent.last_frame is None else round(now - recent.last_frame, 2),
-            latency_ms=_recent_latency(recent, stream.total, now),
+            latency_ms=_recent_latency(recent, stream.latency.total, now),
         )
 
 
@@ -129,9 +129,9 @@ def _recent_latency(recent: _Recent, total: Latency, now: float) -> dict[str, fl
 
 def _times(stream: StreamState) -> StreamTimes:
     return StreamTimes(
-        {stage: _histogram(latency) for stage, latency in stream.service.items()},
-        {stage: _histogram(latency) for stage, latency in stream.queueing.items()},
-        _histogram(stream.total),
+        {stage: _histogram(latency) for stage, latency in stream.latency.service.items()},
+        {stage: _histogram(latency) for stage, latency in stream.latency.queueing.items()},
+        _histogram(stream.latency.total),
     )
 
 

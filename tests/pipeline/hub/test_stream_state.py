@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from icstream.pipeline.hub.processes import Worker
 from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.messages import SourceChanged
 from icstream.stages import FrameMeta
@@ -29,7 +29,7 @@ def live_stream(pace: LivePlan) -> StreamState:
 @pytest.mark.parametrize(
     "show",
     [
-        lambda stream: stream.note_frame(META, time.monotonic()),
+        lambda stream: stream.source.note_frame(META, time.monotonic()),
         lambda stream: stream.skip(0, "rate"),
     ],
 )
@@ -37,19 +37,19 @@ def test_a_late_frame_does_not_hide_that_the_connection_is_lost(
     show: Callable[[StreamState], None],
 ) -> None:
     stream = live_stream(LivePlan(settings=LiveSettings(stall_s=0)))
-    stream.note_condition(SourceChanged("live", 1, None))
-    stream.note_condition(SourceChanged("backing off", 1, "gone"))
+    stream.source.note_change(SourceChanged("live", 1, None))
+    stream.source.note_change(SourceChanged("backing off", 1, "gone"))
     show(stream)
-    stream.watch()
+    stream.source.watch()
     assert stream.source_status.state == "backing off"
-    assert stream.source_status.last_frame is not None
+    assert stream.source_status.last_frame_s is not None
 
 
 def test_a_frame_ends_a_silence() -> None:
     stream = live_stream(LivePlan(settings=LiveSettings(stall_s=0)))
-    stream.note_condition(SourceChanged("live", 1, None))
-    stream.note_frame(META, time.monotonic())
-    stream.watch()
+    stream.source.note_change(SourceChanged("live", 1, None))
+    stream.source.note_frame(META, time.monotonic())
+    stream.source.watch()
     silent = stream.source_status.state
-    stream.note_frame(META, time.monotonic())
+    stream.source.note_frame(META, time.monotonic())
     assert [silent, stream.source_status.state] == ["stalled", "live"]

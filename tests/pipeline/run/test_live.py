@@ -195,7 +195,7 @@ def test_a_recording_on_a_web_server_is_read_to_its_end(tmp_path: Path) -> None:
         web_server(tmp_path) as url,
         LiveRun([f"{url}/drive.mp4"], tmp_path / "out", QUICK) as live,
     ):
-        live.wait_for(lambda streams: bool(streams["127.0.0.1_drive.mp4"].seconds))
+        live.wait_for(lambda streams: bool(streams["127.0.0.1_drive.mp4"].wall_s))
         result = live.stop()
     check_books(live, result)
     assert result.exit_code == 0
@@ -213,7 +213,7 @@ def test_programs_that_push_frames_come_and_go(tmp_path: Path) -> None:
                 live.wait_for_masks("127.0.0.1", 5)
                 sender.kill()
         with push_frames(f"tcp://127.0.0.1:{port}", "--frames", "5"):
-            live.wait_for(lambda streams: bool(streams["127.0.0.1"].seconds))
+            live.wait_for(lambda streams: bool(streams["127.0.0.1"].wall_s))
         result = live.stop()
     check_books(live, result)
     assert result.exit_code == 0
@@ -287,7 +287,7 @@ def test_the_rate_limit_keeps_frames_by_their_times_alone(tmp_path: Path) -> Non
         out = tmp_path / f"out{attempt}"
         source = "synthetic:pace=fast,frames=100,rate=30,loss=0.1,seed=5"
         with LiveRun([source], out, {"live.max_fps": 7}) as live:
-            live.wait_for(lambda streams: bool(streams["synthetic"].seconds))
+            live.wait_for(lambda streams: bool(streams["synthetic"].wall_s))
             result = live.stop()
         check_books(live, result)
         assert set(result.streams[0].accounting.dropped) == {"rate"}
@@ -345,9 +345,7 @@ def test_each_stream_may_have_settings_of_its_own(tmp_path: Path) -> None:
         {"name": "yard", "source": "synthetic:pace=fast,frames=20,seed=1"},
     ]
     with LiveRun([], tmp_path / "out", {"streams": entries}) as live:
-        live.wait_for(
-            lambda streams: len(streams) == 2 and all(s.seconds for s in streams.values())
-        )
+        live.wait_for(lambda streams: len(streams) == 2 and all(s.wall_s for s in streams.values()))
         result = live.stop()
     check_books(live, result)
     assert [dict(s.accounting.dropped) for s in result.streams] == [{"rate": 10}, {}]
@@ -358,7 +356,7 @@ def test_each_stream_may_have_settings_of_its_own(tmp_path: Path) -> None:
 def test_a_stream_ends_after_its_duration(tmp_path: Path) -> None:
     settings = {**QUICK, "live.duration_s": 2}
     with LiveRun(["synthetic:", "/dev/video63"], tmp_path / "out", settings) as live:
-        live.wait_for(lambda streams: all(s.seconds for s in streams.values()))
+        live.wait_for(lambda streams: all(s.wall_s for s in streams.values()))
         result = live.stop()
     check_books(live, result)
     assert result.streams[0].accounting.decoded > 0

@@ -17,7 +17,7 @@ from clips import make_clip
 from live_runs import children, is_running
 from runs import run_pipeline
 
-from icstream.pipeline.hub.lease_table import Lease
+from icstream.pipeline.hub.lease import Lease
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.wire.messages import Done, Message, Work
 from icstream.pipeline.wire.sockets import HubSocket

@@ -16,8 +16,8 @@ from runs import Watcher, read_ids, run_pipeline
 from icstream.model import Fit
 from icstream.pipeline import segment
 from icstream.pipeline.cli.run_progress import RunProgress
-from icstream.pipeline.hub.lease_table import Lease
-from icstream.pipeline.hub.stream_controller import StreamController
+from icstream.pipeline.hub.lease import Lease
+from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.hub.worker_pool import WorkerPool
 from icstream.pipeline.run.report import build_report, summarize
 
@@ -218,9 +218,9 @@ def test_a_frame_that_is_forgotten_shows_in_the_books(
 ) -> None:
     add = WorkerPool.add
 
-    def forget_one(self: WorkerPool, controller: StreamController, lease: Lease) -> None:
+    def forget_one(self: WorkerPool, stream: StreamState, lease: Lease) -> None:
         if (lease.stage, lease.meta.index) != ("segment", 7):
-            add(self, controller, lease)
+            add(self, stream, lease)
 
     monkeypatch.setattr(WorkerPool, "add", forget_one)
     result = run_pipeline(clip, tmp_path / "out")

@@ -1,0 +1,93 @@
+"""The streams of a run that are under way, and those whose turn has not come."""
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from icstream.pipeline.hub.controller_context import ControllerContext
+from icstream.pipeline.hub.phase import Phase
+from icstream.pipeline.hub.stream_controller import StreamController
+from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.hub.worker import Worker
+from icstream.pipeline.hub.worker_pool import FailedFrame, Outcome, Overtaken, Returned
+
+log = logging.getLogger(__name__)
+
+
+class ActiveStreams:
+    """The controllers of the streams under way, and the recordings that wait.
+
+    Attributes:
+        waiting: Recordings whose turn has not come.
+    """
+
+    def __init__(self, context: ControllerContext) -> None:
+        self.waiting: deque[StreamState] = deque()
+        self._context = context
+        self._controllers: dict[StreamState, StreamController] = {}
+
+    def __iter__(self) -> Iterator[StreamController]:
+        """Return the controllers, as they are now."""
+        return iter(list(self._controllers.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._controllers or self.waiting)
+
+    @property
+    def num_recordings(self) -> int:
+        """Recordings under way."""
+        return sum(not stream.is_live for stream in self._controllers)
+
+    @property
+    def sizes(self) -> set[tuple[int, int]]:
+        """Sizes of the frames of all streams that are open, as (height, width)."""
+        return {stream.info.size for stream in self._controllers if stream.info is not None}
+
+    def begin(self, stream: StreamState) -> None:
+        """Start a stream's workers.
+
+        Raises:
+            OSError: The system has no room for them.
+        """
+        self._controllers[stream] = StreamController(stream, self._context)
+
+    def owner(self, worker: Worker) -> StreamController | None:
+        """Return the stream that a worker belongs to; None if there is none (any more)."""
+        for controller in self._controllers.values():
+            if controller.owns(worker):
+                return controller
+        return None
+
+    def settle(self, outcomes: Iterable[Outcome]) -> None:
+        """Act on what became of frames that the shared workers had."""
+        for outcome in outcomes:
+            controller = self._controllers.get(outcome.stream)
+            if controller is None:  # the frame was given up with its stream
+                self._context.slots.give_back([outcome.lease.slot])
+                continue
+            match outcome:
+                case Overtaken():
+                    controller.frames.drop(outcome.lease, "stale")
+                case FailedFrame():
+                    controller.frames.fail(outcome.lease, outcome.reason, outcome.detail)
+                case Returned():
+                    controller.frames.release_slot(outcome.lease)
+
+    def audit(self) -> None:
+        """Check that every frame in flight is where its lease says."""
+        for stream in self._controllers:
+            for lease in stream.leases:
+                if self._context.pools.has_lost(stream, lease):
+                    log.error("%s: frame %d vanished", stream.name, lease.meta.index)
+                    stream.leases.note_vanished(lease)
+
+    def end(self, *, to: Phase) -> None:
+        """Let no more streams begin, and bring the others at least as far as a phase."""
+        self.waiting.clear()
+        for controller in self:
+            controller.end(to=to)
+
+    def remove_closed(self) -> None:
+        """Forget the streams that are closed."""
+        for stream in [s for s in self._controllers if s.phase is Phase.CLOSED]:
+            del self._controllers[stream]

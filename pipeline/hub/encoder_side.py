@@ -1,0 +1,107 @@
+"""The encode worker of a stream, and the frames that it writes."""
+
+from icstream.pipeline.hub.controller_context import ControllerContext
+from icstream.pipeline.hub.dispatch import send_frame
+from icstream.pipeline.hub.lease import Lease
+from icstream.pipeline.hub.phase import Phase
+from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.hub.worker import Worker
+from icstream.pipeline.wire.messages import BeginEncode, Finish, SinksOpened, Written
+
+_DEPTH = 2
+"""Frames of the policy "freshest" that an encode worker has at once: more would grow old there."""
+
+
+class EncoderSide:
+    """The side of a stream that frames go to.
+
+    Attributes:
+        worker: The encode worker; None while a lost one is not replaced.
+    """
+
+    def __init__(self, stream: StreamState, context: ControllerContext) -> None:
+        self.worker: Worker | None = None
+        self._stream = stream
+        self._context = context
+
+    @property
+    def ready(self) -> Worker | None:
+        """The encode worker, if it takes frames."""
+        return self.worker if self.worker is not None and self.worker.ready else None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the encode worker may get another frame."""
+        return not self._stream.pace.freshest or self._stream.leases.order.num_unwritten < _DEPTH
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether all frames that may be in flight lie in the sinks, so that none can follow.
+
+        A sink gives frames free as others come after them.
+        """
+        leases = self._stream.leases
+        is_full = len(leases) >= self._context.window
+        return is_full and leases.all_at_writer() and not leases.order.num_unwritten
+
+    def start(self) -> None:
+        """Start an encode worker, which goes on where a lost one stopped.
+
+        Raises:
+            OSError: The system has no room for another process.
+        """
+        stream = self._stream
+        if stream.leases.num_ordered:
+            num_done: int | None = max(stream.num_done, stream.leases.durable.count)
+        else:
+            num_done = None if stream.resumes else 0
+        self.worker = stream.start_encode(num_done)
+
+    def open(self, body: SinksOpened) -> None:
+        """Note that the sinks are open, and send what a lost encode worker had once more."""
+        assert self.worker is not None
+        stream = self._stream
+        self.worker.ready = True
+        stream.wants_image = body.wants_image
+        if stream.phase is Phase.OPENING:
+            stream.resume(body.num_done)
+        stream.leases.take_from_writer(body.num_done)
+        durable = stream.leases.durable
+        self._context.send(self.worker, BeginEncode(list(durable.runs), durable.last))
+
+    def feed(self) -> None:
+        """Send the frames whose turn it is; after the last one, have the files closed."""
+        stream, encoder = self._stream, self.ready
+        if encoder is None or stream.phase >= Phase.CLOSING:
+            return
+        while self.has_room and (lease := stream.leases.next_to_write()) is not None:
+            fields = ["scores", *(("image", "canvas") if stream.wants_image else ())]
+            send_frame(self._context.send, encoder, lease, [] if lease.done_before else fields)
+        if stream.phase is Phase.DRAINING and stream.leases.all_at_writer():
+            self.finish()
+
+    def finish(self) -> bool:
+        """Ask the encode worker to close its files; False if it is not there."""
+        encoder = self.ready
+        if encoder is None:
+            return False
+        self._stream.phase = Phase.CLOSING
+        self._context.send(encoder, Finish())
+        return True
+
+    def take_written(self, body: Written) -> list[Lease]:
+        """Note that all sinks have a frame; return the leases that end with that."""
+        self._stream.leases.mark_written(body.index, body.part, body.served)
+        return self.release(body.num_durable)
+
+    def release(self, num_durable: int) -> list[Lease]:
+        """Note how many frames are durable; return the leases that end with that."""
+        released = self._stream.leases.release(num_durable)
+        self._stream.accounting.encoded = num_durable
+        return released
+
+    def lose(self) -> None:
+        """Note that the encode worker is gone; another one writes its frames once more."""
+        self.worker = None
+        if self._stream.phase is Phase.CLOSING:
+            self._stream.phase = Phase.DRAINING

@@ -1,0 +1,86 @@
+"""The frames of a stream that are taken out, and the slots that become free with them."""
+
+import logging
+import time
+
+from icstream.pipeline.hub.controller_context import ControllerContext
+from icstream.pipeline.hub.decoder_side import DecoderSide
+from icstream.pipeline.hub.lease import Lease, LeaseState
+from icstream.pipeline.hub.phase import Phase
+from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.wire.messages import Slot
+from icstream.stages import Gap
+
+log = logging.getLogger(__name__)
+
+
+class FramesInFlight:
+    """Takes frames of a stream out, and gives their slots back to the decoder."""
+
+    def __init__(
+        self, stream: StreamState, context: ControllerContext, decoder: DecoderSide
+    ) -> None:
+        self._stream = stream
+        self._context = context
+        self._decoder = decoder
+
+    def fail(self, lease: Lease, reason: str, detail: str) -> None:
+        """Take out a frame that a stage could not process."""
+        stream, meta = self._stream, lease.meta
+        log.warning("%s: frame %d failed: %s", stream.name, meta.index, detail)
+        stream.note_gap(Gap(stream.name, meta.index, meta.pts, reason))
+        stream.leases.fail(lease, reason)
+        self.release_slot(lease)
+
+    def drop(self, lease: Lease, reason: str) -> None:
+        """Take out a frame on purpose."""
+        self._context.pools.withdraw(self._stream, lease)
+        self._stream.leases.drop(lease, reason)
+        self.release_slot(lease)
+
+    def drop_oldest(self) -> None:
+        """Make room for a frame, if one waits."""
+        for lease in self._waiting()[:1]:
+            self.drop(lease, "stale")
+
+    def drop_stale(self, *, encoder_has_room: bool) -> None:
+        """Drop what is too old, and all but the newest of what waits for a busy encode worker."""
+        oldest_allowed_s = time.monotonic() - self._stream.pace.settings.max_age_s
+        for lease in self._waiting():
+            if lease.served["decode"].start < oldest_allowed_s:
+                self.drop(lease, "stale")
+        if not encoder_has_room:
+            finished = [lease for lease in self._waiting() if lease.stage == "encode"]
+            for lease in finished[:-1]:
+                self.drop(lease, "stale")
+
+    def drop_unwritten(self) -> None:
+        """Drop all frames that the encode worker does not have."""
+        for lease in self._stream.leases:
+            if not lease.is_at_writer:
+                self.drop(lease, "stopped")
+
+    def drop_all(self) -> list[Slot]:
+        """Drop all frames; return the slots that the encode worker may still be reading."""
+        self.drop_unwritten()
+        leases = list(self._stream.leases)
+        for lease in leases:
+            self.drop(lease, "stopped")
+        return [lease.slot for lease in leases]
+
+    def release_slot(self, lease: Lease) -> None:
+        """Let the decoder send another frame, unless a worker may still be using the slot."""
+        if lease.at is LeaseState.ABANDONED:
+            return
+        if self._stream.phase is Phase.CLOSED:
+            self._context.slots.give_back([lease.slot])
+        else:
+            self._decoder.take_slot(lease)
+
+    def _waiting(self) -> list[Lease]:
+        """Return the frames that no worker has and that may be dropped, the oldest first."""
+        return [
+            lease
+            for lease in self._stream.leases
+            if lease.at is LeaseState.WAITING and not lease.done_before
+        ]
