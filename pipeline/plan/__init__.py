@@ -1,1 +1,1 @@
-"""What settings and arguments come to, settled before anything starts."""
+"""The plan of a run: what settings and arguments amount to, settled before anything starts."""

@@ -1,4 +1,4 @@
-"""What runs the network in a run: settled once, before any worker starts."""
+"""What runs the network in a run, settled before any worker starts."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from icstream.model.segmenter import mean_color
 from icstream.pipeline.settings.run import RunConfig
 
 _MAX_REPLICAS = 8
-"""Of those that nobody asked for: so many eat what one decoder gives."""
+"""Most replicas by default: these keep up with one decoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Inference:
     labels: LabelSet
     choice: RuntimeChoice
     mean_color: Color
-    """What fills the network's input beside the image."""
+    """Color that fills the network's input beside the image."""
     fit: Fit
     digest: str
     """SHA-256 of the weights and what belongs to them."""
@@ -30,10 +30,10 @@ class Inference:
 
 
 def plan_inference(config: RunConfig) -> Inference:
-    """Settles what the configuration leaves open.
+    """Return weights and runtime, with what the configuration leaves open settled.
 
     Raises:
-        ConfigError: something that is not to be had.
+        ConfigError: weights, runtime or device are not available.
     """
     settings = config.model
     checkpoint = load_weights(settings.weights)
@@ -45,25 +45,25 @@ def plan_inference(config: RunConfig) -> Inference:
         threads=settings.threads,
     )
     return Inference(
-        settings.weights,
-        checkpoint.labels,
-        choice,
-        mean_color(checkpoint),
-        config.fit.fit() or checkpoint.fit,
-        checkpoint.digest(),
-        config.pipeline.replicas or default_replicas(choice),
+        weights=settings.weights,
+        labels=checkpoint.labels,
+        choice=choice,
+        mean_color=mean_color(checkpoint),
+        fit=config.fit.fit() or checkpoint.fit,
+        digest=checkpoint.digest(),
+        replicas=config.pipeline.replicas or default_replicas(choice),
     )
 
 
 def default_replicas(choice: RuntimeChoice) -> int:
-    """Gives as many replicas as the cores can serve and a decoder can feed; one on a GPU."""
+    """Return as many replicas as the cores can serve and a decoder can feed; one on a GPU."""
     if choice.device != "cpu":
         return 1
     return min(max(1, num_cores() // choice.threads), _MAX_REPLICAS)
 
 
 def num_cores() -> int:
-    """Gives the number of cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""From arguments and settings to what each stream is to be."""
+"""The streams of a run, from settings and arguments."""
 
 import re
 from collections.abc import Sequence

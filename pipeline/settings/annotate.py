@@ -26,25 +26,25 @@ _REFUSALS = {
 
 
 class InferenceSettings(Settings):
-    """What runs the network, and when its word counts."""
+    """Inference device and score threshold."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     gpu_device: int = Field(0, ge=0)
-    """The CUDA device; without CUDA the processor is taken. --device wins over it."""
+    """CUDA device, over which --device wins; without CUDA the network runs on the CPU."""
     min_score_threshold: float = Field(0.0, ge=0, le=1)
-    """A pixel whose best class has a lower score stays unlabelled."""
+    """A pixel whose best class has a lower score stays unlabeled."""
 
 
 class AnnotateConfig(Settings):
     """All settings of `icstream annotate`."""
 
     model: InferenceSettings = InferenceSettings()
-    """What runs the network."""
+    """Inference device and score threshold."""
     mode: Annotated[
         FullImage | Roi | Bboxes | SlidingWindow | SlidingWindowDet, Field(discriminator="name")
     ] = FullImage()
-    """How images are looked at."""
+    """Which parts of an image the network sees, and what becomes of its classes."""
 
 
 _SCHEMAS = {
@@ -56,42 +56,42 @@ _SCHEMAS = {
     )
     for name, schema in MODES.items()
 }
-"""One for each mode, so that the path of a fault and the nearest key are those of that mode."""
+"""One schema for each mode, so that errors name the paths and the nearest keys of that mode."""
 
 
 def load_annotate_config(file: str | None) -> AnnotateConfig:
-    """Builds the configuration.
+    """Return the configuration.
 
     Args:
-        file: a JSON or YAML file, or the name of a ready-made configuration; None: the defaults.
+        file: a JSON or YAML file, or the name of a preset; None: the defaults.
 
     Raises:
-        ConfigError: every fault at once, one clause each, with its path.
+        ConfigError: some settings cannot be used; each has a clause with its path.
     """
     values = {} if file is None else read_settings(file, kind="annotate")
     return build_annotate_config(values, origin=file)
 
 
 def build_annotate_config(values: Mapping[str, Any], *, origin: str | None) -> AnnotateConfig:
-    """Checks values of either version; see `load_annotate_config`."""
-    faults: list[str] = []
-    merged = dict(values) if "model" in values else _converted(values, faults)
+    """Return the configuration of values of either version; see `load_annotate_config`."""
+    errors: list[str] = []
+    merged = dict(values) if "model" in values else _converted(values, errors)
     mode = merged.get("mode", {"name": "full_image"})
     if not isinstance(mode, Mapping):
-        return check(AnnotateConfig, merged, origin=origin, faults=faults)
+        return check(AnnotateConfig, merged, origin=origin, errors=errors)
     try:
         resolved = resolve_mode(mode)
     except ConfigError as error:
-        # The rest is looked at all the same, so that every fault is told at once.
+        # The rest is checked all the same, so that every error is reported at once.
         rest = {key: value for key, value in merged.items() if key != "mode"}
-        return check(AnnotateConfig, rest, origin=origin, faults=[*faults, str(error)])
+        return check(AnnotateConfig, rest, origin=origin, errors=[*errors, str(error)])
     merged["mode"] = resolved.values
     schema = _SCHEMAS[str(resolved.values["name"])]
-    return check(schema, merged, origin=origin, faults=faults, refusals=_REFUSALS)
+    return check(schema, merged, origin=origin, errors=errors, refusals=_REFUSALS)
 
 
-def _converted(values: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
-    """Gives a configuration of version 1, which has no `model`, as one of version 2."""
+def _converted(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
+    """Return a configuration of version 1, which has no `model`, as one of version 2."""
     rest = dict(values)
     given = rest.pop("mode", {})
     if not isinstance(given, Mapping):
@@ -99,7 +99,7 @@ def _converted(values: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
     mode = dict(given)
     if "source" in mode:
         if "name" in mode:
-            faults.append("mode.source: version 1's word for mode.name, which is there too")
+            errors.append("mode.source: version 1's word for mode.name, which is there too")
         mode["name"] = mode.pop("source")
     if "model_classes" in rest:
         mode["model_classes"] = rest.pop("model_classes")
@@ -114,7 +114,7 @@ def _converted(values: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
 
 
 def _kept(renamer: object) -> str | None:
-    """Gives version 1's renamer of existing objects as a word; None if none means the same."""
+    """Return the word for version 1's renamer of existing objects; None if none means the same."""
     if not isinstance(renamer, Mapping) or renamer.get("add_suffix", "") != "":
         return None
     saved = renamer.get("save_classes", "__all__")

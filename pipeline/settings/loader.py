@@ -1,4 +1,4 @@
-"""What all settings share: JSON and YAML, ready-made files, `--set`, faults told all at once."""
+"""Files of settings, presets among them, and the check of their values with all errors at once."""
 
 import difflib
 import json
@@ -22,7 +22,7 @@ _PREFIXES: Mapping[Kind, str] = {
     "annotate": "annotate_",
     "serve": "serve_",
 }
-"""How the ready-made files of a kind begin; those of no other kind are for `run`."""
+"""Prefixes of the presets of each kind; presets without one are for `run`."""
 
 
 class Settings(BaseModel):
@@ -48,12 +48,12 @@ YamlLoader.add_implicit_resolver(
 
 
 def preset_names(kind: Kind = "run") -> list[str]:
-    """Gives the names of the ready-made configurations of that kind."""
+    """Return the names of the presets of that kind."""
     return [name for name in _all_presets() if _kind_of(name) == kind]
 
 
 def read_settings(file: str, *, kind: Kind) -> dict[str, Any]:
-    """Reads a file, JSON if its name ends so and else YAML, or a ready-made configuration.
+    """Return the values of a preset or of a file, which is JSON if its name ends so, else YAML.
 
     Raises:
         ConfigError: it cannot be read, is of another kind, or holds anything but settings by name.
@@ -79,29 +79,30 @@ def check(
     values: Mapping[str, Any],
     *,
     origin: str | None,
-    faults: Sequence[str] = (),
+    errors: Sequence[str] = (),
     refusals: Mapping[str, str] | None = None,
 ) -> Schema:
-    """Gives the settings that the values make, defaults filled in.
+    """Return the settings of these values, with defaults.
 
     Args:
         schema: what is allowed.
         values: what was written.
-        origin: the file, for people.
-        faults: clauses on what the caller found amiss already.
-        refusals: for unknown keys that deserve one, a sentence in place of the nearest known key.
+        origin: the file, for the error.
+        errors: clauses on errors that the caller found.
+        refusals: for some unknown keys, a sentence in place of the nearest known key.
 
     Raises:
-        ConfigError: every fault at once, one clause each, with its path.
+        ConfigError: some settings cannot be used; each has a clause with its path.
     """
     before = f"{origin}: " if origin else ""
     try:
         settings = TypeAdapter(schema).validate_python(values)
     except ValidationError as error:
-        clauses = [_clause(f, schema, refusals or {}) for f in error.errors(include_url=False)]
-        raise ConfigError(before + "; ".join([*faults, *clauses])) from error
-    if faults:
-        raise ConfigError(before + "; ".join(faults))
+        found = error.errors(include_url=False)
+        clauses = [_clause(entry, schema, refusals or {}) for entry in found]
+        raise ConfigError(before + "; ".join([*errors, *clauses])) from error
+    if errors:
+        raise ConfigError(before + "; ".join(errors))
     return settings
 
 
@@ -126,8 +127,7 @@ def _read_bytes(file: str, kind: Kind) -> bytes:
             ) from error
     if _kind_of(file) != kind:
         raise ConfigError(
-            f"{file}: a configuration for icstream {_kind_of(file)}; "
-            f"ready-made for {kind} are {names}"
+            f"{file}: a configuration for icstream {_kind_of(file)}; ready-made for {kind} are {names}"
         )
     return (files("icstream.configs") / f"{file}.yaml").read_bytes()
 
@@ -139,23 +139,23 @@ def _line(error: Exception) -> str:
     return f", line {mark.line + 1}" if mark else ""
 
 
-def _clause(fault: Mapping[str, Any], schema: SchemaType, refusals: Mapping[str, str]) -> str:
-    path = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+def _clause(error: Mapping[str, Any], schema: SchemaType, refusals: Mapping[str, str]) -> str:
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         if path in refusals:
             return f"{path}: {refusals[path]}"
         keys = known_keys(schema)
-        near = [key for key in keys if key.split(".")[-1] == fault["loc"][-1]]
+        near = [key for key in keys if key.split(".")[-1] == error["loc"][-1]]
         near = near or difflib.get_close_matches(path, keys, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{path}: no such setting{hint}"
-    if fault["type"] in ("model_type", "dataclass_type"):
+    if error["type"] in ("model_type", "dataclass_type"):
         message = "must be a section with settings in it"
     else:
-        message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "value_error" and isinstance(fault["input"], Mapping):
-        return f"{path}: {message}"  # it says itself which values in the section are at odds
-    got = f", got {fault['input']!r}"
+        message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error" and isinstance(error["input"], Mapping):
+        return f"{path}: {message}"  # the message names the values that contradict one another
+    got = f", got {error['input']!r}"
     if "://" in got or path.endswith("token") or "ffmpeg" in path.split("."):
         got = ""  # it may hold a password
     return f"{path}: {message[:1].lower()}{message[1:]}{got}"

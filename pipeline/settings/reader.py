@@ -76,4 +76,4 @@ class SettingsReader(Generic[Schema]):
     ) -> Schema:
         """Return the settings; see `check`."""
         errors = [*self._old_keys.errors, *errors]
-        return check(self._schema, self.values, origin=self._file, faults=errors, refusals=refusals)
+        return check(self._schema, self.values, origin=self._file, errors=errors, refusals=refusals)

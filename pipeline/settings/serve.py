@@ -4,13 +4,14 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from icstream.model import ConfigError
 from icstream.model.fit_settings import FitSettings
 from icstream.model.pretrained import DEFAULT
+from icstream.model.runtimes import Precision, RuntimeName
 from icstream.model.settings_base import DEFAULT_THREADS, OldKey, renamed
 from icstream.model.size_text import parse_any_size
 from icstream.pipeline.settings.loader import Settings
@@ -32,28 +33,28 @@ def _read_warm_up(sizes: Any) -> Mapping[str, Any]:
 
 
 class ServerSettings(Settings):
-    """Where the service listens, and to whom."""
+    """Where the service listens, and who may use it."""
 
     host: str = "127.0.0.1"
-    """Address; 0.0.0.0 is every network that the machine is in."""
+    """Address to listen on; 0.0.0.0 is every network of this machine."""
     port: int = Field(DEFAULT_PORT, ge=0, le=65_535)
-    """0: any that is free. Without it the environment variable `rest_inference_port` counts."""
+    """Port, 0 for any free one; without it `rest_inference_port` in the environment counts."""
     token_file: Path | None = None
-    """A file with the secret that every request must bring; needed beyond this machine. Without it
-    the environment variable `ICSTREAM_SERVE_TOKEN` counts."""
+    """A file with the secret token of every request, required where other machines can reach the
+    service; without it `ICSTREAM_SERVE_TOKEN` in the environment counts."""
     without_token: bool = False
-    """Listen beyond this machine without a token: whoever reaches the port may use it."""
+    """Whether other machines may use the service without a token."""
 
 
 class ServedModelSettings(Settings):
-    """What runs the networks; the same for each of them."""
+    """What runs the networks, the same for each of them."""
 
-    runtime: Literal["auto", "openvino", "torch", "onnx"] = "auto"
-    """auto: OpenVINO on a CPU, PyTorch on a GPU."""
+    runtime: RuntimeName = "auto"
+    """auto takes OpenVINO on a CPU and PyTorch on a GPU."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
-    """auto: the fastest that the checkpoint was measured to stand, else fp32."""
+    precision: Precision = "auto"
+    """auto takes the fastest that the checkpoint was measured to stand, and otherwise fp32."""
     threads: int = Field(DEFAULT_THREADS, ge=1, le=256)
     """CPU threads of inference of each worker."""
     workers: int | None = Field(None, ge=1, le=256)
@@ -67,7 +68,7 @@ class ServedModelSettings(Settings):
 
 
 class LimitSettings(Settings):
-    """What a request may ask for."""
+    """Bounds of requests."""
 
     body_bytes: int = Field(32 * 2**20, ge=1024, le=2**30)
     """Most bytes of a request."""
@@ -93,16 +94,16 @@ class ServeConfig(Settings):
     """All settings of `icstream serve`."""
 
     weights: dict[str, str] = Field(default_factory=lambda: {DEFAULT: DEFAULT})
-    """Checkpoint files or names of shipped weights, by the names under which they are served; the
-    first is taken where a request names none."""
+    """Checkpoint files or names of shipped weights, by the names under which they are served; a
+    request that names none gets the first."""
     server: ServerSettings = ServerSettings()
-    """Listening."""
+    """Where the service listens, and who may use it."""
     model: ServedModelSettings = ServedModelSettings()
-    """Inference."""
+    """What runs the networks."""
     fit: FitSettings = FitSettings()
-    """Geometry."""
+    """How images are fitted to the network."""
     limits: LimitSettings = LimitSettings()
-    """Bounds."""
+    """Bounds of requests."""
 
     @field_validator("weights")
     @classmethod
@@ -122,16 +123,16 @@ def load_serve_config(
     *,
     weights: Iterable[str] = (),
 ) -> ServeConfig:
-    """Builds the configuration; later sources win.
+    """Return the configuration; later sources win.
 
     Args:
-        file: a YAML or JSON file, the name of a ready-made configuration, or None.
+        file: a YAML or JSON file, the name of a preset, or None.
         assignments: "section.key=value" texts, values read as YAML.
         options: dotted keys of command-line options; those that are None were not given.
         weights: "NAME=FILE" texts; without a name the file's own is taken.
 
     Raises:
-        ConfigError: every fault at once, one clause each, with its path.
+        ConfigError: some settings cannot be used; each has a clause with its path.
     """
     reader = SettingsReader(ServeConfig, file, kind="serve")
     server = reader.values.setdefault("server", {})

@@ -168,14 +168,14 @@ class TrainConfig(StrictSettings):
 
 
 def load_train_config(file: str, assignments: Iterable[str] = ()) -> TrainConfig:
-    """Builds the configuration; later sources win.
+    """Return the configuration; later sources win.
 
     Args:
-        file: a JSON or YAML file, or the name of a ready-made configuration.
+        file: a JSON or YAML file, or the name of a preset.
         assignments: "section.key=value" texts, values read as YAML.
 
     Raises:
-        ConfigError: every fault at once, one clause each, with its path.
+        ConfigError: some settings cannot be used; each has a clause with its path.
     """
     reader = SettingsReader(TrainConfig, file, kind="train")
     reader.assign(assignments)
@@ -186,7 +186,7 @@ def load_train_config(file: str, assignments: Iterable[str] = ()) -> TrainConfig
 
 
 def _spell(values: dict[str, Any]) -> list[str]:
-    """Renames the misspelt key, or gives a clause if the right one is there too."""
+    """Rename the misspelt key, or return a clause if the right one is there too."""
     if MISSPELT not in values:
         return []
     section = values.pop(MISSPELT)
@@ -198,7 +198,7 @@ def _spell(values: dict[str, Any]) -> list[str]:
 
 
 def _idle(values: Mapping[str, Any]) -> list[str]:
-    """Gives a clause for each section that was written and that another setting makes idle."""
+    """Return a clause for each section that was written and that another setting makes idle."""
     recipe = values.get("recipe")
     if not isinstance(recipe, dict):
         return []

@@ -1,4 +1,4 @@
-"""The modes of inference over a project, as the Supervisely plugin's configurations write them."""
+"""The modes of inference over a project, as in configurations of the Supervisely plugin."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -58,105 +58,105 @@ class Renamer(Part):
     """Which classes of the model are saved, and under which names."""
 
     save_classes: Names = "__all__"
-    """All, or those listed."""
+    """Names of the classes that are saved, or all."""
     save_names: Names | None = None
-    """The same; wins where both are given."""
+    """The same as `save_classes`, over which it wins."""
     add_suffix: str = ""
-    """Put behind each name."""
+    """Suffix of each saved name."""
 
     def saved_name(self, name: str) -> str | None:
-        """Gives the name under which a class is saved; None: it is not."""
+        """Return the name under which a class is saved, or None if it is not."""
         chosen = self.save_classes if self.save_names is None else self.save_names
         return name + self.add_suffix if chosen == ALL or name in chosen else None
 
 
 class Bounds(Part):
-    """What is cut off each side of the image."""
+    """Margins that are cut off each side of the image."""
 
     left: Bound = "0px"
-    """In px, or in % of the image's width."""
+    """Left margin in px, or in % of the image's width."""
     top: Bound = "0px"
-    """In px, or in % of the image's height."""
+    """Top margin in px, or in % of the image's height."""
     right: Bound = "0px"
-    """As left."""
+    """Right margin, written as `left`."""
     bottom: Bound = "0px"
-    """As top."""
+    """Bottom margin, written as `top`."""
 
 
 class Padding(Part):
-    """By how much a box grows on each side; negative shrinks it."""
+    """Margins that are added to each side of a box; negative ones shrink it."""
 
     left: Side = "0px"
-    """In px, or in % of the box's width."""
+    """Left margin in px, or in % of the box's width."""
     top: Side = "0px"
-    """In px, or in % of the box's height."""
+    """Top margin in px, or in % of the box's height."""
     right: Side = "0px"
-    """As left."""
+    """Right margin, written as `left`."""
     bottom: Side = "0px"
-    """As top."""
+    """Bottom margin, written as `top`."""
 
 
 class WindowSize(Part):
     """Size of each window."""
 
     width: Positive = 128
-    """In pixels."""
+    """Width in pixels."""
     height: Positive = 128
-    """In pixels."""
+    """Height in pixels."""
 
 
 class MinOverlap(Part):
-    """By how much neighbouring windows overlap at least."""
+    """Least overlap of neighboring windows."""
 
     x: Count = 0
-    """In pixels."""
+    """Horizontal overlap in pixels."""
     y: Count = 0
-    """In pixels."""
+    """Vertical overlap in pixels."""
 
 
 class NmsAfter(Part):
-    """What a model of boxes would do with boxes that overlap."""
+    """Suppression of overlapping boxes, for models that give boxes."""
 
     enable: bool = False
-    """Whether it is done."""
+    """Whether overlapping boxes are suppressed."""
     iou_threshold: float = Field(0.0, ge=0)
-    """From which overlap on."""
+    """Least overlap of boxes that are suppressed."""
     confidence_tag_name: str = "confidence"
-    """The tag that says which box is better."""
+    """Tag with the confidence of a box."""
 
 
 class _Common(Part):
     model_classes: Renamer = Renamer()
     """Classes that are saved."""
     model_tags: Renamer = Renamer()
-    """Without effect: ICNet gives no tags."""
+    """No effect, as ICNet gives no tags."""
     save_probabilities: bool = False
-    """Keep the score of each saved class at each pixel, in customBigData."""
+    """Whether the score of each saved class at each pixel is kept, in customBigData."""
     existing_objects: Literal["keep", "replace", "merge"] = "keep"
-    """keep: all of them, as the plugin; replace: none; merge: all, and no object of the model that
-    is there already."""
+    """keep keeps all, as the plugin does; replace keeps none; merge keeps all and adds no object of
+    the model that is there already."""
     existing_objects_iou: float = Field(0.9, gt=0, le=1)
-    """merge: from this overlap on two objects of one class are the same."""
+    """Least overlap by which merge takes two objects of one class for the same."""
     background: Literal["plugin", "compete"] = "plugin"
-    """compete: pixels may stay unlabelled in every mode; plugin: in sliding_window they may not."""
+    """compete lets pixels stay unlabeled in every mode; plugin does not in sliding_window."""
 
 
 class FullImage(_Common):
     """The whole image at once."""
 
     name: Literal["full_image"] = "full_image"
-    """Of the mode."""
+    """Name of the mode."""
 
 
 class Roi(_Common):
     """One part of the image."""
 
     name: Literal["roi"] = "roi"
-    """Of the mode."""
+    """Name of the mode."""
     bounds: Bounds = Bounds()
-    """Where the part begins and ends."""
+    """Margins that are cut off the image."""
     save: bool = False
-    """Add the part as a rectangle."""
+    """Whether the part is added as a rectangle."""
     class_name: Name = "inference_roi"
     """Class of that rectangle."""
 
@@ -165,24 +165,24 @@ class Bboxes(_Common):
     """The box around each object that is there already."""
 
     name: Literal["bboxes"] = "bboxes"
-    """Of the mode."""
+    """Name of the mode."""
     from_classes: Names = "__all__"
-    """Classes of the objects."""
+    """Classes of the objects whose boxes are segmented."""
     padding: Padding = Padding()
-    """How much more than the box is looked at."""
+    """Margins that are added to the box."""
     save: bool = False
-    """Add each box as a rectangle."""
+    """Whether each box is added as a rectangle."""
     add_suffix: str = "_input_bbox"
-    """Put behind the object's class for the class of its rectangle."""
+    """Suffix that makes the class of the rectangle from the object's class."""
 
 
 class _Windows(_Common):
     window: WindowSize = WindowSize()
     """Size of the windows."""
     min_overlap: MinOverlap = MinOverlap()
-    """Of neighbours."""
+    """Least overlap of neighboring windows."""
     save: bool = False
-    """Add each window as a rectangle."""
+    """Whether each window is added as a rectangle."""
     class_name: Name = "sliding_window"
     """Class of those rectangles."""
 
@@ -201,16 +201,16 @@ class SlidingWindow(_Windows):
     """Windows over the whole image, whose scores are added up."""
 
     name: Literal["sliding_window"] = "sliding_window"
-    """Of the mode."""
+    """Name of the mode."""
 
 
 class SlidingWindowDet(_Windows):
-    """For models that give boxes; ICNet gives none."""
+    """Windows for models that give boxes; ICNet gives none."""
 
     name: Literal["sliding_window_det"] = "sliding_window_det"
-    """Of the mode."""
+    """Name of the mode."""
     nms_after: NmsAfter = NmsAfter()
-    """Without effect."""
+    """No effect, as ICNet gives no boxes."""
 
 
 Mode: TypeAlias = FullImage | Roi | Bboxes | SlidingWindow | SlidingWindowDet
@@ -224,7 +224,7 @@ MODES: Mapping[str, type[Mode]] = {
 
 
 def pixels(text: str, side: int) -> int:
-    """Gives what a side value such as "10px" or "-5%" means for a side of so many pixels.
+    """Return the pixels that a text such as "10px" or "-5%" means on a side of this many pixels.
 
     Percent are cut towards zero, as the plugin does.
     """
@@ -237,5 +237,5 @@ def pixels(text: str, side: int) -> int:
 
 
 def is_chosen(name: str, names: str | Sequence[str]) -> bool:
-    """True if `names` is all, or has the name."""
+    """Return whether `names` is all, or has the name."""
     return names == ALL or name in names

@@ -1,4 +1,4 @@
-"""From what a configuration says of a mode to the mode: names, defaults, faults."""
+"""The mode that values of a configuration describe, with the plugin's own defaults."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,9 +9,9 @@ from icstream.model import ConfigError
 from icstream.stages.annotate.modes import MODES, Mode
 
 _ALIASES = {"objects": "bboxes"}
-"""How the plugin's window calls a mode, by the name that its configurations have."""
+"""Names of modes in configurations, by those in the plugin's window."""
 PLUGIN_SUFFIX = "_icnet"
-"""What the plugin put behind class names in mode full_image, where nothing else was asked for."""
+"""The plugin's suffix of class names in mode full_image, where the values give none."""
 
 
 class Resolved(NamedTuple):
@@ -22,7 +22,7 @@ class Resolved(NamedTuple):
 
 
 def resolve_mode(values: Mapping[str, Any], *, suffix: str = PLUGIN_SUFFIX) -> Resolved:
-    """Gives the schema that the name asks for, and the values over the plugin's own defaults.
+    """Return the schema of the named mode, and the values over the plugin's own defaults.
 
     Args:
         values: the section `mode`.
@@ -45,10 +45,10 @@ def resolve_mode(values: Mapping[str, Any], *, suffix: str = PLUGIN_SUFFIX) -> R
 
 
 def parse_mode(values: Mapping[str, Any], *, suffix: str = PLUGIN_SUFFIX) -> Mode:
-    """Gives the mode that JSON values state; see `resolve_mode`.
+    """Return the mode that JSON values describe; see `resolve_mode`.
 
     Raises:
-        ConfigError: every fault at once, one clause each.
+        ConfigError: some values cannot be used; each has a clause.
     """
     schema, merged = resolve_mode(values, suffix=suffix)
     try:
@@ -57,16 +57,16 @@ def parse_mode(values: Mapping[str, Any], *, suffix: str = PLUGIN_SUFFIX) -> Mod
         raise ConfigError("; ".join(map(_clause, error.errors(include_url=False)))) from error
 
 
-def _clause(fault: Mapping[str, Any]) -> str:
-    path = ".".join(map(str, ("mode", *fault["loc"])))
-    if fault["type"] == "extra_forbidden":
+def _clause(error: Mapping[str, Any]) -> str:
+    path = ".".join(map(str, ("mode", *error["loc"])))
+    if error["type"] == "extra_forbidden":
         return f"{path}: no such setting"
-    got = "" if isinstance(fault["input"], Mapping) else f", got {fault['input']!r}"
-    return f"{path}: {fault['msg'].removeprefix('Value error, ')}{got}"
+    got = "" if isinstance(error["input"], Mapping) else f", got {error['input']!r}"
+    return f"{path}: {error['msg'].removeprefix('Value error, ')}{got}"
 
 
 def _laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives `over` on top of `base`, sections key by key, all else as a whole."""
+    """Return `over` on top of `base`, sections key by key, all else as a whole."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
