@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from icstream.model.errors import ConfigError
 from icstream.model.settings_base import OldKey, SettingsBase
-from icstream.pipeline.settings.schema_fields import SchemaType, known_keys
+from icstream.pipeline.settings.schema_fields import SchemaType, present_keys
 
 Kind = Literal["run", "train", "annotate", "serve"]
 """The command that a configuration is for."""
@@ -127,7 +127,8 @@ def _read_bytes(file: str, kind: Kind) -> bytes:
             ) from error
     if _kind_of(file) != kind:
         raise ConfigError(
-            f"{file}: a configuration for icstream {_kind_of(file)}; ready-made for {kind} are {names}"
+            f"{file}: a configuration for icstream {_kind_of(file)};"
+            f" ready-made for {kind} are {names}"
         )
     return (files("icstream.configs") / f"{file}.yaml").read_bytes()
 
@@ -144,10 +145,10 @@ def _clause(error: Mapping[str, Any], schema: SchemaType, refusals: Mapping[str,
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         if path in refusals:
             return f"{path}: {refusals[path]}"
-        keys = known_keys(schema)
-        near = [key for key in keys if key.split(".")[-1] == error["loc"][-1]]
+        keys = present_keys(schema)
+        near = [key for key in keys.values() if key.split(".")[-1] == error["loc"][-1]]
         near = near or difflib.get_close_matches(path, keys, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = f"; did you mean {keys[near[0]]}?" if near else ""
         return f"{path}: no such setting{hint}"
     if error["type"] in ("model_type", "dataclass_type"):
         message = "must be a section with settings in it"

@@ -44,14 +44,19 @@ def old_keys_of(schema: SchemaType) -> Mapping[str, OldKey]:
     return found
 
 
+def present_keys(schema: SchemaType, prefix: str = "") -> dict[str, str]:
+    """Return the dotted names of all settings, by themselves and by their old names."""
+    keys = {prefix + key: prefix + old.names[0] for key, old in old_keys_of(schema).items()}
+    for field in schema_fields(schema):
+        keys[prefix + field.key] = prefix + field.key
+        for section in field.sections:
+            keys |= present_keys(section, f"{prefix}{field.key}.")
+    return keys
+
+
 def known_keys(schema: SchemaType, prefix: str = "") -> list[str]:
     """Return the dotted names of all settings, sections included."""
-    keys = []
-    for field in schema_fields(schema):
-        keys.append(prefix + field.key)
-        for section in field.sections:
-            keys += known_keys(section, f"{prefix}{field.key}.")
-    return keys
+    return list(dict.fromkeys(present_keys(schema, prefix).values()))
 
 
 def _sections(annotation: Any) -> Iterator[SchemaType]:

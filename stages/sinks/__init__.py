@@ -1,5 +1,8 @@
 """Where finished frames go."""
 
+from typing import Any
+
+from icstream.model.renamed import warn_renamed
 from icstream.stages.sinks.area_table import AreaTable
 from icstream.stages.sinks.event_lines import EventLines
 from icstream.stages.sinks.event_rules import EventRuleSettings, EventSettings
@@ -39,3 +42,10 @@ __all__ = [
     "open_sink",
     "restart_point",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "RollingPlan":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warn_renamed("icstream.stages.sinks.RollingPlan", "icstream.stages.sinks.RollingSettings")
+    return RollingSettings

@@ -23,7 +23,7 @@ from PIL import Image
 from runs import read_ids, run_pipeline
 
 ROOT = Path(__file__).parents[3]
-RULES = "[{name: road, class: Road, above: 0.2, for_seconds: 0.2, clear: 0.19}]"
+RULES = "[{name: road, class: Road, above: 0.2, for_s: 0.2, clear: 0.19}]"
 RECORD = [
     *("--sink", "rolling", "--set", "output.rolling.seconds=0.8", "--sink", "events"),
     *("--set", "output.rolling.keep_files=3", "--set", f"output.events.rules={RULES}"),
@@ -93,7 +93,7 @@ def test_other_settings_do_not_resume_a_run(clip: Path, tmp_path: Path) -> None:
             ["--sink", "events", "--set", "output.events.rules=[{name: a, class: Road}]"],
             "output.events.rules.0: give either above or below",
         ),
-        (["--set", "output.rolling.second=1"], "did you mean output.rolling.seconds"),
+        (["--set", "output.rolling.second=1"], "did you mean output.rolling.file_s"),
         (
             ["--sink", "publish", "--set", "output.publish.address=tcp://0.0.0.0:0"],
             "other machines could subscribe",

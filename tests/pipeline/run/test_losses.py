@@ -24,7 +24,7 @@ from icstream.pipeline.wire.sockets import HubSocket
 
 ROOT = Path(__file__).parents[3]
 KINDS = ("decode", "preprocess", "segment", "encode")
-RESIZED: dict[str, Any] = {"fit__mode": "stretch", "fit__size": "128x192"}
+RESIZED: dict[str, Any] = {"fit__mode": "stretch", "fit__width": 192, "fit__height": 128}
 """Of frames that are only padded, preprocess workers get none."""
 COMMAND = [sys.executable, "-m", "icstream.pipeline", "run", "--weights", "streets", "--quiet"]
 

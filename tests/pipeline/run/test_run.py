@@ -96,14 +96,15 @@ def test_only_what_must_be_resized_goes_through_a_preprocess_worker(
     clip: Path, tmp_path: Path, fit: Fit, transport: str
 ) -> None:
     leases: list[Lease] = []
-    size = None if fit.size is None else f"{fit.size[0]}x{fit.size[1]}"
+    height, width = fit.size or (None, None)
     result = run_pipeline(
         clip,
         tmp_path / "out",
         on_frame=lambda _, lease: leases.append(lease),
         sinks=["masks", "overlay"],
         fit__mode=fit.mode,
-        fit__size=size,
+        fit__width=width,
+        fit__height=height,
         pipeline__transport=transport,
     )
     assert result.exit_code == 0

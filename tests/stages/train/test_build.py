@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from icstream.model import CAMVID, ConfigError
-from icstream.stages.train import TrainSettings
-from icstream.stages.train.build import Survey, make_loss
+from icstream.stages.train import Augmentation, Optimizer, PolySchedule, TrainSettings
+from icstream.stages.train.build import Survey, make_loss, settings_that_matter
 
 CPU = torch.device("cpu")
 NUM_CLASSES = len(CAMVID)
@@ -41,3 +41,26 @@ def test_a_factor_for_an_unknown_class_is_named() -> None:
     settings = TrainSettings(class_factors={"Lamp": 2.0})
     with pytest.raises(ConfigError, match="no class 'Lamp'; there are Sky, Building"):
         make_loss(settings, found, CAMVID, CPU)
+
+
+def test_settings_are_compared_by_the_text_that_state_files_of_0_1_0_hold() -> None:
+    settings = TrainSettings(
+        optimizer=Optimizer(name="sgd"),
+        schedule=PolySchedule(),
+        augmentation=Augmentation(color=0.4),
+        workers_train=8,
+        checkpoint_every_steps=5,
+    )
+    assert settings_that_matter(settings) == (
+        "TrainSettings(epochs=2, batch_train=1, batch_val=1, workers_train=1, workers_val=1,"
+        " input_size=(1025, 2049), input_scale=1, val_every=1.0, lr=0.0001,"
+        " optimiser=Optimiser(name='sgd', weight_decay=0.0001, momentum=0.9, clip_norm=None),"
+        " schedule=PolySchedule(warm_up_share=0.05, power=0.9),"
+        " augmentation=Augmentation(scale=(0.5, 2.0), flip=True, rotation_degrees=0.0,"
+        " colour=0.4, whole_frames_share=0.0), allow_corrupted_train=0, allow_corrupted_val=0,"
+        " variant='supervisely', width=0.5,"
+        " use_batchnorm=True, init='transfer_learning', aux_weights=(1.0, 0.4, 0.16),"
+        " label_guidance='full', class_weights='none', class_factors={}, ohem=None, ema=None,"
+        " precision='fp32', seed=0, gpu_devices=(0,), checkpoint_every_steps=0,"
+        " keep_every_validation=False)"
+    )
