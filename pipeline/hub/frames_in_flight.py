@@ -70,7 +70,7 @@ class FramesInFlight:
 
     def release_slot(self, lease: Lease) -> None:
         """Let the decoder send another frame, unless a worker may still be using the slot."""
-        if lease.at is LeaseState.ABANDONED:
+        if lease.state is LeaseState.ABANDONED:
             return
         if self._stream.phase is Phase.CLOSED:
             self._context.slots.give_back([lease.slot])
@@ -82,5 +82,5 @@ class FramesInFlight:
         return [
             lease
             for lease in self._stream.leases
-            if lease.at is LeaseState.WAITING and not lease.done_before
+            if lease.state is LeaseState.WAITING and not lease.done_before
         ]

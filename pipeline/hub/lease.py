@@ -33,7 +33,7 @@ class Lease:
     """How often the format changed before it."""
     stage: str = STAGES[0]
     """Where it is, or what it waits for."""
-    at: LeaseState = LeaseState.WAITING
+    state: LeaseState = LeaseState.WAITING
     begins_part: bool = False
     """Whether the encode worker begins a new part with it."""
     done_before: bool = False
@@ -52,7 +52,7 @@ class Lease:
     @property
     def is_at_writer(self) -> bool:
         """Whether the encode worker has it."""
-        return self.at is LeaseState.HELD and self.stage == "encode"
+        return self.state is LeaseState.HELD and self.stage == "encode"
 
     def room(self) -> tuple[int, int]:
         """Return the part of the slot that no array lies in, as a half-open range."""

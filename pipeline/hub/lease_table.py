@@ -108,7 +108,7 @@ class LeaseTable:
 
     def hold(self, lease: Lease) -> None:
         """Note that a worker of its stage has the frame."""
-        lease.at = LeaseState.HELD
+        lease.state = LeaseState.HELD
 
     def finish(
         self,
@@ -139,17 +139,17 @@ class LeaseTable:
     def drop(self, lease: Lease, reason: str) -> None:
         """Take out a frame on purpose; a worker may go on using its slot."""
         self._counts.drop(lease.stage, reason)
-        is_held = lease.at is LeaseState.HELD
+        is_held = lease.state is LeaseState.HELD
         self._take_out(lease, LeaseState.ABANDONED if is_held else LeaseState.OUT)
 
     def note_returned(self, lease: Lease) -> None:
         """Note that no worker uses the slot of an abandoned frame any more."""
-        lease.at = LeaseState.OUT
+        lease.state = LeaseState.OUT
 
     def note_vanished(self, lease: Lease) -> None:
         """Give up a frame that nobody has, so that others go on; the counts will not match."""
         self._faults.append(f"frame {lease.meta.index} vanished in {lease.stage}")
-        lease.at = LeaseState.OUT
+        lease.state = LeaseState.OUT
         self.order.leave_out(lease.meta.index)
         del self._leases[lease.meta.index]
 
@@ -157,14 +157,14 @@ class LeaseTable:
         """Let a frame wait once more, as its worker was lost, or even crashed on it."""
         self.stage_counts[lease.stage].retry()
         lease.num_crashes += crashed
-        lease.at = LeaseState.WAITING
+        lease.state = LeaseState.WAITING
 
     def next_to_write(self) -> Lease | None:
         """Return the frame that the encode worker gets now; None if the next is not ready."""
         if (found := self.order.next()) is None:
             return None
         lease, begins_part = found
-        lease.begins_part, lease.at = begins_part, LeaseState.HELD
+        lease.begins_part, lease.state = begins_part, LeaseState.HELD
         return lease
 
     def all_at_writer(self) -> bool:
@@ -208,7 +208,7 @@ class LeaseTable:
     def _advance(self, lease: Lease) -> None:
         stage = STAGES[STAGES.index(lease.stage) + 1]
         self._counts.advance(lease.stage, stage)
-        lease.stage, lease.at = stage, LeaseState.WAITING
+        lease.stage, lease.state = stage, LeaseState.WAITING
 
     def _take_out(self, lease: Lease, state: LeaseState) -> None:
         self.order.remove(lease)
@@ -216,5 +216,5 @@ class LeaseTable:
         self._close(lease, state)
 
     def _close(self, lease: Lease, state: LeaseState) -> None:
-        lease.at = state
+        lease.state = state
         del self._leases[lease.meta.index]

@@ -53,7 +53,7 @@ class Recovery:
         else:
             is_unwritable = fault.kind == "output"
             controller.stream.parts = fault.parts
-            controller.end(fault.text, to=Phase.CLOSED, failed=is_unwritable)
+            controller.end(fault.text, to=Phase.CLOSED, broken=is_unwritable)
             if is_unwritable:  # the streams write to one disk
                 self._shutdown.begin(drain_s=0)
 
@@ -88,7 +88,7 @@ class Recovery:
         else:
             # Without a decoder, what is in flight still goes into the files.
             to = Phase.DRAINING if lost.worker.kind == "decode" else Phase.CLOSED
-            controller.end(reason, to=to, failed=True)
+            controller.end(reason, to=to, broken=True)
 
     def _replace(self, worker: Worker, controller: StreamController | None) -> None:
         pool = self._pools.get(worker.kind)

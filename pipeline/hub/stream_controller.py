@@ -125,7 +125,7 @@ class StreamController:
         """
         self._sides[kind].start()
 
-    def end(self, error: str | None = None, *, to: Phase, failed: bool = False) -> None:
+    def end(self, error: str | None = None, *, to: Phase, broken: bool = False) -> None:
         """End the stream: bring it at least as far as a phase.
 
         Args:
@@ -134,12 +134,12 @@ class StreamController:
                 CLOSING: frames that the encode worker does not have are dropped, and the files are
                 closed. CLOSED: all frames in flight are dropped. A stream that has had no frames
                 is closed in any case.
-            failed: Whether its workers or its sinks are the reason, and not its source.
+            broken: Whether its workers or its sinks are the reason, and not its source.
         """
         stream = self.stream
         if stream.phase is Phase.CLOSED:
             return
-        stream.failed = stream.failed or failed
+        stream.broken = stream.broken or broken
         self._note_error(error)
         if stream.phase >= to:
             return
@@ -215,7 +215,7 @@ class StreamController:
                 f"{stream.name}: a sink holds back the last {window} frames, and no more may be in"
                 " flight; pipeline.window must be larger"
             )
-            self.end(error, to=Phase.CLOSED, failed=True)
+            self.end(error, to=Phase.CLOSED, broken=True)
 
     def _take_failed(self, body: Failed, _: list[zmq.Frame]) -> None:
         lease = self.stream.leases.get(body.index)

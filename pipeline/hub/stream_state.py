@@ -37,7 +37,7 @@ class StreamState:
     """Time from then until it was closed."""
     error: str | None = None
     """Why it ended before its end."""
-    failed: bool = False
+    broken: bool = False
     """Whether it was ended by its workers or its sinks, and not by its source."""
 
     accounting: FrameAccounting = field(default_factory=FrameAccounting)

@@ -157,7 +157,7 @@ class WorkerPool:
         held = self._held.pop(worker.name, [])
         retried = []
         for place, (stream, lease) in enumerate(held):
-            if lease.at is LeaseState.ABANDONED:
+            if lease.state is LeaseState.ABANDONED:
                 outcomes.append(self._return(stream, lease))
                 continue
             stream.leases.hand_out_again(lease, crashed=crashed and place == 0)
@@ -194,7 +194,7 @@ class WorkerPool:
         if found is None:
             return []
         stream, lease = found
-        if lease.at is LeaseState.HELD:
+        if lease.state is LeaseState.HELD:
             arrays = received_arrays(lease.slot, body.arrays, payload)
             stream.leases.finish(
                 lease,
@@ -207,7 +207,7 @@ class WorkerPool:
             if self._successor is not None:
                 self._successor.add(stream, lease)
         self._held[worker.name].remove(found)
-        return [self._return(stream, lease)] if lease.at is LeaseState.ABANDONED else []
+        return [self._return(stream, lease)] if lease.state is LeaseState.ABANDONED else []
 
     def _take_failed(self, worker: Worker, body: Failed, _: list[zmq.Frame]) -> list[Outcome]:
         found = self._find(worker, body.stream, body.index)
@@ -215,7 +215,7 @@ class WorkerPool:
             return []
         self._held[worker.name].remove(found)
         stream, lease = found
-        if lease.at is LeaseState.ABANDONED:
+        if lease.state is LeaseState.ABANDONED:
             return [self._return(stream, lease)]
         return [FailedFrame(stream, lease, body.reason, body.detail)]
 

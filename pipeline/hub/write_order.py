@@ -55,7 +55,7 @@ class WriteOrder:
         while self._ahead:
             lease = self._ahead[0]
             self.expect(lease.meta.index)
-            if lease.at in (LeaseState.OUT, LeaseState.ABANDONED):
+            if lease.state in (LeaseState.OUT, LeaseState.ABANDONED):
                 self._ahead.popleft()
                 continue
             if lease.stage != "encode":

@@ -23,7 +23,7 @@ class RunResult:
     @property
     def exit_code(self) -> int:
         """0: done; 1: failed, or accounts do not balance; 2: no frame at all; 3: frames lost."""
-        failed = any(stream.failed or stream.faults() for stream in self.streams)
+        failed = any(stream.broken or stream.faults() for stream in self.streams)
         if failed or self.error:
             return 1
         if not any(stream.accounting.decoded for stream in self.streams):

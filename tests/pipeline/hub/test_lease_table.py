@@ -176,9 +176,9 @@ def test_a_frame_that_is_dropped_while_a_worker_has_it_is_abandoned() -> None:
     table.hold(held)
     for lease in (waiting, held):
         table.drop(lease, "stale")
-    assert [waiting.at, held.at] == [LeaseState.OUT, LeaseState.ABANDONED]
+    assert [waiting.state, held.state] == [LeaseState.OUT, LeaseState.ABANDONED]
     table.note_returned(held)
-    assert held.at is LeaseState.OUT
+    assert held.state is LeaseState.OUT
 
 
 def test_durable_frames_are_remembered_part_by_part() -> None:
@@ -241,5 +241,5 @@ def test_a_frame_that_is_done_again_has_the_same_room() -> None:
     assert lease.room() == (4096, 8192)
     table.hold(lease)
     table.hand_out_again(lease)
-    assert lease.at is LeaseState.WAITING
+    assert lease.state is LeaseState.WAITING
     assert lease.room() == (4096, 8192)

@@ -102,7 +102,7 @@ def test_what_needs_a_worker_that_is_lost_too_often_ends(
     run.lose(kind, too_often=True)
     assert run.workers.of(kind) is before
     assert (run.phase(), run.shutdown.error) == (phase, error)
-    assert run.stream.failed == (kind in ("decode", "encode"))
+    assert run.stream.broken == (kind in ("decode", "encode"))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_full_disk_ends_all_streams() -> None:
     run.recovery.take_fault(run.workers.of("encode"), Fault("output", "no space left", {}))
     assert run.shutdown.has_begun
     assert run.shutdown.error is None  # it is the stream's
-    assert (run.stream.error, run.stream.failed) == ("no space left", True)
+    assert (run.stream.error, run.stream.broken) == ("no space left", True)
 
 
 def test_a_run_ends_where_a_lost_worker_cannot_be_replaced() -> None:

@@ -175,7 +175,7 @@ def test_what_is_in_flight_outlives_the_source() -> None:
     assert stream.phase() is Phase.DRAINING
     assert stream.state.error == "drive.mp4: no such file"
     assert stream.state.accounting.in_flight == 1
-    assert not stream.state.failed
+    assert not stream.state.broken
 
 
 def test_a_lost_encode_worker_gets_its_frames_again_even_while_it_closes() -> None:
@@ -238,7 +238,7 @@ def test_the_slot_of_a_frame_that_a_worker_has_is_kept_until_it_lets_go() -> Non
     (lease,) = stream.state.leases
     stream.controller.frames.drop(lease, "stale")
     stream.controller.frames.release_slot(lease)
-    assert lease.at is LeaseState.ABANDONED
+    assert lease.state is LeaseState.ABANDONED
     stream.send_frames(1, 2, 3)
     with pytest.raises(WireError, match="not granted"):
         stream.send_frames(4)
@@ -248,12 +248,12 @@ def test_only_the_first_error_counts_and_none_after_the_end() -> None:
     stream = Stream()
     stream.send_frames(0)
     stream.controller.end("first", to=Phase.DRAINING)
-    stream.controller.end("second", to=Phase.CLOSED, failed=True)
-    assert (stream.state.error, stream.state.failed) == ("first", True)
+    stream.controller.end("second", to=Phase.CLOSED, broken=True)
+    assert (stream.state.error, stream.state.broken) == ("first", True)
     done = Stream(is_open=False)
     done.controller.end(to=Phase.CLOSED)
-    done.controller.end("too late", to=Phase.CLOSED, failed=True)
-    assert (done.state.error, done.state.failed) == (None, False)
+    done.controller.end("too late", to=Phase.CLOSED, broken=True)
+    assert (done.state.error, done.state.broken) == (None, False)
 
 
 def test_sinks_that_hold_back_the_whole_window_end_the_stream() -> None:
@@ -263,7 +263,7 @@ def test_sinks_that_hold_back_the_whole_window_end_the_stream() -> None:
     for index in range(4):
         stream.send("encode", Written(index, 0, 0, SPAN))
     assert stream.phase() is Phase.CLOSED
-    assert stream.state.failed
+    assert stream.state.broken
     assert "pipeline.window must be larger" in (stream.state.error or "")
 
 

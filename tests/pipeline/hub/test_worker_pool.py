@@ -21,9 +21,9 @@ def test_a_finished_frame_waits_for_the_next_stage() -> None:
     for kind in ("preprocess", "segment"):
         assert not pools.has_lost(stream, lease)
         assert pools.dispatch() == []
-        assert lease.at is LeaseState.HELD
+        assert lease.state is LeaseState.HELD
         assert pools[kind].take(workers.of(kind), done(0), []) == []
-    assert (lease.stage, lease.at) == ("encode", LeaseState.WAITING)
+    assert (lease.stage, lease.state) == ("encode", LeaseState.WAITING)
     assert [(label, type(body)) for label, body in workers.sent] == [
         ("preprocess 0", Work),
         ("segment 0", Work),
@@ -106,7 +106,7 @@ def test_a_frame_that_was_dropped_comes_back_when_its_worker_lets_go(end: str) -
         case _:
             outcomes = pool.lose(worker, crashed=True)
     assert outcomes == [Returned(stream, lease)]
-    assert lease.at is LeaseState.OUT
+    assert lease.state is LeaseState.OUT
     assert pool.take(worker, done(0), []) == []
 
 
