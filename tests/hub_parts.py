@@ -66,14 +66,14 @@ class Workers:
             on_frame=lambda _stream, _lease: None,
         )
 
-    def stream(self, name: str = "drive", pace: LivePlan | None = None) -> StreamState:
+    def stream(self, name: str = "drive", plan: LivePlan | None = None) -> StreamState:
         spec = SourceSpec(name, "video", (Path("x.mp4"),), "x.mp4")
         return StreamState(
             spec,
             lambda: self.start("decode", name),
             lambda _: self.start("encode", name),
             resumes=False,
-            pace=pace or LivePlan(),
+            plan=plan or LivePlan(),
         )
 
 

@@ -63,7 +63,7 @@ class DecoderSide:
     @property
     def is_due_to_stop(self) -> bool:
         """Whether a live source has been read for as long as it should be."""
-        duration_s = self._stream.pace.settings.duration_s
+        duration_s = self._stream.plan.settings.duration_s
         if duration_s is None or self._live_since_s is None:
             return False
         return time.monotonic() - self._live_since_s > duration_s
@@ -87,7 +87,7 @@ class DecoderSide:
             return
         if not encoder_ready or (stream.info is None and not stream.is_live):
             return
-        if (stream.is_live or stream.pace.freshest) and not self._context.pools.are_staffed():
+        if (stream.is_live or stream.plan.freshest) and not self._context.pools.are_staffed():
             return
         self._begun = decoder
         first = max(stream.leases.num_ordered, stream.num_done)
@@ -164,7 +164,7 @@ class DecoderSide:
             return
         enough = -(-self._context.window // 3)
         is_short = not self._granted and self._num_unsegmented() < enough
-        if stream.pace.freshest or is_short or len(self._free) >= enough:
+        if stream.plan.freshest or is_short or len(self._free) >= enough:
             self._granted.update({slot.number: slot for slot in self._free})
             self._context.send(decoder, Grant(self._free))
             self._free = []

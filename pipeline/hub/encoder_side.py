@@ -32,7 +32,7 @@ class EncoderSide:
     @property
     def has_room(self) -> bool:
         """Whether the encode worker may get another frame."""
-        return not self._stream.pace.freshest or self._stream.leases.order.num_unwritten < _DEPTH
+        return not self._stream.plan.freshest or self._stream.leases.order.num_unwritten < _DEPTH
 
     @property
     def is_stuck(self) -> bool:

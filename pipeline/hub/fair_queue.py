@@ -47,7 +47,7 @@ class FairQueue:
         """
         stream, queue = self._queues.popitem(last=False)
         overtaken = []
-        if stream.pace.freshest:
+        if stream.plan.freshest:
             while len(queue) > 1:
                 overtaken.append(queue.popleft())
         lease = queue.popleft()

@@ -45,7 +45,7 @@ class FramesInFlight:
 
     def drop_stale(self, *, encoder_has_room: bool) -> None:
         """Drop what is too old, and all but the newest of what waits for a busy encode worker."""
-        oldest_allowed_s = time.monotonic() - self._stream.pace.settings.max_age_s
+        oldest_allowed_s = time.monotonic() - self._stream.plan.settings.max_age_s
         for lease in self._waiting():
             if lease.served["decode"].start < oldest_allowed_s:
                 self.drop(lease, "stale")

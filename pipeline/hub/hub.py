@@ -188,7 +188,7 @@ class Hub:
     def _move(self, *, is_tick: bool) -> None:
         """Move frames on, as far as workers have room."""
         for controller in self._streams:
-            if is_tick or controller.stream.pace.freshest:
+            if is_tick or controller.stream.plan.freshest:
                 controller.tick()
         self._streams.settle(self._pools.dispatch())
         for controller in self._streams:

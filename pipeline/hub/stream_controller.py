@@ -98,7 +98,7 @@ class StreamController:
         stream = self.stream
         stream.source.watch()
         self._begin()
-        if stream.pace.freshest:
+        if stream.plan.freshest:
             self.frames.drop_stale(encoder_has_room=self._encoder.has_room)
         self._decoder.grant()
         if self._decoder.is_due_to_stop:
@@ -194,7 +194,7 @@ class StreamController:
         if not lease.done_before:
             self._context.pools.add(self.stream, lease)
         self._decoder.grant()
-        if self.stream.pace.freshest and self._decoder.is_full:
+        if self.stream.plan.freshest and self._decoder.is_full:
             self.frames.drop_oldest()
 
     def _take_ended(self, body: Ended, _: list[zmq.Frame]) -> None:

@@ -28,7 +28,7 @@ class StreamState:
     """Starts a worker, given how many frames are in the files; None: the sinks find out."""
     resumes: bool
     """Whether the files of an earlier run are continued."""
-    pace: LivePlan = field(default_factory=LivePlan)
+    plan: LivePlan = field(default_factory=LivePlan)
 
     phase: Phase = Phase.OPENING
     started_s: float | None = None
@@ -61,7 +61,7 @@ class StreamState:
     def __post_init__(self) -> None:
         self.leases = LeaseTable(self.accounting)
         self.source = SourceHealth(
-            self.name, is_live=self.is_live, stall_s=self.pace.settings.stall_s
+            self.name, is_live=self.is_live, stall_s=self.plan.settings.stall_s
         )
 
     @property

@@ -184,8 +184,8 @@ class WorkerPool:
 
         A fresh frame that waited in a worker for a slow one could not be overtaken any more.
         """
-        pace, service_s = stream.pace, self._service_s
-        if pace.freshest and (service_s is None or service_s > _QUICK * pace.settings.max_age_s):
+        plan, service_s = stream.plan, self._service_s
+        if plan.freshest and (service_s is None or service_s > _QUICK * plan.settings.max_age_s):
             return 1
         return _DEPTH
 

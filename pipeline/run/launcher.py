@@ -82,7 +82,7 @@ class Launcher:
             start_decode=lambda: self.processes.start("decode", spec.name, decode, threads=1),
             start_encode=start_encode,
             resumes=self.config.output.resume,
-            pace=stream_plan.live,
+            plan=stream_plan.live,
         )
 
     def start_others(self, sinks: Mapping[str, list[str]]) -> dict[str, Callable[[], Worker]]:

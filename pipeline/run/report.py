@@ -127,7 +127,7 @@ def _stream(stream: StreamState) -> dict[str, Any]:
         "hops": {stage: asdict(c) for stage, c in stream.leases.stage_counts.items()},
         "closed": not stream.faults(),
         "error": stream.error,
-        "policy": "freshest" if stream.pace.freshest else "every_frame",
+        "policy": "freshest" if stream.plan.freshest else "every_frame",
         "connections": stream.source_status.connections,
         "last_error": stream.source_status.last_error,
     }

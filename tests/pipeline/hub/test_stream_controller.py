@@ -42,10 +42,10 @@ WINDOW = 4
 class Stream:
     """A stream whose workers are played by the test."""
 
-    def __init__(self, pace: LivePlan | None = None, *, is_open: bool = True) -> None:
+    def __init__(self, plan: LivePlan | None = None, *, is_open: bool = True) -> None:
         self.workers = Workers()
         self.context = self.workers.context(window=WINDOW)
-        self.state = self.workers.stream(pace=pace)
+        self.state = self.workers.stream(plan=plan)
         self.controller = StreamController(self.state, self.context)
         if is_open:
             self.send("decode", Opened(INFO))

@@ -21,9 +21,9 @@ def never(*_: int | None) -> Worker:
     raise AssertionError("no worker is needed")
 
 
-def live_stream(pace: LivePlan) -> StreamState:
+def live_stream(plan: LivePlan) -> StreamState:
     (spec,) = find_sources(["synthetic:"])
-    return StreamState(spec, never, never, resumes=False, pace=pace)
+    return StreamState(spec, never, never, resumes=False, plan=plan)
 
 
 @pytest.mark.parametrize(

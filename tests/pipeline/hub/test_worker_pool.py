@@ -45,7 +45,7 @@ def test_the_worker_that_has_the_fewest_gets_the_next_frame() -> None:
 
 def test_what_is_overtaken_is_given_back() -> None:
     workers = Workers()
-    pools, stream = workers.pools(), workers.stream(pace=LivePlan(freshest=True))
+    pools, stream = workers.pools(), workers.stream(plan=LivePlan(freshest=True))
     leases = open_leases(stream, 0, 1, 2)
     for lease in leases:
         pools.add(stream, lease)
