@@ -13,18 +13,11 @@ from icstream.model.runtimes import RuntimeChoice
 from icstream.pipeline.output import MANIFEST, REPORT, begin_manifest, check_output_folder
 from icstream.pipeline.settings.annotate import AnnotateConfig
 from icstream.stages.annotate import AnnotationPlan
-from icstream.stages.annotate.image_project import (
-    META,
-    ProjectImage,
-    project_images,
-    read_meta,
-    write_whole,
-)
+from icstream.stages.annotate.image_project import ProjectImage, project_images
 from icstream.stages.annotate.video_project import ProjectVideo, project_videos, single_video
 from icstream.stages.decode.find import VIDEO_SUFFIXES
-from icstream.stages.sinks.video_annotation import NO_IDS
-
-_KEY_IDS = "key_id_map.json"
+from icstream.stages.supervisely.classes import empty_meta, project_type_of
+from icstream.stages.supervisely.files import KEY_IDS, META, NO_IDS, read_meta, write_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +43,11 @@ def open_project(source: Path) -> Project:
         ConfigError: neither a project of images or videos nor a video file.
     """
     if source.is_file() and source.suffix.lower() in VIDEO_SUFFIXES:
-        meta = {"classes": [], "tags": [], "projectType": "videos"}
-        return Project(source, "videos", meta, videos=[single_video(source)])
+        return Project(source, "videos", empty_meta("videos"), videos=[single_video(source)])
     if not source.is_dir():
         raise ConfigError(f"{source}: no such folder, and no video file")
     meta = read_meta(source)
-    kind = meta.get("projectType") or "images"
+    kind = project_type_of(meta)
     if kind == "images":
         return Project(source, "images", meta, images=project_images(source))
     if kind == "videos":
@@ -108,7 +100,7 @@ def _remove(out: Path) -> None:
         ) from error
     for name in names:
         shutil.rmtree(out / name, ignore_errors=True)
-    for name in (META, _KEY_IDS, REPORT, MANIFEST):
+    for name in (META, KEY_IDS, REPORT, MANIFEST):
         (out / name).unlink(missing_ok=True)
 
 
@@ -123,8 +115,8 @@ def begin_project(
     try:
         out.mkdir(parents=True, exist_ok=True)
         begin_manifest(out, manifest, resume=resume)
-        write_whole(out / META, plan.meta)
+        write_values(out / META, plan.meta)
         if project.kind == "videos":
-            write_whole(out / _KEY_IDS, NO_IDS)
+            write_values(out / KEY_IDS, NO_IDS)
     except OSError as error:
         raise ConfigError(f"output {out}: cannot be written ({error.strerror})") from error

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from icstream.model import LabelSet
 from icstream.pipeline.serve.models import Model
 from icstream.stages.annotate.network import has_background
-from icstream.stages.annotate.objects import bitmap_object
 from icstream.stages.class_areas import class_areas
 from icstream.stages.coco_rle import class_masks
 from icstream.stages.sinks import Blend
 from icstream.stages.sinks.png_masks import write_png
+from icstream.stages.supervisely.objects import bitmap_object, image_annotation
 
 PNG = "image/png"
 JPEG = "image/jpeg"
@@ -71,21 +71,14 @@ def _run_lengths(model: Model, _image_HW3: NDArray[np.uint8], ids_HW: NDArray[np
 
 def _supervisely(model: Model, _image_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8]) -> bytes:
     first = 1 if has_background(model.labels) else 0
-    height, width = ids_HW.shape
     present = np.unique(ids_HW).tolist()
     objects = [
         bitmap_object(model.labels.names[k], ids_HW == k, top=0, left=0)
         for k in present
         if first <= k < len(model.labels)
     ]
-    return msgspec.json.encode(
-        {
-            "description": "",
-            "size": {"height": height, "width": width},
-            "tags": [],
-            "objects": objects,
-        }
-    )
+    size = (ids_HW.shape[0], ids_HW.shape[1])
+    return msgspec.json.encode(image_annotation(size, objects))
 
 
 FORMS: Mapping[str, Callable[[Model, NDArray[np.uint8], NDArray[np.uint8]], bytes]] = {

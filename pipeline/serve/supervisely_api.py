@@ -18,6 +18,7 @@ from icstream.stages.annotate import AnnotationPlan, Mode, annotate, crops, make
 from icstream.stages.annotate.modes import FullImage, Roi, SlidingWindow
 from icstream.stages.annotate.network import label_classes
 from icstream.stages.image_files import unpack_image
+from icstream.stages.supervisely.objects import image_annotation
 
 _SUFFIX = "_model"
 """What the plugin's service put behind class names where nothing else was asked for."""
@@ -130,11 +131,4 @@ def _crop_size(mode: Mode, size: tuple[int, int]) -> tuple[int, int] | None:
 
 
 def _empty_annotation(size: tuple[int, int]) -> dict[str, Any]:
-    height, width = size
-    return {
-        "description": "",
-        "size": {"height": height, "width": width},
-        "tags": [],
-        "objects": [],
-        "customBigData": {},
-    }
+    return {**image_annotation(size, []), "customBigData": {}}

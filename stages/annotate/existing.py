@@ -6,30 +6,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from icstream.model.errors import SampleError
 from icstream.stages.annotate.crops import box_of
 from icstream.stages.annotate.window_scores import Window
 from icstream.stages.input_files import naming, parse_json
-from icstream.stages.supervisely.annotation import LabeledObject
+from icstream.stages.supervisely.annotation import LabeledObject, Outline
 from icstream.stages.supervisely.geometries import ObjectGeometry
-
-
-class _Size(Struct):
-    height: int
-    width: int
-
-
-class _Entry(Struct, rename="camel"):
-    class_title: str
-
-
-class _Annotation(Struct):
-    size: _Size
-    tags: list[Any]
-    objects: list[_Entry]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +38,7 @@ class ExistingObjects:
             SampleError: something is missing, or of another kind, class or size.
         """
         try:
-            found = msgspec.convert(annotation, _Annotation)
+            found = msgspec.convert(annotation, Outline)
         except msgspec.ValidationError as error:
             raise SampleError(f"the annotation: {error}") from error
         stated = (found.size.height, found.size.width)
@@ -62,9 +46,9 @@ class ExistingObjects:
             raise SampleError(
                 f"the image is {size[1]}x{size[0]}, its annotation is for {stated[1]}x{stated[0]}"
             )
-        for number, entry in enumerate(found.objects):
-            if entry.class_title not in shapes:
-                raise SampleError(f"object {number}: meta.json has no class {entry.class_title!r}")
+        for number, title in enumerate(found.titles()):
+            if title not in shapes:
+                raise SampleError(f"object {number}: meta.json has no class {title!r}")
         return cls(list(annotation["objects"]), shapes, size)
 
     def box(self, number: int) -> Window | None:

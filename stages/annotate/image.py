@@ -11,15 +11,12 @@ from icstream.model import ConfigError
 from icstream.stages.annotate import crops
 from icstream.stages.annotate.existing import ExistingObjects
 from icstream.stages.annotate.modes import Bboxes, FullImage, Roi, SlidingWindow, is_chosen
-from icstream.stages.annotate.objects import (
-    bitmap_object,
-    class_entry,
-    probability_object,
-    rectangle_object,
-)
 from icstream.stages.annotate.parse_mode import parse_mode
 from icstream.stages.annotate.plan import AnnotationPlan, ModelClasses, make_plan
 from icstream.stages.annotate.window_scores import Window, probabilities, sum_windows, winners
+from icstream.stages.supervisely.classes import class_values
+from icstream.stages.supervisely.geometries import Rectangle
+from icstream.stages.supervisely.objects import bitmap_object, probability_object, rectangle_object
 
 Predict: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[Any]]
 """From an (H, W, 3) RGB crop to (K, h, w) scores, channel 0 the background."""
@@ -130,7 +127,7 @@ class _Work:
         if not self.scores:
             return {}
         shown = [
-            class_entry(c.title, c.color, "multichannelBitmap")
+            class_values(c.title, c.color, "multichannelBitmap")
             for c in self.plan.classes
             if c.title is not None
         ]
@@ -191,7 +188,8 @@ class _Work:
     def _add_box(self, window: Window, title: str = "") -> None:
         box_title = self.plan.box_title(title)
         if box_title is not None:
-            self.objects.append(rectangle_object(box_title, window))
+            box = Rectangle(window.left, window.top, window.right - 1, window.bottom - 1)
+            self.objects.append(rectangle_object(box_title, box))
 
     def _merge(self, windows: list[Window]) -> None:
         """Adds up the windows' scores; only `save_probabilities` needs all of them at once."""

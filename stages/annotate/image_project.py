@@ -1,6 +1,5 @@
 """Image projects on disk: what is in one, and another that is written beside it."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,16 @@ from numpy.typing import NDArray
 
 from icstream.model import ConfigError
 from icstream.model.errors import SampleError
-from icstream.model.files import write_atomically
-from icstream.stages.data.supervisely_project import datasets, image_pairs
 from icstream.stages.image_files import read_image
 from icstream.stages.input_files import naming, parse_json, read_bytes
-from icstream.stages.supervisely.format import link_or_copy
-
-META = "meta.json"
+from icstream.stages.supervisely.files import (
+    annotation_path,
+    find_datasets,
+    image_path,
+    link_or_copy,
+    pair_images,
+    write_values,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +49,16 @@ class ProjectImage:
 
     def annotation_in(self, project: Path) -> Path:
         """Gives where the new annotation lies; it is there once the image is done."""
-        return project / self.dataset / "ann" / f"{self.image.name}.json"
+        return annotation_path(project / self.dataset, self.image.name)
 
     def write(self, annotation: Mapping[str, Any], project: Path) -> None:
         """Puts image and annotation into another project, the annotation last and whole."""
-        target = project / self.dataset / "img" / self.image.name
-        for folder in (target.parent, target.parent.parent / "ann"):
+        image = image_path(project / self.dataset, self.image.name)
+        target = self.annotation_in(project)
+        for folder in (image.parent, target.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        link_or_copy(self.image, target)
-        write_whole(self.annotation_in(project), annotation)
-
-
-def read_meta(project: Path) -> dict[str, Any]:
-    """Gives the content of meta.json.
-
-    Raises:
-        ConfigError: it is missing or no JSON.
-    """
-    path = project / META
-    try:
-        data = read_bytes(path)
-        with naming(path):
-            return parse_json(data, dict[str, Any])
-    except SampleError as error:
-        raise ConfigError(str(error)) from error
+        link_or_copy(self.image, image)
+        write_values(target, annotation)
 
 
 def project_images(project: Path) -> list[ProjectImage]:
@@ -86,13 +74,7 @@ def project_images(project: Path) -> list[ProjectImage]:
 
 
 def _images(project: Path) -> Iterator[ProjectImage]:
-    for name, folder in datasets(project):
-        for image, annotation in image_pairs(folder):
+    for name, folder in find_datasets(project):
+        for image, annotation in pair_images(folder):
             dataset = folder.relative_to(project)
             yield ProjectImage(f"{name}/{image.name}", dataset, image, annotation)
-
-
-def write_whole(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON file; a reader sees the old one or the new one, never half of it."""
-    text = json.dumps(values, ensure_ascii=False) + "\n"
-    write_atomically(path, text.encode(), durable=False)

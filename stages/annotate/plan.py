@@ -4,11 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-import msgspec
-
 from icstream.model import ConfigError
 from icstream.stages.annotate.modes import Bboxes, FullImage, Mode, is_chosen
-from icstream.stages.annotate.objects import class_entry, stable_color
+from icstream.stages.supervisely.classes import (
+    ClassEntry,
+    class_values,
+    color_code,
+    list_classes,
+)
+from icstream.stages.supervisely.keys import stable_color
 
 ModelClasses: TypeAlias = Sequence[Mapping[str, Any] | tuple[str, Sequence[int] | str]]
 """As meta.json has them ("title", "color"), or pairs of name and colour, which is (r, g, b) or
@@ -59,16 +63,6 @@ class AnnotationPlan:
         return [0, *named] if self.mode.background == "compete" else named
 
 
-class _Class(msgspec.Struct):
-    title: str
-    shape: str
-    color: str
-
-
-class _Meta(msgspec.Struct):
-    classes: list[_Class]
-
-
 def make_plan(
     mode: Mode, meta: Mapping[str, Any], classes: ModelClasses, *, threshold: float = 0.0
 ) -> AnnotationPlan:
@@ -83,16 +77,13 @@ def make_plan(
     Raises:
         ConfigError: meta or classes cannot be read, or a name would be there twice.
     """
-    try:
-        there = msgspec.convert(meta, _Meta).classes
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"meta.json: {error}") from error
+    there = list_classes(meta)
     saved = tuple(
         SavedClass(name, mode.model_classes.saved_name(name), color)
         for name, color in map(_name_and_color, classes)
     )
     known = {entry.title for entry in there}
-    added = [class_entry(c.title, c.color, "bitmap") for c in saved if c.title is not None]
+    added = [class_values(c.title, c.color, "bitmap") for c in saved if c.title is not None]
     _refuse_repeated(known, added, "mode.model_classes.add_suffix")
     known |= {entry["title"] for entry in added}
     boxes = _box_classes(mode, there)
@@ -111,13 +102,13 @@ def _rank(name: str) -> tuple[int, str]:
     return len(name), name
 
 
-def _box_classes(mode: Mode, there: Iterable[_Class]) -> list[dict[str, Any]]:
+def _box_classes(mode: Mode, there: Iterable[ClassEntry]) -> list[dict[str, Any]]:
     if isinstance(mode, FullImage) or not mode.save:
         return []
     if not isinstance(mode, Bboxes):
-        return [class_entry(mode.class_name, stable_color(mode.class_name), "rectangle")]
+        return [class_values(mode.class_name, stable_color(mode.class_name), "rectangle")]
     return [
-        class_entry(entry.title + mode.add_suffix, entry.color, "rectangle")
+        class_values(entry.title + mode.add_suffix, entry.color, "rectangle")
         for entry in there
         if is_chosen(entry.title, mode.from_classes)
     ]
@@ -138,7 +129,7 @@ def _name_and_color(entry: Mapping[str, Any] | tuple[str, Sequence[int] | str]) 
         if isinstance(color, str):
             return str(name), color
         red, green, blue = color
-        return str(name), f"#{red:02X}{green:02X}{blue:02X}"
+        return str(name), color_code((red, green, blue))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"classes: got {entry!r}, needed are a name and a colour, as meta.json has them"

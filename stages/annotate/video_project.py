@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from msgspec import Struct
-
 from icstream.model import ConfigError, IcstreamError
 from icstream.model.errors import SampleError
 from icstream.stages.accounting import FrameAccounting
@@ -19,37 +16,23 @@ from icstream.stages.decode.find import VIDEO_SUFFIXES, find_sources
 from icstream.stages.input_files import naming, parse_json, read_bytes
 from icstream.stages.items import Frame, Size
 from icstream.stages.sinks.video_annotation import VideoAnnotation
-from icstream.stages.supervisely.format import link_or_copy, stable_key
-
-_GEOMETRY = ("bitmap", "points", "shape", "geometryType")
-"""Keys of an image's object that are its geometry."""
-
-
-class _Object(Struct, rename="camel"):
-    key: str
-    class_title: str
-
-
-class _Figure(Struct, rename="camel"):
-    object_key: str
-    geometry_type: str
-    geometry: dict[str, Any]
-
-
-class _Frame(Struct):
-    index: int
-    figures: list[_Figure]
-
-
-class _Size(Struct):
-    height: int
-    width: int
-
-
-class _Annotation(Struct):
-    size: _Size
-    objects: list[_Object]
-    frames: list[_Frame]
+from icstream.stages.supervisely.files import (
+    DATASET,
+    VIDEOS,
+    annotation_path,
+    find_video_datasets,
+    link_or_copy,
+    video_path,
+)
+from icstream.stages.supervisely.objects import size_values
+from icstream.stages.supervisely.video import (
+    check_video_annotation,
+    empty_video_annotation,
+    figure_as_object,
+    geometry_of,
+    video_figure,
+    video_object,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +49,7 @@ class ProjectVideo:
 
     def annotation_in(self, project: Path) -> Path:
         """Gives where the new annotation lies; it is there once the video is done."""
-        return project / self.dataset / "ann" / f"{self.video.name}.json"
+        return annotation_path(project / self.dataset, self.video.name)
 
     def load(self) -> dict[str, Any]:
         """Gives the annotation's values; of a recording without one, those of an empty one.
@@ -75,18 +58,11 @@ class ProjectVideo:
             SampleError: it is missing, damaged, or refers to what is not there.
         """
         if self.annotation is None:
-            return {"description": "", "key": stable_key(self.name), "tags": [], "objects": []}
+            return empty_video_annotation(self.name)
         data = read_bytes(self.annotation)
         with naming(self.annotation):
             values = parse_json(data, dict[str, Any])
-            try:
-                found = msgspec.convert(values, _Annotation)
-            except msgspec.ValidationError as error:
-                raise SampleError(str(error)) from error
-            known = {entry.key for entry in found.objects}
-            for frame in found.frames:
-                if any(figure.object_key not in known for figure in frame.figures):
-                    raise SampleError(f"frame {frame.index}: a figure belongs to no object")
+            check_video_annotation(values)
         return values
 
 
@@ -104,14 +80,14 @@ def project_videos(project: Path) -> list[ProjectVideo]:
 
 def single_video(video: Path) -> ProjectVideo:
     """Gives a recording that is in no project."""
-    return ProjectVideo(video.name, Path("dataset"), video, None)
+    return ProjectVideo(video.name, Path(DATASET), video, None)
 
 
 def _videos(project: Path) -> Iterator[ProjectVideo]:
-    for folder in sorted(path.parent for path in project.glob("*/video") if path.is_dir()):
-        for video in sorted((folder / "video").iterdir()):
+    for folder in find_video_datasets(project):
+        for video in sorted((folder / VIDEOS).iterdir()):
             if video.suffix.lower() in VIDEO_SUFFIXES and not video.name.startswith("."):
-                annotation = folder / "ann" / f"{video.name}.json"
+                annotation = annotation_path(folder, video.name)
                 name = f"{folder.name}/{video.name}"
                 yield ProjectVideo(name, Path(folder.name), video, annotation)
 
@@ -169,7 +145,7 @@ def annotate_video(
     except IcstreamError:
         sink.discard()
         raise
-    target = project / item.dataset / "video" / item.video.name
+    target = video_path(project / item.dataset, item.video.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     link_or_copy(item.video, target)
     sink.close()
@@ -207,12 +183,11 @@ class _VideoFrames:
             there = []
         old = {entry["title"] for entry in self._plan.meta["classes"]} & self._plan.shapes.keys()
         added = [
-            {"key": self._object_key(title), "classTitle": title, "tags": []}
+            video_object(self._name, title)
             for title in (entry["title"] for entry in self._plan.meta["classes"])
             if title not in old
         ]
-        size = {"height": self._size[0], "width": self._size[1]}
-        return {"size": size, **self._values, "objects": [*there, *added]}
+        return {"size": size_values(self._size), **self._values, "objects": [*there, *added]}
 
     def figures(self, frame: Frame, predict: PredictMany) -> list[dict[str, Any]]:
         """Gives the figures of a frame; one of another size than the first keeps what it has."""
@@ -220,10 +195,9 @@ class _VideoFrames:
         there = self._figures.get(frame.meta.index, [])
         if frame.meta.size != self._size:
             return [] if self._plan.mode.existing_objects == "replace" else there
-        objects = [self._as_object(figure) for figure in there]
+        objects = [figure_as_object(figure, self._titles[figure["objectKey"]]) for figure in there]
         figure_of = {id(entry): figure for entry, figure in zip(objects, there, strict=True)}
-        size = {"height": self._size[0], "width": self._size[1]}
-        annotation = {"size": size, "tags": [], "objects": objects}
+        annotation = {"size": size_values(self._size), "tags": [], "objects": objects}
         done = annotate(self._plan, frame.image, annotation, predict)["objects"]
         return [
             figure_of.get(id(entry)) or self._as_figure(entry, frame.meta.index, number)
@@ -245,23 +219,6 @@ class _VideoFrames:
                 " figures"
             )
 
-    def _as_object(self, figure: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "classTitle": self._titles[figure["objectKey"]],
-            "geometryType": figure["geometryType"],
-            **figure["geometry"],
-        }
-
     def _as_figure(self, entry: Mapping[str, Any], index: int, number: int) -> dict[str, Any]:
-        title = entry["classTitle"]
-        return {
-            "key": stable_key(self._name, title, index, number),
-            "objectKey": self._object_key(title),
-            "geometryType": entry["geometryType"],
-            "geometry": {key: entry[key] for key in _GEOMETRY if key in entry},
-            "nnCreated": True,
-            "nnUpdated": False,
-        }
-
-    def _object_key(self, title: str) -> str:
-        return stable_key(self._name, title)
+        title, kind = entry["classTitle"], entry["geometryType"]
+        return video_figure(self._name, title, kind, geometry_of(entry), index, number)

@@ -1,8 +1,6 @@
 """Supervisely image projects as labelled images."""
 
-import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,12 +9,11 @@ import numpy as np
 from icstream.model import ConfigError
 from icstream.model.errors import SampleError
 from icstream.stages.data.samples import LabeledData, LabeledImage
-from icstream.stages.image_files import IMAGE_SUFFIXES, read_image
+from icstream.stages.image_files import read_image
 from icstream.stages.input_files import naming, parse_json, read_bytes
 from icstream.stages.supervisely.annotation import Annotation, Overview
 from icstream.stages.supervisely.classes import ProjectClasses, read_classes
-
-log = logging.getLogger(__name__)
+from icstream.stages.supervisely.files import META, find_datasets, pair_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ def supervisely_project(
     Raises:
         ConfigError: no image project, nothing in it is tagged, or its classes cannot be numbered.
     """
-    meta = folder / "meta.json"
+    meta = folder / META
     try:
         data = read_bytes(meta)
         with naming(meta):
@@ -77,7 +74,7 @@ def supervisely_project(
     except ConfigError as error:
         raise ConfigError(f"{meta}: {error}") from error
     scan = _Scan(classes, {"train": train_tag, "val": val_tag})
-    for name, dataset in datasets(folder):
+    for name, dataset in find_datasets(folder):
         scan.add(name, dataset)
     return scan.result(folder)
 
@@ -94,7 +91,7 @@ class _Scan:
         self._corrupted: list[str] = []
 
     def add(self, dataset_name: str, dataset: Path) -> None:
-        for image, annotation in image_pairs(dataset):
+        for image, annotation in pair_images(dataset):
             if annotation is None:
                 self._corrupted.append(f"{image}: has no annotation")
                 continue
@@ -140,31 +137,3 @@ class _Scan:
         if not self._num_objects[split]:
             return f"there are no objects on the images tagged {self._tags[split]!r}"
         return None
-
-
-def datasets(parent: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
-    """Gives name and folder of each dataset, those in the datasets/ of others behind them."""
-    for folder in sorted(entry for entry in parent.iterdir() if entry.is_dir()):
-        name = f"{prefix}{folder.name}"
-        has_images, has_annotations = (folder / "img").is_dir(), (folder / "ann").is_dir()
-        if has_images and has_annotations:
-            yield name, folder
-        elif has_images or has_annotations:
-            log.warning("%s: left out; a dataset has both img/ and ann/", folder)
-        if (folder / "datasets").is_dir():
-            yield from datasets(folder / "datasets", f"{name}/")
-
-
-def image_pairs(dataset: Path) -> Iterator[tuple[Path, Path | None]]:
-    """Gives each image with its annotation, and the image that an annotation left over wants."""
-    entries = (path for path in (dataset / "img").iterdir() if not path.name.startswith("."))
-    images = sorted(path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES)
-    left_over = {path.name: path for path in (dataset / "ann").glob("[!.]*.json")}
-    num_of_stem = Counter(image.stem for image in images)
-    for image in images:
-        annotation = left_over.pop(f"{image.name}.json", None)
-        if annotation is None and num_of_stem[image.stem] == 1:
-            annotation = left_over.pop(f"{image.stem}.json", None)
-        yield image, annotation
-    for annotation in sorted(left_over.values()):
-        yield dataset / "img" / annotation.stem, annotation

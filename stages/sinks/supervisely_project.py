@@ -3,21 +3,24 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 from icstream.model import ConfigError, LabelSet
 from icstream.stages.items import FrameMeta, SegmentedFrame
-from icstream.stages.sinks.video_annotation import NO_IDS, VideoAnnotation
-from icstream.stages.supervisely.format import (
-    bitmap_geometry,
+from icstream.stages.sinks.video_annotation import VideoAnnotation
+from icstream.stages.supervisely.classes import project_meta
+from icstream.stages.supervisely.files import (
+    DATASET,
+    KEY_IDS,
+    META,
+    NO_IDS,
+    annotation_path,
     link_or_copy,
-    project_meta,
-    stable_key,
+    video_path,
 )
+from icstream.stages.supervisely.objects import bitmap_geometry
+from icstream.stages.supervisely.video import video_figure, video_head, video_object
 
 log = logging.getLogger(__name__)
-
-_DATASET = "dataset"
 
 
 class SuperviselyProject(VideoAnnotation):
@@ -41,8 +44,7 @@ class SuperviselyProject(VideoAnnotation):
         self._source = source
         self._first: FrameMeta | None = None
         self._left_out = 0
-        annotation = self._project / _DATASET / "ann" / f"{source.name}.json"
-        super().__init__(annotation, shown="supervisely")
+        super().__init__(annotation_path(self._project / DATASET, source.name), shown="supervisely")
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
         """See `Sink.skip`."""
@@ -59,7 +61,13 @@ class SuperviselyProject(VideoAnnotation):
         if not self._fits(frame.meta):
             return
         figures = [
-            self._figure(frame.meta.index, name, bitmap_geometry(frame.class_ids == k))
+            video_figure(
+                self._source.name,
+                name,
+                "bitmap",
+                bitmap_geometry(frame.class_ids == k),
+                frame.meta.index,
+            )
             for k, name in enumerate(self._labels.names)
             if (frame.class_ids == k).any()
         ]
@@ -82,35 +90,13 @@ class SuperviselyProject(VideoAnnotation):
 
     def _lay_out(self, first: FrameMeta) -> None:
         """Make the project's folders and files, and the head of the annotation."""
-        video = self._project / _DATASET / "video" / self._source.name
+        video = video_path(self._project / DATASET, self._source.name)
         for folder in (video.parent, self._annotation.parent):
             folder.mkdir(parents=True, exist_ok=True)
         if not video.exists():
             link_or_copy(self._source, video)
         meta = project_meta(self._labels, project_type="videos")
-        (self._project / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
-        (self._project / "key_id_map.json").write_text(json.dumps(NO_IDS), encoding="utf-8")
-        head = {
-            "size": {"height": first.size[0], "width": first.size[1]},
-            "description": "",
-            "key": stable_key(self._source.name),
-            "tags": [],
-            "objects": [
-                {"key": self._object_key(name), "classTitle": name, "tags": []}
-                for name in self._labels.names
-            ],
-        }
-        self.begin(head)
-
-    def _figure(self, index: int, name: str, geometry: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "key": stable_key(self._source.name, name, index),
-            "objectKey": self._object_key(name),
-            "geometryType": "bitmap",
-            "geometry": geometry,
-            "nnCreated": True,
-            "nnUpdated": False,
-        }
-
-    def _object_key(self, name: str) -> str:
-        return stable_key(self._source.name, name)
+        (self._project / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+        (self._project / KEY_IDS).write_text(json.dumps(NO_IDS), encoding="utf-8")
+        objects = [video_object(self._source.name, name) for name in self._labels.names]
+        self.begin(video_head(self._source.name, first.size, objects))

@@ -1,6 +1,5 @@
 """The annotation of one video in a Supervisely project, written frame by frame."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -8,9 +7,12 @@ from typing import Any
 
 from icstream.stages.items import FrameMeta
 from icstream.stages.sinks.line_sink import LineSink
-
-NO_IDS: dict[str, dict[str, int]] = {"tags": {}, "objects": {}, "figures": {}, "videos": {}}
-"""Content of key_id_map.json where nothing is on a server."""
+from icstream.stages.supervisely.video import (
+    frame_text,
+    text_after_frames,
+    text_before_frames,
+    without_text_after_frames,
+)
 
 
 class VideoAnnotation(LineSink):
@@ -33,12 +35,12 @@ class VideoAnnotation(LineSink):
 
     def begin(self, head: Mapping[str, Any]) -> None:
         """Set everything but the frames; to be called before the first of them is written."""
-        self._header = json.dumps(head)[:-1] + ',\n"frames": [\n'
+        self._header = text_before_frames(head)
 
     def write_figures(self, meta: FrameMeta, figures: Sequence[Mapping[str, Any]]) -> None:
         """Write the figures of a frame."""
-        line = json.dumps({"index": meta.index, "figures": figures})
-        self._write_line(meta, f",{line}" if self._parts.num_frames else line)
+        is_first = not self._parts.num_frames
+        self._write_line(meta, frame_text(meta.index, figures, is_first=is_first))
 
     def restart_point(self, at_most: int) -> int:
         """See `Sink.restart_point`."""
@@ -66,13 +68,13 @@ class VideoAnnotation(LineSink):
         super().close()
         if self._parts.num_frames:
             with self._path.open("a", encoding="utf-8", newline="\n") as file:
-                file.write(f'],"framesCount": {self._parts.num_frames}}}\n')
+                file.write(text_after_frames(self._parts.num_frames))
             self._path.replace(self._annotation)
 
     def _open_again(self) -> None:
         """Turn a finished annotation into one that can be continued."""
         if self._annotation.exists():
             content = self._annotation.read_text(encoding="utf-8")
-            frames, _, _ = content.rpartition("]")
+            frames = without_text_after_frames(content)
             self._path.write_text(frames, encoding="utf-8", newline="\n")
             self._annotation.unlink()

@@ -1,1 +1,1 @@
-"""Supervisely's format: annotations, geometries, classes, and files."""
+"""Supervisely's format: the files of its projects, annotations of images and videos, classes."""

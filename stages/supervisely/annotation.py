@@ -1,8 +1,8 @@
-"""Supervisely's image annotations as JSON: tags, and objects with their geometries."""
+"""Annotations of images, read from JSON: tags, and objects with their geometries."""
 
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -43,8 +43,29 @@ class Overview(Struct):
     objects: list[Raw]
 
     def tag_names(self) -> set[str]:
-        """Gives the names, of old annotations (bare strings) too."""
+        """Return the names of the tags, which are bare strings in old annotations."""
         return {tag if isinstance(tag, str) else tag.name for tag in self.tags}
+
+
+class _Size(Struct):
+    height: int
+    width: int
+
+
+class _Titled(Struct, rename="camel"):
+    class_title: str
+
+
+class Outline(Struct):
+    """An annotation whose objects are read later, one by one."""
+
+    size: _Size
+    tags: list[Any]
+    objects: list[_Titled]
+
+    def titles(self) -> list[str]:
+        """Return the class of each object."""
+        return [entry.class_title for entry in self.objects]
 
 
 class LabeledObject(Struct, rename="camel"):
@@ -59,7 +80,7 @@ class LabeledObject(Struct, rename="camel"):
     faces: Raw = Raw()
 
     def geometry(self, class_shape: str) -> ObjectGeometry:
-        """Reads the geometry as the shape of the class in meta.json demands.
+        """Return the geometry that the shape of the class in meta.json demands.
 
         Raises:
             SampleError: it is missing, damaged, or of a shape that has no pixels.
@@ -104,7 +125,7 @@ def _part(raw: Raw, name: str, kind: type[_T]) -> _T:
 
 
 def _array(points: list[_Point]) -> NDArray[np.int32]:
-    """Gives (N, 2); halves are rounded to the even number, as Python does."""
+    """Return (N, 2) whole coordinates; halves are rounded to the even number, as Python does."""
     return np.rint(np.array(points, np.float64).reshape(-1, 2)).astype(np.int32)
 
 
@@ -135,7 +156,7 @@ def _bitmap(entry: LabeledObject) -> Bitmap:
 
 
 def _png(data: bytes) -> bytes:
-    """Gives the PNG of a bitmap, which is usually packed once more by zlib."""
+    """Return the PNG of a bitmap, which is usually packed once more by zlib."""
     if data.startswith(b"\x89PNG"):
         return data
     unpacker = zlib.decompressobj()

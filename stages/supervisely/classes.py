@@ -1,9 +1,10 @@
-"""The classes of a Supervisely project: names, shapes and colours, and the ids that they get."""
+"""The classes of a project: names, shapes and colors, and the ids that they get."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Literal, TypeAlias
 
+import msgspec
 from msgspec import Meta, Struct
 
 from icstream.model import ConfigError, LabelSet
@@ -11,6 +12,9 @@ from icstream.model.labels import VOID, Color, unlabeled_name
 from icstream.stages.input_files import parse_json
 
 _UNLABELED_COLOR = (0, 0, 0)
+
+ProjectType: TypeAlias = Literal["images", "videos"]
+"""What a project holds, as far as it can be annotated here."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,6 +27,21 @@ class ProjectClasses:
     """By name; the neutral class has `VOID`."""
     shapes: Mapping[str, str]
     """By name, as in meta.json."""
+
+
+class ClassEntry(Struct):
+    """A class of meta.json, as far as annotating needs it."""
+
+    title: str
+    """Name of the class."""
+    shape: str
+    """Kind of geometry that its objects have, or "any"."""
+    color: str
+    """As "#RRGGBB", though nothing relies on it."""
+
+
+class _Entries(Struct):
+    classes: list[ClassEntry]
 
 
 class _Class(Struct):
@@ -43,7 +62,7 @@ class _ProjectMeta(Struct, rename="camel"):
 def read_classes(
     data: bytes, *, neutral: str, class_ids: Mapping[str, int] | None
 ) -> ProjectClasses:
-    """Reads the content of meta.json and numbers the classes.
+    """Return the classes in the content of meta.json, numbered.
 
     Raises:
         SampleError: it is no JSON, or something in it is missing or of another kind.
@@ -66,7 +85,7 @@ def read_classes(
 
 
 def _numbered(names: list[str], class_ids: Mapping[str, int] | None) -> tuple[str, ...]:
-    """Gives all names in the order of their ids, with one for id 0 in front."""
+    """Return all names in the order of their ids, with one for id 0 in front."""
     if class_ids is None:
         return (unlabeled_name(names), *names)
     given = {name: k for name, k in class_ids.items() if k != 0 or name in names}
@@ -79,3 +98,55 @@ def _numbered(names: list[str], class_ids: Mapping[str, int] | None) -> tuple[st
         raise ConfigError(f"ids of classes must be 1 to {len(names)}, each once; got {given}")
     in_front = next((name for name, k in class_ids.items() if k == 0), unlabeled_name(names))
     return (in_front, *sorted(given, key=given.__getitem__))
+
+
+def list_classes(meta: Mapping[str, Any]) -> list[ClassEntry]:
+    """Return the classes in the values of meta.json.
+
+    Raises:
+        ConfigError: they are missing, or something in them is of another kind.
+    """
+    try:
+        return msgspec.convert(meta, _Entries).classes
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"meta.json: {error}") from error
+
+
+def class_values(title: str, color: str, shape: str) -> dict[str, Any]:
+    """Return a class as meta.json has it; the color is "#RRGGBB"."""
+    return {
+        "title": title,
+        "description": "",
+        "shape": shape,
+        "color": color,
+        "geometry_config": {},
+        "hotkey": "",
+    }
+
+
+def color_code(color: Color) -> str:
+    """Return red, green and blue as "#RRGGBB"."""
+    return "#{:02X}{:02X}{:02X}".format(*color)
+
+
+def project_meta(labels: LabelSet, *, project_type: ProjectType) -> dict[str, Any]:
+    """Return the content of meta.json with each class as a bitmap in its color."""
+    classes = [
+        class_values(name, color_code(color), "bitmap")
+        for name, color in zip(labels.names, labels.colors, strict=True)
+    ]
+    return _meta(classes, project_type)
+
+
+def empty_meta(project_type: ProjectType) -> dict[str, Any]:
+    """Return the content of meta.json of a project without classes."""
+    return _meta([], project_type)
+
+
+def project_type_of(meta: Mapping[str, Any]) -> Any:
+    """Return what a project holds; where meta.json does not say so, images."""
+    return meta.get("projectType") or "images"
+
+
+def _meta(classes: list[dict[str, Any]], project_type: ProjectType) -> dict[str, Any]:
+    return {"classes": classes, "tags": [], "projectType": project_type}
