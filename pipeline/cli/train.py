@@ -1,5 +1,6 @@
 """`icstream train`."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -54,6 +55,8 @@ def train_command(
     is_first_rank = os.environ.get("RANK", "0") == "0"  # torchrun sets it for each rank
     quiet = quiet or not is_first_rank
     log_to_stderr(quiet=quiet)
+    if not is_first_rank:  # the first warns for all
+        logging.getLogger("icstream.pipeline.settings").setLevel(logging.ERROR)
     from icstream.pipeline.cli.train_progress import TrainProgress
     from icstream.pipeline.offline.train import launch_ranks, run_training
     from icstream.pipeline.settings.train import load_train_config

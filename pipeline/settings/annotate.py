@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, create_model
+from pydantic import Field, create_model
 
 from icstream.model.errors import ConfigError
 from icstream.pipeline.settings.loader import Settings, check, read_settings
@@ -11,6 +11,7 @@ from icstream.stages.annotate.modes import (
     MODES,
     Bboxes,
     FullImage,
+    InferenceSettings,
     Roi,
     SlidingWindow,
     SlidingWindowDet,
@@ -23,17 +24,6 @@ _REFUSALS = {
         " mode.existing_objects: keep, replace or merge"
     )
 }
-
-
-class InferenceSettings(Settings):
-    """Inference device and score threshold."""
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
-    gpu_device: int = Field(0, ge=0)
-    """CUDA device, over which --device wins; without CUDA the network runs on the CPU."""
-    min_score_threshold: float = Field(0.0, ge=0, le=1)
-    """A pixel whose best class has a lower score stays unlabeled."""
 
 
 class AnnotateConfig(Settings):

@@ -54,6 +54,15 @@ class Part(BaseModel):
     )
 
 
+class InferenceSettings(Part):
+    """Inference device and score threshold."""
+
+    gpu_device: Count = 0
+    """CUDA device, over which --device wins; without CUDA the network runs on the CPU."""
+    min_score_threshold: float = Field(0.0, ge=0, le=1)
+    """A pixel whose best class has a lower score stays unlabeled."""
+
+
 class Renamer(Part):
     """Which classes of the model are saved, and under which names."""
 

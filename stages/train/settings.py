@@ -93,49 +93,62 @@ class TrainSettings:
     """All of a training run but its data; the defaults are the plugin's."""
 
     epochs: int = 2
+    """Passes over the training images."""
     batch_train: int = 1
-    """Per device."""
+    """Images of a training step, on each device."""
     batch_val: int = 1
+    """Images of a validation step, on each device."""
     workers_train: int = 1
-    """Loader processes; 0 = none."""
+    """Processes that load training images; with 0 the trainer loads them itself."""
     workers_val: int = 1
+    """Processes that load validation images; with 0 the trainer loads them itself."""
     input_size: Size = (1025, 2049)
-    """Without augmentation images are stretched to it; with it, the size of the crops."""
+    """Size to which images are stretched without augmentation; with it, the size of the crops."""
     input_scale: Literal[1, 2] = 1
-    """2: images are doubled before the network sees them, in training and afterwards."""
+    """2 doubles images before the network sees them, in training and afterwards."""
     val_every: float = 1.0
     """Epochs between validations; one follows at the end in any case."""
     lr: float = 1e-4
+    """Initial learning rate."""
     optimizer: Optimizer = field(default_factory=lambda: Optimizer(name="adam"))
+    """How gradients become steps."""
     schedule: PatienceSchedule | PolySchedule = field(default_factory=PatienceSchedule)
+    """How the learning rate changes."""
     augmentation: Augmentation | None = None
+    """Random views of the training images, if any."""
     allow_corrupted_train: int = 0
     """Distinct samples that may fail to load, over all workers and ranks, in the whole run."""
     allow_corrupted_val: int = 0
+    """Validation samples that may fail to load, in the whole run."""
     variant: Variant = "supervisely"
+    """Where conv3_1 halves its map: paper does on its first 1x1, supervisely on its 3x3."""
     width: float = 0.5
+    """Channels relative to the full network."""
     use_batchnorm: bool = True
+    """Whether there is batch norm; without it every convolution has a bias instead."""
     init: InitType = "transfer_learning"
-    """What is taken from the weights to start from: all but the classifiers, or everything."""
+    """transfer_learning takes all but the classifiers from the initial weights; continue_training
+    takes everything."""
     aux_weights: tuple[float, float, float] = (1.0, 0.4, 0.16)
-    """Of the losses at sub124, sub24 and sub4."""
+    """Weights of the losses at sub124, sub24 and sub4."""
     label_guidance: LabelGuidance = "full"
-    """full: logits are brought to the size of the labels; shrunk: labels to that of the logits."""
+    """full brings logits to the size of the labels; shrunk brings labels to that of the logits."""
     class_weights: ClassWeights = "none"
-    """log: 1 / ln(1.1 + share of the class's pixels in the training set); steep: with 1.02, up to
-    ten times the weight of a common class where log gives three."""
+    """log weighs each class by 1 / ln(1.1 + its share of the pixels of the training set), at most
+    three times as much as a common one; steep uses 1.02, at most ten times."""
     class_factors: Mapping[str, float] = field(default_factory=dict)
-    """Multiply the weights of classes, by name."""
+    """Factors on the weights of classes, by name."""
     ohem: float | None = None
     """Only pixels whose true class gets less than this probability count, at least 1/16 of all."""
     ema: float | None = None
-    """Decay per step of the moving average of weights that is validated and saved."""
+    """Decay per step of the moving average of weights that is validated and saved, if any."""
     precision: TrainPrecision = "fp32"
-    """Of forward and backward pass (autocast); loss and weights stay float32."""
+    """Precision of forward and backward pass (autocast); loss and weights stay float32."""
     seed: int = 0
+    """Seed of everything that is random."""
     gpu_devices: tuple[int, ...] = (0,)
-    """CUDA devices; without CUDA the processor trains."""
+    """CUDA devices; without CUDA the CPU trains."""
     checkpoint_every_steps: int = 0
-    """Save the state for --resume so often, besides at each validation; 0 = only there."""
+    """Steps between states saved for --resume, besides those at each validation; 0 for none."""
     keep_every_validation: bool = False
-    """Keep the weights of each validation, not only last and best."""
+    """Whether the weights of each validation are kept, and not only the last and best."""
