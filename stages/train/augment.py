@@ -31,7 +31,7 @@ class View:
 
 
 def fitted_view(image: LabeledImage, fit: Fit, mean_color: Color) -> tuple[View, Geometry]:
-    """Gives the whole image as inference would show it, and its geometry.
+    """Return the whole image as inference would show it, and its geometry.
 
     Padding is `VOID`; labels are brought to the input's pixels by the nearest one.
     """
@@ -54,7 +54,7 @@ def random_view(
     input_scale: int,
     mean_color: Color,
 ) -> View:
-    """Gives a crop of `size` from the zoomed, turned, mirrored and recoloured image.
+    """Return a crop of `size` from the zoomed, turned, mirrored and recoloured image.
 
     Where the crop reaches beyond the image it is the mean colour, and `VOID`.
     """
@@ -88,7 +88,7 @@ def random_view(
 def whole_view(
     image: LabeledImage, augmentation: Augmentation, rng: Generator, fit: Fit, mean: Color
 ) -> View:
-    """Gives the whole image as `fitted_view` does, mirrored and recoloured at random."""
+    """Return the whole image as `fitted_view` does, mirrored and recoloured at random."""
     rgb_HW3, ids_HW = image.rgb_HW3, image.ids_HW
     if augmentation.flip and rng.random() < 0.5:
         rgb_HW3, ids_HW = rgb_HW3[:, ::-1], ids_HW[:, ::-1]
@@ -99,7 +99,7 @@ def whole_view(
 def _placement(
     size: Size, view: Size, zoom: float, degrees: float, mirrored: bool, rng: Generator
 ) -> NDArray[np.float64]:
-    """Gives the (2, 3) map from image pixels to view pixels.
+    """Return the (2, 3) map from image pixels to view pixels.
 
     The image turns about its centre; along each axis the view lies within the zoomed image, or,
     where it is larger, the image within the view.
@@ -117,7 +117,7 @@ def _placement(
 
 
 def recolored(rgb_HW3: NDArray[np.uint8], strength: float, rng: Generator) -> NDArray[np.uint8]:
-    """Gives the image with brightness, contrast, saturation and hue changed at random.
+    """Return the image with brightness, contrast, saturation and hue changed at random.
 
     All four are linear in red, green and blue, so they are one matrix.
     """
@@ -132,7 +132,7 @@ def recolored(rgb_HW3: NDArray[np.uint8], strength: float, rng: Generator) -> ND
 
 
 def _about_gray(radians: float) -> NDArray[np.float64]:
-    """Gives the rotation of colours about the axis from black to white (Rodrigues' formula)."""
+    """Return the rotation of colours about the axis from black to white (Rodrigues' formula)."""
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
     along = np.full((3, 3), 1 / 3)
     cosine = math.cos(radians)

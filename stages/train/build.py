@@ -1,42 +1,98 @@
-"""What a trainer is put together from, as the settings want it."""
+"""Puts a training together from settings and data."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from icstream.model import ConfigError, Fit, ICNet, LabelSet
-from icstream.model.icnet import BranchLogits
+from icstream.model import Checkpoint, ConfigError, Fit, ICNet, LabelSet, Preprocessing
 from icstream.model.labels import Color
 from icstream.model.loss import GuidedLoss, log_class_weights
 from icstream.stages.data import VOID, LabeledData, Sample, SampleError
+from icstream.stages.train.checkpointing import TrainState
 from icstream.stages.train.data_loading import TrainBatches, TrainViews, ValidationViews
-from icstream.stages.train.metrics_log import MetricsLog
+from icstream.stages.train.inputs import InputNorm
 from icstream.stages.train.ranks import Ranks
-from icstream.stages.train.settings import TrainSettings
+from icstream.stages.train.schedule import Patience, ValidationClock
+from icstream.stages.train.settings import PatienceSchedule, TrainSettings
+from icstream.stages.train.state import TrainPosition, environment
+from icstream.stages.train.weights import WeightAverage, build_network
+
+log = logging.getLogger(__name__)
 
 _MAX_SURVEYED = 500
-"""Training samples that are looked at for class weights and sizes, evenly spread."""
-
-
+"""The most training samples that are looked at for class weights and sizes, evenly spread."""
 _OFFSETS = {"log": 1.1, "steep": 1.02}
+"""Offsets of `log_class_weights`, by the setting `class_weights`."""
 
 
-class Heads(nn.Module):
-    """The network as training calls it: all three heads."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSetup:
+    """What a training works with and does not change."""
 
-    def __init__(self, model: ICNet) -> None:
-        super().__init__()
-        self.model = model
+    settings: TrainSettings
+    labels: LabelSet
+    ranks: Ranks
+    fit: Fit
+    """How images are shown to the trained network."""
+    norm: InputNorm
+    loss: GuidedLoss
+    batches: TrainBatches
+    """This rank's batches to train on."""
+    val_views: ValidationViews
+    """What to validate on."""
+    fingerprint: Mapping[str, Any]
+    """Settings, data and environment: a run goes on only with the same ones."""
 
-    def forward(self, x_NCHW: Tensor) -> BranchLogits:
-        """See `ICNet.branch_logits`."""
-        return self.model.branch_logits(x_NCHW)
+
+def build_training(
+    settings: TrainSettings, data: LabeledData, *, ranks: Ranks, start: Checkpoint | None
+) -> tuple[TrainSetup, TrainState]:
+    """Return all that a training takes, before its first step.
+
+    Args:
+        settings: all but the data.
+        data: with the splits "train" and "val".
+        ranks: this process's place among those that train together.
+        start: weights to start from, as `settings.init` says; None: random ones.
+
+    Raises:
+        ConfigError: settings or weights that do not fit the data.
+    """
+    samples = data.split("train")
+    survey = survey_samples(samples, len(data.labels))
+    fit = make_fit(settings, survey.side)
+    preprocessing = Preprocessing()
+    red, green, blue = (round(value) for value in preprocessing.mean_rgb)
+    mean_color: Color = (red, green, blue)
+    batches = TrainBatches(
+        TrainViews(samples, settings, fit, mean_color),
+        num_samples=len(samples),
+        settings=settings,
+        mean_color=mean_color,
+        rank=ranks.rank,
+        ranks=ranks.count,
+    )
+    state = _make_state(
+        settings, data.labels, start, steps_per_epoch=batches.steps_per_epoch, ranks=ranks
+    )
+    setup = TrainSetup(
+        settings=settings,
+        labels=data.labels,
+        ranks=ranks,
+        fit=fit,
+        norm=InputNorm(preprocessing, ranks.device, settings.precision),
+        loss=make_loss(settings, survey, data.labels, ranks.device),
+        batches=batches,
+        val_views=ValidationViews(data.split("val"), fit, mean_color),
+        fingerprint=_fingerprint(settings, data, ranks),
+    )
+    return setup, state
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +100,13 @@ class Survey:
     """What the training set is like."""
 
     pixels_K: Tensor
-    """Labelled pixels of each class."""
+    """The labeled pixels of each class."""
     side: int
     """The usual shorter side of an image."""
 
 
-def survey(samples: Sequence[Sample], num_classes: int) -> Survey:
-    """Looks through the training set; samples that cannot be used are left to the loader."""
+def survey_samples(samples: Sequence[Sample], num_classes: int) -> Survey:
+    """Return what the training set is like; samples that cannot be used are left to the loader."""
     pixels = np.zeros(256, np.int64)
     sides = []
     step = -(-len(samples) // _MAX_SURVEYED)
@@ -65,10 +121,10 @@ def survey(samples: Sequence[Sample], num_classes: int) -> Survey:
 
 
 def make_fit(settings: TrainSettings, side: int) -> Fit:
-    """Gives how images are shown to the trained network.
+    """Return how images are shown to the trained network.
 
-    Doubled are images that come closer, so, to the size that training saw: those whose shorter
-    side is below sqrt(2) times that of its images.
+    Where training doubled its images, those are doubled whose size then is closer to what it saw:
+    those with a shorter side below sqrt(2) times `side`, that of the training images.
     """
     if settings.augmentation is None:
         return Fit("stretch", settings.input_size)
@@ -92,14 +148,14 @@ def make_optimizer(model: ICNet, settings: TrainSettings) -> torch.optim.Optimiz
 
 
 def make_loss(
-    settings: TrainSettings, found: Survey, labels: LabelSet, device: torch.device
+    settings: TrainSettings, survey: Survey, labels: LabelSet, device: torch.device
 ) -> GuidedLoss:
-    """Gives the loss.
+    """Return the loss.
 
     Raises:
         ConfigError: a weight for a class that is not there.
     """
-    weights_K = _class_weights(settings, found, labels)
+    weights_K = _class_weights(settings, survey, labels)
     return GuidedLoss(
         void=VOID,
         head_weights=settings.aux_weights,
@@ -109,7 +165,7 @@ def make_loss(
     )
 
 
-def _class_weights(settings: TrainSettings, found: Survey, labels: LabelSet) -> Tensor | None:
+def _class_weights(settings: TrainSettings, survey: Survey, labels: LabelSet) -> Tensor | None:
     factors, offset = settings.class_factors, _OFFSETS.get(settings.class_weights)
     for name in factors:
         if name not in labels.names:
@@ -120,31 +176,44 @@ def _class_weights(settings: TrainSettings, found: Survey, labels: LabelSet) -> 
         return None
     weights_K = torch.ones(len(labels))
     if offset is not None:
-        weights_K = log_class_weights(found.pixels_K, offset)
+        weights_K = log_class_weights(survey.pixels_K, offset)
     return weights_K * torch.tensor([factors.get(name, 1.0) for name in labels.names])
 
 
-def make_loaders(
-    settings: TrainSettings, data: LabeledData, fit: Fit, mean_color: Color, ranks: Ranks
-) -> tuple[TrainBatches, ValidationViews]:
-    """Gives the batches to train on and the views to validate on."""
-    samples = data.split("train")
-    batches = TrainBatches(
-        TrainViews(samples, settings, fit, mean_color),
-        num_samples=len(samples),
-        settings=settings,
-        mean_color=mean_color,
-        rank=ranks.rank,
-        ranks=ranks.count,
+def _make_state(
+    settings: TrainSettings,
+    labels: LabelSet,
+    start: Checkpoint | None,
+    *,
+    steps_per_epoch: int,
+    ranks: Ranks,
+) -> TrainState:
+    """Return the state before the first step."""
+    model, fresh = build_network(settings, labels, start)
+    if start is not None and fresh:
+        log.info("%d tensors are not in the weights and start at random", len(fresh))
+    if ranks.count > 1 and ranks.device.type == "cuda":  # there is no SyncBN on CPUs
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    model = model.to(ranks.device).to(memory_format=torch.channels_last).train()
+    schedule = settings.schedule
+    return TrainState(
+        model=model,
+        optimizer=make_optimizer(model, settings),
+        scaler=torch.amp.GradScaler(ranks.device.type, enabled=settings.precision == "fp16"),
+        average=None if settings.ema is None else WeightAverage(model, settings.ema),
+        clock=ValidationClock(val_every=settings.val_every, steps_per_epoch=steps_per_epoch),
+        patience=Patience(schedule) if isinstance(schedule, PatienceSchedule) else None,
+        position=TrainPosition(lr=settings.lr),
     )
-    return batches, ValidationViews(data.split("val"), fit, mean_color)
 
 
-def make_metrics_log(
-    folder: Path, step: int, ranks: Ranks
-) -> AbstractContextManager[MetricsLog | None]:
-    """Gives the journal, on the rank that writes it."""
-    return MetricsLog(folder, from_step=step) if ranks.first else nullcontext()
+def _fingerprint(settings: TrainSettings, data: LabeledData, ranks: Ranks) -> dict[str, Any]:
+    names = {split: [sample.name for sample in data.split(split)] for split in ("train", "val")}
+    return {
+        "settings": settings_that_matter(settings),
+        "data": {"names": names, "classes": list(data.labels.names)},
+        "environment": environment(ranks),
+    }
 
 
 def settings_that_matter(settings: TrainSettings) -> str:

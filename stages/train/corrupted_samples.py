@@ -12,20 +12,20 @@ _MAX_NAMED = 3
 
 
 class Corrupted:
-    """The corrupted samples of one split, and how many may be.
+    """The corrupted samples of one split, and how many there may be.
 
     Attributes:
         failures: what was wrong, by the sample's name.
     """
 
-    def __init__(self, kind: str, allowed: int, ranks: Ranks) -> None:
+    def __init__(self, kind: str, *, allowed: int, ranks: Ranks) -> None:
         self.failures: Failures = {}
         self._kind = kind
         self._allowed = allowed
         self._ranks = ranks
 
     def note(self, failures: Failures) -> None:
-        """Counts what this rank came upon; every rank must call it at the same step.
+        """Count what this rank came upon; every rank must call it at the same step.
 
         Raises:
             ConfigError: more samples are corrupted than may be; the first are named.

@@ -46,7 +46,7 @@ class Batch:
 
 
 def epoch_order(num_samples: int, *, seed: int, epoch: int, ranks: int = 1) -> NDArray[np.int64]:
-    """Gives the order of an epoch, the same on every rank and machine.
+    """Return the order of an epoch, the same on every rank and machine.
 
     It goes on from its beginning until all ranks get the same number of samples.
     """
@@ -66,7 +66,7 @@ class TrainViews(Dataset[tuple[View, Failures]]):
         self._mean_color = mean_color
 
     def __getitem__(self, draw: Draw) -> tuple[View, Failures]:
-        """Gives a view, and what failed on the way to it.
+        """Return a view, and what failed on the way to it.
 
         A sample that cannot be used is replaced by another one of the set.
         """
@@ -118,23 +118,23 @@ class TrainBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Gives the number of batches of an epoch; the last may be smaller."""
+        """Return the number of batches of an epoch; the last may be smaller."""
         share = -(-self.num_samples // self.ranks)
         return -(-share // self.settings.batch_train)
 
     @property
     def num_steps(self) -> int:
-        """Gives the number of batches of the whole training."""
+        """Return the number of batches of the whole training."""
         return self.settings.epochs * self.steps_per_epoch
 
     def _is_whole(self, step: int) -> bool:
-        """True if whole images are shown at this step of the training."""
+        """Return whether whole images are shown at this step of the training."""
         augmentation = self.settings.augmentation
         share = augmentation.whole_frames_share if augmentation else 0.0
         return step >= round((1 - share) * self.num_steps)
 
     def batches(self, first_step: int) -> Iterator[Batch]:
-        """Gives this rank's batches from a step of the training to its end.
+        """Return this rank's batches from a step of the training to its end.
 
         All epochs come from the same workers: to start others takes as long as several steps.
         """
@@ -146,7 +146,7 @@ class TrainBatches:
         )
 
     def draws(self, first_step: int) -> Iterator[list[Draw]]:
-        """Gives what this rank's batches are made of."""
+        """Return what this rank's batches are made of."""
         size, per_epoch = self.settings.batch_train, self.steps_per_epoch
         for epoch in range(first_step // per_epoch, self.settings.epochs):
             order = epoch_order(
@@ -225,7 +225,7 @@ class ValidationViews(Dataset[Fitted | Failures]):
 def validation_batches(
     views: ValidationViews, *, batch: int, workers: int, rank: int = 0, ranks: int = 1
 ) -> Iterator[list[Fitted] | Failures]:
-    """Gives this rank's share of the samples in order; those of one size together."""
+    """Return this rank's share of the samples in order; those of one size together."""
     singles = [[i] for i in range(rank, len(views), ranks)]
     waiting: list[Fitted] = []
     for made in _loader(views, singles, workers=workers, collate=_only):
@@ -251,7 +251,7 @@ def _loader(
     workers: int,
     collate: Callable[[list[Any]], Any],
 ) -> Iterator[Any]:
-    """Gives the batches as they are made, in order."""
+    """Return the batches as they are made, in order."""
     with warnings.catch_warnings():
         # More workers than cores are obeyed; PyTorch would warn of them at every epoch.
         warnings.filterwarnings("ignore", message="This DataLoader will create")

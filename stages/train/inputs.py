@@ -20,7 +20,7 @@ class InputNorm:
     precision: str
 
     def __call__(self, rgb_NHW3: Tensor) -> Tensor:
-        """Gives (N, 3, H, W) float32, channels last."""
+        """Return (N, 3, H, W) float32, channels last."""
         mean_3 = torch.tensor(self.preprocessing.mean_rgb, device=self.device)
         std_3 = torch.tensor(self.preprocessing.std_rgb, device=self.device)
         x_NHW3 = (rgb_NHW3.to(self.device, non_blocking=True).float() - mean_3) / std_3
@@ -29,7 +29,7 @@ class InputNorm:
         return x_NHW3.permute(0, 3, 1, 2)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Gives the context in which the network computes in its precision."""
+        """Return the context in which the network computes in its precision."""
         return torch.autocast(
             self.device.type, _TYPES[self.precision], enabled=self.precision != "fp32"
         )

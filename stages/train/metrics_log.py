@@ -1,23 +1,25 @@
-"""What a training run tells while it goes: JSON lines, and TensorBoard where it is installed."""
+"""The metrics of a training run: JSON lines, and TensorBoard where it is installed."""
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from icstream.stages.train.ranks import Ranks
 
 METRICS_FILE = "metrics.jsonl"
 
 
 class MetricsLog:
-    """Appends to `metrics.jsonl`; `type` is train, val, or lr_drop.
+    """Appends to `metrics.jsonl`, where `type` is train or val.
 
-    A run that goes on from step n forgets the lines after it, so that none stands there twice.
+    A run that goes on from step n drops the lines after it, so that none stands there twice.
     """
 
     def __init__(self, folder: Path, *, from_step: int) -> None:
-        """Opens the files of a run in `folder`."""
+        """Open the files of a run in `folder`."""
         path = folder / METRICS_FILE
         kept = []
         if from_step and path.exists():
@@ -43,7 +45,7 @@ class MetricsLog:
             self._board.close()
 
     def write(self, kind: str, step: int, epoch: float, values: Mapping[str, Any]) -> None:
-        """Adds a line; numbers go to TensorBoard too."""
+        """Add a line; numbers go to TensorBoard too."""
         line = {"type": kind, "step": step, "epoch": round(epoch, 4), **values}
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
@@ -53,8 +55,15 @@ class MetricsLog:
                     self._board.add_scalar(f"{kind}/{name}", value, step)
 
 
+def open_metrics_log(
+    folder: Path, *, from_step: int, ranks: Ranks
+) -> AbstractContextManager[MetricsLog | None]:
+    """Return the log of a run, on the rank that writes it; None on the others."""
+    return MetricsLog(folder, from_step=from_step) if ranks.first else nullcontext()
+
+
 def _open_board(folder: Path, from_step: int) -> Any:
-    """Gives a writer, or None where TensorBoard is not installed."""
+    """Return a writer, or None where TensorBoard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -24,7 +24,7 @@ class Ranks:
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
-        """Gives the sum over all ranks."""
+        """Return the sum over all ranks."""
         if self.count == 1:
             return values
         total = values.to(self.device)
@@ -32,11 +32,11 @@ class Ranks:
         return total.to(values.device)
 
     def any(self, mine: bool) -> bool:
-        """True if it is true on any rank."""
+        """Return whether it is true on any rank."""
         return bool(self.sum(torch.tensor(float(mine))))
 
     def merge(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Gives the union of what all ranks have; every rank must call it."""
+        """Return the union of what all ranks have; every rank must call it."""
         if self.count == 1:
             return dict(values)
         gathered: list[Any] = [None] * self.count
@@ -44,26 +44,26 @@ class Ranks:
         return {key: value for part in gathered for key, value in part.items()}
 
     def agree_on(self, tensors: Iterable[Tensor]) -> None:
-        """Gives all ranks the first one's values, in place."""
+        """Return all ranks the first one's values, in place."""
         if self.count > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
     def wait(self) -> None:
-        """Returns once all ranks are here."""
+        """Return once all ranks are here."""
         if self.count > 1:
             dist.barrier()
 
 
 def leave_ranks(ranks: Ranks) -> None:
-    """Ends the exchange once all ranks are here: gloo aborts one whose peer leaves before it."""
+    """End the exchange once all ranks are here: gloo aborts one whose peer leaves before it."""
     if ranks.count > 1:
         ranks.wait()
         dist.destroy_process_group()
 
 
 def join_ranks(gpu_devices: tuple[int, ...]) -> Ranks:
-    """Gives this process's place: alone, or among those that torchrun has started.
+    """Return this process's place: alone, or among those that torchrun has started.
 
     With CUDA each rank has one of the devices, else all compute on the processor (gloo).
     """

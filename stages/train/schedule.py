@@ -23,7 +23,7 @@ class Patience:
         self._lowest_at = 0
 
     def step(self, val_loss: float) -> bool:
-        """Takes the loss of one more validation; True: divide the rate now.
+        """Take the loss of one more validation; True: divide the rate now.
 
         A loss that is not finite is worse than any other.
         """
@@ -38,7 +38,7 @@ class Patience:
         return True
 
     def state(self) -> dict[str, int | float | None]:
-        """Gives all that `load` needs to go on from here."""
+        """Return all that `load` needs to go on from here."""
         return {
             "num_losses": self._num_losses,
             "divided_at": self._divided_at,
@@ -47,7 +47,7 @@ class Patience:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where `state` was taken."""
+        """Go on from where `state` was taken."""
         self._num_losses = state["num_losses"]
         self._divided_at = state["divided_at"]
         self._lowest = state["lowest"]
@@ -63,7 +63,7 @@ class ValidationClock:
         self._num_validations = 0
 
     def tick(self, steps_done: int) -> bool:
-        """Takes the steps done since the start of the run; True: validate now.
+        """Take the steps done since the start of the run; True: validate now.
 
         To be called after every step: a True is counted as a validation.
         """
@@ -76,16 +76,16 @@ class ValidationClock:
         return True
 
     def state(self) -> dict[str, int]:
-        """Gives all that `load` needs to go on from here."""
+        """Return all that `load` needs to go on from here."""
         return {"num_validations": self._num_validations}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where `state` was taken."""
+        """Go on from where `state` was taken."""
         self._num_validations = state["num_validations"]
 
 
 def poly_factor(step: int, num_steps: int, schedule: PolySchedule) -> float:
-    """Gives what the learning rate is multiplied by at a step; above 0 and at most 1.
+    """Return what the learning rate is multiplied by at a step; above 0 and at most 1.
 
     It rises linearly to 1 over the warm-up; then it is (1 - progress) ^ power, with the progress
     counted from the end of the warm-up, so that nothing jumps there.

@@ -1,7 +1,8 @@
 """The state of a training run on disk: all that going on takes, to the same weights bit for bit."""
 
 import logging
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -20,20 +21,21 @@ _FORMAT = 1
 
 
 @dataclass(slots=True, kw_only=True)
-class TrainProgress:
-    """How far a run has come; plain values."""
+class TrainPosition:
+    """How far a run has come, in plain values."""
 
     step: int = 0
-    """Optimiser steps done."""
+    """The optimizer's steps that are done."""
     lr: float = 0.0
-    """Before the schedule's factor."""
+    """The learning rate before the schedule's factor."""
     clock: dict[str, Any] = field(default_factory=dict)
-    """State of `ValidationClock`."""
+    """The state of `ValidationClock`, when this is saved."""
     patience: dict[str, Any] = field(default_factory=dict)
-    """State of `Patience`."""
+    """The state of `Patience`, when this is saved."""
     num_validations: int = 0
+    """The validations that are done."""
     best: float | None = None
-    """Best score so far."""
+    """The best score so far."""
     failures: dict[str, str] = field(default_factory=dict)
     """Training samples that could not be used, and why."""
 
@@ -50,23 +52,25 @@ def environment(ranks: Ranks) -> dict[str, str]:
     }
 
 
-def save_state(
-    folder: Path, progress: TrainProgress, tensors: dict[str, Any], fingerprint: dict[str, Any]
-) -> None:
+def save_state(folder: Path, state: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> None:
     """Write the state; a reader sees the old one or the new one, even after a loss of power.
 
     Args:
         folder: of the run.
-        progress: how far it is.
-        tensors: states of network, average and optimiser.
+        state: tensors and plain values; "progress" is how far the run is.
         fingerprint: settings, data and environment, to be compared when the run goes on.
     """
-    values = {"format": _FORMAT, "progress": asdict(progress), "told": fingerprint, **tensors}
+    values = {
+        "format": _FORMAT,
+        "progress": state["progress"],
+        "told": dict(fingerprint),
+        **state,
+    }
     write_atomically(folder / STATE_FILE, lambda path: torch.save(values, path), durable=True)
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """Gives what `save_state` wrote, on the processor.
+    """Return what `save_state` wrote, on the CPU.
 
     Raises:
         ConfigError: there is no state, or it cannot be read.
@@ -86,8 +90,10 @@ def load_state(folder: Path) -> dict[str, Any]:
     return values
 
 
-def check_fingerprint(folder: Path, fingerprint: dict[str, Any], ours: dict[str, Any]) -> None:
-    """Makes sure that a run may go on here; warns of what will change the last bits.
+def check_fingerprint(
+    folder: Path, fingerprint: Mapping[str, Any], ours: Mapping[str, Any]
+) -> None:
+    """Check that a run may go on here, and warn of what will change the last bits.
 
     Raises:
         ConfigError: it was begun with other settings, data, or another number of ranks.

@@ -26,7 +26,7 @@ class Validation:
     failures: Failures = field(default_factory=dict)
 
     def values(self, labels: LabelSet) -> dict[str, Any]:
-        """Gives the figures as JSON values; classes that do not occur have no IoU."""
+        """Return the figures as JSON values; classes that do not occur have no IoU."""
         iou = zip(labels.names, self.confusion.iou().tolist(), strict=True)
         return {
             "loss": self.loss,
@@ -46,7 +46,7 @@ def validate_network(
     loss: GuidedLoss,
     ranks: Ranks,
 ) -> Validation:
-    """Scores the network as it is, in evaluation mode, on images as inference shows them.
+    """Score the network as it is, in evaluation mode, on images as inference shows them.
 
     Class ids are compared at the images' own size, by the same upsampling as in inference.
     """
@@ -72,7 +72,7 @@ def validate_network(
 def _score(
     model: ICNet, batch: list[Fitted], norm: InputNorm, loss: GuidedLoss, confusion: Confusion
 ) -> float:
-    """Counts a batch of one size; gives the sum of its images' losses."""
+    """Count a batch of one size; gives the sum of its images' losses."""
     rgb_NHW3 = torch.from_numpy(np.stack([fitted.view.rgb_hw3 for fitted in batch]))
     ids_NHW = torch.from_numpy(np.stack([fitted.view.ids_hw for fitted in batch]))
     with norm.autocast():

@@ -1,12 +1,11 @@
-"""Weights at the edges of a training: what it starts from, their moving average, what it saves."""
+"""The weights of a training: what it starts from, and their moving average."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from icstream.model import Checkpoint, CheckpointError, Fit, ICNet, ICNetConfig, LabelSet
+from icstream.model import Checkpoint, CheckpointError, ICNet, ICNetConfig, LabelSet
 from icstream.model.icnet import initialize
 from icstream.stages.train.settings import TrainSettings
 
@@ -17,7 +16,7 @@ _MAX_NAMED = 5
 def build_network(
     settings: TrainSettings, labels: LabelSet, start: Checkpoint | None
 ) -> tuple[ICNet, list[str]]:
-    """Gives the network to train, and the names of tensors that stayed random.
+    """Return the network to train, and the names of tensors that stayed random.
 
     Raises:
         CheckpointError: weights to start from that do not fit.
@@ -77,7 +76,7 @@ class WeightAverage:
     """
 
     def __init__(self, model: ICNet, decay: float) -> None:
-        """Begins with the weights as they are."""
+        """Begin with the weights as they are."""
         self.model = ICNet(model.config).to(next(model.parameters()).device)
         self.model.load_state_dict(model.state_dict())
         self.model.eval().requires_grad_(False)
@@ -86,7 +85,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: ICNet) -> None:
-        """Moves the average towards the weights as they are now."""
+        """Move the average towards the weights as they are now."""
         self._num_updates += 1
         decay = min(self._decay, (1 + self._num_updates) / (10 + self._num_updates))
         ours, theirs = self.model.state_dict(), model.state_dict()
@@ -96,25 +95,10 @@ class WeightAverage:
         )
 
     def state(self) -> dict[str, Any]:
-        """Gives all that `load` needs."""
+        """Return all that `load` needs."""
         return {"num_updates": self._num_updates, "tensors": self.model.state_dict()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Goes on from where `state` was taken."""
+        """Go on from where `state` was taken."""
         self._num_updates = state["num_updates"]
         self.model.load_state_dict(state["tensors"])
-
-
-def save_weights(
-    path: Path, model: ICNet, labels: LabelSet, *, fit: Fit, training: dict[str, Any]
-) -> None:
-    """Writes a checkpoint file; a reader sees the old one or the new one.
-
-    Args:
-        path: of the file.
-        model: whose weights are saved.
-        labels: its classes.
-        fit: how images are to be shown to it.
-        training: for the header, as JSON values.
-    """
-    Checkpoint.of(model, labels, training=training, fit=fit).save(path, durable=True)

@@ -1,0 +1,134 @@
+"""All that changes in a training, and the files that it is saved to."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from icstream.model import Checkpoint, Fit, ICNet, LabelSet
+from icstream.stages.train.ranks import Ranks
+from icstream.stages.train.schedule import Patience, ValidationClock
+from icstream.stages.train.state import (
+    TrainPosition,
+    check_fingerprint,
+    load_state,
+    save_state,
+)
+from icstream.stages.train.weights import WeightAverage
+
+VALIDATIONS = "validations"
+"""The folder for the weights of each validation."""
+
+
+@dataclass(slots=True, kw_only=True)
+class TrainState:
+    """All that changes from step to step; `load(state())` changes nothing."""
+
+    model: ICNet
+    """The network that is trained."""
+    optimizer: torch.optim.Optimizer
+    """What turns gradients into steps, with its moments."""
+    scaler: torch.amp.GradScaler
+    """What keeps fp16 gradients in range; it does nothing in other precisions."""
+    average: WeightAverage | None
+    """The moving average of weights; None: the settings want none."""
+    clock: ValidationClock
+    """When to validate."""
+    patience: Patience | None
+    """When to lower the learning rate; None: it follows from the step."""
+    position: TrainPosition
+    """How far the training has come."""
+
+    @property
+    def result(self) -> ICNet:
+        """The network that is validated and saved."""
+        return self.model if self.average is None else self.average.model
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `load` needs, as tensors and plain values."""
+        position = replace(
+            self.position,
+            clock=self.clock.state(),
+            patience={} if self.patience is None else self.patience.state(),
+        )
+        return {
+            "progress": asdict(position),
+            "model": self.model.state_dict(),
+            "optimiser": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": None if self.average is None else self.average.state(),
+        }
+
+    def load(self, values: Mapping[str, Any]) -> None:
+        """Go on from where `state` was taken."""
+        self.model.load_state_dict(values["model"])
+        for saved, own in zip(
+            values["optimiser"]["param_groups"], self.optimizer.param_groups, strict=True
+        ):
+            saved["fused"] = own["fused"]  # how it is computed is no part of the state
+        self.optimizer.load_state_dict(values["optimiser"])
+        self.scaler.load_state_dict(values["scaler"])
+        if self.average is not None:
+            self.average.load(values["average"])
+        self.position = TrainPosition(**values["progress"])
+        self.clock.load(self.position.clock)
+        if self.patience is not None:
+            self.patience.load(self.position.patience)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFolder:
+    """The files of a run by which it goes on and its weights are used; one rank writes them."""
+
+    path: Path
+    """The folder, which exists."""
+    ranks: Ranks
+    """This process's place; only the first rank writes."""
+    fingerprint: Mapping[str, Any]
+    """Settings, data and environment, which must be the same when the run goes on."""
+    labels: LabelSet
+    """The classes, for the header of the weights."""
+    fit: Fit
+    """How images are shown, for the header of the weights."""
+    record: Mapping[str, Any]
+    """What else goes into the header of the weights, as JSON values."""
+
+    def restore(self, state: TrainState) -> None:
+        """Load the state in the folder.
+
+        Raises:
+            ConfigError: there is none, or it is of a run with other settings, data or ranks.
+        """
+        values = load_state(self.path)
+        check_fingerprint(self.path, values["told"], self.fingerprint)
+        state.load(values)
+
+    def save_state(self, state: TrainState) -> None:
+        """Write state.pt, from which the run goes on."""
+        if self.ranks.first:
+            save_state(self.path, state.state(), self.fingerprint)
+
+    def save_weights(
+        self, network: ICNet, *, best: bool, number: int | None, training: Mapping[str, Any]
+    ) -> None:
+        """Write the weights as last.safetensors, and under up to two other names.
+
+        Args:
+            network: whose weights are saved.
+            best: write best.safetensors too.
+            number: write them as those of this validation too; None: no.
+            training: how they came about, for the header besides `record`, as JSON values.
+        """
+        if not self.ranks.first:
+            return
+        names = ["last"] + ["best"] * best
+        if number is not None:
+            (self.path / VALIDATIONS).mkdir(exist_ok=True)
+            names.append(f"{VALIDATIONS}/{number:08d}")
+        for name in names:
+            checkpoint = Checkpoint.of(
+                network, self.labels, training={**self.record, **training}, fit=self.fit
+            )
+            checkpoint.save(self.path / f"{name}.safetensors", durable=True)
