@@ -1,4 +1,4 @@
-"""What int8 needs to know of a network: how large the values get that its convolutions see."""
+"""The ranges of activations, which int8 needs: how large the inputs of convolutions get."""
 
 import math
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ class Ranges:
     """
 
     highs: Mapping[str, float]
-    """By convolution ("conv4.2.increase"): values at its input are told apart from 0 up to this."""
+    """The largest input that int8 resolves, by convolution ("conv4.2.increase")."""
     calibrated_on: str
-    """The images, for people."""
+    """The images that they were measured on, for people."""
 
     def __post_init__(self) -> None:
         wrong = [

@@ -16,21 +16,21 @@ from icstream.model.network_input import prepare_input
 from icstream.model.segmenter import mean_color
 
 KEPT = frozenset(("conv1_1", "conv1_sub1", "cff12.high", "classifier"))
-"""Convolutions that int8 is not for. The first two see values of both signs; converting the map of
-the third takes longer than int8 saves; the scores of the classifier are compared with each other.
-"""
+"""Convolutions that are not computed in int8: the inputs of the first two have both signs,
+converting the map of the third takes longer than int8 saves, and the classifier's scores are
+compared with each other."""
 
 
 def calibrate_ranges(
     checkpoint: Checkpoint, images: Iterable[NDArray[np.uint8]], *, calibrated_on: str
 ) -> Checkpoint:
-    """Gives the checkpoint with ranges: of each convolution's input the largest value, on average.
+    """Return the checkpoint with ranges: of each convolution's input the largest value, on average.
 
     That is the mean over images of the maximum within each. The maximum of all would follow a
     single odd pixel; a percentile cuts off what tells small objects apart.
 
     Args:
-        checkpoint: an agreement that it states for int8 is dropped.
+        checkpoint: its agreement for int8, if it has one, is dropped.
         images: (H, W, 3) RGB; a few dozen, as various as those to come. They are fitted as the
             checkpoint says.
         calibrated_on: what they are, for people.

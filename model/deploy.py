@@ -1,10 +1,9 @@
 """The network as it is run: uint8 RGB in, logits at 1/8 of the input out.
 
-Exact rewrites of the plain graph, to be undone by nothing later: batch norm is folded into the
-convolutions, so are the channel order and the deviation of the preprocessing, the auxiliary heads
-are left out of `forward`, and the 1x1 classifier comes before the upsampling, with which it
-commutes. x2 and then x4 are one x8 (align corners), which `Scores.class_ids` does only where it
-must.
+These are exact rewrites of the plain graph: batch norm is folded into the convolutions, so are the
+channel order and the deviation of the preprocessing, the auxiliary heads are left out of `forward`,
+and the 1x1 classifier comes before the upsampling, with which it commutes. Zooming by 2 and then by
+4 is one zoom by 8 (align corners), which `Scores.class_ids` computes only where it must.
 """
 
 import torch
@@ -16,7 +15,7 @@ from icstream.model.icnet import BranchLogits, ConvNorm
 
 
 class DeployGraph(nn.Module):
-    """Takes (N, H, W, 3) uint8 RGB with sides of 32k+1, gives (N, K, h, w) float scores."""
+    """The graph from (N, H, W, 3) uint8 RGB with sides of 32k+1 to (N, K, h, w) float logits."""
 
     mean_3: Tensor
 
@@ -38,18 +37,18 @@ class DeployGraph(nn.Module):
         self.eval().requires_grad_(False)
 
     def cast(self, dtype: torch.dtype) -> "DeployGraph":
-        """Converts the weights in place; the mean stays float32."""
+        """Convert the weights in place, and return the graph; the mean stays float32."""
         self.icnet.to(dtype)
         return self
 
     def forward(self, rgb_NHW3: Tensor) -> Tensor:
-        """Gives the logits at every 8th pixel, in the weights' float type."""
+        """Return the logits at every 8th pixel, in the weights' float type."""
         features = self.icnet.features(self._input(rgb_NHW3))
         scores_NKhw: Tensor = self.icnet.classifier(features.fused12_NCHW)
         return scores_NKhw
 
     def branch_logits(self, rgb_NHW3: Tensor) -> BranchLogits:
-        """Gives the logits of all three heads, the auxiliary ones too, each at its own size."""
+        """Return the logits of all three heads, the auxiliary ones too, each at its own size."""
         return self.icnet.branch_logits(self._input(rgb_NHW3))
 
     def _input(self, rgb_NHW3: Tensor) -> Tensor:
@@ -58,15 +57,15 @@ class DeployGraph(nn.Module):
         return x_NHW3.permute(0, 3, 1, 2)
 
 
-class CentredDeployGraph(DeployGraph):
-    """The same for an input that `centre_fp32` or `centre_bf16` made: the mean is off it.
+class MeanFreeDeployGraph(DeployGraph):
+    """The graph for an input from which `subtract_mean` has taken the mean.
 
     Turning pixels and leaving out every second one inside the graph took a fifth of the network's
     time in OpenVINO.
     """
 
     def forward(self, full_NHW3: Tensor, half_Nhw3: Tensor) -> Tensor:  # type: ignore[override]
-        """Gives the logits at every 8th pixel, of floats at full and at half size."""
+        """Return the logits at every 8th pixel, of floats at full and at half size."""
         features = self.icnet.features(full_NHW3.permute(0, 3, 1, 2), half_Nhw3.permute(0, 3, 1, 2))
         scores_NKhw: Tensor = self.icnet.classifier(features.fused12_NCHW)
         return scores_NKhw

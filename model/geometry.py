@@ -1,4 +1,4 @@
-"""How an image is fitted to the network's input, and how the way back is found.
+"""How an image is fitted to the network's input, and how its pixels are found among the scores.
 
 ICNet's branches meet exactly where a side is 32k+1 pixels long: the score map then has 4k+1
 nodes, and node i lies on pixel 8i (align-corners bilinear, the authors' `Interp` layer).
@@ -22,12 +22,12 @@ STEP = 8
 
 
 def network_side(side: int) -> int:
-    """Gives the smallest 32k+1 that is not below `side`."""
+    """Return the smallest 32k+1 that is not below `side`."""
     return -(-(side - 1) // 32) * 32 + 1
 
 
 def network_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Gives (height, width), each raised to the next 32k+1."""
+    """Return (height, width), each raised to the next 32k+1."""
     return network_side(size[0]), network_side(size[1])
 
 
@@ -36,17 +36,17 @@ class Axis:
     """Where the pixels of one side of an image lie among the score nodes of that side."""
 
     nodes: NDArray[np.int32]
-    """(L,) for each pixel the node before it; at most number of nodes - 2."""
+    """(L,) the node before each pixel; at most the number of nodes - 2."""
     fractions: NDArray[np.float32]
     """(L,) how far the pixel is from that node towards the next, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """The way of one image size through the network's input, and back.
+    """How images of one size lie in the network's input, and their pixels among the scores.
 
     The image is resized to `inner`, which fills the input from its top left corner; the rest of
-    the input, up to `outer`, is the mean colour.
+    the input, up to `outer`, is the mean color.
     """
 
     source: tuple[int, int]
@@ -58,13 +58,13 @@ class Geometry:
 
     @property
     def resized(self) -> bool:
-        """True if the image is scaled on its way in."""
+        """Return whether the image is scaled on its way in."""
         return self.inner != self.source
 
     def axes(self, step: int = STEP) -> tuple[Axis, Axis]:
-        """Gives the rows and the columns of the image among nodes at every `step`-th input pixel.
+        """Return the rows and the columns of the image among nodes at every `step`-th input pixel.
 
-        Pixel centres are kept: pixel y of the image lies at (y + 0.5) * inner / source - 0.5 of
+        Pixel centers are kept: pixel y of the image lies at (y + 0.5) * inner / source - 0.5 of
         the input, which is y itself when native.
         """
         return _axes(self, step)
@@ -94,7 +94,7 @@ class Fit:
             )
 
     def geometry(self, source: tuple[int, int]) -> Geometry:
-        """Gives the geometry of images of `source` = (height, width).
+        """Return the geometry of images of `source` = (height, width).
 
         Images smaller than 64 pixels on a side are padded up to that.
         """
@@ -111,7 +111,7 @@ class Fit:
             )
             target = self.size
         outer = network_size((max(target[0], MIN_SIDE), max(target[1], MIN_SIDE)))
-        return Geometry(source, inner, outer)
+        return Geometry(source=source, inner=inner, outer=outer)
 
 
 @lru_cache(maxsize=16)
@@ -127,7 +127,7 @@ def _axes(geometry: Geometry, step: int) -> tuple[Axis, Axis]:
 
 @lru_cache(maxsize=64)
 def canvas_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Gives (height, width) of the memory for an image and what the network needs beside it."""
+    """Return (height, width) of the memory for an image and what the network needs beside it."""
     return Fit().geometry(size).outer
 
 

@@ -7,7 +7,7 @@ ECCV 2018 (arXiv:1704.08545); layer names are those of the authors' released pro
     half image -- conv1..conv3_1 (shared), 1/16 ------------------ CFF 24 ------^
                             `- half again: conv3_2..conv5, 1/32 ---^
 
-Sizes: the input is padded right and bottom with the mean colour (zeros) to 32k+1 on each side.
+Sizes: the input is padded right and bottom with the mean color (zeros) to 32k+1 on each side.
 There the branches meet exactly, every bilinear halving is a strided slice, and the output is
 cropped back to the input's size; training and evaluation do the same.
 
@@ -39,7 +39,7 @@ class BranchLogits(NamedTuple):
 
 
 class Features(NamedTuple):
-    """What the heads look at."""
+    """The maps that the heads read."""
 
     fused12_NCHW: Tensor
     """Output of CFF 12 at 1/8."""
@@ -61,7 +61,7 @@ class ConvNorm(nn.Module):
         self.norm = nn.BatchNorm2d(c_out) if norm else nn.Identity()
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Gives (N, c_out, H / stride, W / stride), rounded up."""
+        """Return (N, c_out, H / stride, W / stride), rounded up."""
         out: Tensor = self.norm(self.conv(x_NCHW))
         return out
 
@@ -89,7 +89,7 @@ class Bottleneck(nn.Module):
             self.proj = ConvNorm(c_in, c_out, 1, stride=stride_reduce * stride_3x3, norm=norm)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Gives (N, c_out, H / stride, W / stride), rounded up."""
+        """Return (N, c_out, H / stride, W / stride), rounded up."""
         shortcut_NCHW = x_NCHW if self.proj is None else self.proj(x_NCHW)
         y_NCHW = F.relu(self.reduce(x_NCHW))
         y_NCHW = F.relu(self.conv3x3(y_NCHW))
@@ -109,7 +109,7 @@ class CascadeFeatureFusion(nn.Module):
         self.aux = nn.Conv2d(c_low, num_classes, 1)
 
     def forward(self, low_NCHW: Tensor, high_NCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Gives the fused map and the upsampled low map, both of the high map's size."""
+        """Return the fused map and the upsampled low map, both of the high map's size."""
         low_NCHW = upsample(low_NCHW, 2)
         return F.relu(self.low(low_NCHW) + self.high(high_NCHW)), low_NCHW
 
@@ -149,7 +149,7 @@ class ICNet(nn.Module):
         self.classifier = nn.Conv2d(c2, config.num_classes, 1)
 
     def features(self, x_NCHW: Tensor, half_NCHW: Tensor | None = None) -> Features:
-        """Gives what the heads need, from an input whose sides are 32k+1.
+        """Return what the heads need, from an input whose sides are 32k+1.
 
         Args:
             x_NCHW: the input.
@@ -178,7 +178,7 @@ class ICNet(nn.Module):
         return Features(fused12_NCHW, low12_NCHW, low24_NCHW)
 
     def branch_logits(self, x_NCHW: Tensor) -> BranchLogits:
-        """Gives the raw logits of all three heads, as label guidance wants them."""
+        """Return the raw logits of all three heads, for label guidance."""
         features = self.features(pad_to_network_size(x_NCHW))
         return BranchLogits(
             sub124=self.classifier(upsample(features.fused12_NCHW, 2)),
@@ -187,7 +187,7 @@ class ICNet(nn.Module):
         )
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Gives (N, K, H, W) logits of exactly the input's size.
+        """Return (N, K, H, W) logits of exactly the input's size.
 
         Raises:
             ConfigError: a side of the input is below 64.
@@ -200,7 +200,7 @@ class ICNet(nn.Module):
 def bottlenecks(
     count: int, c_in: int, c_mid: int, c_out: int, *, dilation: int = 1, norm: bool
 ) -> nn.Sequential:
-    """Gives a stage of bottlenecks; the first projects its shortcut if `c_in` differs."""
+    """Return a stage of bottlenecks; the first projects its shortcut if `c_in` differs."""
     return nn.Sequential(
         *(
             Bottleneck(c_in if i == 0 else c_out, c_mid, c_out, dilation=dilation, norm=norm)
@@ -210,23 +210,23 @@ def bottlenecks(
 
 
 def halve(x_NCHW: Tensor) -> Tensor:
-    """Gives every second row and column: align-corners bilinear halving of odd sides, exactly."""
+    """Return every second row and column: align-corners bilinear halving of odd sides, exactly."""
     return x_NCHW[:, :, ::2, ::2]
 
 
 def upsample(x_NCHW: Tensor, factor: int) -> Tensor:
-    """Gives align-corners bilinear zoom, n to (n-1) * factor + 1 (the authors' Interp layer)."""
+    """Return align-corners bilinear zoom, n to (n-1) * factor + 1 (the authors' Interp layer)."""
     size = [(side - 1) * factor + 1 for side in x_NCHW.shape[-2:]]
     return F.interpolate(x_NCHW, size=size, mode="bilinear", align_corners=True)
 
 
 def full_size(logits_NKHW: Tensor, factor: int, size: Sequence[int]) -> Tensor:
-    """Gives a head's logits zoomed by `factor` and cropped to `size` = (height, width)."""
+    """Return a head's logits zoomed by `factor` and cropped to `size` = (height, width)."""
     return upsample(logits_NKHW, factor)[:, :, : size[0], : size[1]]
 
 
 def pad_to_network_size(x_NCHW: Tensor) -> Tensor:
-    """Gives the input with zeros to the right and below, up to 32k+1 on each side."""
+    """Return the input with zeros to the right and below, up to 32k+1 on each side."""
     height, width = x_NCHW.shape[-2:]
     if min(height, width) < MIN_SIDE:
         raise ConfigError(f"input of {height}x{width}: both sides must be {MIN_SIDE} or more")
@@ -235,7 +235,7 @@ def pad_to_network_size(x_NCHW: Tensor) -> Tensor:
 
 
 def initialize(model: ICNet, *, seed: int) -> None:
-    """Draws He-normal weights from `seed`, the same on every machine; biases become 0."""
+    """Set He-normal weights drawn from `seed`, the same on every machine; biases become 0."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):

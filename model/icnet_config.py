@@ -1,4 +1,4 @@
-"""What must be known to build ICNet; apart from it, so that it can be read without PyTorch."""
+"""The configuration of ICNet, which can be read without PyTorch."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -11,11 +11,11 @@ Variant = Literal["paper", "supervisely"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ICNetConfig:
-    """What must be known to build the network."""
+    """What the network is built from."""
 
     num_classes: int
     variant: Variant = "paper"
-    """Where conv3_1 halves its map: paper on its first 1x1, supervisely on its 3x3."""
+    """Where conv3_1 halves its map: paper in its first 1x1, supervisely in its 3x3."""
     width: float = 0.5
     """Channels relative to the full network; the released one has half."""
     use_batchnorm: bool = True

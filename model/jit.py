@@ -7,7 +7,7 @@ import numba
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiles on first use, and keeps the result on disk where there is a place for it."""
+    """Return the function, compiled on first use and kept on disk where that is possible."""
     try:
         return numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # neither the package's folder nor a user's cache can be written

@@ -1,4 +1,4 @@
-"""Label sets: the names and colours of the classes that a network tells apart."""
+"""Label sets: the names and colors of the classes that a network tells apart."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MAX_CLASSES = 255
 @renamed_fields(colours="colors")
 @dataclass(frozen=True, slots=True)
 class LabelSet:
-    """Ordered classes; a class's id is its position."""
+    """Ordered classes; the id of a class is its position."""
 
     names: tuple[str, ...]
     colors: tuple[Color, ...]
@@ -30,8 +30,8 @@ class LabelSet:
             raise ConfigError(f"a label set has 2 to {MAX_CLASSES} classes, got {len(self.names)}")
         if len(self.colors) != len(self.names):
             raise ConfigError(
-                f"a label set needs a colour for each class: got {len(self.names)} names"
-                f" and {len(self.colors)} colours"
+                f"a label set needs a color for each class: got {len(self.names)} names"
+                f" and {len(self.colors)} colors"
             )
         repeated = sorted({name for name in self.names if self.names.count(name) > 1})
         if repeated:
@@ -40,31 +40,31 @@ class LabelSet:
             if not name:
                 raise ConfigError("a class name must not be empty")
             if len(color) != 3 or not all(0 <= value <= 255 for value in color):
-                raise ConfigError(f"colour of {name!r}: got {color}, allowed are 3 values 0..255")
+                raise ConfigError(f"color of {name!r}: got {color}, allowed are 3 values 0..255")
 
     def __len__(self) -> int:
         return len(self.names)
 
     @classmethod
     def from_values(cls, classes: Sequence[tuple[str, Sequence[int]]]) -> Self:
-        """Builds a label set from (name, (red, green, blue)) pairs, in the order of their ids.
+        """Build a label set from (name, (red, green, blue)) pairs, in the order of their ids.
 
         Raises:
-            ConfigError: too few or too many classes, a repeated name, or a colour out of range.
+            ConfigError: too few or too many classes, a repeated name, or a color out of range.
         """
         names = tuple(str(name) for name, _ in classes)
         colors = tuple(tuple(int(value) for value in color) for _, color in classes)
         return cls(names, colors)  # type: ignore[arg-type]  # lengths are checked on creation
 
     def palette(self) -> NDArray[np.uint8]:
-        """Gives the colours as a (256, 3) table; ids that have no class are black."""
+        """Return the colors as a (256, 3) table; ids that have no class are black."""
         table = np.zeros((256, 3), np.uint8)
         table[: len(self)] = self.colors
         return table
 
 
 def unlabeled_name(names: Collection[str]) -> str:
-    """Gives a name, not among `names`, for pixels that no object covers."""
+    """Return a name, not among `names`, for pixels that no object covers."""
     name = "background"
     for other in ("unlabelled", *(f"unlabelled {n}" for n in range(2, len(names) + 3))):
         if name not in names:
@@ -74,7 +74,7 @@ def unlabeled_name(names: Collection[str]) -> str:
 
 
 CITYSCAPES = LabelSet.from_values(
-    # The 19 evaluated classes in the order of their train ids; colours of cityscapesScripts.
+    # The 19 evaluated classes in the order of their train ids; colors of cityscapesScripts.
     [
         ("road", (128, 64, 128)),
         ("sidewalk", (244, 35, 232)),

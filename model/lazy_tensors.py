@@ -1,4 +1,4 @@
-"""Tensors as they lie in a safetensors file; they become PyTorch's when they are asked for."""
+"""Tensors as they lie in a safetensors file; reading one makes it a tensor of PyTorch."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ _TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
 
 
 class StoredTensors(Mapping[str, "Tensor"]):
-    """Tensors by name, from the entries that `safetensors.deserialize` gives."""
+    """Tensors by name, from the entries that `safetensors.deserialize` returns."""
 
     def __init__(self, entries: list[tuple[str, dict[str, Any]]]) -> None:
         """Take the entries as they are.
@@ -43,7 +43,7 @@ class StoredTensors(Mapping[str, "Tensor"]):
         return len(self._entries)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Gives the shape of a tensor."""
+        """Return the shape of a tensor."""
         return tuple(self._entries[name]["shape"])
 
     def float32(self, name: str) -> NDArray[np.float32]:

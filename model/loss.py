@@ -21,25 +21,26 @@ _OHEM_MIN_SHARE = 1 / 16
 
 @dataclass(frozen=True, slots=True)
 class GuidedLoss:
-    """Gives the weighted sum of the heads' losses, and each head's own.
+    """The weighted sum of the heads' losses, and each head's own.
 
-    Pixels labelled `void` do not count; a batch of nothing else has the loss 0.
+    Pixels labeled `void` do not count; a batch of nothing else has the loss 0.
     """
 
     void: int
-    """Id of pixels without a class."""
+    """The id of pixels without a class."""
     head_weights: tuple[float, float, float] = (1.0, 0.4, 0.16)
-    """Of sub124, sub24 and sub4."""
+    """The weights of sub124, sub24 and sub4."""
     guidance: Literal["full", "shrunk"] = "full"
     """full: logits are zoomed to the labels' size, as the plugin does; shrunk: labels are taken
     at the logits' own places, as the paper does, at a fraction of the cost."""
     class_weights_K: Tensor | None = None
+    """The weight of each class's pixels; None: all have 1."""
     ohem: float | None = None
-    """Only pixels whose true class is given less than this probability count, and at least 1/16:
-    of each image (full) or of the batch (shrunk)."""
+    """Pixels count only if their true class gets less than this probability, but at least 1/16 of
+    them do, of each image (full) or of the batch (shrunk)."""
 
     def __call__(self, logits: BranchLogits, ids_NHW: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Gives the total and (sub124, sub24, sub4), scalars in float32.
+        """Return the total and (sub124, sub24, sub4), scalars in float32.
 
         Args:
             logits: of the padded input; they are cropped to the labels.
@@ -53,7 +54,7 @@ class GuidedLoss:
         return torch.stack([weight * loss for weight, loss in pairs]).sum(), losses
 
     def of_head(self, logits_NKhw: Tensor, ids_NHW: Tensor, factor: int) -> Tensor:
-        """Gives the mean over the labelled pixels at one head."""
+        """Return the mean over the labeled pixels at one head."""
         if self.guidance == "shrunk":
             ids_Nhw = ids_NHW[:, ::factor, ::factor]
             logits_NKhw = logits_NKhw[:, :, : ids_Nhw.shape[1], : ids_Nhw.shape[2]]
@@ -68,7 +69,7 @@ class GuidedLoss:
         return _mean([checkpoint(of_image, one, ids, use_reentrant=False) for one, ids in pairs])
 
     def _sums(self, logits_NKhw: Tensor, ids_Nhw: Tensor) -> Tensor:
-        """Gives (2,): the sum of weighted losses, and the sum of their weights."""
+        """Return (2,): the sum of weighted losses, and the sum of their weights."""
         losses_Nhw = _cross_entropy(logits_NKhw.float(), ids_Nhw.long(), self.void)
         weights_Nhw = (ids_Nhw != self.void).to(losses_Nhw.dtype)
         if self.ohem is not None:
@@ -79,7 +80,7 @@ class GuidedLoss:
         return torch.stack([(losses_Nhw * weights_Nhw).sum(), weights_Nhw.sum()])
 
     def _hard(self, losses_Nhw: Tensor, weights_Nhw: Tensor) -> Tensor:
-        """Gives 1 for pixels that the network gets wrong enough, else 0."""
+        """Return 1 for the pixels that count, the hardest ones, else 0."""
         assert self.ohem is not None
         num_kept = max(1, int(_OHEM_MIN_SHARE * float(weights_Nhw.sum())))
         least = torch.topk(losses_Nhw.flatten(), min(num_kept, losses_Nhw.numel())).values[-1]
@@ -93,7 +94,7 @@ def _mean(sums: list[Tensor]) -> Tensor:
 
 
 def _cross_entropy(logits_NKhw: Tensor, ids_Nhw: Tensor, void: int) -> Tensor:
-    """Gives each pixel's loss; 0 where it is void."""
+    """Return each pixel's loss; 0 where it is void."""
     if logits_NKhw.device.type == "cpu":  # a third of the time of the other form
         return F.cross_entropy(logits_NKhw, ids_Nhw, ignore_index=void, reduction="none")
     # On CUDA the form for images has no deterministic gradient, that for rows has.
@@ -103,7 +104,7 @@ def _cross_entropy(logits_NKhw: Tensor, ids_Nhw: Tensor, void: int) -> Tensor:
 
 
 def log_class_weights(pixels_K: Tensor, offset: float) -> Tensor:
-    """Gives 1 / ln(offset + share) for each class, from its number of pixels.
+    """Return 1 / ln(offset + share) for each class, from its number of pixels.
 
     Rare classes count more, the more so the nearer the offset is to 1. After ENet (Paszke and
     others 2016, section 5.1), which has 1.02.

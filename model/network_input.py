@@ -16,13 +16,13 @@ def prepare_input(
     mean_color: Color,
     empty: Empty = np.empty,
 ) -> NDArray[np.uint8]:
-    """Gives the (h, w, 3) input of `geometry.outer`: the image top left, the rest mean colour.
+    """Return the (h, w, 3) input of `geometry.outer`: the image top left, the rest mean color.
 
     Args:
         image_HW3: RGB of `geometry.source` size; it is copied.
         geometry: as `Fit.geometry` gives it.
         mean_color: the model's mean, which becomes almost zero behind the network's input.
-        empty: gives the memory for the input, whose planes lie one after another.
+        empty: returns the memory for the input, whose planes lie one after another.
 
     Raises:
         ConfigError: not an (H, W, 3) uint8 array of that size.
@@ -46,7 +46,7 @@ def prepare_input(
 
 
 def image_fault(image_HW3: NDArray[np.uint8], size: tuple[int, int]) -> str | None:
-    """Tells what is wrong with an image that should have (height, width); None if nothing is."""
+    """Return what is wrong with an image that should have (height, width); None: nothing."""
     if image_HW3.dtype == np.uint8 and image_HW3.shape == (*size, 3):
         return None
     got = f"{image_HW3.shape} {image_HW3.dtype}"
@@ -54,7 +54,7 @@ def image_fault(image_HW3: NDArray[np.uint8], size: tuple[int, int]) -> str | No
 
 
 def fill_margin(input_hw3: NDArray[np.uint8], geometry: Geometry, mean_color: Color) -> None:
-    """Makes the input mean colour where the image is not."""
+    """Fill the input with the mean color where the image is not."""
     height, width = geometry.inner
     input_hw3[height:] = mean_color
     input_hw3[:height, width:] = mean_color

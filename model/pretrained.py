@@ -9,13 +9,13 @@ from icstream.model.checkpoint import Checkpoint, random_checkpoint
 from icstream.model.errors import CheckpointError
 
 DEFAULT = "camvid"
-"""What is taken where no weights are named."""
+"""The weights that are used where none are named."""
 RANDOM = "random"
 _RANDOM_FILE = "random-0.safetensors"
 
 
 def weight_names() -> list[str]:
-    """Gives the names that `load_weights` knows besides file paths."""
+    """Return the names that `load_weights` knows besides file paths."""
     shipped = files("icstream.model") / "weights"
     files_there = list(shipped.iterdir()) if shipped.is_dir() else []
     names = [Path(f.name).stem for f in files_there if f.name.endswith(".safetensors")]
@@ -23,7 +23,7 @@ def weight_names() -> list[str]:
 
 
 def load_weights(name_or_path: str) -> Checkpoint:
-    """Gives the checkpoint of that name, or the one in that file.
+    """Return the checkpoint of that name, or the one in that file.
 
     Raises:
         CheckpointError: neither a name nor a usable file; the text says which names there are.

@@ -19,7 +19,7 @@ _AUTHORS_WINDOWS = {6: (3, 5), 3: (3, 5), 2: (1, 1), 1: (0, 0)}
 
 
 def pooling_windows(size: tuple[int, int], bins: int, axis: int) -> list[tuple[int, int]]:
-    """Gives the half-open windows [start, stop) along one axis of a map of `size`.
+    """Return the half-open windows [start, stop) along one axis of a map of `size`.
 
     The authors' windows for the map of a 1025x2049 input, adaptive ones elsewhere; where `bins`
     is larger than the side, each row (or column) is a window of its own.
@@ -34,7 +34,7 @@ def pooling_windows(size: tuple[int, int], bins: int, axis: int) -> list[tuple[i
 
 
 def pyramid_pooling(x_NCHW: Tensor) -> Tensor:
-    """Gives the map plus its four poolings, each bilinearly resized back (align corners).
+    """Return the map plus its four poolings, each bilinearly resized back (align corners).
 
     The windows of all bins lie side by side in one matrix per axis; of the crossed windows that
     come out, `same` keeps those whose rows and columns belong to the same bins.
@@ -66,7 +66,7 @@ def _matrices(height: int, width: int) -> tuple[NDArray[np.float32], ...]:
 
 
 def _averaging(windows: list[tuple[int, int]], side: int) -> NDArray[np.float32]:
-    """Gives (bins, side); row i averages window i."""
+    """Return (bins, side); row i averages window i."""
     matrix = np.zeros((len(windows), side))
     for i, (start, stop) in enumerate(windows):
         matrix[i, start:stop] = 1 / (stop - start)
@@ -74,7 +74,7 @@ def _averaging(windows: list[tuple[int, int]], side: int) -> NDArray[np.float32]
 
 
 def _zooming(bins: int, side: int) -> NDArray[np.float32]:
-    """Gives (side, bins); row y holds the bilinear weights of output row y."""
+    """Return (side, bins); row y holds the bilinear weights of output row y."""
     matrix = np.zeros((side, bins))
     for y in range(side):
         position = y * (bins - 1) / (side - 1) if side > 1 else 0.0

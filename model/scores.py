@@ -1,4 +1,4 @@
-"""What the network says of one image, before it is brought to the image's pixels."""
+"""The network's logits for one image, before they are interpolated at its pixels."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from icstream.model.geometry import Geometry
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """Logits, and the way back to the image."""
+    """The logits of one image, and how its pixels lie among them."""
 
     values_Khw: NDArray[np.float32]
     """(K, h, w) logits at the score nodes, every 8 input pixels."""
@@ -18,7 +18,7 @@ class Scores:
     """How the image lies in the input that gave these scores."""
 
     def class_ids(self) -> NDArray[np.uint8]:
-        """Gives the (H, W) class ids of the image."""
+        """Return the (H, W) class ids of the image."""
         # Here and not above: the compiler behind it takes half a second that decoders need not pay.
         from icstream.model.upsample import class_ids
 

@@ -23,7 +23,7 @@ from icstream.model.settings_base import DEFAULT_THREADS
 
 
 class Segmenter:
-    """Padding, normalising, the network, upsampling and argmax behind one call.
+    """Padding, normalizing, the network, upsampling and argmax behind one call.
 
     Attributes:
         labels: the classes whose ids come out.
@@ -43,14 +43,14 @@ class Segmenter:
         threads: int = DEFAULT_THREADS,
         fit: Fit | None = None,
     ) -> None:
-        """Loads the weights into an engine.
+        """Load the weights into a runtime.
 
         Args:
             checkpoint: weights and what belongs to them.
             runtime: what computes; auto is OpenVINO on a CPU, PyTorch on a GPU.
             device: auto, cpu, cuda or cuda:N.
-            precision: auto is the fastest that the checkpoint was measured to stand, else fp32.
-            threads: of inference on a CPU.
+            precision: auto is the fastest that was measured to do for the checkpoint, else fp32.
+            threads: of inference on a CPU; with the runtime torch, of the whole process.
             fit: how images become inputs; None: as the checkpoint was trained.
 
         Raises:
@@ -90,7 +90,7 @@ class Segmenter:
         )
 
     def __call__(self, image_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Gives the (H, W) class ids of an RGB image of any size.
+        """Return the (H, W) class ids of an RGB image of any size.
 
         Raises:
             ConfigError: not an (H, W, 3) uint8 array.
@@ -106,15 +106,15 @@ class Segmenter:
         ).class_ids()
 
     def scores(self, prepared_hw3: NDArray[np.uint8], geometry: Geometry) -> Scores:
-        """Gives the scores of an input that `prepare_input` made; valid until the next call."""
+        """Return the scores of an input that `prepare_input` made; valid until the next call."""
         return Scores(self._runtime.scores(prepared_hw3[None])[0], geometry)
 
     def warm_up(self, source: tuple[int, int]) -> None:
-        """Compiles for images of (height, width), so that the first one costs no more."""
+        """Compile for images of (height, width), so that the first one costs no more."""
         self.scores(np.zeros((*self._geometry(source).outer, 3), np.uint8), self._geometry(source))
 
 
 def mean_color(checkpoint: Checkpoint) -> Color:
-    """Gives the model's mean as the nearest 8-bit colour."""
+    """Return the model's mean as the nearest 8-bit color."""
     red, green, blue = (round(value) for value in checkpoint.preprocessing.mean_rgb)
     return red, green, blue

@@ -1,4 +1,4 @@
-"""The mean taken off an input, pixel by pixel: what the first convolutions read.
+"""Subtracts the mean from an input, pixel by pixel, for the first convolutions.
 
 OpenVINO would do the same in three passes over memory, which is a twentieth of the network's time.
 """
@@ -12,19 +12,19 @@ from icstream.model.jit import compiled
 
 
 @compiled
-def centre_fp32(
+def subtract_mean_fp32(
     planes_3HW: NDArray[np.uint8],
     mean_3: NDArray[np.float32],
     full_HW3: NDArray[np.float32],
     half_hw3: NDArray[np.float32],
 ) -> None:
-    """Writes the input less its mean, and every second row and column of that.
+    """Write the input less the mean, and every second row and column of that.
 
     Args:
         planes_3HW: red, green and blue, each by itself.
         mean_3: of red, green and blue.
-        full_HW3: becomes (H, 3 * W).
-        half_hw3: becomes (h, 3 * w), with sides (H + 1) // 2 and (W + 1) // 2.
+        full_HW3: where the result goes, (H, 3 * W).
+        half_hw3: where its half goes, (h, 3 * w), with sides (H + 1) // 2 and (W + 1) // 2.
     """
     _, height, width = planes_3HW.shape
     for i in range(height):
@@ -38,13 +38,13 @@ def centre_fp32(
 
 
 @compiled
-def centre_bf16(
+def subtract_mean_bf16(
     planes_3HW: NDArray[np.uint8],
     mean_3: NDArray[np.float32],
     full_HW3: NDArray[np.uint16],
     half_hw3: NDArray[np.uint16],
 ) -> None:
-    """Does the same in bfloat16, rounded to nearest, ties to even; outputs hold its bits."""
+    """Do the same in bfloat16, rounded to nearest, ties to even; outputs hold its bits."""
     _, height, width = planes_3HW.shape
     red_W = np.empty(width, np.float32)
     green_W = np.empty(width, np.float32)
@@ -66,14 +66,14 @@ def centre_bf16(
 
 @compiled
 def _rounded(bits: np.uint32) -> np.uint16:
-    """Gives the upper half of a float32's bits, rounded to nearest, ties to even."""
+    """Return the upper half of a float32's bits, rounded to nearest, ties to even."""
     odd = (bits >> np.uint32(16)) & np.uint32(1)
     return np.uint16((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16))
 
 
 @compiled
 def _halve(row_W3: NDArray[Any], half_w3: NDArray[Any]) -> None:
-    """Takes over every second pixel of a row."""
+    """Copy every second pixel of a row."""
     for j in range(len(half_w3) // 3):
         half_w3[3 * j] = row_W3[6 * j]
         half_w3[3 * j + 1] = row_W3[6 * j + 1]

@@ -18,12 +18,13 @@ from icstream.model.geometry import Axis
 from icstream.model.jit import compiled
 
 _SAFE_LEAD = np.float32(16 * 2.0**-24)
+"""The lead, as a share of the largest score, that rounding errors cannot undo."""
 
 
 def class_ids_dense(
     values_Khw: NDArray[np.float32], rows: Axis, columns: Axis
 ) -> NDArray[np.uint8]:
-    """The reference: gives (H, W) ids by interpolating every class at every pixel."""
+    """Return (H, W) ids by interpolating every class at every pixel: the reference."""
     y, x = rows.nodes[:, None], columns.nodes[None, :]
     fy, fx = rows.fractions[:, None], columns.fractions[None, :]
     gy, gx = np.float32(1) - fy, np.float32(1) - fx
@@ -40,7 +41,7 @@ def class_ids_dense(
 
 
 def class_ids(values_Khw: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArray[np.uint8]:
-    """Gives (H, W) ids, equal to `class_ids_dense` on every pixel.
+    """Return (H, W) ids, equal to `class_ids_dense` on every pixel.
 
     Cells with one clear winner are filled; in the others only classes that can win are computed.
     """
@@ -65,7 +66,7 @@ def class_ids(values_Khw: NDArray[np.float32], rows: Axis, columns: Axis) -> NDA
 
 @compiled
 def _nodes(values: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Gives at each node the best class and by how much it leads the second best."""
+    """Return at each node the best class and by how much it leads the second best."""
     num_classes, height, width = values.shape
     winners = np.zeros((height, width), np.uint8)
     leads = np.empty((height, width), np.float32)
@@ -98,7 +99,7 @@ def _fill(
     lead: np.float32,
     ids: NDArray[np.uint8],
 ) -> None:
-    """Writes the ids cell by cell; cell (i, j) holds pixel rows row_starts[i:i+2], and so on."""
+    """Write the ids cell by cell; cell (i, j) holds pixel rows row_starts[i:i+2], and so on."""
     num_classes, num_rows, num_columns = values.shape
     candidates = np.empty(num_classes, np.uint8)
     corners = np.empty((4, num_classes), np.float32)
@@ -155,7 +156,7 @@ def _candidates(
     candidates: NDArray[np.uint8],
     corners: NDArray[np.float32],
 ) -> int:
-    """Notes the classes that may win somewhere in a cell, by rising id; gives how many."""
+    """Note the classes that may win somewhere in a cell, by rising id; gives how many."""
     ruler, ruler_worst = 0, np.float32(-np.inf)
     for k in range(len(values)):
         # The class with the best worst corner is the one most likely to rule the cell.

@@ -7,19 +7,19 @@ from icstream.model import ConfigError
 
 
 class Confusion:
-    """Counts pixels by true and predicted class over any number of masks.
+    """The number of pixels by true and predicted class, over any number of masks.
 
     Attributes:
         counts: (K, K + F) int64; row = true class, column = predicted class. The last F columns
             hold predicted classes that the truth does not know; they are always wrong, and have
-            no figures of their own.
+            no scores of their own.
     """
 
     def __init__(self, num_classes: int, *, num_foreign: int = 0) -> None:
         self.counts = np.zeros((num_classes, num_classes + num_foreign), np.int64)
 
     def add(self, predicted: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
-        """Counts one mask; pixels whose true id is no class (void) are left out.
+        """Count one mask; pixels whose true id is no class (void) are left out.
 
         Raises:
             ConfigError: the shapes differ, or a predicted id is no class.
@@ -34,24 +34,24 @@ class Confusion:
         self.counts += np.bincount(pairs, minlength=self.counts.size).reshape(self.counts.shape)
 
     def iou(self) -> NDArray[np.float64]:
-        """Gives (K,) intersection over union; NaN for classes neither true nor predicted."""
+        """Return (K,) intersection over union; NaN for classes neither true nor predicted."""
         return _shares(self._hits(), self._num_true() + self._num_predicted() - self._hits())
 
     def precision(self) -> NDArray[np.float64]:
-        """Gives (K,) the share of right pixels among those predicted; NaN where there are none."""
+        """Return (K,) the share of right pixels among those predicted; NaN where there are none."""
         return _shares(self._hits(), self._num_predicted())
 
     def recall(self) -> NDArray[np.float64]:
-        """Gives (K,) the share of right pixels among the true ones; NaN where there are none."""
+        """Return (K,) the share of right pixels among the true ones; NaN where there are none."""
         return _shares(self._hits(), self._num_true())
 
     def miou(self) -> float:
-        """Gives the mean IoU over the classes that occur; NaN if none does."""
+        """Return the mean IoU over the classes that occur; NaN if none does."""
         present = self.iou()[~np.isnan(self.iou())]
         return float(present.mean()) if len(present) else float("nan")
 
     def pixel_accuracy(self) -> float:
-        """Gives the share of pixels whose class is right; NaN if none was counted."""
+        """Return the share of pixels whose class is right; NaN if none was counted."""
         total = self.counts.sum()
         return float(np.trace(self.counts) / total) if total else float("nan")
 

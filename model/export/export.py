@@ -27,7 +27,7 @@ MAX_SIDE = 8192
 INPUT = "rgb"
 
 Run = Callable[[NDArray[np.uint8]], NDArray[Any]]
-"""An exported graph: (N, H, W, 3) RGB in, class ids or scores out."""
+"""An exported graph: (N, H, W, 3) RGB in, class ids or logits out."""
 
 
 def export_model(
@@ -40,7 +40,7 @@ def export_model(
     precision: ExportPrecision = "fp32",
     batch: int = 1,
 ) -> dict[str, Any]:
-    """Writes a file, or two of OpenVINO, for images of one size; see `ExportGraph`.
+    """Write a file, or two for OpenVINO, that takes images of one size; see `ExportGraph`.
 
     Args:
         checkpoint: weights; how images are fitted goes into the graph too.
@@ -55,7 +55,7 @@ def export_model(
         What must be known to use it, as plain JSON values; it is in the file too, as text.
 
     Raises:
-        ConfigError: what cannot be written, or not with the packages that are there.
+        ConfigError: this cannot be written, or a package for it is not installed.
     """
     _check(checkpoint, size, format=format, precision=precision)
     graph = ExportGraph(checkpoint, size, form)
@@ -70,7 +70,7 @@ def export_model(
         if precision == "int8" and checkpoint.ranges is not None:
             from icstream.model.runtimes.quantize import quantize_graph
 
-            # As it runs best beside bf16, whatever this processor has: files are for others too.
+            # As it is fastest beside bf16, whatever this CPU has: files are for others too.
             quantize_graph(model, checkpoint.ranges, beside="bf16")
         _write_openvino(model, form, facts, partial)
         partial.with_suffix(".bin").replace(out.with_suffix(".bin"))
@@ -79,10 +79,10 @@ def export_model(
 
 
 def open_exported(path: Path, *, precision: ExportPrecision, threads: int = DEFAULT_THREADS) -> Run:
-    """Gives the graph in a file, run on the CPU by ONNX Runtime or OpenVINO.
+    """Return a function that runs the graph in a file, on the CPU by ONNX Runtime or OpenVINO.
 
     Raises:
-        ConfigError: what runs it is not installed.
+        ConfigError: the package that runs it is not installed.
     """
     if path.suffix == SUFFIXES["onnx"]:
         if importlib.util.find_spec("onnxruntime") is None:
@@ -119,7 +119,7 @@ def _check(
         raise ConfigError("precision int8: only the format openvino has it")
     if precision == "int8" and checkpoint.ranges is None:
         raise ConfigError(
-            "precision int8: the weights were not calibrated for it; icstream quantise does that"
+            "precision int8: the weights were not calibrated for it; icstream quantize does that"
         )
 
 

@@ -1,4 +1,4 @@
-"""The network for others to run: images of one size in, class ids or scores out."""
+"""The network for other programs: images of one size in, class ids or logits out."""
 
 from typing import Literal
 
@@ -16,9 +16,9 @@ Form = Literal["ids", "logits"]
 
 
 class ExportGraph(nn.Module):
-    """All of `Segmenter` that can stand in a graph: takes (N, H, W, 3) uint8 RGB of one size.
+    """All of `Segmenter` that a graph can hold, for (N, H, W, 3) uint8 RGB of one size.
 
-    Form "ids" gives (N, H, W) uint8 class ids; form "logits" gives (N, K, h, w) float scores at
+    Form "ids" gives (N, H, W) uint8 class ids; form "logits" gives (N, K, h, w) float logits at
     the nodes, every 8th pixel of the network's input, 64 times fewer than at full size.
     """
 
@@ -35,7 +35,7 @@ class ExportGraph(nn.Module):
         self.register_buffer("colour_3", color)
 
     def forward(self, rgb_NHW3: Tensor) -> Tensor:
-        """Gives what the form says."""
+        """Return class ids or logits, as the form says."""
         scores_NKhw: Tensor = self.network(self._prepare(rgb_NHW3.float()))
         if self.zoom is None:
             return scores_NKhw
@@ -43,7 +43,7 @@ class ExportGraph(nn.Module):
         return ids_NHW.to(torch.uint8)
 
     def _prepare(self, rgb_NHW3: Tensor) -> Tensor:
-        """Does what `prepare_input` does."""
+        """Return the network's input, as `prepare_input` makes it."""
         if self.resize is not None:
             rgb_NHW3 = self.resize(rgb_NHW3)
         count = rgb_NHW3.shape[0]
@@ -63,8 +63,8 @@ class _Resize(nn.Module):
     """Resizes images by bilinear interpolation in the fixed-point arithmetic of OpenCV.
 
     OpenCV takes weights to 11 bits, drops what is below 1/128 after the rows and below 1/4 in each
-    half of the columns, and rounds up from there. In the last few columns, and where it was built
-    for another processor, it rounds more exactly: values there may differ by one.
+    half of the columns, and rounds up from there. In the last few columns, and in builds for other
+    CPUs, it rounds more exactly: values there may differ by one.
     """
 
     y_H: Tensor
@@ -81,7 +81,7 @@ class _Resize(nn.Module):
         self.register_buffer("fx_W1", torch.from_numpy(fx)[:, None])
 
     def forward(self, rgb_Nhw3: Tensor) -> Tensor:
-        """Gives (N, H, W, 3) whole numbers, as floats."""
+        """Return (N, H, W, 3) whole numbers, as floats."""
         left = rgb_Nhw3.index_select(2, self.x_W) * (1 - self.fx_W1)
         right = rgb_Nhw3.index_select(2, self.x_W + 1) * self.fx_W1
         quarters = ((left + right) * 128).floor() / 32
@@ -91,9 +91,9 @@ class _Resize(nn.Module):
 
 
 def _weights(source: int, target: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Gives for each of `target` pixels the one of `source` before it, and the next one's weight.
+    """Return for each of `target` pixels the one of `source` before it, and the next one's weight.
 
-    Pixel centres are kept, as by `cv2.resize`.
+    Pixel centers are kept, as by `cv2.resize`.
     """
     position = (np.arange(target) + 0.5) * (source / target) - 0.5
     position = np.clip(position, 0, source - 1)
@@ -102,7 +102,7 @@ def _weights(source: int, target: int) -> tuple[NDArray[np.int64], NDArray[np.fl
 
 
 class _Zoom(nn.Module):
-    """Brings scores to the image's pixels in the order of operations of `class_ids_dense`."""
+    """Interpolates scores at the image's pixels in the order of operations of `class_ids_dense`."""
 
     rows: Tensor
     columns: Tensor
@@ -117,7 +117,7 @@ class _Zoom(nn.Module):
         self.register_buffer("x_L", torch.from_numpy(columns.fractions))
 
     def forward(self, scores_NKhw: Tensor) -> Tensor:
-        """Gives (N, K, H, W) scores."""
+        """Return (N, K, H, W) scores."""
         left_NKhW = scores_NKhw.index_select(3, self.columns)
         right_NKhW = scores_NKhw.index_select(3, self.columns + 1)
         across_NKhW = left_NKhW * (1 - self.x_L) + right_NKhW * self.x_L

@@ -35,20 +35,20 @@ _MAX_DIMS = 8
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer that holds blobs, or says what it looks at."""
+    """A layer that holds blobs, or names its inputs."""
 
     name: str
     bottoms: tuple[str, ...]
-    """Names of the maps that it looks at."""
+    """The names of its inputs."""
     blobs: tuple[NDArray[np.float32], ...]
-    """In the shapes that the file states."""
+    """The weights, in the shapes that the file states."""
 
 
 def read_layers(content: bytes) -> list[Layer]:
-    """Gives all layers, in the order of the file.
+    """Return all layers, in the order of the file.
 
     Raises:
-        WireError: the file is cut off, damaged or none of these, or states what cannot be.
+        ProtobufError: the file is cut off, damaged or none of these, or states what cannot be.
     """
     layers: list[Layer] = []
     for number, value in fields(memoryview(content)):

@@ -37,12 +37,12 @@ NORM_SUFFIX = "/bn"
 
 
 def blob_name(layer: str, index: int) -> str:
-    """Gives the name by which reports call a blob."""
+    """Return the name by which reports call a blob."""
     return f"{layer}:{index}"
 
 
 def caffe_name(ours: str) -> str:
-    """Gives the blob of a tensor of ours."""
+    """Return the blob of a tensor of ours."""
     layer, parameter = ours.rsplit(".", 1)
     if layer in _HEADS:
         return blob_name(_HEADS[layer], _CONV_BLOBS[parameter])

@@ -28,7 +28,7 @@ AUTHORS_SIZE = (1025, 2049)
 
 
 def is_caffemodel(content: bytes) -> bool:
-    """True for a message with layers in it, of whatever network."""
+    """Return whether this is a message with layers in it, of whatever network."""
     try:
         return bool(read_layers(content))
     except ProtobufError:
@@ -36,7 +36,7 @@ def is_caffemodel(content: bytes) -> bool:
 
 
 def read_caffe_network(content: bytes) -> Foreign:
-    """Reads the network.
+    """Return the network in a file, not yet matched with ours.
 
     Raises:
         CheckpointError: it is damaged, or of another network.
@@ -48,7 +48,7 @@ def read_caffe_network(content: bytes) -> Foreign:
     blobs = _blobs(layers)
     if blob_name(SUB1_INPUT, 0) not in blobs and blob_name(CLASSIFIER, 0) not in blobs:
         raise CheckpointError(
-            f"not recognised: a caffemodel without the layers {SUB1_INPUT} and {CLASSIFIER},"
+            f"not recognized: a caffemodel without the layers {SUB1_INPUT} and {CLASSIFIER},"
             " so not the authors' ICNet"
         )
     use_batchnorm = any(layer.blobs and layer.name.endswith(NORM_SUFFIX) for layer in layers)
@@ -74,7 +74,7 @@ def read_caffe_network(content: bytes) -> Foreign:
 
 
 def _blobs(layers: Iterable[Layer]) -> dict[str, Tensor]:
-    """Gives the blobs by layer and number; those with one long side only as vectors."""
+    """Return the blobs by layer and number; those with only one long side become vectors."""
     blobs: dict[str, Tensor] = {}
     for layer in layers:
         for index, blob in enumerate(layer.blobs):
@@ -90,7 +90,7 @@ def _blobs(layers: Iterable[Layer]) -> dict[str, Tensor]:
 
 
 def _fold_scale(blobs: dict[str, Tensor], layers: Iterable[Layer]) -> dict[str, str]:
-    """Multiplies the image's scale into the convolutions that see it, and drops its blobs.
+    """Multiply the image's scale into the convolutions that see it, and drops its blobs.
 
     In the authors' prototxt these are the first one of sub1 and, behind a linear halving, that of
     the trunk; a file that states another wiring is taken at its word. Zeros around the image
@@ -121,7 +121,7 @@ def _fold_scale(blobs: dict[str, Tensor], layers: Iterable[Layer]) -> dict[str, 
 
 
 def _fold_biases(blobs: dict[str, Tensor]) -> dict[str, str]:
-    """Takes biases in front of batch norm off its mean, where they come to the same."""
+    """Subtract biases before batch norm from its mean, which comes to the same."""
     folded = {}
     for name in [name for name in blobs if name.endswith(f"{NORM_SUFFIX}:2")]:
         layer = name.removesuffix(f"{NORM_SUFFIX}:2")
@@ -133,7 +133,7 @@ def _fold_biases(blobs: dict[str, Tensor]) -> dict[str, str]:
 
 
 def _add_head_biases(blobs: dict[str, Tensor]) -> list[str]:
-    """Gives heads without a bias one of zeros, and a note for each."""
+    """Return heads without a bias one of zeros, and a note for each."""
     notes = []
     for layer in sorted(HEADS):
         weight = blobs.get(blob_name(layer, 0))

@@ -20,7 +20,7 @@ from icstream.model.foreign.supervisely import (
 from icstream.model.labels import LabelSet
 
 _MAX_FILE_BYTES = 2**30
-"""The full-width network has 107 MB."""
+"""The limit of one file; the full-width network has 107 MB."""
 _MAX_CONFIG_BYTES = 16 * 2**20
 _CAFFE_SUFFIX = ".caffemodel"
 _LOOKED_FOR = (
@@ -40,7 +40,7 @@ class Converted:
 
 
 def convert(path: Path, *, classes: LabelSet | None = None) -> Converted:
-    """Gives foreign weights as a checkpoint, if they fill the network completely.
+    """Return foreign weights as a checkpoint, if they fill the network completely.
 
     Args:
         path: a Supervisely model folder, a state dict of the plugin or of pytorch-semseg, or a
@@ -79,7 +79,7 @@ def convert(path: Path, *, classes: LabelSet | None = None) -> Converted:
 
 
 def _read(path: Path) -> tuple[Foreign, dict[str, str]]:
-    """Gives the network in a file or folder, and the SHA-256 of each file that was read."""
+    """Return the network in a file or folder, and the SHA-256 of each file that was read."""
     if path.is_dir():
         config = _content(path / CONFIG, _MAX_CONFIG_BYTES)
         weights = _content(path / WEIGHTS, _MAX_FILE_BYTES)
@@ -91,7 +91,7 @@ def _read(path: Path) -> tuple[Foreign, dict[str, str]]:
         return read_bare_weights(content), hashes
     if path.suffix.lower() == _CAFFE_SUFFIX or is_caffemodel(content):
         return read_caffe_network(content), hashes
-    raise CheckpointError(f"not recognised: {_LOOKED_FOR}")
+    raise CheckpointError(f"not recognized: {_LOOKED_FOR}")
 
 
 def _content(path: Path, max_bytes: int) -> bytes:
@@ -110,7 +110,7 @@ def _content(path: Path, max_bytes: int) -> bytes:
 
 
 def _refuse_safetensors(content: bytes) -> None:
-    """Raises CheckpointError for a safetensors file (8 bytes of length, then JSON)."""
+    """Raise CheckpointError for a safetensors file (8 bytes of length, then JSON)."""
     length = int.from_bytes(content[:8], "little")
     header = content[8 : 8 + length]
     if not (header.startswith(b"{") and length <= len(content) - 8):

@@ -1,4 +1,4 @@
-"""Fills the network with tensors that go by other names."""
+"""Fills the network with tensors of other names."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,24 +25,25 @@ class Foreign:
     source: str
     """What the file is, in words."""
     tensors: Mapping[str, Tensor]
-    """By their names."""
+    """The tensors by their names."""
     theirs: Callable[[str], str]
-    """Gives their name of a tensor of ours."""
+    """The function from our name of a tensor to theirs."""
     classifier: str
     """Their name of the weights (K, C, 1, 1) that give the final logits."""
     variant: Variant
     use_batchnorm: bool
     fit: Fit
     why_ignored: Callable[[str], str]
-    """Says of a tensor that has no place in ours why it has none."""
+    """The function from the name of a tensor that has no place in ours to the reason."""
     labels: LabelSet | None = None
-    """As the file has them; None: it does not say."""
+    """The classes that the file states; None: it states none."""
     folded: Mapping[str, str]
-    """Tensors that are no longer there because they went into others."""
+    """Tensors that are no longer there because they went into others: what was done, by name."""
     notes: tuple[str, ...] = ()
+    """What was assumed because the file does not state it."""
 
     def config(self) -> ICNetConfig:
-        """Gives our network of this size, which the classifier's shape tells.
+        """Return our network of this size, which the classifier's shape tells.
 
         Raises:
             CheckpointError: there is no classifier, or one of no size that ours can have.
@@ -64,7 +65,7 @@ class Foreign:
 
 
 def match(foreign: Foreign, labels: LabelSet) -> tuple[Checkpoint, Report]:
-    """Gives the checkpoint, without a word on where it comes from, and what became of each tensor.
+    """Return the checkpoint, without a word on where it comes from, and what became of each tensor.
 
     Raises:
         ConversionError: a tensor is missing, of another shape, or holds unusable numbers.
@@ -86,7 +87,7 @@ def match(foreign: Foreign, labels: LabelSet) -> tuple[Checkpoint, Report]:
 
 
 def _compare(foreign: Foreign, needed: Mapping[str, tuple[int, ...]]) -> Report:
-    """Looks for each tensor of ours, and at each of theirs; nothing is copied."""
+    """Return what becomes of each tensor, of ours and of theirs; nothing is copied."""
     taken: dict[str, str] = {}
     missing: dict[str, str] = {}
     wrong: dict[str, str] = {}
@@ -113,7 +114,7 @@ def _compare(foreign: Foreign, needed: Mapping[str, tuple[int, ...]]) -> Report:
 
 
 def _fault(ours: str, tensor: Tensor, shape: tuple[int, ...]) -> str | None:
-    """Says why a tensor cannot be used; nothing is computed with one of another shape."""
+    """Return why a tensor cannot be used; nothing is computed with one of another shape."""
     if tuple(tensor.shape) != shape:
         return f"is {shape_text(tensor.shape)} where the network needs {shape_text(shape)}"
     if not _plain(tensor):

@@ -14,11 +14,11 @@ from icstream.model.errors import CheckpointError
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _MAX_PICKLE_BYTES = 64 * 2**20
-"""Of a zip's pickle alone, where tensors lie beside it; real ones have some 100 KB."""
+"""The limit of a zip's pickle, beside which the tensors lie; real ones have some 100 KB."""
 _NUM_PICKLES = 4
 """Files without zip begin with a number, a version, a description; the fourth is the content."""
 _SAFE: list[Any] = [
-    # Training loops leave figures such as "best_iou" as numpy's numbers, which are only values.
+    # Training loops save metrics such as "best_iou" as numpy's numbers, which are only values.
     (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
     (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
     np.dtype,
@@ -31,12 +31,12 @@ class UnsafeError(Exception):
 
 
 def is_torch_file(content: bytes) -> bool:
-    """True for what begins as a zip or as a pickle does."""
+    """Return whether this begins as a zip or as a pickle does."""
     return content.startswith((_ZIP, _PICKLE))
 
 
 def load_safely(content: bytes) -> Any:
-    """Gives what `torch.save` wrote, if it is tensors and plain values.
+    """Return what `torch.save` wrote, if it is tensors and plain values.
 
     Raises:
         UnsafeError: there is something else in it.
@@ -59,7 +59,7 @@ def load_safely(content: bytes) -> Any:
 
 
 def strings_in(content: bytes) -> set[str]:
-    """Gives the texts in the pickle, tensor names among them; nothing in it is run or made."""
+    """Return the texts in the pickle, tensor names among them; nothing in it is run or made."""
     found = set()
     try:
         stream = io.BytesIO(_pickle(content))
@@ -79,7 +79,7 @@ def _pickle(content: bytes) -> bytes:
 
 
 def _check_sizes(content: bytes) -> None:
-    """Refuses zips that grow when they are read; PyTorch packs nothing.
+    """Refuse zips that grow when they are read; PyTorch packs nothing.
 
     Raises:
         CheckpointError: the parts are larger than the file, or the pickle is.

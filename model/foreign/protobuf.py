@@ -17,14 +17,14 @@ _MAX_NUMBER = 2**29 - 1
 
 
 class ProtobufError(ValueError):
-    """Bytes that are no message, or a field of another kind than was asked for."""
+    """Bytes that are no message, or a field of another kind than is needed."""
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
-    """Gives number and value of each field, in the order of the message.
+    """Return number and value of each field, in the order of the message.
 
     Raises:
-        WireError: the message ends within a field, or no message looks like this.
+        ProtobufError: the message ends within a field, or no message looks like this.
     """
     at = 0
     while at < len(message):
@@ -51,10 +51,10 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
 
 
 def view(number: int, value: Value) -> memoryview:
-    """Gives the bytes of a field.
+    """Return the bytes of a field.
 
     Raises:
-        WireError: it is a varint.
+        ProtobufError: it is a varint.
     """
     if isinstance(value, int):
         raise ProtobufError(f"field {number} holds a number where bytes are needed")
@@ -62,10 +62,10 @@ def view(number: int, value: Value) -> memoryview:
 
 
 def text(number: int, value: Value) -> str:
-    """Gives a field of text.
+    """Return a field of text.
 
     Raises:
-        WireError: it is a varint, or no UTF-8.
+        ProtobufError: it is a varint, or no UTF-8.
     """
     try:
         return bytes(view(number, value)).decode()
@@ -74,10 +74,10 @@ def text(number: int, value: Value) -> str:
 
 
 def varint(number: int, value: Value) -> int:
-    """Gives a field of one number.
+    """Return a field of one number.
 
     Raises:
-        WireError: it is none.
+        ProtobufError: it is none.
     """
     if not isinstance(value, int):
         raise ProtobufError(f"field {number} holds bytes where a number is needed")
@@ -85,10 +85,10 @@ def varint(number: int, value: Value) -> int:
 
 
 def varints(value: Value) -> list[int]:
-    """Gives a repeated integer's values, packed or a single one.
+    """Return a repeated integer's values, packed or a single one.
 
     Raises:
-        WireError: the last one is cut off.
+        ProtobufError: the last one is cut off.
     """
     if isinstance(value, int):
         return [value]
@@ -100,7 +100,7 @@ def varints(value: Value) -> list[int]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Gives the number that begins at a byte, 0 to 2^64 - 1, and where the next thing begins."""
+    """Return the number that begins at a byte, 0 to 2^64 - 1, and where the next thing begins."""
     value = 0
     for position, byte in enumerate(message[at : at + _MAX_VARINT_BYTES]):
         value |= (byte & 0x7F) << (7 * position)

@@ -36,7 +36,7 @@ _LOOKED_FOR = (
 
 
 def read_state_dict(content: bytes) -> tuple[dict[str, Tensor], str]:
-    """Gives the tensors by name, and the key that they were under ("" for none).
+    """Return the tensors by name, and the key that they were under ("" for none).
 
     Raises:
         CheckpointError: damaged, of another network, or with objects that are not opened.
@@ -55,12 +55,12 @@ def read_state_dict(content: bytes) -> tuple[dict[str, Tensor], str]:
     refuse_other_graphs(state)
     if not any(name.startswith(_OURS) for name in state):
         found = f"; it has {listed(sorted(state))}" if state else ""
-        raise CheckpointError(f"not recognised: looked for {_LOOKED_FOR}{found}")
+        raise CheckpointError(f"not recognized: looked for {_LOOKED_FOR}{found}")
     return state, key
 
 
 def refuse_other_graphs(names: Iterable[str]) -> None:
-    """Raises CheckpointError, with the reason, for names of networks that do not fit into ours."""
+    """Raise CheckpointError, with the reason, for names of networks that do not fit into ours."""
     known = [name.removeprefix(_PARALLEL) for name in names]
 
     def some(*starts: str) -> bool:
@@ -73,7 +73,7 @@ def refuse_other_graphs(names: Iterable[str]) -> None:
 
 
 def _state_dict(saved: Any) -> tuple[dict[str, Tensor], str]:
-    """Gives what is tensors by name, and the key that it was found under."""
+    """Return the tensors by name, and the key that they were under."""
     if not isinstance(saved, Mapping):
         return {}, ""
     for key in _SUBTREES:

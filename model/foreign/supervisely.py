@@ -74,7 +74,7 @@ class _Config(Struct):
 
 
 def supervisely_name(ours: str) -> str:
-    """Gives the plugin's name of a tensor of ours."""
+    """Return the plugin's name of a tensor of ours."""
     layer, parameter = ours.rsplit(".", 1)
     if layer in _HEADS:
         return f"{_HEADS[layer]}.{parameter}"
@@ -91,7 +91,7 @@ def _unit(layer: str) -> str:
 
 
 def read_model_folder(config: bytes, weights: bytes) -> Foreign:
-    """Reads what is in a model folder.
+    """Return the network in the files of a model folder, not yet matched with ours.
 
     Raises:
         CheckpointError: one of the files is damaged, or of another kind.
@@ -110,7 +110,7 @@ def read_model_folder(config: bytes, weights: bytes) -> Foreign:
 
 
 def read_bare_weights(content: bytes) -> Foreign:
-    """Reads a state dict that comes without a folder around it.
+    """Return the network in a state dict without a model folder, not yet matched with ours.
 
     Raises:
         CheckpointError: it is damaged, or of another network.
@@ -146,7 +146,7 @@ def _foreign(
 
 
 def _labels(values: _Config) -> LabelSet:
-    """Gives the classes in the order of their ids; id 0 is for pixels without an object."""
+    """Return the classes in the order of their ids; id 0 is for pixels without an object."""
     ids = values.class_title_to_idx
     colors = {entry.title: entry.rgb() for entry in values.classes}
     for title in ids:

@@ -1,4 +1,4 @@
-"""Engines that run the network, behind one protocol."""
+"""The runtimes of the network, behind one protocol."""
 
 from icstream.model.runtimes.cpu import cpu_does_bf16, cpu_does_int8, cpu_flags
 from icstream.model.runtimes.protocol import Runtime

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 OPSET = 18
-"""Of ONNX: what ONNX Runtime 1.14 (2023) and all since can read."""
+"""The version of ONNX's operators, which ONNX Runtime 1.14 (2023) and all since can read."""
 
 
 def to_onnx(graph: nn.Module, example: Tensor, *, names: tuple[str, str]) -> "ModelProto":
-    """Gives the graph for inputs of the example's shape.
+    """Return the graph for inputs of the example's shape.
 
     Args:
-        graph: takes one tensor, gives one.
+        graph: from one tensor to one.
         example: an input.
         names: of input and output.
 
     Raises:
-        ConfigError: the packages for it are not there.
+        ConfigError: a package for it is not installed.
     """
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
@@ -35,7 +35,7 @@ def to_onnx(graph: nn.Module, example: Tensor, *, names: tuple[str, str]) -> "Mo
             f"ONNX files need the package {missing[0]}, which is not installed;"
             " pip install 'icstream[onnx]'"
         )
-    # The exporter tells of operators that nothing here uses.
+    # The exporter logs operators that nothing here uses.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -53,9 +53,9 @@ def to_onnx(graph: nn.Module, example: Tensor, *, names: tuple[str, str]) -> "Mo
 
 
 def to_openvino(graph: nn.Module, examples: Sequence[Tensor]) -> Any:
-    """Gives the graph for inputs of the examples' shapes, as an `openvino.Model`.
+    """Return the graph for inputs of the examples' shapes, as an `openvino.Model`.
 
-    `openvino.convert_model` does the same, but takes twice the time and reports to its makers.
+    `openvino.convert_model` does the same, but takes twice the time and sends telemetry.
     """
     import openvino
     from openvino.frontend import FrontEndManager

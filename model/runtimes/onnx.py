@@ -14,9 +14,9 @@ from icstream.model.checkpoint import Checkpoint
 log = logging.getLogger(__name__)
 
 _MAX_SHAPES = 4
-"""So many sessions are kept; a camera or a recording needs one."""
+"""How many sessions are kept; a camera or a recording needs one."""
 _GRAPH_VERSION = 1
-"""To be raised when the deploy graph changes: graphs in the cache are of no use then."""
+"""The version of the deploy graph; raise it with each change, so that no old one is taken."""
 _SILENT = 3
 
 
@@ -31,13 +31,13 @@ class OnnxRuntime:
         self._options = onnxruntime.SessionOptions()
         self._options.intra_op_num_threads = threads
         self._options.inter_op_num_threads = 1
-        # Threads that wait must leave the processor to the other stages.
+        # Threads that wait must leave the CPU to the other stages.
         self._options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._options.log_severity_level = _SILENT
         self._sessions: OrderedDict[tuple[int, ...], onnxruntime.InferenceSession] = OrderedDict()
 
     def scores(self, rgb_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See `Runtime.scores`."""
+        """Return logits; see `Runtime.scores`."""
         session = self._sessions.get(rgb_NHW3.shape)
         if session is None:
             session = self._sessions[rgb_NHW3.shape] = self._open(rgb_NHW3.shape)

@@ -17,9 +17,9 @@ from icstream.model.runtimes.cpu import cpu_does_bf16, processor_key
 from icstream.model.runtimes.quantize import quantize_graph
 
 _MAX_SHAPES = 4
-"""So many compiled input shapes are kept; a camera or a recording needs one."""
+"""How many compiled input shapes are kept; a camera or a recording needs one."""
 _GRAPH_VERSION = 5
-"""To be raised when the deploy graph changes: graphs in the cache are of no use then."""
+"""The version of the deploy graph; raise it with each change, so that no old one is taken."""
 
 
 class OpenVinoRuntime:
@@ -31,11 +31,11 @@ class OpenVinoRuntime:
     def __init__(self, checkpoint: Checkpoint, *, precision: str, threads: int) -> None:
         self._checkpoint = checkpoint
         self._ranges = checkpoint.ranges if precision == "int8" else None
-        # What is not quantised is in bf16 where the processor has it.
+        # What is not quantized is in bf16 where the CPU has it.
         self._is_bf16 = precision == "bf16" or (precision == "int8" and cpu_does_bf16())
         self._core = openvino.Core()
         self._settings = {
-            # Left alone, OpenVINO would take bf16 wherever the processor has it.
+            # By default OpenVINO takes bf16 wherever the CPU has it.
             "INFERENCE_PRECISION_HINT": "bf16" if self._is_bf16 else "f32",
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
@@ -45,7 +45,7 @@ class OpenVinoRuntime:
         self._compiled: OrderedDict[tuple[int, ...], _Compiled] = OrderedDict()
 
     def scores(self, rgb_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See `Runtime.scores`."""
+        """Return logits; see `Runtime.scores`."""
         compiled = self._compiled.get(rgb_NHW3.shape)
         if compiled is None:
             compiled = self._compiled[rgb_NHW3.shape] = self._compile(rgb_NHW3.shape)
@@ -57,11 +57,11 @@ class OpenVinoRuntime:
         return np.asarray(outputs[0], np.float32)
 
     def _compile(self, shape: tuple[int, ...]) -> "_Compiled":
-        kept = _CentredInput(self._checkpoint, shape, is_bf16=self._is_bf16)
+        graph_input = _MeanFreeInput(self._checkpoint, shape, is_bf16=self._is_bf16)
         name = self._name(shape)
         compiled = self._cached(cache_dir() / name)
         if compiled is None:
-            model = kept.convert(self._checkpoint)
+            model = graph_input.convert(self._checkpoint)
             if self._ranges is not None:
                 quantize_graph(model, self._ranges, beside="bf16" if self._is_bf16 else "fp32")
             compiled = self._core.compile_model(model, "CPU", self._settings)
@@ -72,12 +72,12 @@ class OpenVinoRuntime:
 
             keep(name, write)
         request = compiled.create_infer_request()
-        for place, tensor in enumerate(kept.tensors):
+        for place, tensor in enumerate(graph_input.tensors):
             request.set_input_tensor(place, tensor)
-        return _Compiled(request, kept)
+        return _Compiled(request, graph_input)
 
     def _name(self, shape: tuple[int, ...]) -> str:
-        """Gives a name in the cache for all that decides what is compiled."""
+        """Return the name in the cache, which holds all that decides what is compiled."""
         release = "-".join(openvino.__version__.split("-")[:2])
         kinds = [str(_GRAPH_VERSION), "bf16" if self._is_bf16 else "fp32"]
         kinds += ["int8"] * (self._ranges is not None)
@@ -97,11 +97,11 @@ class _Compiled:
     """The graph for inputs of one size, and the memory that it reads."""
 
     request: openvino.InferRequest
-    input: "_CentredInput"
+    input: "_MeanFreeInput"
 
 
-class _CentredInput:
-    """What `CentredDeployGraph` reads: pixels in fp32 or bf16, less the mean."""
+class _MeanFreeInput:
+    """The input of `MeanFreeDeployGraph`: pixels in fp32 or bf16, less the mean."""
 
     def __init__(
         self, checkpoint: Checkpoint, shape_NHW3: tuple[int, ...], *, is_bf16: bool
@@ -121,33 +121,33 @@ class _CentredInput:
         )
 
     def convert(self, checkpoint: Checkpoint) -> Any:
-        """Gives the graph."""
+        """Return the graph for this input, uncompiled."""
         import torch
         from openvino.preprocess import PrePostProcessor
 
-        from icstream.model.deploy import CentredDeployGraph
+        from icstream.model.deploy import MeanFreeDeployGraph
         from icstream.model.runtimes.graph_conversion import to_openvino
 
         examples = [torch.zeros(tuple(tensor.shape)) for tensor in self.tensors]
-        typed = PrePostProcessor(to_openvino(CentredDeployGraph(checkpoint), examples))
+        typed = PrePostProcessor(to_openvino(MeanFreeDeployGraph(checkpoint), examples))
         for place, tensor in enumerate(self.tensors):
             typed.input(place).tensor().set_element_type(tensor.element_type)
         return typed.build()
 
     def fill(self, rgb_NHW3: NDArray[np.uint8]) -> None:
-        """Takes the next inputs."""
-        from icstream.model.subtract_mean import centre_bf16, centre_fp32
+        """Write the next inputs into `tensors`."""
+        from icstream.model.subtract_mean import subtract_mean_bf16, subtract_mean_fp32
 
-        centre = centre_bf16 if self._is_bf16 else centre_fp32
+        subtract_mean = subtract_mean_bf16 if self._is_bf16 else subtract_mean_fp32
         planes_N3HW = _planes(rgb_NHW3, self._spare_N3HW)
         for planes_3HW, full_HW3, half_hw3 in zip(
             planes_N3HW, self._full_NHW3, self._half_Nhw3, strict=True
         ):
-            centre(planes_3HW, self._mean_3, full_HW3, half_hw3)
+            subtract_mean(planes_3HW, self._mean_3, full_HW3, half_hw3)
 
 
 def _planes(rgb_NHW3: NDArray[np.uint8], spare_N3HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Gives the planes of inputs, where they lie or in `spare`."""
+    """Return the planes of inputs, as views if they are contiguous, else copied to `spare_N3HW`."""
     planes_N3HW = rgb_NHW3.transpose(0, 3, 1, 2)
     if planes_N3HW.flags.c_contiguous:
         return planes_N3HW

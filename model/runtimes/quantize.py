@@ -1,4 +1,4 @@
-"""Puts int8 into a graph of OpenVINO: marks what its compiler is to compute in eight bits."""
+"""Marks in a graph of OpenVINO what its compiler is to compute in int8."""
 
 from typing import Any, Literal
 
@@ -10,27 +10,26 @@ from icstream.model.activation_ranges import Ranges
 from icstream.model.errors import CheckpointError
 
 _ACTIVATION_LEVELS = 256
-"""Unsigned: what the convolutions see comes out of a ReLU."""
+"""The levels of activations, which are unsigned, as they come out of a ReLU."""
 _WEIGHT_LEVELS = 255
-"""-127 to 127, symmetric."""
+"""The levels of weights, which are symmetric: -127 to 127."""
 _AS_FAST_IN_BF16 = frozenset(("conv1_2", "conv1_3", "conv2_sub1", "conv3_sub1"))
 """Convolutions with so few channels at so large a size that converting their maps costs what int8
 saves over bf16; over fp32 it saves more."""
 
 
 def quantize_graph(model: Model, ranges: Ranges, *, beside: Literal["bf16", "fp32"]) -> None:
-    """Quantises the convolutions that have a range, in place.
+    """Quantize the convolutions that have a range, in place.
 
     Activations get one scale for each tensor and weights one for each output channel, as
-    FakeQuantize operations around unchanged weights. A tensor is quantised for all its readers, so
+    FakeQuantize operations around unchanged weights. A tensor is quantized for all its readers, so
     that the shortcuts of the bottlenecks are kept in eight bits too.
 
     Args:
-        model: a deploy graph that came from PyTorch, in float32; operations bear the names of the
+        model: a deploy graph that came from PyTorch, in float32; operations have the names of the
             modules that they come from.
         ranges: of its activations.
-        beside: what the rest is computed in. Beside bf16, convolutions that it does as fast are
-            left to it.
+        beside: what the rest is computed in. Convolutions that are as fast in bf16 are left to it.
 
     Raises:
         CheckpointError: there are ranges for convolutions that the graph does not have.

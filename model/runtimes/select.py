@@ -21,22 +21,22 @@ RuntimeName = Literal["auto", "torch", "openvino", "onnx"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 MIN_PIXELS = 0.99
-"""`auto` takes a lower precision only if this share of pixels was measured to agree with fp32,"""
+"""The share of pixels that must agree with fp32 for `auto` to take a lower precision."""
 MAX_MIOU_POINTS = 0.5
-"""and the mIoU to differ by no more than this many percentage points."""
+"""The percentage points by which mIoU may differ from fp32 for `auto` to take a lower precision."""
 
 _PRECISIONS: Mapping[tuple[RuntimeName, str], tuple[Precision, ...]] = {
     ("openvino", "cpu"): ("int8", "bf16", "fp32"),
     ("torch", "cpu"): ("bf16", "fp32"),
     ("onnx", "cpu"): ("fp32",),
 }
-"""The fastest first."""
+"""The precisions of a runtime on a device, the fastest first."""
 _CUDA_PRECISIONS: tuple[Precision, ...] = ("fp16", "bf16", "fp32")
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeChoice:
-    """What runs the network; nothing in it is "auto"."""
+    """What runs the network; neither runtime, device nor precision is "auto"."""
 
     runtime: RuntimeName
     device: str
@@ -52,10 +52,10 @@ def select_runtime(
     precision: Precision = "auto",
     threads: int = DEFAULT_THREADS,
 ) -> RuntimeChoice:
-    """Resolves "auto" for this machine and this checkpoint.
+    """Return what runs the network, with "auto" resolved for this machine and checkpoint.
 
     Raises:
-        ConfigError: something that this machine, or that combination, cannot do.
+        ConfigError: this machine, or this combination, cannot do it; the text names what can.
     """
     if threads < 1:
         raise ConfigError(f"threads: got {threads}, at least 1 is needed")
@@ -67,16 +67,16 @@ def select_runtime(
     elif precision not in known:
         raise ConfigError(f"precision {precision}: {engine} on {device} offers {', '.join(known)}")
     elif precision == "bf16" and engine == "openvino" and not cpu_does_bf16():
-        raise ConfigError("precision bf16: this processor has no bf16 instructions; use fp32")
+        raise ConfigError("precision bf16: this CPU has no bf16 instructions; use fp32")
     elif precision == "int8" and checkpoint.ranges is None:
         raise ConfigError(
-            "precision int8: the weights were not calibrated for it; icstream quantise does that"
+            "precision int8: the weights were not calibrated for it; icstream quantize does that"
         )
     return RuntimeChoice(engine, device, precision, threads)
 
 
 def open_runtime(checkpoint: Checkpoint, choice: RuntimeChoice) -> Runtime:
-    """Gives the engine of `choice`, loaded with the weights."""
+    """Return the runtime of a choice, loaded with the weights."""
     log.info(
         "%s on %s in %s, threads: %d",
         choice.runtime,
@@ -149,7 +149,7 @@ def _is_fast_here(precision: Precision) -> bool:
 
 
 def _has_cuda_driver() -> bool:
-    """True if NVIDIA's driver library is there; asking PyTorch would cost seconds."""
+    """Return whether NVIDIA's driver library is there; asking PyTorch would cost seconds."""
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

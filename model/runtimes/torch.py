@@ -13,7 +13,8 @@ _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 class TorchRuntime:
     """The deploy graph as eager PyTorch.
 
-    `threads` holds for the whole process on the CPU, as PyTorch knows no other way.
+    On the CPU, `threads` becomes PyTorch's number of threads in the whole process, for good: it has
+    none for one network alone.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class TorchRuntime:
 
     @torch.inference_mode()
     def scores(self, rgb_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See `Runtime.scores`."""
+        """Return logits; see `Runtime.scores`."""
         input_NHW3 = torch.from_numpy(rgb_NHW3).to(self._device)
         scores_NKhw = self._graph(input_NHW3).float().cpu()
         return np.asarray(scores_NKhw.numpy())

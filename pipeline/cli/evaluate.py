@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from icstream.model import Checkpoint, Segmenter
     from icstream.model.runtimes import RuntimeName
     from icstream.stages.data import LabeledData
-    from icstream.stages.evaluate import AgreementFigures, Evaluation
+    from icstream.stages.evaluate import Evaluation, MeasuredAgreement
 
 ReducedPrecision = Literal["bf16", "fp16", "int8"]
 WithExits = Annotated[bool, typer.Option("--exits", help="Also score the network's three heads.")]
@@ -123,7 +123,7 @@ def _measure_agreement(
     split: str,
     precision: ReducedPrecision,
     backend: _Backend,
-) -> "AgreementFigures":
+) -> "MeasuredAgreement":
     from icstream.pipeline.cli.progress import ProgressBar
     from icstream.stages.evaluate import measure_agreement
 

@@ -1,8 +1,8 @@
-"""Evaluation: how well a checkpoint's masks agree with labelled images."""
+"""Evaluation: how well a checkpoint's masks agree with labeled images."""
 
-from icstream.stages.evaluate.agreement import AgreementFigures, measure_agreement
+from icstream.stages.evaluate.agreement import MeasuredAgreement, measure_agreement
 from icstream.stages.evaluate.calibration import calibrate_on
-from icstream.stages.evaluate.confusion_picture import draw_confusion
+from icstream.stages.evaluate.confusion_image import draw_confusion
 from icstream.stages.evaluate.evaluation import CorruptedSample, Evaluation, FrameScore
 from icstream.stages.evaluate.frame_sheet import draw_frame_sheet
 from icstream.stages.evaluate.matching import Matching
@@ -10,11 +10,11 @@ from icstream.stages.evaluate.report import report, summary
 from icstream.stages.evaluate.scoring import evaluate_dataset
 
 __all__ = [
-    "AgreementFigures",
     "CorruptedSample",
     "Evaluation",
     "FrameScore",
     "Matching",
+    "MeasuredAgreement",
     "calibrate_on",
     "draw_confusion",
     "draw_frame_sheet",

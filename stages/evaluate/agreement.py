@@ -17,26 +17,30 @@ from icstream.stages.evaluate.matching import Matching
 from icstream.stages.evaluate.scoring import OnProgress, ignore_progress, load_all
 
 
-@dataclass(frozen=True, slots=True)
-class AgreementFigures:
-    """What was measured; `agreement` is the part that a checkpoint keeps."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredAgreement:
+    """What was measured of a lower precision."""
 
     precision: str
+    """The lower precision."""
     agreement: Agreement
+    """The part that a checkpoint keeps."""
     miou: float
-    """Of the lower precision against the labels, 0 to 1."""
+    """The mIoU of the lower precision against the labels, 0 to 1."""
     miou_fp32: float
+    """The mIoU of fp32 against the labels, 0 to 1."""
     worst_frame: str
+    """The frame that agrees least."""
     worst_frame_pixels: float
-    """Share of equal pixels in the frame where it is smallest."""
+    """The share of equal pixels in that frame, 0 to 1."""
 
     def kept_in(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Gives the checkpoint with these figures in its header, beside those it had."""
+        """Return the checkpoint with this agreement in its header, beside those it had."""
         measured = {**checkpoint.agreement, self.precision: self.agreement}
         return replace(checkpoint, agreement=measured)
 
     def line(self) -> str:
-        """Gives the figures for people."""
+        """Return one line for people."""
         return (
             f"{self.precision} against fp32: same class on {100 * self.agreement.pixels:.3f} % of"
             f" pixels (worst frame {self.worst_frame}: {100 * self.worst_frame_pixels:.2f} %), mIoU"
@@ -55,14 +59,14 @@ def measure_agreement(
     threads: int = DEFAULT_THREADS,
     fit: Fit | None = None,
     on_progress: OnProgress = ignore_progress,
-) -> AgreementFigures:
-    """Compares masks in `precision` with those in fp32, and both with the truth.
+) -> MeasuredAgreement:
+    """Return how masks in `precision` compare with those in fp32, and both with the truth.
 
     All pixels are compared, void ones too; samples that cannot be loaded are left out.
 
     Raises:
         ConfigError: a precision that is not lower or cannot be had here, no such split, no class in
-            common, or no labelled pixel.
+            common, or no labeled pixel.
         SampleError: not one sample can be loaded.
     """
     if precision in ("auto", "fp32"):
@@ -79,11 +83,11 @@ def measure_agreement(
     engine = f"{lower.choice.runtime} on {lower.choice.device} ({platform.machine()})"
     num_frames = len(samples) - len(corrupted)
     where = f"{num_frames} frames of {Path(data.origin).name} {split}, {engine}"
-    return comparison.figures(lower.choice.precision, where)
+    return comparison.measured(lower.choice.precision, where)
 
 
 class _Comparison:
-    """Counts over the frames that both precisions saw."""
+    """The counts over frames that were segmented in both precisions."""
 
     def __init__(self, matching: Matching) -> None:
         self._matching = matching
@@ -106,11 +110,18 @@ class _Comparison:
         self._num_pixels += lower_HW.size
         self._worst = min(self._worst, (num_equal / lower_HW.size, name))
 
-    def figures(self, precision: str, where: str) -> AgreementFigures:
+    def measured(self, precision: str, where: str) -> MeasuredAgreement:
         miou, miou_fp32 = self._lower.miou(), self._fp32.miou()
         if math.isnan(miou):
             raise ConfigError(f"agreement on {where}: not one pixel of the frames has a class")
         pixels = round(self._num_equal / self._num_pixels, 5)
         agreement = Agreement(pixels, round(100 * (miou - miou_fp32), 3), where)
         share, name = self._worst
-        return AgreementFigures(precision, agreement, miou, miou_fp32, name, share)
+        return MeasuredAgreement(
+            precision=precision,
+            agreement=agreement,
+            miou=miou,
+            miou_fp32=miou_fp32,
+            worst_frame=name,
+            worst_frame_pixels=share,
+        )

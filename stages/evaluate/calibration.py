@@ -21,9 +21,9 @@ def calibrate_on(
     num_images: int = 32,
     on_progress: OnProgress = ignore_progress,
 ) -> Checkpoint:
-    """Gives the checkpoint with ranges for int8, measured on images spread over a split.
+    """Return the checkpoint with ranges for int8, measured on images spread over a split.
 
-    The labels are of no account; samples that cannot be loaded are left out.
+    Labels do not matter; samples that cannot be loaded are left out.
 
     Raises:
         ConfigError: no such split, no images asked for, or activations that are not finite.

@@ -1,4 +1,4 @@
-"""What an evaluation found."""
+"""The results of an evaluation."""
 
 import math
 from collections.abc import Mapping
@@ -12,48 +12,56 @@ from icstream.stages.evaluate.matching import Matching
 
 @dataclass(frozen=True, slots=True)
 class FrameScore:
-    """One frame alone."""
+    """The result of one frame alone."""
 
     name: str
+    """The name of its sample."""
     miou: float
-    """Over the classes that occur in its truth or its mask; NaN if all of it is void."""
+    """The mean IoU of the classes in its truth or its mask; NaN if all of it is void."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CorruptedSample:
-    """A sample that could not be loaded, and is in no figure."""
+    """A sample that could not be loaded, and is left out."""
 
     name: str
+    """The name of the sample."""
     error: str
+    """What is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Evaluation:
-    """Figures of one split, and all that was decided on the way to them."""
+    """The results on one split, and all that was decided on the way to them."""
 
     origin: str
     """The data set's folder, for people."""
     split: str
+    """The split that was scored."""
     matching: Matching
+    """Which class of the network is which class of the data."""
     confusion: Confusion
-    """Over all pixels of all frames."""
+    """The confusion matrix over all pixels of all frames."""
     exits: Mapping[str, Confusion]
-    """By head of the network, "sub124", "sub24", "sub4"; empty if they were not asked for."""
+    """The same by head of the network, "sub124", "sub24", "sub4"; empty if they were not scored."""
     frames: tuple[FrameScore, ...]
-    """In the order of the split."""
+    """The frames that were scored, in the order of the split."""
     corrupted: tuple[CorruptedSample, ...]
+    """The samples that could not be loaded."""
     without_split: tuple[str, ...]
-    """A line for each file so damaged that nobody knows whether it belongs to the split."""
+    """A line for each file so damaged that its split is unknown."""
     choice: RuntimeChoice
+    """What ran the network."""
     fit: Fit
+    """How images were shown to the network."""
     digest: str
     """SHA-256 of the weights and what belongs to them."""
     seconds: float
-    """For everything: reading, inference, counting."""
+    """The time that everything took: reading, inference, counting."""
 
     @property
     def protocol(self) -> str:
-        """One sentence that says how the figures came about, to be quoted with them."""
+        """The sentence on how the results came about, to be quoted with them."""
         num_samples = len(self.frames) + len(self.corrupted)
         frames = f"{len(self.frames)} frames"
         if self.corrupted:
@@ -66,7 +74,7 @@ class Evaluation:
         )
 
     def ranked(self) -> list[FrameScore]:
-        """Gives the frames from worst to best; those that are all void are left out."""
+        """Return the frames from worst to best; those that are all void are left out."""
         return sorted(
             (frame for frame in self.frames if not math.isnan(frame.miou)),
             key=lambda frame: (frame.miou, frame.name),
@@ -74,7 +82,7 @@ class Evaluation:
 
 
 def fit_sentence(fit: Fit) -> str:
-    """Says how images were shown to the network."""
+    """Return how images were shown to the network, for people."""
     if fit.size is not None:
         verb = {"stretch": "stretched to", "letterbox": "resized to fit within"}[fit.mode]
         return f"images {verb} {fit.size[0]}x{fit.size[1]}, and the scores brought back"

@@ -1,5 +1,8 @@
 """The three heads of the network, each as a segmenter of its own."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,33 +12,44 @@ from icstream.model.deploy import DeployGraph
 from icstream.model.upsample import class_ids
 
 STEPS = {"sub124": 4, "sub24": 8, "sub4": 16}
-"""Input pixels from one node to the next of each head's logits."""
+"""The input pixels from one node to the next of each head's logits."""
 
 
 class Exits:
-    """Runs the heads of label guidance, in PyTorch and float32, as training sees them.
+    """The heads of label guidance, in PyTorch and float32, as training sees them.
 
-    Images are fitted as by `segmenter`, and the logits come back to the image's pixels as its
-    scores do; only the distance of the nodes differs. On a CPU the number of threads holds for the
-    whole process.
+    Images are fitted as by `segmenter`, and logits are interpolated at the image's pixels as its
+    scores are; only the distance of the nodes differs. On a CPU they compute with its number of
+    threads.
     """
 
     def __init__(self, checkpoint: Checkpoint, segmenter: Segmenter) -> None:
         self._fit = segmenter.fit
         self._mean_color = segmenter.mean_color
         self._device = torch.device(segmenter.choice.device)
-        if self._device.type == "cpu":
-            torch.set_num_threads(segmenter.choice.threads)
+        self._threads = segmenter.choice.threads
         self._graph = DeployGraph(checkpoint).to(self._device)
 
     @torch.inference_mode()
     def __call__(self, image_HW3: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-        """Gives the (H, W) class ids of each head, by its name."""
+        """Return the (H, W) class ids of each head, by its name."""
         geometry = self._fit.geometry((image_HW3.shape[0], image_HW3.shape[1]))
         prepared_hw3 = prepare_input(image_HW3, geometry, self._mean_color)
         input_1hw3 = torch.from_numpy(prepared_hw3)[None].to(self._device)
-        logits = self._graph.branch_logits(input_1hw3)._asdict()
+        with _torch_threads(self._threads):
+            logits = self._graph.branch_logits(input_1hw3)._asdict()
         return {
             name: class_ids(logits[name][0].cpu().numpy(), *geometry.axes(step))
             for name, step in STEPS.items()
         }
+
+
+@contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute with that many CPU threads, and then with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -18,36 +18,38 @@ from icstream.stages.items import Frame
 from icstream.stages.streets import Street
 
 NEAR = 1e-3
-"""Where two classes are so close, as a share of the largest score, either is right."""
+"""Either of two classes is right if they are this close, as a share of the largest score."""
 MIN_SHARE = 0.9999
-"""Of pixels that must be equal or near ties, where nothing was rounded on purpose."""
+"""The share of pixels that must be equal or near ties, where nothing was rounded on purpose."""
 _NUM_FRAMES = 8
 _SECONDS_APART = 3.0
 _FRAMES_APART = 25
 _FIRST_SEED = 30_000
-"""Streets from here on were never trained on."""
+"""The first of the streets that were never trained on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportAgreement:
     """Pixels of the exported graph against those of PyTorch in fp32."""
 
     frames: str
     """What was compared, for people."""
     num_frames: int
+    """The number of images that were compared."""
     num_pixels: int
+    """The number of pixels that were compared."""
     equal: int
-    """Pixels with the same class."""
+    """The number of pixels with the same class."""
     near_ties: int
-    """Pixels with another class, whose score comes within `NEAR` of the best."""
+    """The number of pixels with another class, whose score is within `NEAR` of the best."""
 
     @property
     def share(self) -> float:
-        """Pixels that are equal or near ties, 0 to 1."""
+        """The share of pixels that are equal or near ties, 0 to 1."""
         return (self.equal + self.near_ties) / self.num_pixels
 
     def values(self) -> dict[str, Any]:
-        """Gives the figures as plain JSON values."""
+        """Return everything as plain JSON values."""
         return {
             "frames": self.frames,
             "num_frames": self.num_frames,
@@ -59,7 +61,7 @@ class ExportAgreement:
         }
 
     def line(self) -> str:
-        """Gives the figures for people."""
+        """Return one line for people."""
         other = self.num_pixels - self.equal - self.near_ties
         return (
             f"against PyTorch in fp32 on {self.num_frames} frames of {self.frames}:"
@@ -76,7 +78,7 @@ def check_export(
     batch: int,
     frames: str,
 ) -> ExportAgreement:
-    """Compares masks, pixel by pixel.
+    """Return how the masks of an exported graph compare with those of PyTorch, by pixel.
 
     Args:
         checkpoint: what was exported.
@@ -95,7 +97,7 @@ def check_export(
         prepared_hw3 = prepare_input(image_HW3, geometry, reference.mean_color)
         scores = reference.scores(prepared_hw3, geometry)
         wanted_HW = scores.class_ids()
-        # The last of the batch: all of them must be right, and any of them is.
+        # All of the batch are alike, so the last one stands for it.
         output = run(np.repeat(image_HW3[None], batch, axis=0))[-1]
         got_HW = output if output.ndim == 2 else Scores(output, geometry).class_ids()
         y, x = np.nonzero(got_HW != wanted_HW)
@@ -108,17 +110,23 @@ def check_export(
         num_frames += 1
     if not num_frames:
         raise ConfigError(f"{frames}: no image in it to check the export with")
-    return ExportAgreement(frames, num_frames, num_pixels, equal, near_ties)
+    return ExportAgreement(
+        frames=frames,
+        num_frames=num_frames,
+        num_pixels=num_pixels,
+        equal=equal,
+        near_ties=near_ties,
+    )
 
 
 def rendered_images(size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    """Yields rendered streets, of (height, width)."""
+    """Yield rendered streets, of (height, width)."""
     for number in range(_NUM_FRAMES):
         yield Street(_FIRST_SEED + number, size=size).render(_SECONDS_APART * number)[0]
 
 
 def recorded_images(source: str, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    """Yields images of a recording or a folder, some frames apart, resized where need be.
+    """Yield images of a recording or a folder, some frames apart, resized where need be.
 
     Raises:
         ConfigError: not one recording or folder of images.
@@ -140,7 +148,7 @@ def recorded_images(source: str, size: tuple[int, int]) -> Iterator[NDArray[np.u
 
 
 def _values_at(scores: Scores, y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Gives (K, n) scores at pixels."""
+    """Return the (K, n) scores at n pixels."""
     rows, columns = scores.geometry.axes()
     i, j, fy, fx = rows.nodes[y], columns.nodes[x], rows.fractions[y], columns.fractions[x]
     values = scores.values_Khw

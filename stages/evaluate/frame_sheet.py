@@ -11,7 +11,7 @@ from icstream.stages.evaluate.evaluation import Evaluation
 from icstream.stages.evaluate.matching import Matching
 
 _LARGEST = (360, 480)
-"""(height, width) within which every image is shrunk."""
+"""The (height, width) to which larger images are shrunk."""
 _CAPTION = 22
 _INK = (30, 30, 30)
 
@@ -19,15 +19,15 @@ _INK = (30, 30, 30)
 def draw_frame_sheet(
     evaluation: Evaluation, segmenter: Segmenter, data: LabeledData, *, num_each: int = 4
 ) -> NDArray[np.uint8]:
-    """Gives an RGB sheet of image, masks and truth: the worst frames, then the best.
+    """Return an RGB sheet of image, masks and truth: the worst frames, then the best.
 
     The frames are read and segmented again. Void is black.
 
     Args:
-        evaluation: of this segmenter on this data; at least one of its frames has a figure.
+        evaluation: of this segmenter on this data; at least one of its frames has a score.
         segmenter: as in the evaluation.
         data: as in the evaluation.
-        num_each: so many of either; no frame is shown twice.
+        num_each: how many of either; no frame is shown twice.
 
     Raises:
         SampleError: a frame cannot be read any more.
@@ -53,7 +53,7 @@ def draw_frame_sheet(
 
 
 def _row(sample: Sample, segmenter: Segmenter, matching: Matching) -> list[NDArray[np.uint8]]:
-    """Gives image, masks and truth in colours, no larger than `_LARGEST`."""
+    """Return image, masks and truth in colors, no larger than `_LARGEST`."""
     loaded = sample.load()
     palette = matching.labels.palette()
     masks_HW3 = palette[matching.predicted_ids[segmenter(loaded.rgb_HW3)]]
@@ -69,7 +69,7 @@ def _shrink(image_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _panel(image_HW3: NDArray[np.uint8], size: tuple[int, int], caption: str) -> NDArray[np.uint8]:
-    """Gives the image within a white panel, below its caption."""
+    """Return the image within a white panel, below its caption."""
     panel = np.full((_CAPTION + size[0], size[1], 3), 255, np.uint8)
     height, width = image_HW3.shape[:2]
     panel[_CAPTION : _CAPTION + height, :width] = image_HW3

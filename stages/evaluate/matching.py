@@ -12,32 +12,32 @@ from icstream.stages.confusion import Confusion
 from icstream.stages.data import VOID
 
 _UNLABELED = ("background", "unlabelled")
-"""What class 0 of a Supervisely project is called; it holds the pixels without an object."""
+"""The names of class 0 of a Supervisely project, which holds the pixels without an object."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matching:
-    """Ids of data and network brought to one numbering: first the data's classes, then the rest.
+    """One numbering for the ids of data and network: first the data's classes, then the rest.
 
     Classes are matched by name, without regard to case. A class of the data that the network lacks
     is scored all the same, and all its pixels are wrong; but the background of a Supervisely
-    project then is void, because nobody labelled it.
+    project then is void, because nobody labeled it.
     """
 
     labels: LabelSet
     """The common numbering: what predicted ids mean."""
     num_classes: int
-    """So many of them, the first, are classes of the data and are scored."""
+    """How many of them, the first, are classes of the data and are scored."""
     truth_ids: NDArray[np.uint8]
-    """(256,) from the data's ids, and void, to the common ones."""
+    """(256,) the common ids by those of the data, with void."""
     predicted_ids: NDArray[np.uint8]
-    """(256,) from the network's ids to the common ones."""
+    """(256,) the common ids by those of the network."""
     notes: tuple[str, ...]
     """A sentence for each way in which the two label sets differ."""
 
     @classmethod
     def of(cls, data: LabelSet, network: LabelSet) -> Self:
-        """Matches the classes by name.
+        """Return the classes of data and network, matched by name.
 
         Raises:
             ConfigError: no class is in both, or there are more classes than ids.
@@ -68,7 +68,7 @@ class Matching:
         return self.labels.names[: self.num_classes]
 
     def confusion(self) -> Confusion:
-        """Gives an empty confusion matrix for ids of the common numbering."""
+        """Return an empty confusion matrix for ids of the common numbering."""
         return Confusion(self.num_classes, num_foreign=len(self.labels) - self.num_classes)
 
 
@@ -77,7 +77,7 @@ def _key(name: str) -> str:
 
 
 def _table(names: Sequence[str], common: Sequence[str]) -> NDArray[np.uint8]:
-    """Gives where each of `names` stands in `common`; exactly so written, or else by key."""
+    """Return (256,) where each of `names` stands in `common`, to the letter or else by key."""
     place = {_key(name): i for i, name in reversed(list(enumerate(common)))}
     place |= {name: i for i, name in enumerate(common)}
     table = np.full(256, VOID, np.uint8)

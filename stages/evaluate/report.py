@@ -12,7 +12,7 @@ _NUM_RANKED = 10
 
 
 def report(evaluation: Evaluation) -> dict[str, Any]:
-    """Gives everything as plain JSON values; shares are 0 to 1, null where there is nothing.
+    """Return everything as plain JSON values; shares are 0 to 1, null where there is nothing.
 
     The confusion matrix has a row per true and a column per predicted class, in pixels.
     """
@@ -45,7 +45,7 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def summary(evaluation: Evaluation) -> list[str]:
-    """Gives a table of the classes in percent, with the mean last, and the protocol below."""
+    """Return a table of the classes in percent, with the mean last, and the protocol below."""
     confusion = evaluation.confusion
     columns: dict[str, tuple[list[float], float | None]] = {
         "IoU": (confusion.iou().tolist(), confusion.miou()),

@@ -1,4 +1,4 @@
-"""Runs a segmenter over labelled images and counts."""
+"""Scores a segmenter on labeled images."""
 
 import logging
 import time
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OnProgress = Callable[[int, int], None]
-"""Called after each sample with the numbers of those done and of all."""
+"""A function that is called after each sample with the numbers of those done and of all."""
 
 
 def ignore_progress(_done: int, _all: int) -> None:
-    """Is called where nobody watches."""
+    """Ignore progress."""
 
 
 def evaluate_dataset(
@@ -35,13 +35,13 @@ def evaluate_dataset(
     exits: "Exits | None" = None,
     on_progress: OnProgress = ignore_progress,
 ) -> Evaluation:
-    """Scores the segmenter's masks on one split; see `Evaluation.protocol`.
+    """Return how the segmenter's masks score on one split; see `Evaluation.protocol`.
 
     Args:
-        segmenter: whatever weights, runtime, precision and fit.
+        segmenter: with any weights, runtime, precision and fit.
         data: its classes may differ from the segmenter's; see `Matching`.
         split: of the data.
-        exits: the heads of the same checkpoint, if they are to be scored too.
+        exits: the heads of the same checkpoint, to score them too.
         on_progress: called after each sample.
 
     Raises:
@@ -86,7 +86,7 @@ def evaluate_dataset(
 def load_all(
     samples: Sequence[Sample], corrupted: list[CorruptedSample], on_progress: OnProgress
 ) -> Iterator[tuple[Sample, LabeledImage]]:
-    """Yields what can be loaded, one at a time; the rest is appended to `corrupted`.
+    """Yield what can be loaded, one at a time; the rest is appended to `corrupted`.
 
     Raises:
         SampleError: nothing can be loaded.
@@ -96,7 +96,7 @@ def load_all(
             image = sample.load()
         except SampleError as error:
             log.warning("left out: %s", error)
-            corrupted.append(CorruptedSample(sample.name, str(error)))
+            corrupted.append(CorruptedSample(name=sample.name, error=str(error)))
         else:
             yield sample, image
         on_progress(index, len(samples))

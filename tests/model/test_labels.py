@@ -32,8 +32,8 @@ def test_the_palette_is_black_beyond_the_classes() -> None:
         ([(str(i), (0, 0, 0)) for i in range(256)], "got 256"),
         ([("a", (0, 0, 0)), ("a", (1, 1, 1))], "unique, got a twice"),
         ([("a", (0, 0, 0)), ("", (1, 1, 1))], "must not be empty"),
-        ([("a", (0, 0, 256)), ("b", (1, 1, 1))], "colour of 'a'"),
-        ([("a", (0, 0)), ("b", (1, 1, 1))], "colour of 'a'"),
+        ([("a", (0, 0, 256)), ("b", (1, 1, 1))], "color of 'a'"),
+        ([("a", (0, 0)), ("b", (1, 1, 1))], "color of 'a'"),
     ],
 )
 def test_bad_label_sets_say_what_is_wrong(

@@ -203,7 +203,7 @@ def test_missing_and_misshapen_tensors_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "damaged|not recognised"),
+        (b"", "damaged|not recognized"),
         (layer("fc8", [blob(np.ones(3, np.float32))]), "not the authors' ICNet"),
         (layer("conv1_sub1", [blob(np.ones((2, 3), np.float32))]), "missing conv6_cls:0"),
         (layer("conv6_cls", [blob(np.ones((2, 3), np.float32))]), "conv6_cls:0 is 2x3"),

@@ -264,9 +264,9 @@ def test_anything_else_is_told_what_was_looked_for(tmp_path: Path) -> None:
     torch.save({"fc.weight": torch.zeros(1)}, tmp_path / "other.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     for name, words in [
-        ("notes.txt", "not recognised: looked for a Supervisely model folder"),
-        ("other.pt", r"not recognised: looked for a state dict .*; it has fc.weight"),
-        ("list.pt", "not recognised: looked for a state dict"),
+        ("notes.txt", "not recognized: looked for a Supervisely model folder"),
+        ("other.pt", r"not recognized: looked for a state dict .*; it has fc.weight"),
+        ("list.pt", "not recognized: looked for a state dict"),
         ("nothing.pt", "no nothing.pt there; looked for"),
         ("", "no config.json there; looked for"),
     ]:

@@ -208,7 +208,7 @@ def test_wrong_ranges_are_refused(plain: Checkpoint) -> None:
 def test_int8_needs_ranges_and_auto_a_measured_agreement(
     plain: Checkpoint, calibrated: Checkpoint
 ) -> None:
-    with pytest.raises(ConfigError, match="not calibrated for it; icstream quantise does that"):
+    with pytest.raises(ConfigError, match="not calibrated for it; icstream quantize does that"):
         select_runtime(plain, device="cpu", precision="int8")
     assert select_runtime(calibrated, device="cpu", precision="int8").precision == "int8"
     is_fast = cpu_does_bf16() or cpu_does_int8()

@@ -138,7 +138,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(folder: Path, tmp_path: Path) -> 
         ([there, "-o", there, "--overwrite"], "is the source"),
         ([folder, "-o", tmp_path], "is a folder, a file is needed"),
         ([own, "-o", tmp_path / "new"], "a checkpoint of icstream already"),
-        ([there, "-o", tmp_path / "new"], "not recognised: looked for"),
+        ([there, "-o", tmp_path / "new"], "not recognized: looked for"),
         ([tmp_path / "none", "-o", tmp_path / "new"], "no none there"),
         ([folder, "-o", tmp_path / "new", "--classes", there], "there.safetensors"),
     ]:

@@ -82,7 +82,7 @@ def test_weights_are_quantized_once_and_then_run_in_int8(data: Path, tmp_path: P
     load_weights("streets").save(own)
     done = icstream("evaluate", data, "--weights", own, "--precision", "int8")
     assert done.returncode == 2
-    assert "not calibrated for it; icstream quantise does that" in done.stderr
+    assert "not calibrated for it; icstream quantize does that" in done.stderr
 
     done = icstream("quantise", data, "--weights", own, "--threads", 1)
     assert done.returncode == 0, done.stderr

@@ -14,12 +14,12 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SCALE = 0.5
 _INK, _PAPER, _LINE = (30, 30, 30), (255, 255, 255), (205, 205, 205)
 _FULL = np.array((8, 61, 119), np.float64)
-"""Colour of a cell that has its whole row."""
+"""The color of a cell that has its whole row."""
 _DARK_FROM = 0.45
 
 
 def draw_confusion(evaluation: Evaluation) -> NDArray[np.uint8]:
-    """Gives an RGB image: a row per true class, in percent of its pixels, and its IoU behind.
+    """Return an RGB image: a row per true class, in percent of its pixels, then its IoU.
 
     Columns are predicted classes. A class without pixels in the truth has an empty row.
     """
@@ -40,7 +40,7 @@ def draw_confusion(evaluation: Evaluation) -> NDArray[np.uint8]:
         _draw_cell(image, left + column * _CELL, top + row * _CELL, float(share))
     for row, iou in enumerate(evaluation.confusion.iou().tolist()):
         text = "-" if np.isnan(iou) else f"{100 * iou:.1f}"
-        _write_centred(image, text, left + num_columns * _CELL + _MARGIN, top + row * _CELL, _INK)
+        _write_centered(image, text, left + num_columns * _CELL + _MARGIN, top + row * _CELL, _INK)
     return image
 
 
@@ -49,11 +49,11 @@ def _draw_cell(image: NDArray[np.uint8], x: int, y: int, share: float) -> None:
     image[y : y + _CELL + 1, x : x + _CELL + 1] = _LINE
     image[y + 1 : y + _CELL, x + 1 : x + _CELL] = color.round().astype(np.uint8)
     if share >= 0.0005:  # less would be written as 0.0
-        _write_centred(image, f"{100 * share:.1f}", x, y, _PAPER if share > _DARK_FROM else _INK)
+        _write_centered(image, f"{100 * share:.1f}", x, y, _PAPER if share > _DARK_FROM else _INK)
 
 
 def _write_upwards(image: NDArray[np.uint8], names: Sequence[str], left: int, top: int) -> None:
-    """Writes one name above each column, to be read with the head to the left."""
+    """Write one name above each column, turned to the left."""
     strip = np.full((len(names) * _CELL, top - _MARGIN, 3), _PAPER, np.uint8)
     for column, name in enumerate(names):
         _write(strip, name, 6, column * _CELL + _CELL // 2 + 5)
@@ -61,7 +61,7 @@ def _write_upwards(image: NDArray[np.uint8], names: Sequence[str], left: int, to
     image[_MARGIN:top, left : left + turned.shape[1]] = turned
 
 
-def _write_centred(
+def _write_centered(
     image: NDArray[np.uint8], text: str, x: int, y: int, color: tuple[int, int, int]
 ) -> None:
     _write(image, text, x + (_CELL - _width(text)) // 2, y + _CELL // 2 + 5, color)
