@@ -1,13 +1,27 @@
 """What can go wrong, as one tree.
 
     IcstreamError
-    ├── ConfigError        the caller's mistake; also a ValueError. Exit code 2
-    │   └── CheckpointError    a weights file that cannot be used as asked
-    │       └── ConversionError    foreign weights that do not fill the network
-    ├── SourceError        the input is gone, or cannot be opened
-    └── StageError         this frame only; it is counted and the stream goes on
+    ├── ConfigError            the caller's mistake; also a ValueError. Exit code 2
+    │   ├── CheckpointError        a weights file that cannot be used as asked
+    │   │   └── ConversionError        foreign weights that do not fill the network
+    │   └── MisfitError            a mode of annotating that this image is too small for
+    ├── SourceError            the input is gone, or cannot be opened
+    ├── StageError             this frame only; it is counted and the stream goes on
+    └── SampleError            this image, its labels or its annotation only; the job goes on
+        ├── UnknownImageError      no image, or none in a format that may be used
+        └── TooManyPixelsError     an image larger than allowed
 
-Anything else that is raised is a fault of icstream itself and ends the process.
+`MisfitError` is in `icstream.stages.annotate`, the last two are in `icstream.stages.image_files`.
+
+Outside the tree, as they never reach the user of a command or of a function, are
+
+- `RefusedError` (`icstream.pipeline.serve`): a request that is answered with an HTTP error;
+- `WireError` (`icstream.pipeline.wire`): a damaged message, for which a worker is replaced;
+- `Stopped` (`icstream.pipeline.wire`): no error, but the way out of a worker's loop;
+- `ProtobufError` and `UnsafeError` (`icstream.model.foreign`): weights that cannot be read,
+  of which the caller makes a `CheckpointError`.
+
+Anything else that is raised is a mistake in icstream itself and ends the process.
 """
 
 from typing import Any

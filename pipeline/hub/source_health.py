@@ -4,15 +4,12 @@ import logging
 import time
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Literal, TypeAlias
 
 from icstream.pipeline.wire.messages import SourceChanged
 from icstream.stages import FrameMeta
+from icstream.stages.live import SourceState
 
 log = logging.getLogger(__name__)
-
-SourceState: TypeAlias = Literal["connecting", "live", "stalled", "backing off", "ended"]
-"""What the source of a stream is doing: "live" means that frames come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from icstream.pipeline.output import write_json
 from icstream.pipeline.settings.old_keys import report_settings
 from icstream.pipeline.settings.train import TrainConfig
 from icstream.stages.data import open_data
-from icstream.stages.data.open_data import DataFormat
+from icstream.stages.data.layouts import DataFormat
 from icstream.stages.train import Display, Trained, train
 from icstream.stages.train.ranks import join_ranks, leave_ranks
 from icstream.stages.train.state import STATE_FILE

@@ -7,6 +7,7 @@ from pydantic import Field, create_model
 
 from icstream.model.errors import ConfigError
 from icstream.pipeline.settings.loader import Settings, check, read_settings
+from icstream.stages.annotate.mode_parser import resolve_mode
 from icstream.stages.annotate.modes import (
     MODES,
     Bboxes,
@@ -16,7 +17,6 @@ from icstream.stages.annotate.modes import (
     SlidingWindow,
     SlidingWindowDet,
 )
-from icstream.stages.annotate.parse_mode import resolve_mode
 
 _REFUSALS = {
     "model.existing_objects": (

@@ -16,6 +16,7 @@ from icstream.model import Geometry
 from icstream.pipeline.wire.codec import decode_hook, encode_hook
 from icstream.stages import FormatChange, FrameAccounting, FrameMeta, Gap
 from icstream.stages.decode.source import SourceInfo
+from icstream.stages.live import ReadingState
 from icstream.stages.sinks.sink import Part
 
 VERSION = 1
@@ -253,7 +254,7 @@ class Closed(Message, frozen=True):
 class SourceChanged(Message, frozen=True):
     """The state of a live source has changed."""
 
-    state: Literal["connecting", "live", "backing off", "ended"]
+    state: ReadingState
     connections: int
     """How often it was connected."""
     error: str | None

@@ -8,8 +8,8 @@ from icstream.stages.annotate.image import (
     annotate,
     annotate_image,
 )
+from icstream.stages.annotate.mode_parser import parse_mode, resolve_mode
 from icstream.stages.annotate.modes import MODES, Mode
-from icstream.stages.annotate.parse_mode import parse_mode, resolve_mode
 from icstream.stages.annotate.plan import AnnotationPlan, ModelClasses, make_plan
 
 __all__ = [

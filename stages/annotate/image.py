@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from icstream.model import ConfigError
 from icstream.stages.annotate import crops
 from icstream.stages.annotate.existing import ExistingObjects
+from icstream.stages.annotate.mode_parser import parse_mode
 from icstream.stages.annotate.modes import Bboxes, FullImage, Roi, SlidingWindow, is_chosen
-from icstream.stages.annotate.parse_mode import parse_mode
 from icstream.stages.annotate.plan import AnnotationPlan, ModelClasses, make_plan
 from icstream.stages.annotate.window_scores import Window, probabilities, sum_windows, winners
 from icstream.stages.supervisely.classes import class_values

@@ -19,7 +19,7 @@ _EVALUATED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 
 _LAST_LABEL_ID = 33
 
 
-def cityscapes(folder: Path) -> LabeledData:
+def open_cityscapes(folder: Path) -> LabeledData:
     """Lists the images of leftImg8bit/; they are opened when they are asked for.
 
     Labels are gtFine/.../*_gtFine_labelTrainIds.png where that is there, else

@@ -25,7 +25,7 @@ _Channel: TypeAlias = Annotated[int, Meta(ge=0, le=255)]
 _ClassList: TypeAlias = list[tuple[str, tuple[_Channel, _Channel, _Channel]]]
 
 
-def labeled_folder(folder: Path) -> LabeledData:
+def open_labeled_folder(folder: Path) -> LabeledData:
     """Reads the lists; images are opened when they are asked for.
 
     Each list (train.txt, val.txt, test.txt; one at least) has a name per line. The image NAME is

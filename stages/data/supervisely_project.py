@@ -41,7 +41,7 @@ class SuperviselySample:
         return LabeledImage(rgb_HW3, ids_HW)
 
 
-def supervisely_project(
+def open_supervisely_project(
     folder: Path,
     *,
     train_tag: str = "train",

@@ -1,6 +1,7 @@
 """A source that is read again and again, for endurance tests and demonstrations."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Self
 
@@ -12,10 +13,10 @@ class LoopedSource:
     """Joins readings of one source; each but the first begins a new part, as time starts anew."""
 
     def __init__(self, open_again: Callable[[], Source], *, num_loops: int) -> None:
-        """Opens the first reading.
+        """Open the first reading.
 
         Args:
-            open_again: opens the source; all readings keep the same books.
+            open_again: opens the source; all readings keep the same accounting.
             num_loops: how many readings there are.
 
         Raises:
@@ -23,7 +24,9 @@ class LoopedSource:
         """
         self._open_again = open_again
         self._num_loops = num_loops
-        self._current = open_again()
+        self._readings = ExitStack()
+        """Holds the present reading open."""
+        self._current = self._readings.enter_context(open_again())
         info = self._current.info
         promised = None if info.num_frames is None else info.num_frames * num_loops
         self.info = replace(info, num_frames=promised)
@@ -32,14 +35,14 @@ class LoopedSource:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._current.__exit__(None, None, None)
+        self._readings.close()
 
     def __iter__(self) -> Iterator[Item]:
         """See `Source.__iter__`."""
         for loop in range(self._num_loops):
             if loop:
-                self._current.__exit__(None, None, None)
-                self._current = self._open_again()
+                self._readings.close()
+                self._current = self._readings.enter_context(self._open_again())
             announced = loop == 0
             for item in self._current:
                 if isinstance(item, End):
@@ -54,7 +57,7 @@ class LoopedSource:
 
 
 def _named_after(item: Item, loop: int) -> Item:
-    """Gives the item with a name of its own for each reading."""
+    """Return the item with a name of its own for each reading."""
     if loop and isinstance(item, Frame) and item.meta.name is not None:
         return replace(item, meta=replace(item.meta, name=f"{item.meta.name}.loop{loop + 1}"))
     return item

@@ -2,6 +2,7 @@
 
 from icstream.stages.live.camera import Camera, LiveFrame, LostFrame
 from icstream.stages.live.settings import Backoff, CameraSettings, LiveSettings
+from icstream.stages.live.status import ReadingState, SourceState
 from icstream.stages.live.timeline import RateLimit, Timeline
 
 __all__ = [
@@ -12,5 +13,7 @@ __all__ = [
     "LiveSettings",
     "LostFrame",
     "RateLimit",
+    "ReadingState",
+    "SourceState",
     "Timeline",
 ]

@@ -7,7 +7,7 @@ import pytest
 from projects import make_folder
 
 from icstream.model import CAMVID
-from icstream.stages.data import check_data, labeled_folder
+from icstream.stages.data import check_data, open_labeled_folder
 from icstream.stages.data.contact_sheet import draw_data_sheet
 
 WIDE = np.array([[0, 0, 0, 1], [11, 11, 255, 255]], np.uint8)
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_pixels_sizes_and_shares_are_counted_by_split(folder: Path) -> None:
     seen: list[tuple[int, int]] = []
-    findings = check_data(labeled_folder(folder), watch=lambda *step: seen.append(step))
+    findings = check_data(open_labeled_folder(folder), watch=lambda *step: seen.append(step))
     assert seen == [(1, 3), (2, 3), (3, 3)], "a sample of two splits is loaded once"
     train, val = findings.splits["train"], findings.splits["val"]
     assert (train.num_samples, train.num_corrupted) == (3, 1)
@@ -44,7 +44,7 @@ def test_pixels_sizes_and_shares_are_counted_by_split(folder: Path) -> None:
 
 
 def test_the_sheet_shows_images_of_all_sizes_beside_their_labels(folder: Path) -> None:
-    sheet = draw_data_sheet(labeled_folder(folder), num_rows=2)
+    sheet = draw_data_sheet(open_labeled_folder(folder), num_rows=2)
     assert sheet is not None
     colors = {tuple(color) for color in np.unique(sheet.reshape(-1, 3), axis=0).tolist()}
     assert {CAMVID.colors[k] for k in (0, 1, 3)} <= colors
@@ -54,7 +54,7 @@ def test_the_sheet_shows_images_of_all_sizes_beside_their_labels(folder: Path) -
 def test_without_a_sample_that_can_be_loaded_there_is_no_sheet(folder: Path) -> None:
     (folder / "train.txt").write_text("bad\n")
     (folder / "val.txt").unlink()
-    data = labeled_folder(folder)
+    data = open_labeled_folder(folder)
     assert draw_data_sheet(data) is None
     findings = check_data(data)
     assert findings.splits["train"].void_share is None

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from icstream.model import CITYSCAPES, ConfigError
-from icstream.stages.data import VOID, SampleError, cityscapes
+from icstream.stages.data import VOID, SampleError, open_cityscapes
 
 # Label ids and train ids as the table of cityscapesScripts (labels.py) lists them.
 TRAIN_IDS = {
@@ -33,7 +33,7 @@ def add(folder: Path, split: str, name: str, **labels: NDArray[np.uint8]) -> Non
 
 def test_label_ids_become_train_ids_and_all_others_void(tmp_path: Path) -> None:
     add(tmp_path, "train", "ulm_0_1", labelIds=np.arange(34, dtype=np.uint8).reshape(2, 17))
-    (sample,) = cityscapes(tmp_path).split("train")
+    (sample,) = open_cityscapes(tmp_path).split("train")
     expected = np.full(34, VOID)
     for name, (label_id, train_id) in TRAIN_IDS.items():
         expected[label_id] = train_id
@@ -45,7 +45,7 @@ def test_train_ids_are_preferred(tmp_path: Path) -> None:
     train_ids = np.arange(34, dtype=np.uint8).reshape(2, 17) % 19
     train_ids[0, 0] = 255
     add(tmp_path, "val", "ulm_0_1", labelIds=train_ids * 0, labelTrainIds=train_ids)
-    (sample,) = cityscapes(tmp_path).split("val")
+    (sample,) = open_cityscapes(tmp_path).split("val")
     assert (sample.load().ids_HW == train_ids).all()
 
 
@@ -53,7 +53,7 @@ def test_images_are_listed_by_split_and_city(tmp_path: Path) -> None:
     ids = np.zeros((2, 17), np.uint8)
     for split, name in [("train", "ulm_1"), ("train", "bonn_2"), ("test", "jena_3")]:
         add(tmp_path, split, name, labelIds=ids)
-    data = cityscapes(tmp_path)
+    data = open_cityscapes(tmp_path)
     assert data.labels is CITYSCAPES
     assert {split: [s.name for s in samples] for split, samples in data.splits.items()} == {
         "train": ["train/bonn/bonn_2", "train/ulm/ulm_1"],
@@ -71,11 +71,11 @@ def test_faults_are_named(tmp_path: Path) -> None:
         "labelIds.png: id 34 belongs",
         "labelIds.png: missing",
     ]
-    for sample, message in zip(cityscapes(tmp_path).split("train"), messages, strict=True):
+    for sample, message in zip(open_cityscapes(tmp_path).split("train"), messages, strict=True):
         with pytest.raises(SampleError, match=message):
             sample.load()
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="leftImg8bit"):
-        cityscapes(tmp_path)
+        open_cityscapes(tmp_path)

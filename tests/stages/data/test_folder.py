@@ -9,14 +9,14 @@ from PIL import Image
 from projects import make_folder
 
 from icstream.model import CAMVID, ConfigError
-from icstream.stages.data import VOID, SampleError, labeled_folder
+from icstream.stages.data import VOID, SampleError, open_labeled_folder
 
 IDS = np.array([[0, 5, 10], [11, 255, 3]], np.uint8)
 
 
 def test_lists_make_the_splits_and_11_is_void_in_camvid(tmp_path: Path) -> None:
     make_folder(tmp_path, {"train": {"b": IDS, "a.x": IDS}, "val": {"deep/c": IDS}}, suffix=".JPG")
-    data = labeled_folder(tmp_path)
+    data = open_labeled_folder(tmp_path)
     assert data.labels is CAMVID
     assert data.format == "folder"
     found = {split: [s.name for s in samples] for split, samples in data.splits.items()}
@@ -30,7 +30,7 @@ def test_lists_make_the_splits_and_11_is_void_in_camvid(tmp_path: Path) -> None:
 
 
 def test_camvid_itself_is_read_with_every_pixel(data_dir: Path) -> None:
-    data = labeled_folder(data_dir / "camvid")
+    data = open_labeled_folder(data_dir / "camvid")
     assert {split: len(samples) for split, samples in data.splits.items()} == {
         "train": 367,
         "val": 101,
@@ -45,7 +45,7 @@ def test_classes_json_names_the_classes(tmp_path: Path) -> None:
     ids = np.array([[0, 1, 255]], np.uint8)
     make_folder(tmp_path, {"train": {"a": ids}})
     (tmp_path / "classes.json").write_text('[["off", [0, 0, 0]], ["on", [9, 8, 7]]]')
-    data = labeled_folder(tmp_path)
+    data = open_labeled_folder(tmp_path)
     assert data.labels.names == ("off", "on")
     assert data.labels.colors[1] == (9, 8, 7)
     assert (data.split("train")[0].load().ids_HW == ids).all()
@@ -58,7 +58,7 @@ def test_indexed_labels_count_by_index(tmp_path: Path) -> None:
     indexed.save(tmp_path / "labels" / "a.png")
     with Image.open(tmp_path / "labels" / "a.png") as image:
         assert image.mode == "P"
-    ids = labeled_folder(tmp_path).split("train")[0].load().ids_HW
+    ids = open_labeled_folder(tmp_path).split("train")[0].load().ids_HW
     assert ids[0].tolist() == [0, 5, 10]
 
 
@@ -66,13 +66,13 @@ def test_an_id_that_is_no_class_is_named_with_its_file(tmp_path: Path) -> None:
     make_folder(tmp_path, {"train": {"a": np.array([[0, 2, 7, 7]], np.uint8)}})
     (tmp_path / "classes.json").write_text('[["off", [0, 0, 0]], ["on", [9, 8, 7]]]')
     with pytest.raises(SampleError, match=r"labels/a\.png: id 2, 7 belongs to no class"):
-        labeled_folder(tmp_path).split("train")[0].load()
+        open_labeled_folder(tmp_path).split("train")[0].load()
 
 
 def test_labels_that_are_not_camvids_need_names_for_their_classes(tmp_path: Path) -> None:
     make_folder(tmp_path, {"train": {"a": np.array([[0, 12]], np.uint8)}})
     with pytest.raises(ConfigError, match=r"a\.png: id 12 is none of CamVid's.*classes\.json"):
-        labeled_folder(tmp_path)
+        open_labeled_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_faulty_classes_json_is_refused(tmp_path: Path, content: str, message:
     make_folder(tmp_path, {"train": {"a": IDS}})
     (tmp_path / "classes.json").write_text(content)
     with pytest.raises(ConfigError, match=rf"classes\.json: .*{message}"):
-        labeled_folder(tmp_path)
+        open_labeled_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -94,17 +94,17 @@ def test_a_faulty_list_is_refused(tmp_path: Path, content: str, message: str) ->
     make_folder(tmp_path, {"train": {"a": IDS}})
     (tmp_path / "train.txt").write_text(content)
     with pytest.raises(ConfigError, match=rf"train\.txt: .*{message}"):
-        labeled_folder(tmp_path)
+        open_labeled_folder(tmp_path)
 
 
 def test_two_images_of_one_name_and_no_list_at_all_are_refused(tmp_path: Path) -> None:
     make_folder(tmp_path, {"train": {"a": IDS}})
     Image.new("RGB", (3, 2)).save(tmp_path / "images" / "a.jpg")
     with pytest.raises(ConfigError, match=r"a\.png: a\.jpg has the same name"):
-        labeled_folder(tmp_path)
+        open_labeled_folder(tmp_path)
     (tmp_path / "train.txt").unlink()
     with pytest.raises(ConfigError, match="no list of names"):
-        labeled_folder(tmp_path)
+        open_labeled_folder(tmp_path)
 
 
 def test_faulty_files_are_named(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_faulty_files_are_named(tmp_path: Path) -> None:
     cut = tmp_path / "labels" / "cut.png"
     cut.write_bytes(cut.read_bytes()[:45])
     texts = {}
-    for sample in labeled_folder(tmp_path).split("train")[1:]:
+    for sample in open_labeled_folder(tmp_path).split("train")[1:]:
         with pytest.raises(SampleError) as caught:
             sample.load()
         texts[sample.name] = str(caught.value).removeprefix(f"{tmp_path}/")
@@ -132,7 +132,7 @@ def test_faulty_files_are_named(tmp_path: Path) -> None:
 
 def test_samples_can_be_sent_to_other_processes(tmp_path: Path) -> None:
     make_folder(tmp_path, {"train": {"a": IDS}})
-    sample = labeled_folder(tmp_path).split("train")[0]
+    sample = open_labeled_folder(tmp_path).split("train")[0]
     again = pickle.loads(pickle.dumps(sample))
     assert again == sample
     assert (again.load().ids_HW == sample.load().ids_HW).all()

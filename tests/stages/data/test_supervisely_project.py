@@ -11,7 +11,7 @@ from PIL import Image
 from projects import Project, bitmap, outline, packed, thing
 
 from icstream.model import ConfigError
-from icstream.stages.data import VOID, LabeledData, SampleError, supervisely_project
+from icstream.stages.data import VOID, LabeledData, SampleError, open_supervisely_project
 
 CLASSES = {"tree": "any", "neutral": "any", "Car": "rectangle", "road": "polygon"}
 ALL = outline([[0, 0], [7, 5]])
@@ -31,7 +31,7 @@ def project(tmp_path: Path) -> Project:
 
 def test_every_image_is_labeled_as_the_official_sdk_paints_it(data_dir: Path) -> None:
     # camvid_sly_small_expected holds what the SDK painted; there, 12 is neutral.
-    data = supervisely_project(data_dir / "camvid_sly_small")
+    data = open_supervisely_project(data_dir / "camvid_sly_small")
     expected = data_dir / "camvid_sly_small_expected"
     manifest = json.loads((expected / "manifest.json").read_text())
     index = {name: k for name, k in manifest["index"].items() if name != "neutral"}
@@ -50,7 +50,7 @@ def test_every_image_is_labeled_as_the_official_sdk_paints_it(data_dir: Path) ->
 def test_classes_are_numbered_in_plain_string_order_behind_the_background(
     project: Project,
 ) -> None:
-    data = supervisely_project(project.folder)
+    data = open_supervisely_project(project.folder)
     assert data.labels.names == ("background", "Car", "road", "tree")
     assert data.labels.colors == ((0, 0, 0), (3, 20, 255), (4, 30, 255), (1, 0, 255))
     assert (data.format, data.origin) == ("supervisely", str(project.folder))
@@ -59,25 +59,25 @@ def test_classes_are_numbered_in_plain_string_order_behind_the_background(
 def test_a_class_called_background_keeps_its_name(tmp_path: Path) -> None:
     project = Project(tmp_path / "p", {"background": "any", "unlabelled": "any"})
     project.add("a.png", tags=["train"], objects=[thing("background", ALL, "rectangle")])
-    data = supervisely_project(project.folder)
+    data = open_supervisely_project(project.folder)
     assert data.labels.names == ("unlabelled 2", "background", "unlabelled")
     assert (data.split("train")[0].load().ids_HW == 1).all()
 
 
 def test_another_class_may_be_neutral(project: Project) -> None:
-    data = supervisely_project(project.folder, neutral="Car")
+    data = open_supervisely_project(project.folder, neutral="Car")
     assert data.labels.names == ("background", "neutral", "road", "tree")
     assert (data.split("train")[0].load().ids_HW == VOID).all()
-    assert supervisely_project(project.folder, neutral="none").labels.names[2] == "neutral"
+    assert open_supervisely_project(project.folder, neutral="none").labels.names[2] == "neutral"
 
 
 def test_ids_that_are_given_replace_the_order(project: Project) -> None:
     ids = {"Car": 3, "road": 1, "tree": 2}
-    data = supervisely_project(project.folder, class_ids=ids)
+    data = open_supervisely_project(project.folder, class_ids=ids)
     assert data.labels.names == ("background", "road", "tree", "Car")
     assert data.labels.colors[3] == (3, 20, 255)
     assert (data.split("train")[0].load().ids_HW == 3).all()
-    data = supervisely_project(project.folder, class_ids={"nothing": 0, **ids})
+    data = open_supervisely_project(project.folder, class_ids={"nothing": 0, **ids})
     assert data.labels.names == ("nothing", "road", "tree", "Car")
 
 
@@ -95,7 +95,7 @@ def test_ids_that_do_not_fit_the_project_are_refused(
     project: Project, ids: dict[str, int], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        supervisely_project(project.folder, class_ids=ids)
+        open_supervisely_project(project.folder, class_ids=ids)
 
 
 def test_splits_go_by_the_names_of_image_tags(project: Project) -> None:
@@ -103,19 +103,19 @@ def test_splits_go_by_the_names_of_image_tags(project: Project) -> None:
     project.add("both.png", tags=[{"name": "val", "value": 3}, {"name": "train"}], objects=car)
     project.add("none.png", tags=[{"name": "Train"}], objects=car)
     project.add("old.png", tags=["train"], objects=car)
-    data = supervisely_project(project.folder)
+    data = open_supervisely_project(project.folder)
     assert names(data, "train") == ["ds/a.png", "ds/both.png", "ds/old.png"]
     assert names(data, "val") == ["ds/b.png", "ds/both.png"]
-    other = supervisely_project(project.folder, train_tag="Train", val_tag="val")
+    other = open_supervisely_project(project.folder, train_tag="Train", val_tag="val")
     assert names(other, "train") == ["ds/none.png"]
-    same = supervisely_project(project.folder, val_tag="train")
+    same = open_supervisely_project(project.folder, val_tag="train")
     assert names(same, "train") == names(same, "val") == names(data, "train")
 
 
 def test_datasets_may_lie_in_datasets(project: Project) -> None:
     for dataset in ("ds/datasets/deep", "group/datasets/inner", "b"):
         project.add("x.png", tags=["train"], objects=[thing("Car", ALL)], dataset=dataset)
-    found = names(supervisely_project(project.folder), "train")
+    found = names(open_supervisely_project(project.folder), "train")
     assert found == ["b/x.png", "ds/a.png", "ds/deep/x.png", "group/inner/x.png"]
 
 
@@ -127,7 +127,7 @@ def test_images_and_annotations_go_by_these_names(project: Project, name: str, o
     annotation = f"{Path(name).stem}.json" if old else None
     project.add(name, tags=["train"], objects=[thing("Car", ALL)], annotation=annotation)
     (project.folder / "ds" / "img" / "notes.txt").write_text("no image")
-    data = supervisely_project(project.folder)
+    data = open_supervisely_project(project.folder)
     assert data.corrupted == ()
     image = next(s for s in data.split("train") if s.name == f"ds/{name}").load()
     assert np.abs(image.rgb_HW3.astype(int) - (200, 100, 50)).max() < 12, "RGB, about"
@@ -142,7 +142,7 @@ def test_later_objects_paint_over_earlier_ones_and_neutral_is_one_of_them(
 
     objects = [box("neutral", 0, 3), box("Car", 2, 5), box("tree", 5, 7), box("neutral", 6, 6)]
     project.add("x.png", tags=["train"], objects=objects)
-    sample = supervisely_project(project.folder).split("train")[1]
+    sample = open_supervisely_project(project.folder).split("train")[1]
     V = VOID
     assert sample.load().ids_HW.tolist() == [[V, V, 1, 1, 1, 3, V, 3]] * 6
 
@@ -150,7 +150,7 @@ def test_later_objects_paint_over_earlier_ones_and_neutral_is_one_of_them(
 def test_pixels_without_an_object_are_background(project: Project) -> None:
     mask = packed(np.ones((1, 1), np.uint8))
     project.add("x.png", tags=["train"], objects=[thing("tree", bitmap([2, 1], mask), "bitmap")])
-    ids = supervisely_project(project.folder).split("train")[1].load().ids_HW
+    ids = open_supervisely_project(project.folder).split("train")[1].load().ids_HW
     assert ids[1, 2] == 3
     assert (ids == 0).sum() == ids.size - 1
 
@@ -160,14 +160,14 @@ def test_the_canvas_is_as_large_as_the_turned_image(project: Project) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turned by a quarter
     Image.new("RGB", (8, 6)).save(image, exif=exif)
-    loaded = supervisely_project(project.folder).split("train")[1].load()
+    loaded = open_supervisely_project(project.folder).split("train")[1].load()
     assert loaded.ids_HW.shape == (8, 6)
     assert (loaded.ids_HW[:6] == 1).all()
     assert (loaded.ids_HW[6:] == 0).all()
 
 
 def test_samples_can_be_sent_to_other_processes(project: Project) -> None:
-    sample = supervisely_project(project.folder).split("train")[0]
+    sample = open_supervisely_project(project.folder).split("train")[0]
     again = pickle.loads(pickle.dumps(sample))
     assert again == sample
     assert (again.load().ids_HW == sample.load().ids_HW).all()
@@ -178,7 +178,7 @@ def test_a_split_without_images_or_without_objects_says_so_when_it_is_used(
 ) -> None:
     project = Project(tmp_path / "p", CLASSES)
     project.add("a.png", tags=["train"])
-    data = supervisely_project(project.folder)
+    data = open_supervisely_project(project.folder)
     with pytest.raises(ConfigError, match="no objects on the images tagged 'train'"):
         data.split("train")
     with pytest.raises(ConfigError, match="no image is tagged 'val'"):
@@ -187,12 +187,12 @@ def test_a_split_without_images_or_without_objects_says_so_when_it_is_used(
 
 def test_a_project_without_any_of_the_tags_is_refused(project: Project) -> None:
     with pytest.raises(ConfigError, match="none of 2 images is tagged 'x' or 'y'"):
-        supervisely_project(project.folder, train_tag="x", val_tag="y")
+        open_supervisely_project(project.folder, train_tag="x", val_tag="y")
 
 
 def test_an_empty_project_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="empty"):
-        supervisely_project(Project(tmp_path / "p", CLASSES).folder)
+        open_supervisely_project(Project(tmp_path / "p", CLASSES).folder)
 
 
 META = [
@@ -212,12 +212,12 @@ META = [
 def test_a_faulty_meta_is_refused_by_name(project: Project, content: str, message: str) -> None:
     (project.folder / "meta.json").write_text(content)
     with pytest.raises(ConfigError, match=rf"meta\.json: .*({message})"):
-        supervisely_project(project.folder)
+        open_supervisely_project(project.folder)
 
 
 def test_a_missing_meta_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"meta\.json: missing"):
-        supervisely_project(tmp_path)
+        open_supervisely_project(tmp_path)
 
 
 def test_files_that_tell_no_tags_are_listed_and_the_rest_is_read(project: Project) -> None:
@@ -228,7 +228,7 @@ def test_files_that_tell_no_tags_are_listed_and_the_rest_is_read(project: Projec
         annotation.write_bytes(content)
     _, annotation = project.add("y.png")
     annotation.unlink()
-    data = supervisely_project(project.folder)
+    data = open_supervisely_project(project.folder)
     assert names(data, "train") == ["ds/a.png"]
     assert len(data.corrupted) == len(contents) + 1
     for number, line in enumerate(data.corrupted[:-1]):
@@ -240,7 +240,7 @@ def test_files_that_tell_no_tags_are_listed_and_the_rest_is_read(project: Projec
 def test_two_images_of_one_stem_do_not_share_an_old_annotation(project: Project) -> None:
     project.add("x.png", tags=["train"], annotation="x.json")
     project.add("x.bmp", tags=["train"], annotation="x.json")
-    data = supervisely_project(project.folder)
+    data = open_supervisely_project(project.folder)
     assert [line.partition(": ")[0][-5:] for line in data.corrupted] == ["x.bmp", "x.png"]
 
 
@@ -250,7 +250,7 @@ def faulty_sample(project: Project, *, objects: list[object]) -> str:
 
 
 def fault(project: Project) -> str:
-    sample = supervisely_project(project.folder).split("train")[1]
+    sample = open_supervisely_project(project.folder).split("train")[1]
     with pytest.raises(SampleError) as caught:
         sample.load()
     assert "\n" not in str(caught.value)

@@ -6,10 +6,10 @@ from typing import Literal, TypeAlias
 
 from icstream.model import ConfigError, LabelSet
 from icstream.stages.data.cityscapes import IMAGES as CITYSCAPES_IMAGES
-from icstream.stages.data.cityscapes import cityscapes
-from icstream.stages.data.folder import IMAGES, LABELS, labeled_folder
+from icstream.stages.data.cityscapes import open_cityscapes
+from icstream.stages.data.folder import IMAGES, LABELS, open_labeled_folder
 from icstream.stages.data.samples import LabeledData
-from icstream.stages.data.supervisely_project import supervisely_project
+from icstream.stages.data.supervisely_project import open_supervisely_project
 
 DataFormat: TypeAlias = Literal["auto", "supervisely", "folder", "cityscapes"]
 
@@ -28,7 +28,7 @@ def open_data(
     Args:
         folder: meta.json lies in it, or images/ and labels/, or leftImg8bit/.
         format: "auto" recognises the layout by just that.
-        train_tag: see `supervisely_project`; so are `val_tag` and `neutral`.
+        train_tag: see `open_supervisely_project`; so are `val_tag` and `neutral`.
         val_tag: the other layouts have lists or folders for their splits.
         neutral: the other layouts have void pixels of their own.
         class_ids: ids by name, of weights that are to be trained further. Supervisely projects are
@@ -43,10 +43,10 @@ def open_data(
     if format == "auto":
         format = _recognize(folder)
     if format == "supervisely":
-        return supervisely_project(
+        return open_supervisely_project(
             folder, train_tag=train_tag, val_tag=val_tag, neutral=neutral, class_ids=class_ids
         )
-    data = labeled_folder(folder) if format == "folder" else cityscapes(folder)
+    data = open_labeled_folder(folder) if format == "folder" else open_cityscapes(folder)
     _compare(data.labels, class_ids, folder)
     return data
 
