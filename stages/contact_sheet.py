@@ -16,13 +16,13 @@ _INK = (30, 30, 30)
 def draw_contact_sheet(
     rows: Sequence[Sequence[NDArray[np.uint8]]], *, titles: Sequence[str], labels: LabelSet
 ) -> NDArray[np.uint8]:
-    """Gives one RGB image: a column under each title, and the legend of the classes below.
+    """Return one RGB image: a column under each title, and the legend of the classes below.
 
     Args:
         rows: for each row as many images as there are titles: (H, W, 3) RGB, or (H, W) class
-            ids, which are shown in their colours. All have the same height and width.
+            ids, which are shown in their colors. All have the same height and width.
         titles: one for each column.
-        labels: names and colours of the classes.
+        labels: names and colors of the classes.
     """
     palette = labels.palette()
     height, width = rows[0][0].shape[:2]

@@ -16,7 +16,7 @@ MAX_FILE_BYTES = 512 * 2**20
 
 @contextmanager
 def naming(what: object) -> Iterator[None]:
-    """Puts a name and a colon before the text of each `SampleError` that comes out."""
+    """Put a name and a colon before the text of each `SampleError` that comes out."""
     try:
         yield
     except SampleError as error:
@@ -24,7 +24,7 @@ def naming(what: object) -> Iterator[None]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Gives the content of a regular file.
+    """Return the content of a regular file.
 
     Raises:
         SampleError: it is missing, unreadable, or larger than `MAX_FILE_BYTES`.
@@ -43,7 +43,7 @@ _T = TypeVar("_T")
 
 
 def parse_json(data: bytes | Raw, kind: type[_T]) -> _T:
-    """Reads JSON as the given kind; fields that it does not have are left out.
+    """Return JSON as a value of the given kind, without the fields that the kind does not have.
 
     Raises:
         SampleError: it is no JSON, or something in it is missing or of another kind.

@@ -13,10 +13,10 @@ from icstream.stages.decode.find import SourceSpec
 
 
 class LiveSource:
-    """Gives the frames of a live source as its reader asks for them; none is dropped here."""
+    """A live source whose reader takes every frame; none is dropped here."""
 
     def __init__(self, spec: SourceSpec, *, accounting: FrameAccounting) -> None:
-        """Prepares; the first frame that is asked for makes the connection.
+        """Prepare to read; the connection is made for the first frame.
 
         Args:
             spec: of the stream.
@@ -24,9 +24,9 @@ class LiveSource:
         """
         plan = LivePlan()
         self._name = spec.name
-        self._books = accounting
+        self._accounting = accounting
         self._stop = threading.Event()
-        self._feed = ReconnectingSource(
+        self._source = ReconnectingSource(
             spec.name,
             camera_opener(spec, plan.settings, accounting, threads=1),
             plan=plan,
@@ -42,11 +42,11 @@ class LiveSource:
         self._stop.set()
 
     def __iter__(self) -> Iterator[Item]:
-        """Gives the items in the order in which they come."""
-        for item in self._feed:
+        """Return the items in the order in which they come."""
+        for item in self._source:
             if isinstance(item, PendingFrame):
-                self._books.in_flight += 1
-                yield Frame(item.meta, item.develop())
+                self._accounting.in_flight += 1
+                yield Frame(item.meta, item.to_rgb())
             elif not isinstance(item, SourceChanged):
                 yield item
         yield End(self._name)

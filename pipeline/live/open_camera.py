@@ -1,4 +1,4 @@
-"""Opens live sources of every kind."""
+"""Opening live sources of every kind."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def camera_opener(
     spec: SourceSpec, settings: LiveSettings, accounting: FrameAccounting, *, threads: int
 ) -> "OpenCamera":
-    """Gives what makes connections to a live source; they keep `accounting`.
+    """Return a function that connects to a live source; its connections keep `accounting`.
 
     Raises:
         ConfigError: it can never be opened as it is written.

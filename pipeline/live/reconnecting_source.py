@@ -1,4 +1,4 @@
-"""A live source over any number of connections: reconnecting, times, what is kept."""
+"""A live source over any number of connections: reconnecting, times, and the rate limit."""
 
 import random
 import threading
@@ -23,7 +23,7 @@ _MAX_WAIT_S = 5.0
 _MAX_LATE_S = 0.1
 """A burst that is later than this sets the pace anew."""
 _GRACE_S = 5.0
-"""A connection that does not keep its own deadlines hangs after so much longer."""
+"""A connection is taken to hang when it is this much later than its own deadlines."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,28 +31,30 @@ class PendingFrame:
     """A frame that left the decoder, before it becomes RGB."""
 
     meta: FrameMeta
+    """Which frame it is, and when."""
     clock: Literal["pts", "arrival"]
+    """Where its time is from: the source, or the moment of its arrival."""
     arrived: float
-    """By the system's monotonic clock."""
-    develop: Callable[[], NDArray[np.uint8]]
+    """When it came, in seconds by the system's monotonic clock."""
+    to_rgb: Callable[[], NDArray[np.uint8]]
+    """Function that returns (H, W, 3) RGB, which the caller owns."""
     is_kept: bool
-    """False: the rate limit leaves it out."""
+    """False if the rate limit leaves it out."""
 
 
-FeedItem: TypeAlias = PendingFrame | Gap | FormatChange | SourceChanged
-
+SourceItem: TypeAlias = PendingFrame | Gap | FormatChange | SourceChanged
+"""What comes from a live source."""
 
 OpenCamera: TypeAlias = Callable[[int, Callable[[float], None]], Camera]
-"""Connects to one source, or raises `SourceError`. It is told the number of the connection, from 1
-(attempts that fail do not count), and what waits until so many seconds after it was called."""
+"""Function that connects to one source, or raises `SourceError`.
+
+It gets the number of the connection, from 1 (attempts that fail do not count), and a function that
+waits until so many seconds after the attempt began.
+"""
 
 
 class ReconnectingSource:
-    """Reads a live source for as long as it is wanted; connections come and go.
-
-    Attributes:
-        hung: true once a connection has not kept its own deadlines.
-    """
+    """The items of a live source, over one connection after another."""
 
     def __init__(
         self,
@@ -64,20 +66,20 @@ class ReconnectingSource:
         before: ResumeState,
         stop: threading.Event,
     ) -> None:
-        """Prepares; nothing is connected yet.
+        """Prepare to read; nothing is connected yet.
 
         Args:
-            stream: its name.
-            open_camera: makes connections.
+            stream: name of the stream.
+            open_camera: connects to the source.
             plan: how to read.
-            accounting: of the stream; the feed keeps the decoder's side.
-            before: what came before, from another process.
-            stop: ends it, also in the middle of a wait.
+            accounting: of the stream; the decoder's side is kept here.
+            before: what the source has sent by way of another process.
+            stop: ends the reading, also in the middle of a wait.
         """
         self._stream = stream
         self._open_camera = open_camera
         self._plan = plan
-        self._books = accounting
+        self._accounting = accounting
         self._stop = stop
         self._num_connections = before.connections
         self._timeline = Timeline(before.last)
@@ -86,11 +88,11 @@ class ReconnectingSource:
         self._has_frames = before.last is not None
         self._due: float | None = None
         self._paced_from: tuple[float, Fraction] | None = None
-        self._dice = random.Random()
+        self._random = random.Random()
         self._held_s = 0.0
 
-    def __iter__(self) -> Iterator[FeedItem]:
-        """Gives frames as they come, and every change of state, until the source ends for good."""
+    def __iter__(self) -> Iterator[SourceItem]:
+        """Return frames as they come and every change of state, until the source ends for good."""
         num_failures, delay_s = 0, 0.0
         while not self._stop.is_set():
             yield SourceChanged("connecting", self._num_connections, None)
@@ -98,51 +100,51 @@ class ReconnectingSource:
             try:
                 yield from self._read_connection(began)
                 break
-            except SourceError as failure:
-                error = str(failure)
+            except SourceError as lost:
+                error = str(lost)
             finally:
                 self._due = None
             # A connection that held for longer than the last wait begins the series anew.
             num_failures = 1 if self._held_s > delay_s else num_failures + 1
-            delay_s = self._plan.settings.backoff.delay_s(num_failures, self._dice)
+            delay_s = self._plan.settings.backoff.delay_s(num_failures, self._random)
             yield SourceChanged("backing off", self._num_connections, error)
             self._stop.wait(delay_s)
         yield SourceChanged("ended", self._num_connections, None)
 
     @property
     def hung(self) -> bool:
-        """True if a call that should have come back by now has not."""
+        """True if a call to a library is far beyond its own deadline."""
         due = self._due
         return due is not None and time.monotonic() > due + _GRACE_S
 
-    def _read_connection(self, began: float) -> Iterator[FeedItem]:
-        """Gives what comes over one connection; ends where the source ends for good."""
+    def _read_connection(self, began: float) -> Iterator[SourceItem]:
+        """Return what comes over one connection, up to where the source ends for good."""
         self._held_s = 0.0
         limit_s = self._plan.settings.read_timeout_s
         self._due = began + 2 * self._plan.settings.open_timeout_s
         number = self._num_connections + 1
         with self._open_camera(number, lambda s: self._wait(began + s)) as camera:
-            things = iter(camera)
-            is_new, last_image = True, time.monotonic()
+            received = iter(camera)
+            is_new, last_frame = True, time.monotonic()
             while not self._stop.is_set():
                 self._due = time.monotonic() + limit_s
-                thing = next(things, _NO_MORE)
+                item = next(received, _NO_MORE)
                 self._due = None
-                if thing is _NO_MORE:
+                if item is _NO_MORE:
                     return
                 now = time.monotonic()
-                if isinstance(thing, LiveFrame):
-                    yield from self._take(thing, now, is_new=is_new, camera=camera)
-                    is_new, last_image = False, time.monotonic()
+                if isinstance(item, LiveFrame):
+                    yield from self._take(item, now, is_new=is_new, camera=camera)
+                    is_new, last_frame = False, time.monotonic()
                     self._held_s = now - began
-                elif isinstance(thing, LostFrame):
-                    yield Gap(self._stream, self._books.decoded, thing.pts, thing.reason)
-                if now - last_image > limit_s and not camera.may_be_silent:
-                    raise SourceError(f"{self._stream}: no image for {now - last_image:.1f} s")
+                elif isinstance(item, LostFrame):
+                    yield Gap(self._stream, self._accounting.decoded, item.pts, item.reason)
+                if now - last_frame > limit_s and not camera.may_be_silent:
+                    raise SourceError(f"{self._stream}: no image for {now - last_frame:.1f} s")
 
     def _take(
-        self, shot: LiveFrame, arrived: float, *, is_new: bool, camera: Camera
-    ) -> Iterator[FeedItem]:
+        self, frame: LiveFrame, arrived: float, *, is_new: bool, camera: Camera
+    ) -> Iterator[SourceItem]:
         changes = []
         if is_new:
             self._num_connections += 1
@@ -151,23 +153,23 @@ class ReconnectingSource:
             yield SourceChanged("live", self._num_connections, None)
             if self._has_frames:
                 changes.append("connected again")
-        if self._size is not None and self._size != shot.size:
-            changes.append(size_change(self._size, shot.size))
-        if camera.comes_in_bursts and self._plan.freshest and shot.pts is not None:
-            arrived = self._hold_back(shot.pts * shot.time_base, arrived)
-        pts, time_base, change = self._timeline.place(shot.pts, shot.time_base, arrived)
+        if self._size is not None and self._size != frame.size:
+            changes.append(size_change(self._size, frame.size))
+        if camera.comes_in_bursts and self._plan.freshest and frame.pts is not None:
+            arrived = self._hold_back(frame.pts * frame.time_base, arrived)
+        pts, time_base, change = self._timeline.place(frame.pts, frame.time_base, arrived)
         changes += [change] if change else []
-        index = self._books.decoded
+        index = self._accounting.decoded
         if changes:
             yield FormatChange(self._stream, index, ", ".join(changes))
-        self._size, self._has_frames = shot.size, True
-        self._books.decoded += 1
-        meta = FrameMeta(self._stream, index, pts, time_base, shot.size)
+        self._size, self._has_frames = frame.size, True
+        self._accounting.decoded += 1
+        meta = FrameMeta(self._stream, index, pts, time_base, frame.size)
         is_kept = self._limit.keeps(pts * time_base)
-        yield PendingFrame(meta, self._timeline.clock, arrived, shot.develop, is_kept)
+        yield PendingFrame(meta, self._timeline.clock, arrived, frame.to_rgb, is_kept)
 
     def _hold_back(self, time_s: Fraction, arrived: float) -> float:
-        """Waits until a frame of a burst is due; gives when that was."""
+        """Wait until a frame of a burst is due, and return when that was."""
         if self._paced_from is not None:
             wait_s = self._paced_from[0] + float(time_s - self._paced_from[1]) - arrived
             if 0 < wait_s <= _MAX_WAIT_S:

@@ -63,7 +63,7 @@ class ZmqCamera:
     may_be_silent = True
 
     def __init__(self, address: str, *, accounting: FrameAccounting) -> None:
-        """Binds.
+        """Bind the socket.
 
         Args:
             address: zmq://HOST:PORT or zmq:///PATH.
@@ -72,9 +72,9 @@ class ZmqCamera:
         Raises:
             SourceError: the address is taken.
         """
-        self._books = accounting
+        self._accounting = accounting
         self._next_numbers: dict[str, int] = {}
-        """By sender, the one last heard from last."""
+        """The next number by sender, the sender of the last frame last."""
         endpoint = zmq_endpoint(address)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.PULL)
@@ -106,13 +106,13 @@ class ZmqCamera:
             if header is not None and header.end:
                 return
             yield from self._count_lost(header)
-            self._books.packets += 1
-            shot = None if header is None or len(parts) != 3 else _shot(header, parts[2])
-            if shot is None:
-                self._books.undecodable["damaged message"] += 1
+            self._accounting.packets += 1
+            frame = None if header is None or len(parts) != 3 else _frame(header, parts[2])
+            if frame is None:
+                self._accounting.undecodable["damaged message"] += 1
                 yield LostFrame(None, "damaged message")
             else:
-                yield shot
+                yield frame
 
     def _count_lost(self, header: _Header | None) -> Iterator[LostFrame]:
         if header is None or header.number is None:
@@ -122,7 +122,7 @@ class ZmqCamera:
             del self._next_numbers[next(iter(self._next_numbers))]
         self._next_numbers[header.sender] = header.number + 1
         if due is not None and header.number > due:
-            self._books.missing += header.number - due
+            self._accounting.missing += header.number - due
             yield LostFrame(None, f"{header.number - due} lost on the way")
 
 
@@ -135,8 +135,8 @@ def _read_header(parts: list[bytes]) -> _Header | None:
         return None
 
 
-def _shot(header: _Header, image: zmq.Frame) -> LiveFrame | None:
-    """Gives the frame of a message; None if it is not what its header says."""
+def _frame(header: _Header, image: zmq.Frame) -> LiveFrame | None:
+    """Return the frame of a message; None if it is not what its header says."""
     height, width = header.size
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
         return None

@@ -11,10 +11,10 @@ from typing import Any
 
 from icstream.model.planar import interleaved
 from icstream.pipeline.live.reconnecting_source import (
-    FeedItem,
     OpenCamera,
     PendingFrame,
     ReconnectingSource,
+    SourceItem,
 )
 from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.connection import WorkerConnection
@@ -49,7 +49,7 @@ _END_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    item: FeedItem
+    item: SourceItem
     accounting: SourceAccounting
     """As of this item."""
 
@@ -240,7 +240,7 @@ class _Sender:
     def _send_frame(self, entry: _Entry, frame: PendingFrame, slot: Slot) -> None:
         with self._connection.busy():
             self._space.begin((slot.start, slot.stop))
-            self._space.copy("image", interleaved(frame.develop()))
+            self._space.copy("image", interleaved(frame.to_rgb()))
             places, payload = self._space.packed()
         served = StageSpan(frame.arrived, time.monotonic())
         sent = WireFrame(frame.meta, None, places)

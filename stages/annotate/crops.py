@@ -25,12 +25,12 @@ class MisfitError(ConfigError):
 
 
 def whole(size: tuple[int, int]) -> Window:
-    """Gives all of an image of (height, width)."""
+    """Return all of an image of (height, width)."""
     return Window(0, 0, *size)
 
 
 def region(size: tuple[int, int], bounds: Bounds) -> Window:
-    """Gives what is left of an image of (height, width) when its sides are cut off.
+    """Return what is left of an image of (height, width) when its sides are cut off.
 
     Raises:
         MisfitError: nothing is left.
@@ -48,7 +48,7 @@ def region(size: tuple[int, int], bounds: Bounds) -> Window:
 
 
 def padded(box: Window, padding: Padding, size: tuple[int, int]) -> Window | None:
-    """Gives the box, grown and cut at the sides of the image; None if nothing is left."""
+    """Return the box, grown and cut at the sides of the image; None if nothing is left."""
     height, width = box.size
     window = Window(
         top=max(0, box.top - pixels(padding.top, height)),
@@ -60,7 +60,7 @@ def padded(box: Window, padding: Padding, size: tuple[int, int]) -> Window | Non
 
 
 def sliding(size: tuple[int, int], window: WindowSize, min_overlap: MinOverlap) -> Iterator[Window]:
-    """Gives the windows row by row; the last of a row or column ends where the image does.
+    """Return the windows row by row; the last of a row or column ends where the image does.
 
     Raises:
         MisfitError: the window is larger than the image.
@@ -82,7 +82,7 @@ def _starts(side: int, window: int, min_overlap: int) -> list[int]:
 
 
 def box_of(geometry: ObjectGeometry, size: tuple[int, int]) -> Window | None:
-    """Gives the box around an object, as far as the object lies in an image of (height, width)."""
+    """Return the box around an object, as far as the object lies in an image of (height, width)."""
     box = _own_box(geometry)
     if box.top >= 0 and box.left >= 0 and box.bottom <= size[0] and box.right <= size[1]:
         return box

@@ -32,7 +32,7 @@ class ExistingObjects:
     def read(
         cls, annotation: Mapping[str, Any], shapes: Mapping[str, str], size: tuple[int, int]
     ) -> "ExistingObjects":
-        """Takes the objects of an annotation, which must be that of an image of (height, width).
+        """Return the objects of an annotation, which must be that of an image of (height, width).
 
         Raises:
             SampleError: something is missing, or of another kind, class or size.
@@ -52,7 +52,7 @@ class ExistingObjects:
         return cls(list(annotation["objects"]), shapes, size)
 
     def box(self, number: int) -> Window | None:
-        """Gives the box around an object; None if the object lies outside the image.
+        """Return the box around an object; None if the object lies outside the image.
 
         Raises:
             SampleError: the object cannot be read.
@@ -60,7 +60,7 @@ class ExistingObjects:
         return box_of(self._geometry(number), self.size)
 
     def overlap(self, title: str, mask_HW: NDArray[np.bool_], window: Window) -> float:
-        """Gives the IoU of a mask with all objects of a class together, inside a window.
+        """Return the IoU of a mask with all objects of a class together, inside a window.
 
         Raises:
             SampleError: one of the objects cannot be read.

@@ -43,7 +43,7 @@ def annotate_image(
     predict: Predict,
     min_score_threshold: float = 0.0,
 ) -> Annotated:
-    """Gives the annotation with the model's objects in it, and the meta with their classes.
+    """Return the annotation with the model's objects in it, and the meta with their classes.
 
     Args:
         image: (H, W, 3) RGB.
@@ -71,7 +71,7 @@ def annotate(
     annotation: Mapping[str, Any],
     predict: PredictMany,
 ) -> dict[str, Any]:
-    """Gives the new annotation of an image; see `annotate_image`.
+    """Return the new annotation of an image; see `annotate_image`.
 
     Existing objects in it are the very values that `annotation` holds.
     """
@@ -93,7 +93,7 @@ def annotate(
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """Collects the objects of one image."""
+    """The objects of one image, as they are found."""
 
     plan: AnnotationPlan
     image_HW3: NDArray[np.uint8]
@@ -123,7 +123,7 @@ class _Work:
             self._merge(windows)
 
     def big_data(self) -> dict[str, Any]:
-        """Gives what goes into customBigData."""
+        """Return what goes into customBigData."""
         if not self.scores:
             return {}
         shown = [
@@ -152,7 +152,7 @@ class _Work:
             self._keep([entry])
 
     def _predict(self, windows: list[Window]) -> Iterator[NDArray[np.floating[Any]]]:
-        """Gives (K, H, W) probabilities of each window."""
+        """Return (K, H, W) probabilities of each window."""
         cut = (self.image_HW3[w.top : w.bottom, w.left : w.right] for w in windows)
         for window, scores_Khw in zip(windows, self.predict(cut), strict=True):
             num_channels = len(self.plan.classes) + 1
@@ -164,7 +164,7 @@ class _Work:
             self._add_scores(window, scores_KHW)
 
     def _add_masks(self, window: Window, ids_HW: NDArray[np.uint8]) -> None:
-        """Adds an object for each class that has pixels, in the order of the channels."""
+        """Add an object for each class that has pixels, in the order of the channels."""
         for channel, (name, title, _) in enumerate(self.plan.classes, start=1):
             mask_HW = ids_HW == channel
             if title is None or not mask_HW.any() or self._is_there(name, mask_HW, window):
@@ -192,7 +192,7 @@ class _Work:
             self.objects.append(rectangle_object(box_title, box))
 
     def _merge(self, windows: list[Window]) -> None:
-        """Adds up the windows' scores; only `save_probabilities` needs all of them at once."""
+        """Add up the windows' scores; only `save_probabilities` needs all of them at once."""
         mode, size = self.plan.mode, self.existing.size
         ids_HW = np.zeros(size, np.uint8)
         bands = []

@@ -35,7 +35,7 @@ class ProjectImage:
     """None: there is none."""
 
     def load(self) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        """Gives (H, W, 3) RGB and the annotation's values.
+        """Return (H, W, 3) RGB and the annotation's values.
 
         Raises:
             SampleError: one of the files is missing or damaged.
@@ -48,11 +48,11 @@ class ProjectImage:
         return read_image(self.image, decoder="opencv"), values
 
     def annotation_in(self, project: Path) -> Path:
-        """Gives where the new annotation lies; it is there once the image is done."""
+        """Return where the new annotation lies; it is there once the image is done."""
         return annotation_path(project / self.dataset, self.image.name)
 
     def write(self, annotation: Mapping[str, Any], project: Path) -> None:
-        """Puts image and annotation into another project, the annotation last and whole."""
+        """Put image and annotation into another project, the annotation last and whole."""
         image = image_path(project / self.dataset, self.image.name)
         target = self.annotation_in(project)
         for folder in (image.parent, target.parent):
@@ -62,7 +62,7 @@ class ProjectImage:
 
 
 def project_images(project: Path) -> list[ProjectImage]:
-    """Gives all images, dataset by dataset, in the order of their names.
+    """Return all images, dataset by dataset, in the order of their names.
 
     Raises:
         ConfigError: there are none.

@@ -28,11 +28,11 @@ class NetworkScores:
     Crops are fitted as the checkpoint says. Where it stretches them, the scores come at the size
     of the network's input, as the plugin's did; else at the crop's own.
 
-    Whose scores the channels are, `label_classes` tells.
+    The channels are those of `label_classes`, behind the background.
     """
 
     def __init__(self, checkpoint: Checkpoint, choice: RuntimeChoice, *, batch: int = 1) -> None:
-        """Loads the weights.
+        """Load the weights.
 
         Args:
             checkpoint: weights, and how crops are shown to them.
@@ -46,7 +46,7 @@ class NetworkScores:
         self._runtime = open_runtime(checkpoint, choice)
 
     def __call__(self, crops: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
-        """Gives (K, h, w) probabilities of each (H, W, 3) RGB crop; see `PredictMany`."""
+        """Return (K, h, w) probabilities of each (H, W, 3) RGB crop; see `PredictMany`."""
         waiting: list[_Prepared] = []
         for crop_HW3 in crops:
             geometry = self._fit.geometry((crop_HW3.shape[0], crop_HW3.shape[1]))
@@ -86,13 +86,13 @@ def has_background(labels: LabelSet) -> bool:
 
 
 def label_classes(labels: LabelSet) -> list[tuple[str, Color]]:
-    """Gives name and colour of each class that can be saved, in the order of the channels."""
+    """Return name and color of each class that can be saved, in the order of the channels."""
     pairs = list(zip(labels.names, labels.colors, strict=True))
     return pairs[1:] if has_background(labels) else pairs
 
 
 def interpolate(values_Khw: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArray[np.float32]:
-    """Gives (K, H, W) values between the nodes, rounded as in `icstream.model.upsample`."""
+    """Return (K, H, W) values between the nodes, rounded as in `icstream.model.upsample`."""
     one = np.float32(1)
     fx, fy = columns.fractions, rows.fractions[:, None]
     across_KhW: NDArray[Any] = (

@@ -15,7 +15,7 @@ from icstream.stages.supervisely.classes import (
 from icstream.stages.supervisely.keys import stable_color
 
 ModelClasses: TypeAlias = Sequence[Mapping[str, Any] | tuple[str, Sequence[int] | str]]
-"""As meta.json has them ("title", "color"), or pairs of name and colour, which is (r, g, b) or
+"""As meta.json has them ("title", "color"), or pairs of name and color, which is (r, g, b) or
 "#RRGGBB". The background is not among them."""
 
 
@@ -45,14 +45,14 @@ class AnnotationPlan:
     """Pixels whose winning score is less are background."""
 
     def box_title(self, title: str = "") -> str | None:
-        """Gives the class of saved boxes or windows (in bboxes: of a class); None: not saved."""
+        """Return the class of saved boxes or windows (in bboxes: of a class); None: not saved."""
         mode = self.mode
         if isinstance(mode, FullImage) or not mode.save:
             return None
         return title + mode.add_suffix if isinstance(mode, Bboxes) else mode.class_name
 
     def merge_order(self) -> list[int]:
-        """Gives the channels that may win a pixel in merged windows; ties go to the first.
+        """Return the channels that may win a pixel in merged windows; ties go to the first.
 
         The plugin left ties to the order of a Python set, which changes from run to run. Short
         names before long ones, and then the alphabet, is an order that stays, and the one in which
@@ -66,7 +66,7 @@ class AnnotationPlan:
 def make_plan(
     mode: Mode, meta: Mapping[str, Any], classes: ModelClasses, *, threshold: float = 0.0
 ) -> AnnotationPlan:
-    """Settles what is saved under which name.
+    """Return what is saved under which name.
 
     Args:
         mode: how images are looked at.
@@ -132,5 +132,5 @@ def _name_and_color(entry: Mapping[str, Any] | tuple[str, Sequence[int] | str]) 
         return str(name), color_code((red, green, blue))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"classes: got {entry!r}, needed are a name and a colour, as meta.json has them"
+            f"classes: got {entry!r}, needed are a name and a color, as meta.json has them"
         ) from error

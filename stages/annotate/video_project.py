@@ -48,11 +48,11 @@ class ProjectVideo:
     """None: there is none."""
 
     def annotation_in(self, project: Path) -> Path:
-        """Gives where the new annotation lies; it is there once the video is done."""
+        """Return where the new annotation lies; it is there once the video is done."""
         return annotation_path(project / self.dataset, self.video.name)
 
     def load(self) -> dict[str, Any]:
-        """Gives the annotation's values; of a recording without one, those of an empty one.
+        """Return the annotation's values; of a recording without one, those of an empty one.
 
         Raises:
             SampleError: it is missing, damaged, or refers to what is not there.
@@ -67,7 +67,7 @@ class ProjectVideo:
 
 
 def project_videos(project: Path) -> list[ProjectVideo]:
-    """Gives all recordings of a video project, dataset by dataset.
+    """Return all recordings of a video project, dataset by dataset.
 
     Raises:
         ConfigError: there are none.
@@ -79,7 +79,7 @@ def project_videos(project: Path) -> list[ProjectVideo]:
 
 
 def single_video(video: Path) -> ProjectVideo:
-    """Gives a recording that is in no project."""
+    """Return a recording that is in no project."""
     return ProjectVideo(video.name, Path(DATASET), video, None)
 
 
@@ -101,16 +101,16 @@ def annotate_video(
     on_frame: Callable[[int, int], None],
     should_stop: Callable[[], bool],
 ) -> FrameAccounting | None:
-    """Puts a recording and its new annotation into another project.
+    """Put a recording and its new annotation into another project.
 
-    Frames that an earlier call has written there are gone on from.
+    Frames that an earlier call has written there are kept, and the rest is added.
 
     Args:
         plan: what is looked at, and what is saved.
         item: the recording.
         project: folder of the new project.
         predict: scores of crops.
-        on_frame: is told after each frame how many are done, and of how many (0: unknown).
+        on_frame: called after each frame with how many are done, and of how many (0: unknown).
         should_stop: asked before each frame.
 
     Returns:
@@ -153,7 +153,7 @@ def annotate_video(
 
 
 class _VideoFrames:
-    """Turns the figures of a frame into objects, and objects into figures."""
+    """The new annotation of a recording, made frame by frame from the old one."""
 
     def __init__(
         self, plan: AnnotationPlan, item: ProjectVideo, values: Mapping[str, Any], size: Size
@@ -177,7 +177,7 @@ class _VideoFrames:
         self._figures = {frame["index"]: frame["figures"] for frame in frames}
 
     def head(self) -> dict[str, Any]:
-        """Gives the new annotation without its frames."""
+        """Return the new annotation without its frames."""
         there = self._values["objects"]
         if self._plan.mode.existing_objects == "replace":
             there = []
@@ -190,7 +190,7 @@ class _VideoFrames:
         return {"size": size_values(self._size), **self._values, "objects": [*there, *added]}
 
     def figures(self, frame: Frame, predict: PredictMany) -> list[dict[str, Any]]:
-        """Gives the figures of a frame; one of another size than the first keeps what it has."""
+        """Return the figures of a frame; one of another size than the first keeps what it has."""
         assert frame.image is not None
         there = self._figures.get(frame.meta.index, [])
         if frame.meta.size != self._size:
@@ -205,7 +205,7 @@ class _VideoFrames:
         ]
 
     def check_all_written(self, num_frames: int) -> None:
-        """Sees that the recording had frames, and every frame with figures.
+        """Check that the recording had frames, and every frame with figures.
 
         Raises:
             SampleError: it had not; figures would be lost.

@@ -30,7 +30,7 @@ class Window(NamedTuple):
 def probabilities(
     scores: NDArray[Any], size: tuple[int, int], num_channels: int
 ) -> NDArray[np.floating[Any]]:
-    """Gives (K, H, W) probabilities of a crop of `size`.
+    """Return (K, H, W) probabilities of a crop of `size`.
 
     Scores that do not sum to one at every pixel are taken for logits, and go through softmax. A
     map of another size is brought to the crop's by bicubic interpolation, which is what the plugin
@@ -63,7 +63,7 @@ def probabilities(
 
 
 def softmax(logits_Khw: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Gives probabilities over the first axis."""
+    """Return probabilities over the first axis."""
     exponents_Khw: NDArray[np.floating[Any]] = np.exp(logits_Khw - logits_Khw.max(0))
     exponents_Khw /= exponents_Khw.sum(0)
     return exponents_Khw
@@ -72,7 +72,7 @@ def softmax(logits_Khw: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
 def winners(
     scores_KHW: NDArray[np.floating[Any]], *, threshold: float, order: Sequence[int] | None = None
 ) -> NDArray[np.uint8]:
-    """Gives (H, W) channels with the highest score.
+    """Return (H, W) channels with the highest score.
 
     Args:
         scores_KHW: channel 0 is the background.
@@ -101,7 +101,7 @@ class Band(NamedTuple):
 def sum_windows(
     size: tuple[int, int], windows: Iterable[Window], scores: Iterable[NDArray[np.floating[Any]]]
 ) -> Iterator[Band]:
-    """Adds up overlapping windows, and gives the sums from top to bottom.
+    """Add up overlapping windows, and return the sums from top to bottom.
 
     No more rows are held than one window has, however high the image.
 
@@ -130,7 +130,7 @@ def sum_windows(
 
 
 def _scroll(rows: NDArray[Any], done: int, *, axis: int) -> None:
-    """Moves what lies behind the first `done` rows to the front, and clears the rest."""
+    """Move what lies behind the first `done` rows to the front, and clear the rest."""
     rows = np.moveaxis(rows, axis, 0)
     left = len(rows) - done
     for i in range(left):  # row by row: source and target overlap

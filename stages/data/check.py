@@ -1,4 +1,4 @@
-"""Goes through a whole data set: what is in it, and what cannot be used."""
+"""What is in a whole data set, and what cannot be used."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class SplitFindings:
     """Why nothing can be trained or scored on the split."""
 
     def add(self, image: LabeledImage) -> None:
-        """Counts an image."""
+        """Count an image."""
         height, width = image.ids_HW.shape
         self.sizes[width, height] += 1
         self.counts += np.bincount(image.ids_HW.ravel(), minlength=256)
@@ -60,12 +60,12 @@ class Findings:
     """Samples that are in more than one split."""
 
     def never(self) -> list[str]:
-        """Gives the names of the classes without a pixel."""
+        """Return the names of the classes without a pixel."""
         counts = sum((split.counts for split in self.splits.values()), np.zeros(256, np.int64))
         return [name for k, name in enumerate(self.labels.names) if not counts[k]]
 
     def lines(self) -> list[str]:
-        """Gives the findings for a person."""
+        """Return the findings for a person."""
         lines = [f"{self.origin}: {self.format}, {len(self.labels)} classes"]
         lines += [_split_line(name, split) for name, split in self.splits.items()]
         lines += [f"{name}: {split.fault}" for name, split in self.splits.items() if split.fault]
@@ -78,7 +78,7 @@ class Findings:
         return lines
 
     def values(self) -> dict[str, Any]:
-        """Gives the findings as plain JSON values."""
+        """Return the findings as plain JSON values."""
         named = zip(self.labels.names, self.labels.colors, strict=True)
         return {
             "origin": self.origin,
@@ -115,11 +115,11 @@ class Findings:
 def check_data(
     data: LabeledData, *, watch: Callable[[int, int], None] = lambda done, total: None
 ) -> Findings:
-    """Loads every sample once, and counts.
+    """Load every sample once, and return what was found.
 
     Args:
         data: what to go through.
-        watch: is told after each sample how many are done, and of how many.
+        watch: called after each sample with how many are done, and of how many.
     """
     splits = {
         name: SplitFindings(len(samples), np.zeros(256, np.int64), fault=data.faults.get(name))
@@ -149,7 +149,7 @@ def check_data(
 
 
 def _places(data: LabeledData) -> list[tuple[Sample, list[str]]]:
-    """Gives each sample with the splits that it is in."""
+    """Return each sample with the splits that it is in."""
     places: dict[str, tuple[Sample, list[str]]] = {}
     for split, samples in data.splits.items():
         for sample in samples:

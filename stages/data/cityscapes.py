@@ -1,4 +1,4 @@
-"""Cityscapes, as its archives unpack, as labelled images."""
+"""Cityscapes, as its archives unpack, as labeled images."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ _LAST_LABEL_ID = 33
 
 
 def open_cityscapes(folder: Path) -> LabeledData:
-    """Lists the images of leftImg8bit/; they are opened when they are asked for.
+    """Return the images of leftImg8bit/; they are opened when they are loaded.
 
     Labels are gtFine/.../*_gtFine_labelTrainIds.png where that is there, else
     *_gtFine_labelIds.png, whose ids are mapped: all but the 19 evaluated classes are void.

@@ -1,4 +1,4 @@
-"""A folder of images, label images, and lists of names as labelled images."""
+"""A folder of images, label images, and lists of names as labeled images."""
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -26,7 +26,7 @@ _ClassList: TypeAlias = list[tuple[str, tuple[_Channel, _Channel, _Channel]]]
 
 
 def open_labeled_folder(folder: Path) -> LabeledData:
-    """Reads the lists; images are opened when they are asked for.
+    """Return what the lists name; images are opened when they are loaded.
 
     Each list (train.txt, val.txt, test.txt; one at least) has a name per line. The image NAME is
     images/NAME with any suffix of an image, its labels are labels/NAME.png, 8 bits, a class id per
@@ -57,7 +57,7 @@ def open_labeled_folder(folder: Path) -> LabeledData:
 
 
 def read_label_set(path: Path) -> LabelSet:
-    """Reads `[["road", [128, 64, 128]], ...]`, classes in the order of their ids.
+    """Return the classes in `[["road", [128, 64, 128]], ...]`, in the order of their ids.
 
     Raises:
         ConfigError: the file is missing, is no such list, or its classes are no label set.
@@ -101,7 +101,7 @@ def _classes(folder: Path) -> tuple[LabelSet, NDArray[np.int16]]:
 
 
 def _images(folder: Path) -> Mapping[str, Path]:
-    """Gives the images by their paths inside the folder, without suffix."""
+    """Return the images by their paths inside the folder, without suffix."""
     if not folder.is_dir():
         raise ConfigError(f"{folder}: missing")
     images: dict[str, Path] = {}

@@ -42,7 +42,7 @@ class IdSample:
 
 
 def plain_table(num_classes: int, *, void: tuple[int, ...] = ()) -> NDArray[np.int16]:
-    """Gives the table for labels that hold class ids; 255 is void, and what is said besides."""
+    """Return the table for labels that hold class ids; 255 and the ids in `void` are void."""
     table = np.full(256, NO_ID, np.int16)
     table[:num_classes] = np.arange(num_classes)
     table[[VOID, *void]] = VOID

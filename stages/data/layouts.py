@@ -1,4 +1,4 @@
-"""Opens a data set of any layout that is known."""
+"""Opening a data set of any known layout."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,11 +23,11 @@ def open_data(
     neutral: str = "neutral",
     class_ids: Mapping[str, int] | None = None,
 ) -> LabeledData:
-    """Opens a data set; nothing but lists and annotations is read yet.
+    """Open a data set; only lists and annotations are read yet.
 
     Args:
         folder: meta.json lies in it, or images/ and labels/, or leftImg8bit/.
-        format: "auto" recognises the layout by just that.
+        format: "auto" recognizes the layout by just that.
         train_tag: see `open_supervisely_project`; so are `val_tag` and `neutral`.
         val_tag: the other layouts have lists or folders for their splits.
         neutral: the other layouts have void pixels of their own.

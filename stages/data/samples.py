@@ -28,7 +28,7 @@ class LabeledImage:
 
 
 class Sample(Protocol):
-    """One labelled image on disk; small, and may be sent to a worker process."""
+    """One labeled image on disk; small, and may be sent to a worker process."""
 
     @property
     def name(self) -> str:
@@ -36,7 +36,7 @@ class Sample(Protocol):
         ...
 
     def load(self) -> LabeledImage:
-        """Reads both files anew.
+        """Read both files, and return what is in them.
 
         Raises:
             SampleError: a file is missing, damaged, or does not fit the other.
@@ -63,7 +63,7 @@ class LabeledData:
     """By split, where there is one: why nothing can be trained or scored on it."""
 
     def split(self, name: str) -> tuple[Sample, ...]:
-        """Gives the samples of a split.
+        """Return the samples of a split.
 
         Raises:
             ConfigError: there is none of that name, nothing is in it, or it cannot be used.

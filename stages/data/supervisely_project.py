@@ -1,4 +1,4 @@
-"""Supervisely image projects as labelled images."""
+"""Supervisely image projects as labeled images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ def open_supervisely_project(
     neutral: str = "neutral",
     class_ids: Mapping[str, int] | None = None,
 ) -> LabeledData:
-    """Reads all annotations for their tags; images are opened when they are asked for.
+    """Return the tagged images; annotations are read for their tags, images when they are loaded.
 
     Names are numbered from 1 in plain string order, id 0 is for pixels without an object.
 

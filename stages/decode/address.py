@@ -1,4 +1,4 @@
-"""What users write for cameras and network streams, and what may be shown of it."""
+"""Addresses of cameras and network streams, and what may be shown of them."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from icstream.stages.loopback import is_loopback
 Scheme: TypeAlias = Literal["device", "network", "zmq", "synthetic"]
 
 NETWORK_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtmp")
-"""What FFmpeg reads over a network."""
+"""Schemes that FFmpeg reads over a network."""
 
 _MAX_SOCKET_PATH = 107
 
@@ -22,7 +22,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def expand(argument: str) -> str:
-    """Gives the argument with every ${NAME} replaced by that environment variable.
+    """Return the argument with every ${NAME} replaced by that environment variable.
 
     Raises:
         ConfigError: there is no such variable.
@@ -37,7 +37,7 @@ def expand(argument: str) -> str:
 
 
 def scheme_of(address: str) -> Scheme | None:
-    """Gives what kind of live source an address stands for; None if it is none.
+    """Return what kind of live source an address stands for; None if it is none.
 
     Raises:
         ConfigError: a URL of a kind that cannot be read.
@@ -60,7 +60,7 @@ def scheme_of(address: str) -> Scheme | None:
 
 
 def device_path(address: str) -> str:
-    """Gives the device file of a camera that was named by its number or its file."""
+    """Return the device file of a camera that was named by its number or its file."""
     return f"/dev/video{int(address)}" if address.isdigit() else address
 
 
@@ -93,7 +93,7 @@ def _is_local(host: str) -> bool:
 
 
 def shown(address: str) -> str:
-    """Gives the address without user, password and query: what may be logged and reported."""
+    """Return the address without user, password and query: what may be logged and reported."""
     url = _URL.match(address)
     if url is None:
         return device_path(address)
@@ -105,7 +105,7 @@ def shown(address: str) -> str:
 
 
 def live_name(address: str) -> str:
-    """Gives a name for the stream: cam0 for cameras, host and path for URLs."""
+    """Return a name for the stream: cam0 for cameras, host and path for URLs."""
     if address.isdigit() or re.fullmatch(r"/dev/video\d+", address):
         return f"cam{int(re.sub(r'[^0-9]', '', address))}"
     if address.startswith("/dev/"):

@@ -1,4 +1,4 @@
-"""From what a user names to the streams of a run."""
+"""Finding the streams that a user names."""
 
 import glob
 import re
@@ -34,19 +34,19 @@ class SourceSpec:
     name: str
     """Unique in the run, and safe as the name of a folder."""
     kind: Literal["video", "images", "other", "live"]
-    """other: from a source of another package; live: a camera or a network stream."""
+    """What it is; "other" comes from another package, "live" is a camera or a network stream."""
     paths: tuple[Path, ...]
-    """The file; of images all, in order; empty for sources of other packages and live ones."""
+    """The file, or all images in order; empty for sources of other packages and live ones."""
     given: str
     """What the user wrote, without passwords."""
     address: str = field(default="", repr=False)
-    """Of a live source, with all that it takes to open it: not to be shown to anybody."""
+    """Address of a live source with its secrets, which is neither logged nor reported."""
     own_pace: bool = False
-    """Its frames come at their own pace, whether anybody is ready for them or not."""
+    """True if its frames come at their own pace, whether anybody is ready for them or not."""
 
 
 def find_sources(arguments: Sequence[str]) -> list[SourceSpec]:
-    """Gives the streams that files, folders, glob patterns, cameras and URLs stand for, in order.
+    """Return the streams that files, folders, glob patterns, cameras and URLs stand for, in order.
 
     A video is a stream, named after its file. The images of a folder or pattern are one stream in
     natural order (img2 before img10), named after the folder. A live source is a stream, named
@@ -64,7 +64,7 @@ def find_sources(arguments: Sequence[str]) -> list[SourceSpec]:
 
 
 def name_apart(specs: Sequence[SourceSpec]) -> list[SourceSpec]:
-    """Gives the streams with names that differ from one another."""
+    """Return the streams with names that differ from one another."""
     taken: set[str] = set()
     unique = []
     for spec in specs:
@@ -79,12 +79,12 @@ def name_apart(specs: Sequence[SourceSpec]) -> list[SourceSpec]:
 
 @lru_cache(maxsize=1)
 def own_sources() -> dict[str, EntryPoint]:
-    """Gives the sources that other packages offer, by name; used as NAME:REST."""
+    """Return the sources that other packages offer, by name; used as NAME:REST."""
     return {found.name: found for found in entry_points(group=ENTRY_POINTS)}
 
 
 def natural_key(path: Path) -> list[tuple[int, int | str]]:
-    """Gives a sort key under which numbers in names count as numbers."""
+    """Return a sort key under which numbers in names count as numbers."""
     parts = re.split(r"(\d+)", str(path).lower())
     return [(0, int(part)) if part.isdigit() else (1, part) for part in parts]
 
@@ -124,7 +124,7 @@ def _live(address: str, scheme: str) -> SourceSpec:
 
 
 def _has_own_pace(address: str, scheme: str) -> bool:
-    """Tells apart what goes on by itself and what waits for its reader."""
+    """Return whether a source goes on by itself; others wait for their reader."""
     if scheme == "synthetic":
         return not parse_synthetic(address).fast
     path = Path(shown(address))

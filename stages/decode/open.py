@@ -1,4 +1,4 @@
-"""The decode stage: opens what a spec names."""
+"""Opening what a spec names."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def open_source(
     first_image: int = 0,
     empty: Empty = np.empty,
 ) -> Source:
-    """Opens a source; it keeps `accounting` while it is read.
+    """Open a source; it keeps `accounting` while it is read.
 
     Args:
         spec: as `find_sources` gives it.
@@ -29,7 +29,7 @@ def open_source(
         threads: of the decoder.
         num_loops: how often it is read from beginning to end.
         first_image: frames before this index may come without their image.
-        empty: gives memory for frames, where the source can decode into any.
+        empty: allocates memory for frames, where the source can decode into any.
 
     Raises:
         ConfigError: it is a live source.

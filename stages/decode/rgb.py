@@ -1,4 +1,4 @@
-"""From a decoder's frame to RGB, by the colour tags of the stream."""
+"""From a decoder's frame to RGB, by the color tags of the stream."""
 
 import numpy as np
 from av import VideoFrame
@@ -40,16 +40,16 @@ class RgbConverter:
         self._reformatter = VideoReformatter()
 
     def rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """Gives (H, W, 3) planar RGB of the displayed size: converted by tag, cropped, turned."""
+        """Return (H, W, 3) planar RGB of the displayed size: converted by tag, cropped, turned."""
         height, width = displayed_size(frame)
         return self.canvas(frame)[:height, :width]
 
     def canvas(self, frame: VideoFrame, empty: Empty = np.empty) -> NDArray[np.uint8]:
-        """Gives the same in the top left of memory as large as the network's input is.
+        """Return the same in the top left of memory as large as the network's input is.
 
         Args:
             frame: as the decoder gave it.
-            empty: gives the memory.
+            empty: allocates the memory.
 
         Returns:
             (h, w, 3) planar, of the size that `Fit` pads frames to; what is beyond the frame
@@ -108,11 +108,11 @@ def _planes_of(frame: VideoFrame) -> list[NDArray[np.uint8]]:
 
 
 def turn(image: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
-    """Gives a view of the frame, turned counter-clockwise to the nearest right angle."""
+    """Return a view of the frame, turned counter-clockwise to the nearest right angle."""
     return np.rot90(image, round(degrees / 90) % 4)
 
 
 def displayed_size(frame: VideoFrame) -> Size:
-    """Gives (height, width) of the frame once it is turned as it should be shown."""
+    """Return (height, width) of the frame once it is turned as it should be shown."""
     turned = round(frame.rotation / 90) % 2
     return (frame.width, frame.height) if turned else (frame.height, frame.width)

@@ -10,7 +10,7 @@ from icstream.stages.accounting import FrameAccounting
 from icstream.stages.items import Item, Size
 
 DEFAULT_RATE = Fraction(25)
-"""Frames per second where a source tells none; only the index clock uses it."""
+"""Frames per second where a source gives none; only the index clock uses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,13 @@ class SourceInfo:
     """What is known of a source when it is opened."""
 
     clock: Literal["pts", "index", "arrival"]
-    """Whether its frames carry times; arrival: those at which they came."""
+    """Where the times of its frames are from: the source, nowhere, or the moments of arrival."""
     time_base: Fraction
     """Seconds per unit of `pts`, or per frame where the clock is the index."""
     num_frames: int | None
-    """What its own index promises; None where there is none."""
+    """How many frames its own index promises; None where it has no index."""
     size: Size
-    """Of the first frame, as displayed."""
+    """Height and width of the first frame, as displayed."""
 
 
 @renamed_fields(books="accounting")
@@ -37,13 +37,13 @@ class SourceContext:
     rest: str
     """What the user wrote behind the source's name and a colon."""
     accounting: FrameAccounting
-    """To be kept as `Source` says."""
+    """Counters that the source keeps, as `Source` defines them."""
 
 
 class Source(Protocol):
     """A stream of items, ended by `End`; to be used as a context manager and read once.
 
-    It keeps its side of the books: `packets`, `decoded`, `undecodable`, `without_frame`,
+    It keeps its side of the accounting: `packets`, `decoded`, `undecodable`, `without_frame`,
     `missing`, and it raises `in_flight` for each frame that it gives away. If the reader stops
     before the end and closes the iterator, what the decoder still held is counted as
     `without_frame["stopped"]`.
@@ -56,9 +56,9 @@ class Source(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def __iter__(self) -> Iterator[Item]:
-        """Gives the items in presentation order.
+        """Return the items in presentation order.
 
         Raises:
-            SourceError: the source failed in the middle; the books are right up to there.
+            SourceError: the source failed in the middle; the accounting is right up to there.
         """
         ...

@@ -41,7 +41,7 @@ class SyntheticOptions:
 
 
 def parse_synthetic(argument: str) -> SyntheticOptions:
-    """Gives what "synthetic:size=320x240,rate=10,..." asks for.
+    """Return what "synthetic:size=320x240,rate=10,..." asks for.
 
     Raises:
         ConfigError: a key that is not known, or a value that cannot be used.

@@ -57,7 +57,7 @@ class VideoSource:
             accounting: of the stream; counts of an earlier reading are continued.
             threads: of the decoder.
             first_image: frames before this index come without their image, which saves time.
-            empty: gives the memory for each frame.
+            empty: allocates the memory for each frame.
 
         Raises:
             SourceError: it cannot be opened, or holds no video.

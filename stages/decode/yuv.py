@@ -16,7 +16,7 @@ _LUMA_SPAN, _CHROMA_SPAN, _BLACK = 219, 224, 16
 
 
 def coefficients(*, red: float, blue: float, full_range: bool) -> NDArray[np.float32]:
-    """Gives (6,): luma; red of V; green of U and V; blue of U; the level of black.
+    """Return (6,): luma; red of V; green of U and V; blue of U; the level of black.
 
     Args:
         red: weight of red in luma.
@@ -39,7 +39,7 @@ def yuv420_to_rgb(
     coefficients_6: NDArray[np.float32],
     planes_3HW: NDArray[np.uint8],
 ) -> None:
-    """Writes red, green and blue; chroma has half the rows and columns, rounded up.
+    """Write red, green and blue; chroma has half the rows and columns, rounded up.
 
     Planes may be larger than luma; what lies beyond is left as it is.
     """
@@ -79,7 +79,7 @@ def yuv420_to_rgb(
 
 @compiled
 def _widen(row_w: NDArray[np.uint8], wide_W: NDArray[np.int16]) -> None:
-    """Writes four times a row of chroma at twice its width."""
+    """Write four times a row of chroma at twice its width."""
     three, four, last = np.int16(3), np.int16(4), len(row_w) - 1
     wide_W[0], wide_W[2 * last + 1] = four * np.int16(row_w[0]), four * np.int16(row_w[last])
     for j in range(1, len(row_w)):

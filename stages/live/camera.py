@@ -16,12 +16,13 @@ class LiveFrame:
     """A decoded frame; it becomes RGB only once it is known to be wanted."""
 
     pts: int | None
-    """As the source says, in units of `time_base`; None where it says nothing."""
+    """Time that the source gives, in units of `time_base`; None where it gives none."""
     time_base: Fraction
+    """Seconds per unit of `pts`."""
     size: Size
-    """As displayed."""
-    develop: Callable[[], NDArray[np.uint8]]
-    """Gives (H, W, 3) RGB; the caller owns it."""
+    """Height and width as displayed."""
+    to_rgb: Callable[[], NDArray[np.uint8]]
+    """Function that returns (H, W, 3) RGB, which the caller owns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +30,20 @@ class LostFrame:
     """A frame that should have come and cannot be used; the camera has counted it."""
 
     pts: int | None
+    """Time that the source gives, if any."""
     reason: str
+    """A few fixed words, under which the frame is counted."""
 
 
 class Camera(Protocol):
     """One connection to a live source; to be used as a context manager and read once.
 
-    It keeps its side of the books: `packets`, `in_decoder`, `undecodable`, `without_frame`. When
-    it is left, nothing is `in_decoder`.
+    It keeps its side of the accounting: `packets`, `in_decoder`, `undecodable`, `without_frame`.
+    When it is left, nothing is `in_decoder`.
 
     Attributes:
-        comes_in_bursts: frames come faster than they were taken, and then none for a while.
-        may_be_silent: that no frame comes is no reason to connect again.
+        comes_in_bursts: frames come faster than they were filmed, and then none for a while.
+        may_be_silent: a lack of frames is no reason to connect again.
     """
 
     comes_in_bursts: bool
@@ -51,9 +54,9 @@ class Camera(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
-        """Gives frames as they come, and None for signs of life that bring none.
+        """Return frames as they come, and None for signs of life without a frame.
 
-        It ends where the source says that no more will ever come.
+        It ends where the source is at its end for good.
 
         Raises:
             SourceError: the connection is lost.

@@ -13,11 +13,11 @@ _ANY_CODEC = "h264"
 
 
 def accelerator(wanted: str) -> HWAccel | None:
-    """Gives what decodes by hardware; None: software does it.
+    """Return what decodes by hardware; None leaves it to software.
 
     Args:
         wanted: "auto", "off", or a kind of device as FFmpeg calls it. One that is not there is
-            told in one line.
+            reported in one line.
     """
     if wanted == "off":
         return None
@@ -27,7 +27,7 @@ def accelerator(wanted: str) -> HWAccel | None:
 
 @lru_cache
 def _working(wanted: str) -> str | None:
-    """Gives the first kind of device that can be opened here."""
+    """Return the first kind of device that can be opened here."""
     for kind in hwdevices_available() if wanted == "auto" else (wanted,):
         try:
             HWAccel(kind).create(Codec(_ANY_CODEC, "r"))

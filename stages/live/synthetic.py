@@ -1,4 +1,4 @@
-"""A camera that is not there: frames by seed, with faults by order."""
+"""A synthetic camera: seeded frames and injected errors."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ _SPEED = 4
 
 @dataclass(slots=True)
 class SyntheticScene:
-    """What a synthetic camera films, and how far it has come; shared by its connections."""
+    """What a synthetic camera films, and how far it is; shared by its connections."""
 
     options: SyntheticOptions
     num_attempts: int = 0
@@ -27,7 +27,7 @@ class SyntheticScene:
     _wide: dict[Size, NDArray[np.uint8]] = field(default_factory=dict)
 
     def render(self, number: int, size: Size) -> NDArray[np.uint8]:
-        """Gives frame `number`: the same street, further along."""
+        """Return (H, W, 3) RGB of frame `number`: the same street, further along."""
         if size not in self._wide:
             from icstream.stages.streets import Street
 
@@ -53,7 +53,7 @@ class SyntheticCamera:
         accounting: FrameAccounting,
         wait_until: Callable[[float], None],
     ) -> None:
-        """Connects.
+        """Connect.
 
         Args:
             scene: of the camera, shared by all connections to it.
@@ -67,7 +67,7 @@ class SyntheticCamera:
         if scene.num_attempts <= scene.options.offline:
             raise SourceError("synthetic camera: offline")
         self._scene = scene
-        self._books = accounting
+        self._accounting = accounting
         self._wait_until = wait_until
 
     def __enter__(self) -> Self:
@@ -92,8 +92,8 @@ class SyntheticCamera:
             if stalled:
                 yield None
                 continue
-            self._books.packets += 1
-            yield self._lost(number) if lost < options.loss else self._shot(number, bad)
+            self._accounting.packets += 1
+            yield self._lost(number) if lost < options.loss else self._frame(number, bad)
             if options.cut is not None and number - first + 1 == options.cut:
                 raise SourceError("synthetic camera: the connection was cut")
 
@@ -101,10 +101,10 @@ class SyntheticCamera:
         return begin <= number < begin + round(seconds * self._scene.options.rate)
 
     def _lost(self, number: int) -> LostFrame:
-        self._books.undecodable["lost"] += 1
+        self._accounting.undecodable["lost"] += 1
         return LostFrame(number, "lost")
 
-    def _shot(self, number: int, bad: float) -> LiveFrame:
+    def _frame(self, number: int, bad: float) -> LiveFrame:
         options = self._scene.options
         size = options.size
         if options.resize is not None and number >= options.resize[0]:

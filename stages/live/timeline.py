@@ -8,25 +8,24 @@ ARRIVAL_BASE = Fraction(1, 1_000_000)
 """Unit of times that are those of arrival."""
 
 _TOLERANCE_S = Fraction(2)
-"""A clock that is this far from where it should be has not gone on, but begun anew."""
+"""A clock that is this far from where it should be has begun anew."""
 _MAX_FAULTS = 3
-"""A connection whose time ran backwards more often has no clock worth the name."""
+"""A connection whose time ran backwards more often has unusable timestamps."""
 
 
 class Timeline:
-    """Makes one time that only increases out of the times of one connection after another.
+    """One time that only increases, made of the times of one connection after another.
 
     The source's own times are kept as long as they increase. Where they begin anew, they are
     shifted so that they go on from the last frame by as much as passed between the two arrivals.
-    Where there are none worth the name, the moment of arrival since the first frame takes their
-    place.
+    Where they are unusable, the moment of arrival since the first frame takes their place.
 
     Attributes:
         clock: where the time of the last frame is from.
     """
 
     def __init__(self, last: tuple[Fraction, float] | None = None) -> None:
-        """Begins, or goes on behind a frame.
+        """Begin, or go on behind a frame.
 
         Args:
             last: time of the last frame in seconds, and when it arrived.
@@ -43,7 +42,7 @@ class Timeline:
             self._last, self._last_arrived = last
 
     def begin_connection(self) -> None:
-        """Notes that the next frame is the first of a connection."""
+        """Note that the next frame is the first of a connection."""
         self._begins = True
         self._has_clock = False
         self._num_faults = 0
@@ -51,10 +50,10 @@ class Timeline:
     def place(
         self, pts: int | None, time_base: Fraction, arrived: float
     ) -> tuple[int, Fraction, str | None]:
-        """Gives the time of a frame, its unit, and what happened to time before it if anything did.
+        """Return the time of a frame, its unit, and what happened to time before it, if anything.
 
         Args:
-            pts: as the source says.
+            pts: as the source gives it.
             time_base: seconds per unit of `pts`.
             arrived: when the frame came, in seconds by a clock that only increases.
         """
@@ -79,7 +78,7 @@ class Timeline:
         return own, unit, change
 
     def _begin(self, time: Fraction, arrived: float) -> None:
-        """Decides whether a connection's clock goes on where the last one's was."""
+        """Decide whether a connection's clock goes on where the last one's was."""
         if self._last is None:
             return
         expected = self._expected(arrived)
@@ -99,20 +98,20 @@ class Timeline:
         return "time runs backwards"
 
     def _expected(self, arrived: float) -> Fraction:
-        """Gives the last time, moved on by what has passed since that frame arrived."""
+        """Return the last time, moved on by what has passed since that frame arrived."""
         if self._last is None:
             return Fraction(0)
         return self._last + Fraction(round(1e6 * (arrived - self._last_arrived)), 1_000_000)
 
 
 class RateLimit:
-    """Keeps the first frame in each cell of a grid on the time axis.
+    """A limit that keeps the first frame in each cell of a grid on the time axis.
 
     Which frames are kept so depends on their times alone.
     """
 
     def __init__(self, max_fps: float | None, *, last: Fraction | None = None) -> None:
-        """Lays the grid.
+        """Lay the grid on the time axis.
 
         Args:
             max_fps: cells per second; None keeps every frame.
@@ -122,7 +121,7 @@ class RateLimit:
         self._cell = None if last is None else self._cell_of(last)
 
     def keeps(self, time: Fraction) -> bool:
-        """Tells whether the frame at this time, in seconds, is kept."""
+        """Return whether the frame at this time, in seconds, is kept."""
         cell = self._cell_of(time)
         if cell is not None and cell == self._cell:
             return False

@@ -16,7 +16,7 @@ class ObjectGeometry(Protocol):
     """Where an object is."""
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """Gives the object's pixels the value, whatever they were before."""
+        """Set the object's pixels to the value, whatever they were before."""
         ...
 
 

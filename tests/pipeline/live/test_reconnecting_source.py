@@ -14,10 +14,10 @@ from icstream.model import SourceError
 from icstream.pipeline import segment
 from icstream.pipeline.live.open_camera import camera_opener
 from icstream.pipeline.live.reconnecting_source import (
-    FeedItem,
     OpenCamera,
     PendingFrame,
     ReconnectingSource,
+    SourceItem,
 )
 from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.messages import ResumeState, SourceAccounting, SourceChanged
@@ -43,17 +43,17 @@ def feed_of(
 
 def items_of(
     source: str, accounting: FrameAccounting, **options: LivePlan | ResumeState
-) -> list[FeedItem]:
+) -> list[SourceItem]:
     (spec,) = find_sources([source])
     opener = camera_opener(spec, LiveSettings(), accounting, threads=1)
     return list(feed_of(opener, accounting=accounting, **options))  # type: ignore[arg-type]
 
 
-def states(items: list[FeedItem]) -> list[str]:
+def states(items: list[SourceItem]) -> list[str]:
     return [item.state for item in items if isinstance(item, SourceChanged)]
 
 
-def frames(items: list[FeedItem]) -> list[PendingFrame]:
+def frames(items: list[SourceItem]) -> list[PendingFrame]:
     return [item for item in items if isinstance(item, PendingFrame)]
 
 

@@ -26,7 +26,7 @@ def test_the_same_seed_gives_the_same_faults_and_images() -> None:
         if isinstance(a, LiveFrame):
             assert isinstance(b, LiveFrame)
             assert a.pts == b.pts
-            assert np.array_equal(a.develop(), b.develop())
+            assert np.array_equal(a.to_rgb(), b.to_rgb())
     assert any(isinstance(thing, LostFrame) for thing in one)
     assert any(isinstance(thing, LiveFrame) and thing.pts is None for thing in one)
 
@@ -46,8 +46,8 @@ def test_the_image_moves_and_changes_its_size_when_it_is_told() -> None:
         if isinstance(thing, LiveFrame)
     ]
     assert [shot.size for shot in shots] == [(240, 320)] * 3 + [(64, 96)] * 3
-    assert all(shot.develop().shape == (*shot.size, 3) for shot in shots)
-    assert not np.array_equal(shots[0].develop(), shots[1].develop())
+    assert all(shot.to_rgb().shape == (*shot.size, 3) for shot in shots)
+    assert not np.array_equal(shots[0].to_rgb(), shots[1].to_rgb())
 
 
 def test_frames_of_a_stall_are_never_sent() -> None:
