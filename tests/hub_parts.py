@@ -66,8 +66,10 @@ class Workers:
             on_frame=lambda _stream, _lease: None,
         )
 
-    def stream(self, name: str = "drive", plan: LivePlan | None = None) -> StreamState:
-        spec = SourceSpec(name, "video", (Path("x.mp4"),), "x.mp4")
+    def stream(
+        self, name: str = "drive", plan: LivePlan | None = None, *, is_live: bool = False
+    ) -> StreamState:
+        spec = SourceSpec(name, "live" if is_live else "video", (Path("x.mp4"),), "x.mp4")
         return StreamState(
             spec,
             lambda: self.start("decode", name),

@@ -77,26 +77,24 @@ class DecoderSide:
         self.worker = self._stream.start_decode()
 
     def begin(self, *, encoder_ready: bool) -> None:
-        """Let the decoder begin, once somebody can take its frames.
+        """Let the decoder begin, and frames come, once somebody can take them.
 
-        Live sources, and recordings of which only the freshest frames count, wait for the network
-        too: a recording would be over before it is loaded.
+        Where only the freshest frames count, also the network must be ready: of a recording that is
+        begun before, nothing would be left.
         """
         stream, decoder = self._stream, self.ready
-        if decoder is None or decoder is self._begun or stream.phase > Phase.READING:
+        if decoder is None or stream.phase > Phase.READING:
             return
-        if not encoder_ready or (stream.info is None and not stream.is_live):
-            return
-        if (stream.is_live or stream.plan.freshest) and not self._context.pools.are_staffed():
-            return
-        self._begun = decoder
-        first = max(stream.leases.num_ordered, stream.num_done)
-        if stream.is_live:
-            self._live_since_s = self._live_since_s or time.monotonic()
-            first = 0
-        begin = BeginDecode(stream.num_items, first, stream.resume_state())
-        self._context.send(decoder, begin)
-        self._read()
+        if decoder is not self._begun and encoder_ready and self._may_begin():
+            self._begun = decoder
+            first = max(stream.leases.num_ordered, stream.num_done)
+            if stream.is_live:
+                self._live_since_s = self._live_since_s or time.monotonic()
+                first = 0
+            begin = BeginDecode(stream.num_items, first, stream.resume_state())
+            self._context.send(decoder, begin)
+        if decoder is self._begun and self._may_read():
+            self._read()
 
     def open(self, body: Opened) -> None:
         """Note that the source is open."""
@@ -104,7 +102,6 @@ class DecoderSide:
         self.worker.ready = True
         self._stream.info = self._stream.info or body.info
         self._context.pools.warm_up(body.info.size)
-        self._read()
 
     def take_frame(self, body: Decoded, payload: list[zmq.Frame]) -> Lease:
         """Return the lease of a frame that the decoder has sent.
@@ -184,13 +181,25 @@ class DecoderSide:
             self._free += self._granted.values()
         self._granted.clear()
 
-    def _read(self) -> None:
-        """Let frames come, if the source is open and the decoder has begun."""
+    def _may_begin(self) -> bool:
+        """Return whether source and network are ready, as far as they must be."""
         stream = self._stream
-        if stream.info is None or self._begun is None or self._begun is not self.worker:
-            return
-        if stream.phase is Phase.OPENING:
-            stream.phase = Phase.READING
+        if stream.info is None and not stream.is_live:
+            return False
+        return not (stream.is_live or stream.plan.freshest) or self._context.pools.are_staffed()
+
+    def _may_read(self) -> bool:
+        """Return whether frames may come: the network may have to prepare for their size first."""
+        if self._stream.info is None:
+            return False
+        is_reading = self._free is not None
+        return is_reading or not self._stream.plan.freshest or self._context.pools.are_staffed()
+
+    def _read(self) -> None:
+        """Let frames come."""
+        stream = self._stream
+        assert stream.info is not None
+        stream.phase = Phase.READING
         if self._free is None:
             size, make = stream.info.size, self._context.slots.make
             self._free = [make(number, size) for number in range(self._context.window)]

@@ -100,7 +100,6 @@ class StreamController:
         self._begin()
         if stream.plan.freshest:
             self.frames.drop_stale(encoder_has_room=self._encoder.has_room)
-        self._decoder.grant()
         if self._decoder.is_due_to_stop:
             self.end(to=Phase.STOPPING)
 

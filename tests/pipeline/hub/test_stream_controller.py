@@ -42,16 +42,21 @@ WINDOW = 4
 class Stream:
     """A stream whose workers are played by the test."""
 
-    def __init__(self, plan: LivePlan | None = None, *, is_open: bool = True) -> None:
+    def __init__(
+        self, plan: LivePlan | None = None, *, is_live: bool = False, is_open: bool = True
+    ) -> None:
         self.workers = Workers()
         self.context = self.workers.context(window=WINDOW)
-        self.state = self.workers.stream(plan=plan)
+        self.state = self.workers.stream(plan=plan, is_live=is_live)
         self.controller = StreamController(self.state, self.context)
         if is_open:
             self.send("decode", Opened(INFO))
-            warm = self.workers.of("segment")
-            self.context.pools["segment"].take(warm, WarmedUp(SIZE), [])
+            self.warm_up()
             self.send("encode", SinksOpened(False, 0))
+
+    def warm_up(self) -> None:
+        """Lets the network be ready for the stream's frames."""
+        self.context.pools["segment"].take(self.workers.of("segment"), WarmedUp(SIZE), [])
 
     def send(self, kind: str, body: Any) -> None:
         """Lets the worker of that kind send a message."""
@@ -280,3 +285,31 @@ def frame_in(slot: int) -> Decoded:
     """Gives frame 4, in a slot that was another's."""
     meta = FrameMeta("drive", 4, 4, Fraction(1, 25), SIZE)
     return Decoded(4, Slot(slot), WireFrame(meta), SourceAccounting(5, 0, 5, 0, {}, {}), SPAN)
+
+
+def test_a_live_source_connects_once_somebody_can_take_its_frames() -> None:
+    stream = Stream(LivePlan(freshest=True), is_live=True, is_open=False)
+    decoder = stream.workers.of("decode")
+    decoder.ready = True
+    stream.controller.tick()
+    assert stream.workers.sent_to("decode") == []
+    stream.send("encode", SinksOpened(False, 0))
+    assert stream.workers.sent_to("decode") == [BeginDecode]
+    stream.send("decode", Opened(INFO))
+    stream.controller.tick()
+    assert stream.workers.sent_to("decode") == [BeginDecode]  # the network prepares for the size
+    assert stream.phase() is Phase.OPENING
+    stream.warm_up()
+    stream.controller.tick()
+    assert stream.workers.sent_to("decode") == [BeginDecode, Grant]
+    assert stream.phase() is Phase.READING
+
+
+def test_a_live_source_stops_when_its_time_is_over() -> None:
+    plan = LivePlan(freshest=True, settings=LiveSettings(duration_s=1e-9))
+    stream = Stream(plan, is_live=True)
+    stream.workers.of("decode").ready = True
+    stream.controller.tick()
+    stream.controller.tick()
+    assert stream.workers.sent_to("decode")[-1] is Finish
+    assert stream.phase() is Phase.STOPPING
