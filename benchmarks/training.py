@@ -22,7 +22,13 @@ from icstream.model.icnet import initialize
 from icstream.model.loss import GuidedLoss
 from icstream.stages.data import VOID, LabeledData, LabeledImage, Sample
 from icstream.stages.streets import Street
-from icstream.stages.train import Augmentation, Optimizer, PolySchedule, TrainSettings, train
+from icstream.stages.train import (
+    Augmentation,
+    Optimizer,
+    PolySchedule,
+    TrainSettings,
+    train_network,
+)
 from icstream.stages.train.ranks import Ranks
 from icstream.stages.train.validate import Validation
 
@@ -84,11 +90,11 @@ def trainer_steps(data: LabeledData, num_steps: int) -> list[float]:
     )
     watch = Stopwatch(num_steps)
     with tempfile.TemporaryDirectory() as folder:
-        train(
+        train_network(
             settings,
             data,
             Path(folder),
-            ranks=Ranks(0, 1, torch.device("cpu")),
+            ranks=Ranks(rank=0, count=1, device=torch.device("cpu")),
             start=None,
             resume=False,
             record={},

@@ -47,8 +47,8 @@ def calibrate_ranges(
     with torch.inference_mode():
         for image_HW3 in images:
             geometry = checkpoint.fit.geometry((image_HW3.shape[0], image_HW3.shape[1]))
-            prepared_hw3 = prepare_input(image_HW3, geometry, mean_color(checkpoint))
-            graph(torch.from_numpy(prepared_hw3)[None])
+            input_hw3 = prepare_input(image_HW3, geometry, mean_color(checkpoint))
+            graph(torch.from_numpy(input_hw3)[None])
     if not maxima:
         raise ConfigError("calibration: not one image to calibrate on")
     # Where nothing ever arrives any range will do.

@@ -31,8 +31,8 @@ def prepare_input(
     if fault:
         raise ConfigError(fault)
     height, width = geometry.inner
-    prepared_hw3 = empty_planar(geometry.outer, empty)
-    place_hw3 = prepared_hw3[:height, :width]
+    input_hw3 = empty_planar(geometry.outer, empty)
+    place_hw3 = input_hw3[:height, :width]
     if geometry.resized and is_planar(image_HW3):
         for plane_HW, place_hw in zip(planes(image_HW3), planes(place_hw3), strict=True):
             cv2.resize(plane_HW, (width, height), place_hw, interpolation=cv2.INTER_LINEAR)
@@ -41,8 +41,8 @@ def prepare_input(
         copy_planes(np.asarray(resized, np.uint8), place_hw3)
     else:
         copy_planes(image_HW3, place_hw3)
-    fill_margin(prepared_hw3, geometry, mean_color)
-    return prepared_hw3
+    fill_margin(input_hw3, geometry, mean_color)
+    return input_hw3
 
 
 def image_fault(image_HW3: NDArray[np.uint8], size: tuple[int, int]) -> str | None:

@@ -18,26 +18,26 @@ def empty_planar(size: tuple[int, int], empty: Empty = np.empty) -> NDArray[np.u
     return empty((3, *size), np.uint8).transpose(1, 2, 0)
 
 
-def planes(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def planes(image_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the (3, H, W) view of an image."""
-    return rgb_HW3.transpose(2, 0, 1)
+    return image_HW3.transpose(2, 0, 1)
 
 
-def is_planar(rgb_HW3: NDArray[np.uint8]) -> bool:
+def is_planar(image_HW3: NDArray[np.uint8]) -> bool:
     """Return whether the rows of each plane are contiguous."""
-    return rgb_HW3.strides[1] == 1
+    return image_HW3.strides[1] == 1
 
 
-def copy_planes(rgb_HW3: NDArray[np.uint8], to_HW3: NDArray[np.uint8]) -> None:
+def copy_planes(image_HW3: NDArray[np.uint8], to_HW3: NDArray[np.uint8]) -> None:
     """Copy an image of any layout to a planar place."""
-    if is_planar(rgb_HW3):
-        np.copyto(to_HW3, rgb_HW3)
+    if is_planar(image_HW3):
+        np.copyto(to_HW3, image_HW3)
     else:
-        cv2.split(rgb_HW3, list(planes(to_HW3)))
+        cv2.split(image_HW3, list(planes(to_HW3)))
 
 
-def interleaved(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def interleaved(image_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the image with the three values of a pixel side by side, contiguous."""
-    if is_planar(rgb_HW3):
-        return np.asarray(cv2.merge(list(planes(rgb_HW3))), np.uint8)
-    return np.ascontiguousarray(rgb_HW3)
+    if is_planar(image_HW3):
+        return np.asarray(cv2.merge(list(planes(image_HW3))), np.uint8)
+    return np.ascontiguousarray(image_HW3)

@@ -105,9 +105,9 @@ class Segmenter:
             prepare_input(image_HW3, geometry, self.mean_color), geometry
         ).class_ids()
 
-    def scores(self, prepared_hw3: NDArray[np.uint8], geometry: Geometry) -> Scores:
+    def scores(self, input_hw3: NDArray[np.uint8], geometry: Geometry) -> Scores:
         """Return the scores of an input that `prepare_input` made; valid until the next call."""
-        return Scores(self._runtime.scores(prepared_hw3[None])[0], geometry)
+        return Scores(self._runtime.scores(input_hw3[None])[0], geometry)
 
     def warm_up(self, source: tuple[int, int]) -> None:
         """Compile for images of (height, width), so that the first one costs no more."""

@@ -21,7 +21,7 @@ class _Convolution(NamedTuple):
     """A head has a bias and no batch norm behind it."""
 
 
-def weight_shapes(config: ICNetConfig) -> dict[str, tuple[int, ...]]:
+def needed_shapes(config: ICNetConfig) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor of `ICNet(config)` by name, without the step counters."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, c_in, c_out, kernel, is_head in _convolutions(config):
@@ -42,7 +42,7 @@ def is_weight(name: str) -> bool:
 
 def shape_faults(got: Mapping[str, tuple[int, ...]], config: ICNetConfig) -> list[str]:
     """Return a clause for each way in which tensors of these shapes do not fit the network."""
-    needed = weight_shapes(config)
+    needed = needed_shapes(config)
     wrong = [
         f"{name} is {shape_text(got[name])} where the network has {shape_text(needed[name])}"
         for name in needed

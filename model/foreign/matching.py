@@ -12,7 +12,7 @@ from icstream.model.foreign.report import Report
 from icstream.model.geometry import Fit
 from icstream.model.icnet_config import ICNetConfig, Variant
 from icstream.model.labels import LabelSet
-from icstream.model.weight_shapes import shape_text, weight_shapes
+from icstream.model.weight_shapes import needed_shapes, shape_text
 
 _FULL_CLASSIFIER_INPUTS = 256
 """Channels that the classifier of the full-width network looks at."""
@@ -76,7 +76,7 @@ def match(foreign: Foreign, labels: LabelSet) -> tuple[Checkpoint, Report]:
         raise CheckpointError(
             f"{config.num_classes} outputs, but {len(labels)} classes are named for them"
         )
-    report = _compare(foreign, weight_shapes(config))
+    report = _compare(foreign, needed_shapes(config))
     if report.faults():
         raise ConversionError("; ".join(report.faults()), report.values())
     tensors = {

@@ -151,6 +151,6 @@ def _planes(rgb_NHW3: NDArray[np.uint8], spare_N3HW: NDArray[np.uint8]) -> NDArr
     planes_N3HW = rgb_NHW3.transpose(0, 3, 1, 2)
     if planes_N3HW.flags.c_contiguous:
         return planes_N3HW
-    for rgb_HW3, planes_3HW in zip(rgb_NHW3, spare_N3HW, strict=True):
-        copy_planes(rgb_HW3, planes_3HW.transpose(1, 2, 0))
+    for image_HW3, planes_3HW in zip(rgb_NHW3, spare_N3HW, strict=True):
+        copy_planes(image_HW3, planes_3HW.transpose(1, 2, 0))
     return spare_N3HW

@@ -83,7 +83,7 @@ def evaluate_command(
         _prepare_output(out, overwrite=overwrite)
     from icstream.model import Segmenter, load_weights
     from icstream.stages.data import open_data
-    from icstream.stages.evaluate import report
+    from icstream.stages.evaluate import evaluation_report
 
     data = open_data(
         folder, format=data_format, train_tag=train_tag, val_tag=val_tag, neutral=neutral
@@ -96,7 +96,7 @@ def evaluate_command(
         checkpoint.save(Path(weights))
     segmenter = Segmenter(checkpoint, precision=precision, **backend)
     evaluation = _evaluate(segmenter, checkpoint, data, split, with_exits=with_exits)
-    values = report(evaluation)
+    values = evaluation_report(evaluation)
     if agreement is not None:
         values["agreement"] = asdict(agreement)
     if out is not None:

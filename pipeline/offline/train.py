@@ -14,7 +14,7 @@ from icstream.pipeline.settings.old_keys import report_settings
 from icstream.pipeline.settings.train import TrainConfig
 from icstream.stages.data import open_data
 from icstream.stages.data.layouts import DataFormat
-from icstream.stages.train import Display, Trained, train
+from icstream.stages.train import Display, Trained, train_network
 from icstream.stages.train.ranks import join_ranks, leave_ranks
 from icstream.stages.train.state import STATE_FILE
 
@@ -46,8 +46,8 @@ def run_training(
         init: weights to start from: a checkpoint file or a name; None: random ones.
         resume: go on with the run in `out`.
         overwrite: begin anew where another run's files are.
-        threads: on the processor; None: PyTorch's own choice.
-        display: is told how it goes.
+        threads: of PyTorch on the CPU, which hold for the whole process; None: its own choice.
+        display: shows how it goes.
         should_stop: asked after each step.
 
     Raises:
@@ -81,7 +81,7 @@ def run_training(
         "config": report_settings(config),
         "init": init,
     }
-    result = train(
+    result = train_network(
         settings,
         data,
         out,

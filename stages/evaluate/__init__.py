@@ -6,7 +6,7 @@ from icstream.stages.evaluate.confusion_image import draw_confusion
 from icstream.stages.evaluate.evaluation import CorruptedSample, Evaluation, FrameScore
 from icstream.stages.evaluate.frame_sheet import draw_frame_sheet
 from icstream.stages.evaluate.matching import Matching
-from icstream.stages.evaluate.report import report, summary
+from icstream.stages.evaluate.report import evaluation_report, summary
 from icstream.stages.evaluate.scoring import evaluate_dataset
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "draw_confusion",
     "draw_frame_sheet",
     "evaluate_dataset",
+    "evaluation_report",
     "measure_agreement",
-    "report",
     "summary",
 ]

@@ -34,8 +34,8 @@ class Exits:
     def __call__(self, image_HW3: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
         """Return the (H, W) class ids of each head, by its name."""
         geometry = self._fit.geometry((image_HW3.shape[0], image_HW3.shape[1]))
-        prepared_hw3 = prepare_input(image_HW3, geometry, self._mean_color)
-        input_1hw3 = torch.from_numpy(prepared_hw3)[None].to(self._device)
+        input_hw3 = prepare_input(image_HW3, geometry, self._mean_color)
+        input_1hw3 = torch.from_numpy(input_hw3)[None].to(self._device)
         with _torch_threads(self._threads):
             logits = self._graph.branch_logits(input_1hw3)._asdict()
         return {

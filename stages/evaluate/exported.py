@@ -94,8 +94,8 @@ def check_export(
     equal = near_ties = num_pixels = num_frames = 0
     for image_HW3 in images:
         geometry = reference.fit.geometry((image_HW3.shape[0], image_HW3.shape[1]))
-        prepared_hw3 = prepare_input(image_HW3, geometry, reference.mean_color)
-        scores = reference.scores(prepared_hw3, geometry)
+        input_hw3 = prepare_input(image_HW3, geometry, reference.mean_color)
+        scores = reference.scores(input_hw3, geometry)
         wanted_HW = scores.class_ids()
         # All of the batch are alike, so the last one stands for it.
         output = run(np.repeat(image_HW3[None], batch, axis=0))[-1]

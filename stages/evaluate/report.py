@@ -11,7 +11,7 @@ from icstream.stages.evaluate.evaluation import Evaluation, FrameScore
 _NUM_RANKED = 10
 
 
-def report(evaluation: Evaluation) -> dict[str, Any]:
+def evaluation_report(evaluation: Evaluation) -> dict[str, Any]:
     """Return everything as plain JSON values; shares are 0 to 1, null where there is nothing.
 
     The confusion matrix has a row per true and a column per predicted class, in pixels.

@@ -15,7 +15,7 @@ from icstream.stages.train.settings import (
 )
 
 if TYPE_CHECKING:
-    from icstream.stages.train.trainer import Display, Trained, train
+    from icstream.stages.train.trainer import Display, Trained, train_network
 
 __all__ = [
     "Augmentation",
@@ -25,7 +25,7 @@ __all__ = [
     "PolySchedule",
     "TrainSettings",
     "Trained",
-    "train",
+    "train_network",
 ]
 
 
@@ -33,6 +33,9 @@ def __getattr__(name: str) -> Any:
     if name == "Optimiser":
         warn_renamed("icstream.stages.train.Optimiser", "icstream.stages.train.Optimizer")
         return Optimizer
+    if name == "train":
+        warn_renamed("icstream.stages.train.train", "icstream.stages.train.train_network")
+        name = "train_network"
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from icstream.stages.train import trainer

@@ -1,4 +1,4 @@
-"""What the network sees of a labelled image: random views in training, one in validation.
+"""The views of a labeled image: random ones in training, one in validation.
 
 A random view depends on the seed, the epoch and the sample alone, never on which process makes it
 or what was drawn before. So training can be resumed anywhere, with any number of loader processes.
@@ -19,21 +19,23 @@ from icstream.stages.train.settings import Augmentation, Size
 Generator = np.random.Generator
 
 _LUMA_3 = np.array([0.299, 0.587, 0.114])
-"""ITU-R BT.601."""
+"""The shares of red, green and blue in luma, by ITU-R BT.601."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
     """A network input and its labels."""
 
-    rgb_hw3: NDArray[np.uint8]
+    input_hw3: NDArray[np.uint8]
+    """The RGB image that the network sees."""
     ids_hw: NDArray[np.uint8]
+    """The class ids of its pixels, or `VOID`."""
 
 
 def fitted_view(image: LabeledImage, fit: Fit, mean_color: Color) -> tuple[View, Geometry]:
     """Return the whole image as inference would show it, and its geometry.
 
-    Padding is `VOID`; labels are brought to the input's pixels by the nearest one.
+    Padding is `VOID`; each of the input's pixels has the nearest label.
     """
     size = image.ids_HW.shape
     geometry = fit.geometry((size[0], size[1]))
@@ -54,9 +56,9 @@ def random_view(
     input_scale: int,
     mean_color: Color,
 ) -> View:
-    """Return a crop of `size` from the zoomed, turned, mirrored and recoloured image.
+    """Return a crop of `size` from the zoomed, turned, mirrored and recolored image.
 
-    Where the crop reaches beyond the image it is the mean colour, and `VOID`.
+    Where the crop reaches beyond the image it is the mean color, and `VOID`.
     """
     height, width = image.ids_HW.shape
     low, high = augmentation.scale
@@ -65,7 +67,7 @@ def random_view(
     mirrored = augmentation.flip and rng.random() < 0.5
     to_view = _placement((height, width), size, zoom, degrees, mirrored, rng)
     view_size = (size[1], size[0])
-    rgb_hw3 = cv2.warpAffine(
+    input_hw3 = cv2.warpAffine(
         image.rgb_HW3,
         to_view,
         view_size,
@@ -81,19 +83,19 @@ def random_view(
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=VOID,
     )
-    rgb_hw3 = recolored(np.asarray(rgb_hw3, np.uint8), augmentation.color, rng)
-    return View(rgb_hw3, np.asarray(ids_hw, np.uint8))
+    input_hw3 = recolored(np.asarray(input_hw3, np.uint8), augmentation.color, rng)
+    return View(input_hw3, np.asarray(ids_hw, np.uint8))
 
 
 def whole_view(
     image: LabeledImage, augmentation: Augmentation, rng: Generator, fit: Fit, mean: Color
 ) -> View:
-    """Return the whole image as `fitted_view` does, mirrored and recoloured at random."""
-    rgb_HW3, ids_HW = image.rgb_HW3, image.ids_HW
+    """Return the whole image as `fitted_view` does, mirrored and recolored at random."""
+    image_HW3, ids_HW = image.rgb_HW3, image.ids_HW
     if augmentation.flip and rng.random() < 0.5:
-        rgb_HW3, ids_HW = rgb_HW3[:, ::-1], ids_HW[:, ::-1]
-    rgb_HW3 = recolored(np.ascontiguousarray(rgb_HW3), augmentation.color, rng)
-    return fitted_view(LabeledImage(rgb_HW3, np.ascontiguousarray(ids_HW)), fit, mean)[0]
+        image_HW3, ids_HW = image_HW3[:, ::-1], ids_HW[:, ::-1]
+    image_HW3 = recolored(np.ascontiguousarray(image_HW3), augmentation.color, rng)
+    return fitted_view(LabeledImage(image_HW3, np.ascontiguousarray(ids_HW)), fit, mean)[0]
 
 
 def _placement(
@@ -101,7 +103,7 @@ def _placement(
 ) -> NDArray[np.float64]:
     """Return the (2, 3) map from image pixels to view pixels.
 
-    The image turns about its centre; along each axis the view lies within the zoomed image, or,
+    The image turns about its center; along each axis the view lies within the zoomed image, or,
     where it is larger, the image within the view.
     """
     angle = math.radians(degrees)
@@ -110,29 +112,29 @@ def _placement(
     )
     if mirrored:
         linear[:, 0] *= -1
-    centre = (np.array(size[::-1]) - 1) / 2
+    center = (np.array(size[::-1]) - 1) / 2
     slack = zoom * np.array(size[::-1]) - np.array(view[::-1])
     middle = (np.array(view[::-1]) - 1) / 2 + rng.uniform(-0.5, 0.5, 2) * slack
-    return np.hstack([linear, (middle - linear @ centre)[:, None]])
+    return np.hstack([linear, (middle - linear @ center)[:, None]])
 
 
-def recolored(rgb_HW3: NDArray[np.uint8], strength: float, rng: Generator) -> NDArray[np.uint8]:
+def recolored(image_HW3: NDArray[np.uint8], strength: float, rng: Generator) -> NDArray[np.uint8]:
     """Return the image with brightness, contrast, saturation and hue changed at random.
 
     All four are linear in red, green and blue, so they are one matrix.
     """
     if strength <= 0:
-        return rgb_HW3
+        return image_HW3
     brightness, contrast, saturation, hue = strength * rng.uniform(-1, 1, 4)
     gray = np.tile(_LUMA_3, (3, 1))
     matrix = gray + (1 + saturation) * (_about_gray(0.4 * hue) - gray)
     matrix *= 1 + contrast
     offset = 64 * brightness + 128 * (1 - matrix.sum(1))
-    return np.asarray(cv2.transform(rgb_HW3, np.hstack([matrix, offset[:, None]])), np.uint8)
+    return np.asarray(cv2.transform(image_HW3, np.hstack([matrix, offset[:, None]])), np.uint8)
 
 
 def _about_gray(radians: float) -> NDArray[np.float64]:
-    """Return the rotation of colours about the axis from black to white (Rodrigues' formula)."""
+    """Return the rotation of colors about the axis from black to white (Rodrigues' formula)."""
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
     along = np.full((3, 3), 1 / 3)
     cosine = math.cos(radians)

@@ -71,7 +71,7 @@ def build_training(
     red, green, blue = (round(value) for value in preprocessing.mean_rgb)
     mean_color: Color = (red, green, blue)
     batches = TrainBatches(
-        TrainViews(samples, settings, fit, mean_color),
+        views=TrainViews(samples, settings, fit, mean_color),
         num_samples=len(samples),
         settings=settings,
         mean_color=mean_color,

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,20 +18,22 @@ from icstream.stages.train.augment import View, fitted_view, random_view, whole_
 from icstream.stages.train.settings import TrainSettings
 
 _MAX_SUBSTITUTES = 100
+"""How many samples in a row may fail before the training does."""
 
 Failures = dict[str, str]
 """What was wrong, by the sample's name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
-    """Names one view of an epoch; everything random about it follows from this."""
+    """One view of an epoch; everything random about it follows from this."""
 
     epoch: int
+    """The epoch, from 0."""
     index: int
-    """Of the sample."""
+    """The number of the sample, from 0."""
     whole: bool
-    """The whole image, not a crop."""
+    """Whether the whole image is shown, and not a crop."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,23 +41,24 @@ class Batch:
     """What one step trains on."""
 
     rgb_NHW3: Tensor
-    """uint8."""
+    """The images, in uint8."""
     ids_NHW: Tensor
-    """uint8 class ids, or `VOID`."""
+    """The class ids, or `VOID`, in uint8."""
     failures: Failures
+    """What failed on the way to them."""
 
 
 def epoch_order(num_samples: int, *, seed: int, epoch: int, ranks: int = 1) -> NDArray[np.int64]:
     """Return the order of an epoch, the same on every rank and machine.
 
-    It goes on from its beginning until all ranks get the same number of samples.
+    At its end it begins again, until all ranks get the same number of samples.
     """
     order = np.random.default_rng((seed, epoch, 0)).permutation(num_samples)
     return np.resize(order, -(-num_samples // ranks) * ranks)
 
 
 class TrainViews(Dataset[tuple[View, Failures]]):
-    """Makes the views of the training samples; indexed by `Draw`."""
+    """The views of the training samples, by `Draw`; they are made when they are asked for."""
 
     def __init__(
         self, samples: Sequence[Sample], settings: TrainSettings, fit: Fit, mean_color: Color
@@ -101,30 +104,32 @@ class TrainViews(Dataset[tuple[View, Failures]]):
         )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainBatches:
-    """The batches of any epoch, from any step of it on."""
+    """The batches of a rank, from any step on."""
 
     views: TrainViews
+    """The views that batches are made of."""
     num_samples: int
+    """The number of training samples."""
     settings: TrainSettings
+    """The settings of the training."""
     mean_color: Color
+    """The padding beside smaller views."""
     rank: int = 0
+    """The number of this rank."""
     ranks: int = 1
-    _collate: "_Collate" = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._collate = _Collate(self.mean_color)
+    """The number of ranks that share the samples."""
 
     @property
     def steps_per_epoch(self) -> int:
-        """Return the number of batches of an epoch; the last may be smaller."""
+        """The number of batches of an epoch, the last of which may be smaller."""
         share = -(-self.num_samples // self.ranks)
         return -(-share // self.settings.batch_train)
 
     @property
     def num_steps(self) -> int:
-        """Return the number of batches of the whole training."""
+        """The number of batches of the whole training."""
         return self.settings.epochs * self.steps_per_epoch
 
     def _is_whole(self, step: int) -> bool:
@@ -134,19 +139,19 @@ class TrainBatches:
         return step >= round((1 - share) * self.num_steps)
 
     def batches(self, first_step: int) -> Iterator[Batch]:
-        """Return this rank's batches from a step of the training to its end.
+        """Yield this rank's batches from a step of the training to its end.
 
-        All epochs come from the same workers: to start others takes as long as several steps.
+        All epochs come from the same workers, as starting others takes as long as several steps.
         """
         yield from _loader(
             self.views,
             _Draws(self, first_step),
             workers=self.settings.workers_train,
-            collate=self._collate,
+            collate=_Collate(self.mean_color),
         )
 
     def draws(self, first_step: int) -> Iterator[list[Draw]]:
-        """Return what this rank's batches are made of."""
+        """Yield what this rank's batches are made of."""
         size, per_epoch = self.settings.batch_train, self.steps_per_epoch
         for epoch in range(first_step // per_epoch, self.settings.epochs):
             order = epoch_order(
@@ -156,12 +161,13 @@ class TrainBatches:
                 total = epoch * per_epoch + step
                 if total >= first_step:
                     chosen = order[step * size : (step + 1) * size]
-                    yield [Draw(epoch, int(i), self._is_whole(total)) for i in chosen]
+                    whole = self._is_whole(total)
+                    yield [Draw(epoch=epoch, index=int(i), whole=whole) for i in chosen]
 
 
 @dataclass(frozen=True, slots=True)
 class _Draws:
-    """What a loader iterates over."""
+    """The iterable of draws that a loader takes."""
 
     batches: TrainBatches
     first_step: int
@@ -172,7 +178,7 @@ class _Draws:
 
 @dataclass(frozen=True, slots=True)
 class _Collate:
-    """Stacks views; smaller ones are padded to the right and below."""
+    """The function that stacks views; smaller ones are padded to the right and below."""
 
     mean_color: Color
 
@@ -184,7 +190,7 @@ class _Collate:
         ids_NHW = np.full((len(views), height, width), VOID, np.uint8)
         for i, view in enumerate(views):
             rows, columns = view.ids_hw.shape
-            rgb_NHW3[i, :rows, :columns] = view.rgb_hw3
+            rgb_NHW3[i, :rows, :columns] = view.input_hw3
             ids_NHW[i, :rows, :columns] = view.ids_hw
         failures = {name: why for _, failed in made for name, why in failed.items()}
         return Batch(torch.from_numpy(rgb_NHW3), torch.from_numpy(ids_NHW), failures)
@@ -195,14 +201,17 @@ class Fitted:
     """A validation sample as inference would show it."""
 
     name: str
+    """The name of the sample."""
     view: View
+    """The network's input, and its labels."""
     geometry: Geometry
+    """How the image lies in the input."""
     ids_HW: NDArray[np.uint8]
-    """At the image's own size."""
+    """The labels at the image's own size."""
 
 
 class ValidationViews(Dataset[Fitted | Failures]):
-    """Shows the validation samples as inference will; a sample that fails gives its failure."""
+    """The validation samples as inference will show them, or the failure of one that fails."""
 
     def __init__(self, samples: Sequence[Sample], fit: Fit, mean_color: Color) -> None:
         self._samples = samples
@@ -225,7 +234,7 @@ class ValidationViews(Dataset[Fitted | Failures]):
 def validation_batches(
     views: ValidationViews, *, batch: int, workers: int, rank: int = 0, ranks: int = 1
 ) -> Iterator[list[Fitted] | Failures]:
-    """Return this rank's share of the samples in order; those of one size together."""
+    """Yield this rank's share of the samples in order, in batches of one size, and failures."""
     singles = [[i] for i in range(rank, len(views), ranks)]
     waiting: list[Fitted] = []
     for made in _loader(views, singles, workers=workers, collate=_only):
@@ -251,9 +260,9 @@ def _loader(
     workers: int,
     collate: Callable[[list[Any]], Any],
 ) -> Iterator[Any]:
-    """Return the batches as they are made, in order."""
+    """Yield the batches in order, as they are made."""
     with warnings.catch_warnings():
-        # More workers than cores are obeyed; PyTorch would warn of them at every epoch.
+        # More workers than cores are the user's choice; PyTorch would warn of them at every epoch.
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         loader: DataLoader[Any] = DataLoader(
             views,

@@ -7,17 +7,21 @@ import torch
 from torch import Tensor
 
 from icstream.model import Preprocessing
+from icstream.stages.train.settings import TrainPrecision
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
 class InputNorm:
-    """Subtracts the mean and orders the channels."""
+    """The function that subtracts the mean and orders the channels."""
 
     preprocessing: Preprocessing
+    """The mean, the deviation and the order."""
     device: torch.device
-    precision: str
+    """The device that trains."""
+    precision: TrainPrecision
+    """The precision of the network."""
 
     def __call__(self, rgb_NHW3: Tensor) -> Tensor:
         """Return (N, 3, H, W) float32, channels last."""

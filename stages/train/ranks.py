@@ -1,4 +1,4 @@
-"""One process or many: what a rank of a distributed training must know, and the few exchanges."""
+"""One process or many: the place of a rank in a distributed training, and what ranks exchange."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -10,17 +10,20 @@ import torch.distributed as dist
 from torch import Tensor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ranks:
     """This process's place among those that train together."""
 
     rank: int
+    """The number of this process, from 0."""
     count: int
+    """The number of processes."""
     device: torch.device
+    """What this process computes on."""
 
     @property
     def first(self) -> bool:
-        """True for the rank that writes files and speaks to the user."""
+        """Whether this is the rank that writes files and shows progress."""
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
@@ -44,19 +47,19 @@ class Ranks:
         return {key: value for part in gathered for key, value in part.items()}
 
     def agree_on(self, tensors: Iterable[Tensor]) -> None:
-        """Return all ranks the first one's values, in place."""
+        """Set all ranks' values to the first one's, in place."""
         if self.count > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
     def wait(self) -> None:
-        """Return once all ranks are here."""
+        """Wait until all ranks are here."""
         if self.count > 1:
             dist.barrier()
 
 
 def leave_ranks(ranks: Ranks) -> None:
-    """End the exchange once all ranks are here: gloo aborts one whose peer leaves before it."""
+    """End the exchange once all ranks are here, as gloo aborts one whose peer leaves before it."""
     if ranks.count > 1:
         ranks.wait()
         dist.destroy_process_group()
@@ -65,7 +68,7 @@ def leave_ranks(ranks: Ranks) -> None:
 def join_ranks(gpu_devices: tuple[int, ...]) -> Ranks:
     """Return this process's place: alone, or among those that torchrun has started.
 
-    With CUDA each rank has one of the devices, else all compute on the processor (gloo).
+    With CUDA each rank has one of the devices, else all compute on the CPU (gloo).
     """
     cuda = torch.cuda.is_available()
     count = int(os.environ.get("WORLD_SIZE", "1"))
@@ -77,4 +80,4 @@ def join_ranks(gpu_devices: tuple[int, ...]) -> Ranks:
         torch.cuda.set_device(device)
     if count > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if cuda else "gloo")
-    return Ranks(dist.get_rank() if count > 1 else 0, count, device)
+    return Ranks(rank=dist.get_rank() if count > 1 else 0, count=count, device=device)

@@ -1,4 +1,4 @@
-"""When to validate and how large a step is: rules on plain numbers; JSON can hold their state."""
+"""When to validate and how large a step is: rules on plain numbers, whose state fits JSON."""
 
 import math
 from collections.abc import Mapping
@@ -8,11 +8,10 @@ from icstream.stages.train.settings import PatienceSchedule, PolySchedule
 
 
 class Patience:
-    """Says when the learning rate is to be divided: the rule of the Supervisely plugin.
+    """The rule of the Supervisely plugin for when the learning rate is divided.
 
-    That is so when more than `patience` validations have passed since the last time, or since the
-    start, and none of the last `patience` losses was as low as the lowest ever. A loss as low as
-    the lowest counts as no worse. The lowest is never forgotten.
+    It is divided when more than `patience` validations have passed since the last time, or since
+    the start, and none of the last `patience` losses was as low as the lowest ever.
     """
 
     def __init__(self, schedule: PatienceSchedule) -> None:
@@ -23,7 +22,7 @@ class Patience:
         self._lowest_at = 0
 
     def step(self, val_loss: float) -> bool:
-        """Take the loss of one more validation; True: divide the rate now.
+        """Take the loss of one more validation, and return whether to divide the rate now.
 
         A loss that is not finite is worse than any other.
         """
@@ -55,7 +54,7 @@ class Patience:
 
 
 class ValidationClock:
-    """Says after each step whether to validate; at most once a step, never because of the end."""
+    """The rule for when to validate: at most once a step, and never because of the end."""
 
     def __init__(self, *, val_every: float, steps_per_epoch: int) -> None:
         self._val_every = val_every
@@ -63,9 +62,9 @@ class ValidationClock:
         self._num_validations = 0
 
     def tick(self, steps_done: int) -> bool:
-        """Take the steps done since the start of the run; True: validate now.
+        """Take the steps done since the start of the run, and return whether to validate now.
 
-        To be called after every step: a True is counted as a validation.
+        This is to be called after every step, as a True is counted as a validation.
         """
         epochs, steps = divmod(steps_done, self._steps_per_epoch)
         epoch = epochs + steps / self._steps_per_epoch
@@ -91,7 +90,7 @@ def poly_factor(step: int, num_steps: int, schedule: PolySchedule) -> float:
     counted from the end of the warm-up, so that nothing jumps there.
 
     Args:
-        step: from 0; `num_steps`, which follows the last one, gives 0.
+        step: from 0; the factor at `num_steps`, which follows the last one, is 0.
         num_steps: of the whole run.
         schedule: how long the warm-up is, and how the rate falls.
 

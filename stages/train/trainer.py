@@ -69,7 +69,7 @@ class Trained:
         return self.steps == self.num_steps
 
 
-def train(
+def train_network(
     settings: TrainSettings,
     data: LabeledData,
     folder: Path,

@@ -16,17 +16,21 @@ from icstream.stages.train.inputs import InputNorm
 from icstream.stages.train.ranks import Ranks
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """What a validation found, over all ranks."""
+    """The results of a validation, over all ranks."""
 
     confusion: Confusion
+    """The confusion matrix over all pixels."""
     loss: float
+    """The mean over samples of the finest head's loss."""
     num_samples: int
+    """The number of samples that were scored."""
     failures: Failures = field(default_factory=dict)
+    """The samples that could not be used, and why."""
 
     def values(self, labels: LabelSet) -> dict[str, Any]:
-        """Return the figures as JSON values; classes that do not occur have no IoU."""
+        """Return the results as JSON values; classes that do not occur have no IoU."""
         iou = zip(labels.names, self.confusion.iou().tolist(), strict=True)
         return {
             "loss": self.loss,
@@ -46,7 +50,7 @@ def validate_network(
     loss: GuidedLoss,
     ranks: Ranks,
 ) -> Validation:
-    """Score the network as it is, in evaluation mode, on images as inference shows them.
+    """Return how the network scores, in evaluation mode, on images as inference shows them.
 
     Class ids are compared at the images' own size, by the same upsampling as in inference.
     """
@@ -66,14 +70,19 @@ def validate_network(
     loss_sum, total = ranks.sum(totals).tolist()
     counts = ranks.sum(torch.from_numpy(confusion.counts))
     confusion.counts = counts.numpy()
-    return Validation(confusion, loss_sum / max(total, 1), int(total), ranks.merge(failures))
+    return Validation(
+        confusion=confusion,
+        loss=loss_sum / max(total, 1),
+        num_samples=int(total),
+        failures=ranks.merge(failures),
+    )
 
 
 def _score(
     model: ICNet, batch: list[Fitted], norm: InputNorm, loss: GuidedLoss, confusion: Confusion
 ) -> float:
-    """Count a batch of one size; gives the sum of its images' losses."""
-    rgb_NHW3 = torch.from_numpy(np.stack([fitted.view.rgb_hw3 for fitted in batch]))
+    """Count a batch of one size, and return the sum of its images' losses."""
+    rgb_NHW3 = torch.from_numpy(np.stack([fitted.view.input_hw3 for fitted in batch]))
     ids_NHW = torch.from_numpy(np.stack([fitted.view.ids_hw for fitted in batch]))
     with norm.autocast():
         fused_NChw = model.features(norm(rgb_NHW3)).fused12_NCHW

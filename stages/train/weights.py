@@ -69,9 +69,9 @@ def _some(names: Sequence[str]) -> str:
 
 
 class WeightAverage:
-    """Exponential moving average of weights and batch norm's statistics.
+    """The exponential moving average of weights and batch norm's statistics.
 
-    It follows faster at first, so that the beginning does not linger: decay is at most
+    It follows faster at first, so that the first weights fade soon: decay is at most
     (1 + n) / (10 + n) at update n.
     """
 

@@ -7,7 +7,7 @@ import torch
 
 from icstream.model import ICNet, ICNetConfig
 from icstream.model.icnet_config import Variant
-from icstream.model.weight_shapes import is_weight, shape_faults, shape_text, weight_shapes
+from icstream.model.weight_shapes import is_weight, needed_shapes, shape_faults, shape_text
 
 
 @pytest.mark.parametrize("variant", get_args(Variant))
@@ -20,12 +20,12 @@ def test_they_are_those_of_the_network_in_its_order(
     with torch.device("meta"):
         state = ICNet(config).state_dict()
     expected = [(name, tuple(state[name].shape)) for name in state if is_weight(name)]
-    assert list(weight_shapes(config).items()) == expected
+    assert list(needed_shapes(config).items()) == expected
 
 
 def test_faults_come_in_one_clause_for_each_kind() -> None:
     config = ICNetConfig(num_classes=7)
-    shapes = weight_shapes(config)
+    shapes = needed_shapes(config)
     assert shape_faults(shapes, config) == []
     del shapes["conv1_1.conv.weight"]
     shapes |= {"classifier.bias": (8,), "extra": ()}

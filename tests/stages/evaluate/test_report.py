@@ -16,7 +16,7 @@ from icstream.stages.evaluate import (
     draw_confusion,
     draw_frame_sheet,
     evaluate_dataset,
-    report,
+    evaluation_report,
     summary,
 )
 
@@ -46,7 +46,7 @@ def made_up(fit: Fit | None = None) -> Evaluation:
 
 
 def test_the_report_is_json_without_nan() -> None:
-    values = json.loads(json.dumps(report(made_up()), allow_nan=False))
+    values = json.loads(json.dumps(evaluation_report(made_up()), allow_nan=False))
     assert values["num_frames"] == 3
     assert values["iou"] == {"road": 0.6, "sky": 5 / 7, "tram": None}
     assert values["miou"] == pytest.approx((0.6 + 5 / 7) / 2)

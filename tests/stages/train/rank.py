@@ -11,7 +11,7 @@ from stripes import Stripes, stripes_data
 from trainings import PLUGIN, RECIPE, Silent
 
 from icstream.model import ConfigError
-from icstream.stages.train import Trained, TrainSettings, train
+from icstream.stages.train import Trained, TrainSettings, train_network
 from icstream.stages.train.ranks import Ranks, join_ranks, leave_ranks
 
 
@@ -42,7 +42,7 @@ def once(ranks: Ranks, folder: Path, case: str, display: Silent) -> Trained:
         data = replace(data, splits={**data.splits, "train": train_split})
     elif case.startswith("norm"):
         settings = replace(RECIPE, batch_train=2)
-    return train(
+    return train_network(
         settings,
         data,
         folder,

@@ -42,10 +42,10 @@ def test_a_crop_larger_than_the_image_holds_it_whole_within_mean_and_void() -> N
     known = made.ids_hw != VOID
     assert known.sum() == 60 * 80
     beyond = cv2.dilate(known.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
-    assert (made.rgb_hw3[beyond] == MEAN).all()
+    assert (made.input_hw3[beyond] == MEAN).all()
     rows, columns = np.nonzero(known)
     assert [int(np.ptp(rows)), int(np.ptp(columns))] == [59, 79]
-    bright = made.rgb_hw3[..., 0]
+    bright = made.input_hw3[..., 0]
     assert set(np.unique(made.ids_hw)) == {0, 1, VOID}
     assert (bright[made.ids_hw == 1] >= 100).mean() > 0.99
     assert (bright[made.ids_hw == 0] <= 100).mean() > 0.99
@@ -55,7 +55,7 @@ def test_a_crop_larger_than_the_image_holds_it_whole_within_mean_and_void() -> N
 def test_image_and_labels_turn_zoom_and_flip_together(seed: int) -> None:
     augmentation = Augmentation(scale=(0.7, 3), rotation_degrees=20)
     made = view(augmentation, seed)
-    bright = made.rgb_hw3[..., 0].astype(int)
+    bright = made.input_hw3[..., 0].astype(int)
     # Only along the edge between the halves may the two disagree, where colours are mixed.
     assert (np.abs(bright[made.ids_hw == 1] - 200) <= 1).mean() > 0.9
     assert (bright[made.ids_hw == 0] <= 1).mean() > 0.9
@@ -96,9 +96,9 @@ def test_flips_half_of_the_time() -> None:
 def test_the_same_draw_gives_the_same_view() -> None:
     augmentation = Augmentation(rotation_degrees=10, color=0.5)
     one, two, other = (view(augmentation, seed) for seed in (5, 5, 6))
-    assert (one.rgb_hw3 == two.rgb_hw3).all()
+    assert (one.input_hw3 == two.input_hw3).all()
     assert (one.ids_hw == two.ids_hw).all()
-    assert (one.rgb_hw3 != other.rgb_hw3).any()
+    assert (one.input_hw3 != other.input_hw3).any()
 
 
 def test_colors_change_about_gray_and_by_their_strength() -> None:
@@ -122,7 +122,7 @@ def test_a_fitted_view_is_what_inference_sees() -> None:
     image = Stripes(3).load()
     made, geometry = fitted_view(image, Fit(double_below=90), MEAN)
     assert geometry.inner == (160, 200)
-    assert made.rgb_hw3.shape == (*geometry.outer, 3)
+    assert made.input_hw3.shape == (*geometry.outer, 3)
     assert (made.ids_hw[160:] == VOID).all()
     assert (made.ids_hw[:160:2, :200:2] == image.ids_HW).all()
     stretched, geometry = fitted_view(image, Fit("stretch", (65, 65)), MEAN)

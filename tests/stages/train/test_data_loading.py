@@ -37,7 +37,12 @@ def batches(
     samples = tuple(Stripes(i) for i in range(count))
     views = TrainViews(samples, settings, Fit(), MEAN)
     return TrainBatches(
-        views, num_samples=count, settings=settings, mean_color=MEAN, rank=rank, ranks=ranks
+        views=views,
+        num_samples=count,
+        settings=settings,
+        mean_color=MEAN,
+        rank=rank,
+        ranks=ranks,
     )
 
 
@@ -103,7 +108,7 @@ def test_images_of_several_sizes_share_a_batch() -> None:
     )
     samples: tuple[Sample, ...] = (Stripes(0, (80, 100)), Stripes(1, (150, 70)))
     views = TrainViews(samples, settings, Fit(), MEAN)
-    made = TrainBatches(views, num_samples=2, settings=settings, mean_color=MEAN)
+    made = TrainBatches(views=views, num_samples=2, settings=settings, mean_color=MEAN)
     (batch,) = epoch(made, 0)
     assert batch.ids_NHW.shape == (2, 161, 129)
     known = (batch.ids_NHW != VOID).sum((1, 2)).tolist()
@@ -113,7 +118,7 @@ def test_images_of_several_sizes_share_a_batch() -> None:
 def test_a_sample_that_fails_is_named_and_another_takes_its_place() -> None:
     samples: tuple[Sample, ...] = (Stripes(0, corrupted=True), *(Stripes(i) for i in range(1, 5)))
     views = TrainViews(samples, SETTINGS, Fit(), MEAN)
-    made = TrainBatches(views, num_samples=5, settings=SETTINGS, mean_color=MEAN)
+    made = TrainBatches(views=views, num_samples=5, settings=SETTINGS, mean_color=MEAN)
     failures: dict[str, str] = {}
     sizes = []
     for batch in epoch(made, 0):
@@ -126,7 +131,7 @@ def test_a_sample_that_fails_is_named_and_another_takes_its_place() -> None:
 def test_when_nothing_can_be_read_it_ends() -> None:
     samples: tuple[Sample, ...] = (Stripes(0, corrupted=True),)
     views = TrainViews(samples, SETTINGS, Fit(), MEAN)
-    made = TrainBatches(views, num_samples=1, settings=SETTINGS, mean_color=MEAN)
+    made = TrainBatches(views=views, num_samples=1, settings=SETTINGS, mean_color=MEAN)
     with pytest.raises(ConfigError, match="in a row could not be used"):
         epoch(made, 0)
 

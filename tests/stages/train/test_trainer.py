@@ -21,11 +21,11 @@ from icstream.stages.train import (
     PolySchedule,
     Trained,
     TrainSettings,
-    train,
+    train_network,
 )
 from icstream.stages.train.ranks import Ranks
 
-ALONE = Ranks(0, 1, torch.device("cpu"))
+ALONE = Ranks(rank=0, count=1, device=torch.device("cpu"))
 
 
 def run(
@@ -39,7 +39,7 @@ def run(
 ) -> Trained:
     folder.mkdir(exist_ok=True)
     display = display or Silent()
-    return train(
+    return train_network(
         settings,
         data or stripes_data(),
         folder,
@@ -382,9 +382,9 @@ def test_lower_precision_learns_too(precision: str, tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 def test_it_trains_on_cuda(tmp_path: Path) -> None:
-    cuda = Ranks(0, 1, torch.device("cuda", 0))
+    cuda = Ranks(rank=0, count=1, device=torch.device("cuda", 0))
     silent = Silent()
-    result = train(
+    result = train_network(
         replace(RECIPE, precision="bf16"),
         stripes_data(),
         tmp_path,
