@@ -14,8 +14,7 @@ from icstream.pipeline.settings.loader import Settings
 from icstream.pipeline.settings.publish import PublishSettings
 from icstream.pipeline.settings.reader import SettingsReader
 from icstream.stages.live.settings import LiveSettings
-from icstream.stages.sinks.event_rules import EventSettings
-from icstream.stages.sinks.rolling_video import RollingSettings
+from icstream.stages.sinks import EventSettings, RollingSettings
 
 
 class DecodeSettings(Settings):

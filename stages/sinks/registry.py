@@ -16,7 +16,8 @@ from icstream.stages.sinks.masks_video import MasksVideo
 from icstream.stages.sinks.overlay_video import OverlayVideo
 from icstream.stages.sinks.png_masks import PngMasks
 from icstream.stages.sinks.rle_lines import RleLines
-from icstream.stages.sinks.rolling_video import RollingSettings, RollingVideo
+from icstream.stages.sinks.rolling_settings import RollingSettings
+from icstream.stages.sinks.rolling_video import RollingVideo
 from icstream.stages.sinks.sink import Sink
 from icstream.stages.sinks.supervisely_project import SuperviselyProject
 
