@@ -19,7 +19,7 @@ from icstream.stages.input_files import naming, read_bytes
 from icstream.stages.items import Size
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
-"""In lower case; files may have them in any."""
+"""Suffixes of image files in lower case; files may have them in any."""
 IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 """What files with those suffixes hold, as Pillow calls it; its JPEG takes in MPO."""
 MAX_PIXELS = 64 * 2**20
@@ -60,7 +60,7 @@ class PngHeader(NamedTuple):
     width: int
     height: int
     depth: int
-    """Bits per channel, or per index."""
+    """Bits per channel or index."""
     color_type: int
     """0 gray, 2 RGB, 3 indexed, 4 gray and alpha, 6 RGB and alpha."""
 

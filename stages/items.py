@@ -39,7 +39,7 @@ class FrameMeta:
     size: Size
     """Height and width as displayed: cropped and rotated."""
     name: str | None = None
-    """Of the image file that the frame came from, without suffix, unique; None in a video."""
+    """Name of the frame's image file, without suffix and unique; None in a video."""
 
     @property
     def time(self) -> Fraction | None:

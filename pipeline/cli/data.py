@@ -72,8 +72,8 @@ def check_command(
 def _draw_sheet(data: "LabeledData", file: Path) -> None:
     from PIL import Image
 
-    from icstream.stages.data.contact_sheet import draw_data_sheet
+    from icstream.stages.data.sample_sheet import draw_sample_sheet
 
-    drawn = draw_data_sheet(data)
+    drawn = draw_sample_sheet(data)
     if drawn is not None:
         Image.fromarray(drawn).save(file)

@@ -29,15 +29,15 @@ from icstream.stages.live import LiveFrame, LostFrame
 MAGIC = b"icstream-frame-1"
 
 _QUEUE = 4
-"""Messages that wait in the socket; senders wait for room."""
+"""Number of messages that wait in the socket before senders wait for room."""
 _LOOK_S = 0.25
 _MAX_SENDERS = 64
-"""Of more, those that were silent for longest are forgotten."""
+"""Number of senders that are remembered; those that were silent for longest are forgotten."""
 _MAX_TIME_S = 2**32
-"""Times beyond that, in either direction, would not fit into files."""
+"""Largest distance of a time from zero that fits into files."""
 
 _Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
-"""As JSON holds it everywhere."""
+"""A number that JSON holds everywhere."""
 _TimeBase: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,9}(/[0-9]{1,9})?$")]
 
 

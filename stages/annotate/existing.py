@@ -21,11 +21,11 @@ class ExistingObjects:
     """Objects of an annotation; each geometry is read only when it is asked for."""
 
     entries: list[dict[str, Any]]
-    """As they stand in the annotation."""
+    """The objects, as they stand in the annotation."""
     shapes: Mapping[str, str]
     """Shape of each class of the project, by name."""
     size: tuple[int, int]
-    """(height, width) of the image."""
+    """Height and width of the image."""
     _pixels: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     @classmethod

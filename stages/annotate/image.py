@@ -19,9 +19,9 @@ from icstream.stages.supervisely.geometries import Rectangle
 from icstream.stages.supervisely.objects import bitmap_object, probability_object, rectangle_object
 
 Predict: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[Any]]
-"""From an (H, W, 3) RGB crop to (K, h, w) scores, channel 0 the background."""
+"""Function from an (H, W, 3) RGB crop to (K, h, w) scores, channel 0 the background."""
 PredictMany: TypeAlias = Callable[[Iterable[NDArray[np.uint8]]], Iterator[NDArray[Any]]]
-"""The same for crops one after another, which may be done several at once; in their order."""
+"""Function from crops to the scores of each, in their order; it may do several at once."""
 
 _LABELS, _CLASSES = "probabilityLabels", "probabilityClasses"
 
@@ -51,7 +51,7 @@ def annotate_image(
         meta: of its project, as JSON values; it stays as it is.
         mode: the section `mode` of a configuration, as JSON values.
         classes: of the model, in the order of their channels, without the background.
-        predict: gives (K, h, w) scores of an RGB crop, channel 0 the background: probabilities,
+        predict: returns (K, h, w) scores of an RGB crop, channel 0 the background: probabilities,
             or logits, which go through softmax. A map of another size than the crop's is
             interpolated.
         min_score_threshold: pixels whose best score is less are background.
@@ -101,7 +101,7 @@ class _Work:
     predict: PredictMany
     objects: list[dict[str, Any]] = field(default_factory=list)
     scores: list[dict[str, Any]] = field(default_factory=list)
-    """Of `save_probabilities`."""
+    """Objects of `save_probabilities`, for customBigData."""
 
     def run(self) -> None:
         mode = self.plan.mode

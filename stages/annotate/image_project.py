@@ -27,12 +27,13 @@ class ProjectImage:
     """An image and its annotation."""
 
     name: str
-    """For people: "street/0001.png"."""
+    """Dataset and file, as people read it: "street/0001.png"."""
     dataset: Path
-    """Folder, relative to the project."""
+    """Folder of the dataset, relative to the project."""
     image: Path
+    """File of the image."""
     annotation: Path | None
-    """None: there is none."""
+    """File of the annotation; None where there is none."""
 
     def load(self) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         """Return (H, W, 3) RGB and the annotation's values.

@@ -14,7 +14,7 @@ from icstream.model.segmenter import mean_color
 from icstream.stages.annotate.window_scores import softmax
 
 _BACKGROUNDS = ("background", "unlabelled")
-"""What class 0 is called where it holds the pixels that nobody labelled."""
+"""Names of class 0 where it holds the pixels that nobody labeled."""
 
 
 class _Prepared(NamedTuple):

@@ -15,19 +15,19 @@ from icstream.stages.supervisely.classes import (
 from icstream.stages.supervisely.keys import stable_color
 
 ModelClasses: TypeAlias = Sequence[Mapping[str, Any] | tuple[str, Sequence[int] | str]]
-"""As meta.json has them ("title", "color"), or pairs of name and color, which is (r, g, b) or
-"#RRGGBB". The background is not among them."""
+"""The classes of a model without the background, each as meta.json has it ("title", "color"), or as
+a pair of name and color, which is (r, g, b) or "#RRGGBB"."""
 
 
 class SavedClass(NamedTuple):
     """A class of the model."""
 
     name: str
-    """As the model calls it."""
+    """Name that the model has for it."""
     title: str | None
-    """As it is saved; None: it is not."""
+    """Name under which it is saved; None where it is not."""
     color: str
-    """"#RRGGBB"."""
+    """Color as "#RRGGBB"."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,14 +35,15 @@ class AnnotationPlan:
     """A mode, applied to the classes of one project and one model."""
 
     mode: Mode
+    """How images are looked at."""
     classes: tuple[SavedClass, ...]
-    """In the order of the channels from 1 on."""
+    """The model's classes, in the order of the channels from 1 on."""
     meta: dict[str, Any]
-    """Of the project that comes out."""
+    """Content of meta.json of the new project."""
     shapes: Mapping[str, str]
-    """Of the classes of the project that goes in, by name."""
+    """Shape of each class of the old project, by name."""
     threshold: float
-    """Pixels whose winning score is less are background."""
+    """Least winning score of a pixel that does not become background."""
 
     def box_title(self, title: str = "") -> str | None:
         """Return the class of saved boxes or windows (in bboxes: of a class); None: not saved."""

@@ -40,12 +40,13 @@ class ProjectVideo:
     """A recording, and what is known of it."""
 
     name: str
-    """For people: "drives/0001.mp4"."""
+    """Dataset and file, as people read it: "drives/0001.mp4"."""
     dataset: Path
-    """Folder, relative to the project."""
+    """Folder of the dataset, relative to the project."""
     video: Path
+    """File of the recording."""
     annotation: Path | None
-    """None: there is none."""
+    """File of the annotation; None where there is none."""
 
     def annotation_in(self, project: Path) -> Path:
         """Return where the new annotation lies; it is there once the video is done."""

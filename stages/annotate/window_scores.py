@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from icstream.model import ConfigError
 
 _SUM_TOLERANCE = 1e-3
-"""Scores whose sums are no farther from one are probabilities."""
+"""Largest distance from one of the sum of scores that are probabilities."""
 
 
 class Window(NamedTuple):
@@ -95,7 +95,7 @@ class Band(NamedTuple):
     scores_KbW: NDArray[np.floating[Any]]
     """(K, b, W) sums over the windows that cover a pixel; valid until the next band."""
     counts_bW: NDArray[np.int64]
-    """(b, W) how many windows that are."""
+    """(b, W) number of windows that cover a pixel."""
 
 
 def sum_windows(

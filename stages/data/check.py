@@ -19,9 +19,9 @@ class SplitFindings:
     """What is in one split, corrupted samples left out."""
 
     num_samples: int
-    """Corrupted ones included."""
+    """How many samples it has, with the corrupted ones."""
     counts: NDArray[np.int64]
-    """(256,) pixels by id, void among them."""
+    """(256,) number of pixels by id, void among them."""
     num_corrupted: int = 0
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     """Number of images by (width, height)."""

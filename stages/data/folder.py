@@ -17,7 +17,7 @@ from icstream.stages.input_files import naming, parse_json, read_bytes
 
 IMAGES, LABELS, CLASSES = "images", "labels", "classes.json"
 LISTS = ("train", "val", "test")
-"""Splits; the names of a split stand in a file with the suffix .txt."""
+"""Names of splits; the images of a split are listed in a file with its name and .txt."""
 
 _CAMVID_VOID = 11
 _NUM_LOOKED_AT = 8

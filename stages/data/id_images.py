@@ -13,7 +13,7 @@ from icstream.stages.image_files import read_ids, read_image
 from icstream.stages.input_files import naming
 
 NO_ID = -1
-"""In a table of ids: a pixel value that must not occur."""
+"""Entry in a table of ids for pixel values that must not occur."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def open_data(
             numbered so; the other layouts have ids of their own, which must be the same.
 
     Raises:
-        ConfigError: no such folder, no layout or more than one is recognised, or what is there
+        ConfigError: no such folder, no layout or more than one is recognized, or what is there
             cannot be used.
     """
     if not folder.is_dir():

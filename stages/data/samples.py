@@ -16,7 +16,7 @@ class LabeledImage:
     """An image and the class of each of its pixels."""
 
     rgb_HW3: NDArray[np.uint8]
-    """(H, W, 3)."""
+    """(H, W, 3) RGB."""
     ids_HW: NDArray[np.uint8]
     """(H, W) class ids, positions in the label set, or `VOID`."""
 
@@ -49,18 +49,18 @@ class LabeledData:
     """A data set: its classes, and the samples of each split in a fixed order."""
 
     origin: str
-    """The folder, for people."""
+    """Folder of the data set, as people read it."""
     format: str
-    """"supervisely", "folder" or "cityscapes"."""
+    """Layout on disk: "supervisely", "folder" or "cityscapes"."""
     labels: LabelSet
     """What the network tells apart, in the order of the ids."""
     splits: Mapping[str, tuple[Sample, ...]]
-    """By name: "train", "val", "test"; each may be empty."""
+    """Samples of "train", "val" and "test", each of which may be empty or missing."""
     corrupted: tuple[str, ...] = ()
-    """A line for each file so damaged that its split is unknown; to training each is a corrupted
-    sample of the training set."""
+    """A line for each file so damaged that its split is unknown; training counts each as a
+    corrupted sample of the training set."""
     faults: Mapping[str, str] = field(default_factory=dict)
-    """By split, where there is one: why nothing can be trained or scored on it."""
+    """Why nothing can be trained or scored on a split, by its name."""
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of a split.

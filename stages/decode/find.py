@@ -24,7 +24,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 
 ENTRY_POINTS = "icstream.sources"
-"""Group of entry points under which other packages offer makers of sources."""
+"""Group of entry points under which other packages offer sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class SourceSpec:
     """One stream to be opened."""
 
     name: str
-    """Unique in the run, and safe as the name of a folder."""
+    """Name of the stream, unique in the run, and safe as the name of a folder."""
     kind: Literal["video", "images", "other", "live"]
     """What it is; "other" comes from another package, "live" is a camera or a network stream."""
     paths: tuple[Path, ...]

@@ -25,7 +25,7 @@ class LoopedSource:
         self._open_again = open_again
         self._num_loops = num_loops
         self._readings = ExitStack()
-        """Holds the present reading open."""
+        """What closes the present reading."""
         self._current = self._readings.enter_context(open_again())
         info = self._current.info
         promised = None if info.num_frames is None else info.num_frames * num_loops

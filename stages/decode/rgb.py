@@ -26,7 +26,7 @@ _LUMA_WEIGHTS = {
     Colorspace.ITU601: (0.299, 0.114),  # ITU-R BT.601 section 2.5.1
     Colorspace.ITU709: (0.2126, 0.0722),  # BT.709 item 3.2
 }
-"""Of red and blue."""
+"""The weights of red and blue in luma, by matrix."""
 _FULL_RANGE = 2
 # swscale's fastest path is up to 3 levels too dark; with these two it is right to half a level,
 # and planar RGB costs it a third of what packed RGB does.

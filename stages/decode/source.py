@@ -33,7 +33,7 @@ class SourceContext:
     """What a source of another package is made from."""
 
     stream: str
-    """Name for the `meta.stream` of its frames, and for its other items."""
+    """Name of the stream, for the source's items."""
     rest: str
     """What the user wrote behind the source's name and a colon."""
     accounting: FrameAccounting

@@ -14,16 +14,18 @@ _MIN_SIDE, _MAX_SIDE = 64, 4096
 
 @dataclass(frozen=True, slots=True)
 class SyntheticOptions:
-    """What a synthetic camera does."""
+    """How a synthetic camera behaves."""
 
     size: Size = (240, 320)
+    """Height and width of its frames."""
     rate: Fraction = Fraction(10)
     """Frames per second."""
     frames: int | None = None
-    """It ends after so many, over all connections; None: never."""
+    """Number of frames over all connections; None goes on for ever."""
     seed: int = 0
+    """Number that fixes what is seen and what goes wrong."""
     fast: bool = False
-    """Frames come as fast as they are taken, and not at their own pace."""
+    """True if frames come as fast as they are taken, and not at their own pace."""
     loss: float = 0.0
     """Share of frames that are lost."""
     jitter: float = 0.0
@@ -31,13 +33,13 @@ class SyntheticOptions:
     badpts: float = 0.0
     """Share of frames whose time is missing or lies before the last one."""
     stall: tuple[int, float] | None = None
-    """From this frame on it is silent for so many seconds, once."""
+    """Number of a frame, and the seconds for which the camera is silent from there."""
     resize: tuple[int, Size] | None = None
-    """From this frame on it has that size."""
+    """Number of a frame, and the size of the frames from there."""
     cut: int | None = None
-    """The connection is cut after so many frames, every time."""
+    """Number of frames after which each connection is cut."""
     offline: int = 0
-    """So many attempts to connect fail at first."""
+    """Number of attempts to connect that fail at first."""
 
 
 def parse_synthetic(argument: str) -> SyntheticOptions:
@@ -126,4 +128,4 @@ _KEYS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "cut": ("cut", "FRAMES", _positive),
     "offline": ("offline", "ATTEMPTS", _count),
 }
-"""By key: the option, how it is written, and what reads it."""
+"""The option, how it is written, and what reads it, by key."""

@@ -12,7 +12,7 @@ from icstream.model.jit import compiled
 _MIDDLE = 128
 _FULL = 255
 _LUMA_SPAN, _CHROMA_SPAN, _BLACK = 219, 224, 16
-"""Of limited range: ITU-R BT.601 section 2.5.3."""
+"""The spans and the level of black of limited range (ITU-R BT.601 section 2.5.3)."""
 
 
 def coefficients(*, red: float, blue: float, full_range: bool) -> NDArray[np.float32]:

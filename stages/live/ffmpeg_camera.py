@@ -29,7 +29,7 @@ _PATIENCE = 32
 """A packet whose frame has not come after so many others will not give one."""
 _MICROSECONDS = 1_000_000
 _PROMPT = {"analyzeduration": "1000000", "fpsprobesize": "0"}
-"""FFmpeg would else collect images for seconds only to find out the frame rate."""
+"""Options without which FFmpeg collects frames for seconds only to find out their rate."""
 
 
 class FFmpegCamera:

@@ -14,7 +14,7 @@ from icstream.stages.items import Size
 from icstream.stages.live.camera import LiveFrame, LostFrame
 
 _SPEED = 4
-"""Pixels that the image moves by from frame to frame."""
+"""Pixels by which the image moves from frame to frame."""
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Literal
 
 ARRIVAL_BASE = Fraction(1, 1_000_000)
-"""Unit of times that are those of arrival."""
+"""Seconds per unit of times that are those of arrival."""
 
 _TOLERANCE_S = Fraction(2)
 """A clock that is this far from where it should be has begun anew."""
@@ -37,7 +37,7 @@ class Timeline:
         self._num_faults = 0
         self._begins = True
         self._has_clock = False
-        """The connection has given times."""
+        """True if the connection has given times."""
         if last is not None:
             self._last, self._last_arrived = last
 

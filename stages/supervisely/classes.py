@@ -22,11 +22,11 @@ class ProjectClasses:
     """What is painted for each class."""
 
     labels: LabelSet
-    """Id 0 is for pixels without an object, the named classes follow."""
+    """Names and colors; id 0 is for pixels without an object, the named classes follow."""
     ids: Mapping[str, int]
-    """By name; the neutral class has `VOID`."""
+    """Id of each class by name; the neutral class has `VOID`."""
     shapes: Mapping[str, str]
-    """By name, as in meta.json."""
+    """Shape of each class by name, as in meta.json."""
 
 
 class ClassEntry(Struct):
@@ -37,7 +37,7 @@ class ClassEntry(Struct):
     shape: str
     """Kind of geometry that its objects have, or "any"."""
     color: str
-    """As "#RRGGBB", though nothing relies on it."""
+    """Color, by the format "#RRGGBB"."""
 
 
 class _Entries(Struct):

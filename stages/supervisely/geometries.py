@@ -47,7 +47,7 @@ class Polygon:
 
     exterior_N2: NDArray[np.int32]
     interiors: tuple[NDArray[np.int32], ...] = ()
-    """(N, 2) each."""
+    """Outlines, (N, 2) each."""
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
         """See `ObjectGeometry.paint`."""
@@ -112,7 +112,7 @@ class Cuboid:
     """The faces of a box that can be seen, each filled."""
 
     faces: tuple[NDArray[np.int32], ...]
-    """(N, 2) each."""
+    """Outlines, (N, 2) each."""
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
         """See `ObjectGeometry.paint`."""

@@ -8,7 +8,7 @@ from projects import make_folder
 
 from icstream.model import CAMVID
 from icstream.stages.data import check_data, open_labeled_folder
-from icstream.stages.data.contact_sheet import draw_data_sheet
+from icstream.stages.data.sample_sheet import draw_sample_sheet
 
 WIDE = np.array([[0, 0, 0, 1], [11, 11, 255, 255]], np.uint8)
 TALL = np.array([[3], [3], [11], [3]], np.uint8)
@@ -44,7 +44,7 @@ def test_pixels_sizes_and_shares_are_counted_by_split(folder: Path) -> None:
 
 
 def test_the_sheet_shows_images_of_all_sizes_beside_their_labels(folder: Path) -> None:
-    sheet = draw_data_sheet(open_labeled_folder(folder), num_rows=2)
+    sheet = draw_sample_sheet(open_labeled_folder(folder), num_rows=2)
     assert sheet is not None
     colors = {tuple(color) for color in np.unique(sheet.reshape(-1, 3), axis=0).tolist()}
     assert {CAMVID.colors[k] for k in (0, 1, 3)} <= colors
@@ -55,7 +55,7 @@ def test_without_a_sample_that_can_be_loaded_there_is_no_sheet(folder: Path) -> 
     (folder / "train.txt").write_text("bad\n")
     (folder / "val.txt").unlink()
     data = open_labeled_folder(folder)
-    assert draw_data_sheet(data) is None
+    assert draw_sample_sheet(data) is None
     findings = check_data(data)
     assert findings.splits["train"].void_share is None
     assert findings.values()["classes"][0]["share"] == {"train": None}

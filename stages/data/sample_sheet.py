@@ -18,7 +18,7 @@ _PAPER = 255
 _VOID_COLOR = (200, 200, 200)
 
 
-def draw_data_sheet(data: LabeledData, *, num_rows: int = 6) -> NDArray[np.uint8] | None:
+def draw_sample_sheet(data: LabeledData, *, num_rows: int = 6) -> NDArray[np.uint8] | None:
     """Return an RGB image of samples spread over the data set, or None if none can be loaded.
 
     Images keep their shape and are shrunk or enlarged to one size; void is light gray.
