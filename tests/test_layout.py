@@ -45,12 +45,20 @@ def test_type_checkers_find_each_folder() -> None:
     assert all(link.resolve() == ROOT / link.name for link in links)
 
 
-def test_moving_frames_needs_no_torch() -> None:
-    code = (
-        "import sys, icstream.stages.decode, icstream.stages.sinks;"
-        "import icstream.pipeline.cli.main;"
-        "print([name for name in ('torch', 'openvino', 'numba') if name in sys.modules])"
-    )
+@pytest.mark.parametrize(
+    ("modules", "absent"),
+    [
+        (
+            "icstream.stages.decode, icstream.stages.sinks.registry, icstream.pipeline.cli.main",
+            ("torch", "openvino", "numba"),
+        ),
+        ("icstream.pipeline.workers.main", ("torch", "openvino", "numba", "pydantic", "yaml")),
+    ],
+)
+def test_what_is_slow_to_import_is_imported_on_first_use(
+    modules: str, absent: tuple[str, ...]
+) -> None:
+    code = f"import sys, {modules}; print([name for name in {absent} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
