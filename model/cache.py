@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 _MAX_BYTES = 2**30
 _SUFFIXES = (".bin", ".blob", ".onnx", ".partial", ".xml")
-"""Of what is removed, or was kept by earlier versions: the folder may hold other things too."""
+"""The suffixes of what may be removed; the folder may hold other things too."""
 
 
 def cache_dir() -> Path:

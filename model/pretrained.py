@@ -26,7 +26,7 @@ def load_weights(name_or_path: str) -> Checkpoint:
     """Return the checkpoint of that name, or the one in that file.
 
     Raises:
-        CheckpointError: neither a name nor a usable file; the text says which names there are.
+        CheckpointError: neither a name nor a usable file; the text lists the names.
     """
     if name_or_path == RANDOM:
         path = cache_dir() / _RANDOM_FILE

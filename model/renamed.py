@@ -113,7 +113,7 @@ def _rename(arguments: dict[str, Any], names: Mapping[str, str]) -> None:
 
 
 class _OncePerName(logging.Filter):
-    """Lets each old name pass once, wherever it is used and whichever process says so."""
+    """A filter of log records that passes each old name once, wherever it is used."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -156,7 +156,7 @@ def _candidates(
     candidates: NDArray[np.uint8],
     corners: NDArray[np.float32],
 ) -> int:
-    """Note the classes that may win somewhere in a cell, by rising id; gives how many."""
+    """Note the classes that may win somewhere in a cell, by rising id, and return how many."""
     ruler, ruler_worst = 0, np.float32(-np.inf)
     for k in range(len(values)):
         # The class with the best worst corner is the one most likely to rule the cell.

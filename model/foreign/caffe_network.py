@@ -93,7 +93,7 @@ def _fold_scale(blobs: dict[str, Tensor], layers: Iterable[Layer]) -> dict[str, 
     """Multiply the image's scale into the convolutions that see it, and drops its blobs.
 
     In the authors' prototxt these are the first one of sub1 and, behind a linear halving, that of
-    the trunk; a file that states another wiring is taken at its word. Zeros around the image
+    the trunk; where a file states another wiring, that one holds. Zeros around the image
     stay zeros, so that this is exact.
 
     Raises:

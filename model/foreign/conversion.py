@@ -34,7 +34,7 @@ class Converted:
     """What came out of a foreign file."""
 
     checkpoint: Checkpoint
-    """Its `training` says what it was made from."""
+    """The weights, whose `training` holds what they were made from."""
     report: Report
     """What became of each of the file's tensors."""
 

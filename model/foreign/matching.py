@@ -15,7 +15,7 @@ from icstream.model.labels import LabelSet
 from icstream.model.weight_shapes import needed_shapes, shape_text
 
 _FULL_CLASSIFIER_INPUTS = 256
-"""Channels that the classifier of the full-width network looks at."""
+"""The channels before the classifier of the full-width network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Foreign:
     """What was assumed because the file does not state it."""
 
     def config(self) -> ICNetConfig:
-        """Return our network of this size, which the classifier's shape tells.
+        """Return the configuration of our network of this size, by the classifier's shape.
 
         Raises:
             CheckpointError: there is no classifier, or one of no size that ours can have.
@@ -65,7 +65,7 @@ class Foreign:
 
 
 def match(foreign: Foreign, labels: LabelSet) -> tuple[Checkpoint, Report]:
-    """Return the checkpoint, without a word on where it comes from, and what became of each tensor.
+    """Return the checkpoint, with no `training` yet, and what became of each tensor.
 
     Raises:
         ConversionError: a tensor is missing, of another shape, or holds unusable numbers.

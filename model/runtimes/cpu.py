@@ -56,7 +56,7 @@ def _cpuinfo(key: str) -> str | None:
     return next((value.strip() for name, _, value in fields if name.strip() == key), None)
 
 
-def processor_key() -> str:
+def cpu_key() -> str:
     """Return a short name that CPUs share only if they can run the same compiled code."""
     features = " ".join(sorted(cpu_flags())) or platform.processor()
     return hashlib.sha256(f"{platform.machine()} {features}".encode()).hexdigest()[:8]

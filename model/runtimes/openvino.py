@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from icstream.model.cache import cache_dir, keep
 from icstream.model.checkpoint import Checkpoint
 from icstream.model.planar import copy_planes
-from icstream.model.runtimes.cpu import cpu_does_bf16, processor_key
+from icstream.model.runtimes.cpu import cpu_does_bf16, cpu_key
 from icstream.model.runtimes.quantize import quantize_graph
 
 _MAX_SHAPES = 4
@@ -81,7 +81,7 @@ class OpenVinoRuntime:
         release = "-".join(openvino.__version__.split("-")[:2])
         kinds = [str(_GRAPH_VERSION), "bf16" if self._is_bf16 else "fp32"]
         kinds += ["int8"] * (self._ranges is not None)
-        kinds += [f"threads{self._settings['INFERENCE_NUM_THREADS']}", processor_key()]
+        kinds += [f"threads{self._settings['INFERENCE_NUM_THREADS']}", cpu_key()]
         sides = "x".join(map(str, shape))
         return f"{self._checkpoint.digest()[:32]}-{sides}-{release}-{'-'.join(kinds)}.blob"
 

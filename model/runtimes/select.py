@@ -34,14 +34,18 @@ _PRECISIONS: Mapping[tuple[RuntimeName, str], tuple[Precision, ...]] = {
 _CUDA_PRECISIONS: tuple[Precision, ...] = ("fp16", "bf16", "fp32")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeChoice:
     """What runs the network; neither runtime, device nor precision is "auto"."""
 
     runtime: RuntimeName
+    """The library that computes."""
     device: str
+    """cpu or cuda:N."""
     precision: Precision
+    """The precision of inference."""
     threads: int
+    """The threads of inference on a CPU."""
 
 
 def select_runtime(
@@ -72,7 +76,7 @@ def select_runtime(
         raise ConfigError(
             "precision int8: the weights were not calibrated for it; icstream quantize does that"
         )
-    return RuntimeChoice(engine, device, precision, threads)
+    return RuntimeChoice(runtime=engine, device=device, precision=precision, threads=threads)
 
 
 def open_runtime(checkpoint: Checkpoint, choice: RuntimeChoice) -> Runtime:

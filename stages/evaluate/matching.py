@@ -15,7 +15,7 @@ _UNLABELED = ("background", "unlabelled")
 """The names of class 0 of a Supervisely project, which holds the pixels without an object."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Matching:
     """One numbering for the ids of data and network: first the data's classes, then the rest.
 
@@ -55,11 +55,11 @@ class Matching:
         colors = dict(zip(network.names, network.colors, strict=True))
         colors |= dict(zip(data.names, data.colors, strict=True))
         return cls(
-            LabelSet.from_values([(name, colors[name]) for name in names]),
-            len(kept),
-            _table(data.names, names),
-            _table(network.names, names),
-            _notes(data, network, kept=kept, foreign=foreign),
+            labels=LabelSet.from_values([(name, colors[name]) for name in names]),
+            num_classes=len(kept),
+            truth_ids=_table(data.names, names),
+            predicted_ids=_table(network.names, names),
+            notes=_notes(data, network, kept=kept, foreign=foreign),
         )
 
     @property

@@ -22,7 +22,7 @@ _LUMA_3 = np.array([0.299, 0.587, 0.114])
 """The shares of red, green and blue in luma, by ITU-R BT.601."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class View:
     """A network input and its labels."""
 
@@ -44,7 +44,8 @@ def fitted_view(image: LabeledImage, fit: Fit, mean_color: Color) -> tuple[View,
     ids_hw[:height, :width] = cv2.resize(
         image.ids_HW, (width, height), interpolation=cv2.INTER_NEAREST_EXACT
     )
-    return View(prepare_input(image.rgb_HW3, geometry, mean_color), ids_hw), geometry
+    input_hw3 = prepare_input(image.rgb_HW3, geometry, mean_color)
+    return View(input_hw3=input_hw3, ids_hw=ids_hw), geometry
 
 
 def random_view(
@@ -84,7 +85,7 @@ def random_view(
         borderValue=VOID,
     )
     input_hw3 = recolored(np.asarray(input_hw3, np.uint8), augmentation.color, rng)
-    return View(input_hw3, np.asarray(ids_hw, np.uint8))
+    return View(input_hw3=input_hw3, ids_hw=np.asarray(ids_hw, np.uint8))
 
 
 def whole_view(

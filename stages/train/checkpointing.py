@@ -33,7 +33,7 @@ class TrainState:
     scaler: torch.amp.GradScaler
     """What keeps fp16 gradients in range; it does nothing in other precisions."""
     average: WeightAverage | None
-    """The moving average of weights; None: the settings want none."""
+    """The moving average of weights; None: the settings have none."""
     clock: ValidationClock
     """When to validate."""
     patience: Patience | None

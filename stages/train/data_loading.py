@@ -36,7 +36,7 @@ class Draw:
     """Whether the whole image is shown, and not a crop."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Batch:
     """What one step trains on."""
 
@@ -193,7 +193,11 @@ class _Collate:
             rgb_NHW3[i, :rows, :columns] = view.input_hw3
             ids_NHW[i, :rows, :columns] = view.ids_hw
         failures = {name: why for _, failed in made for name, why in failed.items()}
-        return Batch(torch.from_numpy(rgb_NHW3), torch.from_numpy(ids_NHW), failures)
+        return Batch(
+            rgb_NHW3=torch.from_numpy(rgb_NHW3),
+            ids_NHW=torch.from_numpy(ids_NHW),
+            failures=failures,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -38,7 +38,7 @@ def made_up(fit: Fit | None = None) -> Evaluation:
         frames=tuple(FrameScore(f"f{i:02}", miou) for i, miou in enumerate([0.5, np.nan, 0.2])),
         corrupted=(),
         without_split=(),
-        choice=RuntimeChoice("torch", "cpu", "fp32", 2),
+        choice=RuntimeChoice(runtime="torch", device="cpu", precision="fp32", threads=2),
         fit=fit or Fit(),
         digest="ab" * 32,
         seconds=1.23456,
