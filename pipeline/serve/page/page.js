@@ -1,4 +1,4 @@
-// An image or clip goes to /segment, and what comes back is drawn over it.
+// Sends an image, or each frame of a clip, to /segment, and draws the mask over it.
 
 const byId = (id) => document.getElementById(id);
 const canvas = byId("canvas");
@@ -8,10 +8,10 @@ const MAX_TRIES = 20;
 const STAGES = { wait: "Waiting", unpack: "Unpacking", network: "Network", encode: "Encoding" };
 
 let models = {};
-let shown = null; // { image, mask }: what is on the canvas
-let current = 0; // number of the file at hand; work on earlier ones ends
+let shown = null; // { image, mask } on the canvas
+let current = 0; // number of the newest file; work on earlier ones ends
 
-function say(text, failed = false) {
+function showMessage(text, failed = false) {
   byId("status").textContent = text;
   byId("status").classList.toggle("failed", failed);
 }
@@ -21,7 +21,7 @@ function authorization() {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-async function ask(path, options = {}) {
+async function request(path, options = {}) {
   for (let tries = 1; ; tries += 1) {
     const headers = { ...authorization(), ...options.headers };
     const response = await fetch(path, { ...options, headers });
@@ -40,7 +40,7 @@ async function ask(path, options = {}) {
 async function segment(blob) {
   const begun = performance.now();
   const type = blob.type.startsWith("image/") ? blob.type : "application/octet-stream";
-  const response = await ask(`segment?model=${encodeURIComponent(byId("model").value)}`, {
+  const response = await request(`segment?model=${encodeURIComponent(byId("model").value)}`, {
     method: "POST",
     body: blob,
     headers: { Accept: "image/png", "Content-Type": type },
@@ -94,13 +94,13 @@ function show(image, result) {
 function showLegend(shares) {
   const classes = models[byId("model").value]?.classes || [];
   const rows = shares.sort((a, b) => b.share - a.share).map(({ id, share }) => {
-    const { name, colour } = classes[id] || { name: `class ${id}`, colour: "#000000" };
+    const { name, colour: color } = classes[id] || { name: `class ${id}`, colour: "#000000" };
     const row = document.createElement("tr");
     const head = document.createElement("th");
     head.scope = "row";
     const swatch = document.createElement("span");
     swatch.className = "swatch";
-    swatch.style.background = colour;
+    swatch.style.background = color;
     head.append(swatch, name);
     const cell = document.createElement("td");
     cell.className = "number";
@@ -114,7 +114,7 @@ function showLegend(shares) {
 
 function showTimes(result) {
   const lines = result.times.map(([name, ms]) => [STAGES[name] || name, ms]);
-  const parts = [...lines, ["Altogether, with the way there and back", result.total]];
+  const parts = [...lines, ["Total, with the transfer", result.total]];
   byId("times").replaceChildren(...parts.flatMap(([name, ms]) => {
     const term = document.createElement("dt");
     const value = document.createElement("dd");
@@ -125,15 +125,15 @@ function showTimes(result) {
   byId("times").hidden = false;
 }
 
-async function showPicture(file, mine) {
-  say("Segmenting");
+async function showImage(file, mine) {
+  showMessage("Segmenting");
   const [image, result] = await Promise.all([
     createImageBitmap(file).catch(() => null), // a format that this browser cannot show
     segment(file),
   ]);
   if (mine !== current) return;
   show(image, result);
-  say(`${file.name}: ${result.mask.width} × ${result.mask.height}`);
+  showMessage(`${file.name}: ${result.mask.width} × ${result.mask.height}`);
 }
 
 async function showClip(file, mine) {
@@ -160,7 +160,7 @@ async function showClip(file, mine) {
       show(image, result);
       count += 1;
       const rate = (1000 * count) / (performance.now() - begun);
-      say(`${file.name}: ${count} frames, ${rate.toFixed(1)} in a second`);
+      showMessage(`${file.name}: ${count} frames, ${rate.toFixed(1)} frames/s`);
     } while (!video.ended);
   } finally {
     video.pause();
@@ -175,21 +175,21 @@ async function open(file) {
   const mine = current;
   byId("stop").hidden = true;
   try {
-    await (file.type.startsWith("video/") ? showClip(file, mine) : showPicture(file, mine));
+    await (file.type.startsWith("video/") ? showClip(file, mine) : showImage(file, mine));
   } catch (error) {
-    if (mine === current) say(error.message, true);
+    if (mine === current) showMessage(error.message, true);
   }
 }
 
 async function listModels() {
   try {
-    const answer = await (await ask("models")).json();
-    models = answer.models;
+    const listed = await (await request("models")).json();
+    models = listed.models;
     byId("model").replaceChildren(...Object.keys(models).map((name) => new Option(name)));
-    byId("model").value = answer.default;
-    say("");
+    byId("model").value = listed.default;
+    showMessage("");
   } catch (error) {
-    say(error.message, true);
+    showMessage(error.message, true);
   }
 }
 

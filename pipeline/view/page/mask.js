@@ -1,15 +1,15 @@
-// Masks: from a gray image of class ids to coloured pixels.
+// Masks: from a gray image of class ids to colored pixels.
 
-/** Gives a table from class id to an RGBA pixel; classes that are off, and unknown ids, are clear. */
-export function colourTable(classes, off) {
+/** Return a table from class id to RGBA pixel; hidden classes and unknown ids are transparent. */
+export function colorTable(classes, hidden) {
   const bytes = new Uint8ClampedArray(4 * 256);
-  classes.forEach(({ colour }, id) => {
-    if (!off.has(id)) bytes.set([...colour, 255], 4 * id);
+  classes.forEach(({ colour: color }, id) => {
+    if (!hidden.has(id)) bytes.set([...color, 255], 4 * id);
   });
   return new Uint32Array(bytes.buffer);
 }
 
-/** Gives the class ids that a gray image holds, row by row. */
+/** Return the class ids in a gray image, row by row. */
 export function readIds(image, context) {
   const { width, height } = image;
   context.canvas.width = width;
@@ -21,7 +21,7 @@ export function readIds(image, context) {
   return ids;
 }
 
-/** Draws class ids in the colours of a table over what a canvas shows. */
+/** Draw class ids in the colors of a table over the target canvas. */
 export function drawMask(ids, table, context, { target, opacity }) {
   const { width, height } = target.canvas;
   context.canvas.width = width;
@@ -35,7 +35,7 @@ export function drawMask(ids, table, context, { target, opacity }) {
   target.globalAlpha = 1;
 }
 
-/** Adds to `counts` how many pixels each class id has. */
+/** Add the number of pixels of each class id to `counts`. */
 export function countIds(ids, counts) {
   for (let i = 0; i < ids.length; i += 1) counts[ids[i]] += 1;
 }

@@ -1,6 +1,6 @@
-// The live view: asks for the newest images as long as the page can be seen, and for figures.
+// The live view: fetches the newest frames and the status of the run while the page is visible.
 
-import { colourTable, countIds, drawMask, readIds } from "/mask.js";
+import { colorTable, countIds, drawMask, readIds } from "/mask.js";
 
 const FRAME_EVERY_MS = 100;
 const STATUS_EVERY_MS = 500;
@@ -12,9 +12,9 @@ const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const scratch = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 
 const cards = new Map();
-const off = new Set();
+const hidden = new Set();
 let classes = [];
-let table = colourTable([], off);
+let table = colorTable([], hidden);
 let opacity = 0.5;
 let large = null;
 let newest = 0;
@@ -33,14 +33,14 @@ class Card {
     find(".snapshot", this.root).addEventListener("click", () => this.save());
     const canvas = this.context.canvas;
     canvas.addEventListener("dblclick", () => enlarge(large === name ? null : name));
-    canvas.addEventListener("pointermove", (event) => this.point(event));
-    canvas.addEventListener("pointerdown", (event) => this.point(event));
+    canvas.addEventListener("pointermove", (event) => this.nameClass(event));
+    canvas.addEventListener("pointerdown", (event) => this.nameClass(event));
     canvas.addEventListener("pointerleave", () => { find("figcaption", this.root).textContent = ""; });
-    canvas.setAttribute("aria-label", `${name}: no image yet`);
+    canvas.setAttribute("aria-label", `${name}: no frame yet`);
     find("#streams").append(this.root);
   }
 
-  async take(entry, jpeg, png) {
+  async showFrame(entry, jpeg, png) {
     const exact = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
     const [image, mask] = await Promise.all([
       createImageBitmap(new Blob([jpeg], { type: "image/jpeg" })),
@@ -66,7 +66,7 @@ class Card {
     canvas.dataset.index = this.index;
   }
 
-  point(event) {
+  nameClass(event) {
     if (!this.ids) return;
     const { canvas } = this.context;
     const place = canvas.getBoundingClientRect();
@@ -89,26 +89,26 @@ class Card {
     }, "image/png");
   }
 
-  tell(stream) {
+  showStatus(stream) {
     const state = find(".state", this.root);
     state.textContent = stream.state;
     const kind = GOOD.includes(stream.state) ? "good" : BAD.includes(stream.state) ? "bad" : "wait";
     state.className = `state ${kind}`;
     find(".trouble", this.root).textContent = stream.last_error && kind !== "good" ? stream.last_error : "";
-    const figures = [
+    const metrics = [
       ["frames", `${stream.encoded}${stream.promised ? ` of ${stream.promised}` : ""}`],
       ["frames/s", stream.frames_per_second.toFixed(1)],
       ["latency", latency(stream.latency_ms)],
       ["in flight", Object.values(stream.in_flight).reduce((sum, count) => sum + count, 0)],
-      ...lost("dropped", stream.dropped),
-      ...lost("failed", stream.failed),
-      ...lost("undecodable", stream.undecodable),
+      ...lostFrames("dropped", stream.dropped),
+      ...lostFrames("failed", stream.failed),
+      ...lostFrames("undecodable", stream.undecodable),
     ];
-    find("dl", this.root).replaceChildren(...figures.map(([name, value, bad]) => figure(name, value, bad)));
+    find("dl", this.root).replaceChildren(...metrics.map(([name, value, bad]) => metricRow(name, value, bad)));
   }
 }
 
-function figure(name, value, bad) {
+function metricRow(name, value, bad) {
   const row = document.createElement("div");
   const term = document.createElement("dt");
   const text = document.createElement("dd");
@@ -123,7 +123,7 @@ function latency({ p50, p95 }) {
   return p50 === undefined ? "\u2013" : `${p50.toFixed(0)} ms, p95 ${p95.toFixed(0)} ms`;
 }
 
-function lost(word, reasons) {
+function lostFrames(word, reasons) {
   return Object.entries(reasons).map(([reason, count]) => [word, `${count} (${reason})`, word !== "dropped"]);
 }
 
@@ -137,19 +137,19 @@ function enlarge(name) {
   if (name) cards.get(name).root.scrollIntoView({ block: "nearest" });
 }
 
-function listClasses(found) {
-  if (JSON.stringify(found) === JSON.stringify(classes)) return;
-  classes = found;
-  find("#classes").replaceChildren(...classes.map(({ name, colour }, id) => {
+function listClasses(listed) {
+  if (JSON.stringify(listed) === JSON.stringify(classes)) return;
+  classes = listed;
+  find("#classes").replaceChildren(...classes.map(({ name, colour: color }, id) => {
     const item = document.createElement("li");
     const label = document.createElement("label");
     const box = document.createElement("input");
     box.type = "checkbox";
-    box.checked = !off.has(id);
+    box.checked = !hidden.has(id);
     box.dataset.id = id;
     const swatch = document.createElement("span");
     swatch.className = "swatch";
-    swatch.style.background = `rgb(${colour.join(" ")})`;
+    swatch.style.background = `rgb(${color.join(" ")})`;
     const text = document.createElement("span");
     text.textContent = name;
     const share = document.createElement("span");
@@ -158,23 +158,23 @@ function listClasses(found) {
     item.append(label);
     return item;
   }));
-  recolour();
+  recolor();
 }
 
-function recolour() {
-  table = colourTable(classes, off);
+function recolor() {
+  table = colorTable(classes, hidden);
   for (const card of cards.values()) card.draw();
 }
 
 function switchAll(on) {
   for (const box of document.querySelectorAll("#classes input")) {
     box.checked = on;
-    if (on) off.delete(Number(box.dataset.id)); else off.add(Number(box.dataset.id));
+    if (on) hidden.delete(Number(box.dataset.id)); else hidden.add(Number(box.dataset.id));
   }
-  recolour();
+  recolor();
 }
 
-function tellShares() {
+function showShares() {
   const counts = new Array(256).fill(0);
   for (const card of cards.values()) {
     if (!card.ids) continue;
@@ -198,18 +198,18 @@ function describe(card, counts) {
   return `${card.name}, frame ${card.index}: ${most.join(", ")}`;
 }
 
-function tellRun(text, bad = false) {
+function showRun(text, bad = false) {
   const line = find("#run");
   if (line.textContent !== text) line.textContent = text;
   line.classList.toggle("bad", bad);
 }
 
-function take(status) {
+function showStatus(status) {
   over = status.over;
   listClasses(status.classes);
   for (const stream of status.streams) {
     if (!cards.has(stream.name)) cards.set(stream.name, new Card(stream.name));
-    cards.get(stream.name).tell(stream);
+    cards.get(stream.name).showStatus(stream);
   }
   const rate = status.streams.reduce((sum, stream) => sum + stream.frames_per_second, 0);
   const { network } = status;
@@ -220,31 +220,31 @@ function take(status) {
     `up ${Math.floor(status.uptime_s / 60)} min ${Math.floor(status.uptime_s % 60)} s`,
   ];
   if (status.restarts) parts.push(`${status.restarts} restarts`);
-  tellRun(parts.join(" \u00b7 "));
+  showRun(parts.join(" \u00b7 "));
 }
 
-async function ask(path) {
-  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(30_000) });
-  if (answer.status === 401) location.reload();
-  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-  return answer;
+async function request(path) {
+  const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(30_000) });
+  if (response.status === 401) location.reload();
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return response;
 }
 
 async function showFrames() {
-  const answer = await ask(`/frames?after=${newest}`);
-  if (answer.status === 204) return;
-  const data = await answer.arrayBuffer();
+  const response = await request(`/frames?after=${newest}`);
+  if (response.status === 204) return;
+  const data = await response.arrayBuffer();
   const length = new DataView(data).getUint32(0);
   const { frames } = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
   let start = 4 + length;
-  const taken = frames.map((entry) => {
+  const drawing = frames.map((entry) => {
     const jpeg = new Uint8Array(data, start, entry.picture_bytes);
     const png = new Uint8Array(data, start + entry.picture_bytes, entry.ids_bytes);
     start += entry.picture_bytes + entry.ids_bytes;
     newest = Math.max(newest, entry.number);
-    return cards.get(entry.stream)?.take(entry, jpeg, png);
+    return cards.get(entry.stream)?.showFrame(entry, jpeg, png);
   });
-  for (const card of taken) await card;
+  await Promise.all(drawing);
 }
 
 async function repeat(everyMs, action, onError) {
@@ -264,19 +264,19 @@ async function repeat(everyMs, action, onError) {
 find("#opacity").addEventListener("input", (event) => {
   opacity = event.target.value / 100;
   find("#opacity-shown").textContent = `${event.target.value} %`;
-  recolour();
+  recolor();
 });
 find("#classes").addEventListener("change", (event) => {
   const id = Number(event.target.dataset.id);
-  if (event.target.checked) off.delete(id); else off.add(id);
-  recolour();
+  if (event.target.checked) hidden.delete(id); else hidden.add(id);
+  recolor();
 });
 find("#all").addEventListener("click", () => switchAll(true));
 find("#none").addEventListener("click", () => switchAll(false));
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") enlarge(null); });
-setInterval(tellShares, 1000);
+setInterval(showShares, 1000);
 
-repeat(STATUS_EVERY_MS, async () => take(await (await ask("/status")).json()), () => {
-  tellRun(over ? "the run is over" : "no answer from the run", !over);
+repeat(STATUS_EVERY_MS, async () => showStatus(await (await request("/status")).json()), () => {
+  showRun(over ? "the run is over" : "no answer from the run", !over);
 });
 repeat(FRAME_EVERY_MS, showFrames, () => {});
