@@ -13,7 +13,7 @@ Refusal: TypeAlias = Literal["foreign_host", "token_needed"]
 
 
 class HeadersMiddleware:
-    """Adds headers to every response that does not have them already."""
+    """Adds headers to every response that does not have them yet."""
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
         self._app = app
@@ -33,10 +33,10 @@ class HeadersMiddleware:
 
 
 class AuthMiddleware:
-    """Lets requests through that may pass, and answers the others.
+    """Passes on the requests that are allowed, and refuses the others.
 
-    With a token, a request must bring it. Without one, and if only this machine can reach the
-    server, the request must call this machine by a name of its own.
+    If there is a token, a request must contain it. If there is none, and only this machine can
+    reach the server, the request's Host header must be a name of this machine.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class AuthMiddleware:
         refuse: Callable[[Scope, Refusal], ASGIApp],
         cookie: tuple[str, str] | None = None,
     ) -> None:
-        """Stands before an application.
+        """Make the middleware before an application.
 
         Args:
             app: the application.
-            token: what clients must know; None: nothing.
+            token: the token that requests must contain; None: none is needed.
             loopback: only this machine can reach the application.
-            is_open: whether everybody may ask for a path.
-            refuse: gives the answer to a request that may not pass.
+            is_open: whether a path is for everybody.
+            refuse: makes the response to a request that is not allowed.
             cookie: name and value of a cookie that stands for the token.
         """
         self._app = app

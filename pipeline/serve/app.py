@@ -33,8 +33,8 @@ def build_app(service: Service, *, token: str | None, loopback: bool) -> ASGIApp
     """Return the application, with what stands before all routes.
 
     Args:
-        service: what answers.
-        token: what clients must know; None: nothing.
+        service: the models and their engine.
+        token: the token that requests must contain; None: none is needed.
         loopback: only this machine can reach the application.
     """
     app: FastAPI = FastAPIOffline(

@@ -6,10 +6,10 @@ from icstream.pipeline.serve.errors import RefusedError
 
 
 def choose_type(accept: str | None, offered: Sequence[str]) -> str:
-    """Gives the offered type that the header Accept prefers; where it does not mind, the first.
+    """Return the offered type that the header Accept prefers; the first of equal ones.
 
     Raises:
-        RefusedError: it takes none of them.
+        RefusedError: Accept allows none of them.
     """
     ranges = [_parse(part) for part in (accept or "*/*").lower().split(",") if part.strip()]
     best = max(offered, key=lambda kind: (_quality(kind, ranges), -offered.index(kind)))
@@ -31,7 +31,7 @@ def _parse(part: str) -> tuple[str, float]:
 
 
 def _quality(kind: str, ranges: Sequence[tuple[str, float]]) -> float:
-    """Gives the weight of the narrowest range that the type is in."""
+    """Return the weight of the narrowest range that the type is in."""
     for name in (kind, kind.partition("/")[0] + "/*", "*/*"):
         weights = [weight for pattern, weight in ranges if pattern == name]
         if weights:

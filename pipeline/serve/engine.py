@@ -1,11 +1,11 @@
-"""Worker threads that do the requests' work, with a bound on what waits and for how long.
+"""Worker threads that process requests, with bounds on the number that wait and on the wait.
 
-A request is decoded, segmented and encoded by one thread: the libraries that do the work let go of
-the interpreter meanwhile, and no more images are unpacked than there are threads. Batches were
-measured to gain nothing on a processor, so there are none.
+A request is decoded, segmented and encoded by one thread: the libraries that do the work release
+the interpreter lock, and no more images are unpacked than there are threads. Batches were measured
+to gain nothing on a CPU, so there are none.
 
-Images of a size that a network has not seen take seconds of compilation. All workers but one keep
-to sizes that are ready, so that strange sizes do not hold up the others.
+An image of a new size takes seconds of compilation. All workers but one take only requests of
+sizes that are ready, so that new sizes do not hold up the others.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _TYPICAL_S = 0.1
-"""A request's work, before one was measured."""
+"""Assumed duration of a request's work, before one was measured."""
 _SMOOTHING = 0.1
 
 
 @dataclass(slots=True, eq=False)
 class Job(Generic[T]):
-    """Work for one of the threads."""
+    """The work of one request."""
 
     work: Callable[[Networks], T]
     is_quick: Callable[[Networks], bool]
@@ -42,14 +42,14 @@ class Job(Generic[T]):
 
 
 class Engine:
-    """Runs jobs in threads, each with networks of its own."""
+    """Threads that run jobs, each with networks of its own."""
 
     def __init__(self, *, max_requests: int, max_wait_s: float) -> None:
-        """Makes an engine that `start` sets in motion.
+        """Make an engine whose threads `start` starts.
 
         Args:
-            max_requests: that are admitted at once.
-            max_wait_s: until a job is begun.
+            max_requests: number of requests that are admitted at once.
+            max_wait_s: time until a job is begun.
         """
         self.num_admitted = 0
         self._max_requests = max_requests
@@ -62,7 +62,7 @@ class Engine:
         self._threads: list[threading.Thread] = []
 
     def start(self, networks: Sequence[Networks]) -> None:
-        """Starts a thread for each of the networks, which from now on is the thread's own."""
+        """Start a thread for each of the networks, which nobody else may use from then on."""
         self._threads = [
             threading.Thread(target=self._serve, args=(one,), name=f"worker-{i}", daemon=True)
             for i, one in enumerate(networks)
@@ -72,7 +72,7 @@ class Engine:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Holds a place for a request, from before its body is read until it is answered.
+        """Hold a place for a request, from before its body is read until it is answered.
 
         Raises:
             RefusedError: all places are taken.
@@ -92,10 +92,10 @@ class Engine:
     async def run(
         self, work: Callable[[Networks], T], *, is_quick: Callable[[Networks], bool]
     ) -> T:
-        """Gives what the work gives; what it raises is raised here.
+        """Return the result of the work, or raise what it raises.
 
         Raises:
-            RefusedError: no worker came to it in time.
+            RefusedError: no worker was free in time.
         """
         job = Job(work, is_quick)
         with self._changed:
@@ -117,7 +117,7 @@ class Engine:
                 self._waiting.remove(job)
 
     def close(self) -> None:
-        """Ends the threads once all that waits is done."""
+        """End the threads once all waiting jobs are done."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -125,7 +125,7 @@ class Engine:
             thread.join()
 
     def _retry_after_s(self) -> int:
-        """Gives in how many seconds all that waits now will probably be done."""
+        """Return the time after which all that waits now will probably be done."""
         return max(1, math.ceil(self.num_admitted * self._work_s / len(self._threads)))
 
     def _serve(self, networks: Networks) -> None:
@@ -146,7 +146,7 @@ class Engine:
                     self._changed.notify_all()
 
     def _take(self, networks: Networks) -> Job[Any] | None:
-        """Gives the first job that this worker may do; None once there will be no more."""
+        """Return the first job that this worker may do; None once there will be no more."""
         with self._changed:
             while True:
                 for job in list(self._waiting):

@@ -1,4 +1,4 @@
-"""Refusals and faults as HTTP answers: RFC 9457, and the Open Inference Protocol's own form."""
+"""Errors as HTTP responses: RFC 9457, and the Open Inference Protocol's own form."""
 
 import logging
 from http import HTTPStatus
@@ -32,33 +32,35 @@ _SCHEMA = {
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "default": {"description": "Refused.", "content": {PROBLEM: {"schema": _SCHEMA}}}
 }
-"""For OpenAPI: what all routes may answer."""
+"""The error responses of all routes, for OpenAPI."""
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Has every error answered in the form that belongs to its path."""
+    """Give every error a response in the form that belongs to its path."""
 
     @app.exception_handler(RefusedError)
     async def _(request: Request, error: RefusedError) -> Response:
-        return answer(request.url.path, error.status, error.kind, str(error), error.headers())
+        return error_response(
+            request.url.path, error.status, error.kind, str(error), error.headers()
+        )
 
     @app.exception_handler(IcstreamError)
     async def _(request: Request, error: IcstreamError) -> Response:
-        return answer(request.url.path, 400, "bad_request", str(error))
+        return error_response(request.url.path, 400, "bad_request", str(error))
 
     @app.exception_handler(SampleError)
     async def _(request: Request, error: SampleError) -> Response:
-        return answer(request.url.path, 422, "unreadable", str(error))
+        return error_response(request.url.path, 422, "unreadable", str(error))
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
         clauses = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        return answer(request.url.path, 400, "bad_request", "; ".join(clauses))
+        return error_response(request.url.path, 400, "bad_request", "; ".join(clauses))
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
-        return answer(request.url.path, error.status_code, "http", error.detail, headers)
+        return error_response(request.url.path, error.status_code, "http", error.detail, headers)
 
     @app.exception_handler(ClientDisconnect)
     async def _(request: Request, error: ClientDisconnect) -> Response:
@@ -66,15 +68,15 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> Response:
-        return answer(
-            request.url.path, 500, "internal", "a fault of the service; its log tells more"
+        return error_response(
+            request.url.path, 500, "internal", "an error in the service; its log has details"
         )
 
 
-def answer(
+def error_response(
     path: str, status: int, kind: str, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
-    """Gives an error as the interface at that path writes it."""
+    """Return an error as the interface at that path writes it."""
     if path == V2 or path.startswith(V2 + "/"):
         return JSONResponse({"error": detail}, status, headers)
     values = {

@@ -1,4 +1,4 @@
-"""What a request can be refused for; each refusal is an HTTP answer."""
+"""The reasons to refuse a request, each with its HTTP status."""
 
 from typing import Literal
 
@@ -34,12 +34,12 @@ STATUS: dict[Kind, int] = {
 
 
 class RefusedError(Exception):
-    """A request that is not served.
+    """The request is refused.
 
     Attributes:
-        kind: which refusal it is, for programs.
-        status: of HTTP.
-        retry_after_s: after how long the same request may do better; None: never.
+        kind: the reason, for programs.
+        status: the HTTP status.
+        retry_after_s: time after which the same request may succeed; None: never.
     """
 
     def __init__(self, kind: Kind, detail: str, *, retry_after_s: int | None = None) -> None:
@@ -49,7 +49,7 @@ class RefusedError(Exception):
         self.retry_after_s = retry_after_s
 
     def headers(self) -> dict[str, str]:
-        """Gives what the answer says in its headers."""
+        """Return the headers of the response."""
         headers = {}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(self.retry_after_s)

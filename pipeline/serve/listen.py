@@ -24,7 +24,7 @@ def find_endpoint(server: ServerSettings) -> Endpoint:
 
 
 def read_token(server: ServerSettings, *, loopback: bool) -> str | None:
-    """Return the token from its file or from the environment; None: there is none.
+    """Return the token from its file or from the environment; None if there is none.
 
     Args:
         server: settings.

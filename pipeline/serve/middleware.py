@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from icstream.pipeline.http.middleware import AuthMiddleware, HeadersMiddleware, Refusal
-from icstream.pipeline.serve.error_responses import V2, answer
+from icstream.pipeline.serve.error_responses import V2, error_response
 from icstream.pipeline.serve.errors import STATUS, RefusedError
 from icstream.pipeline.serve.metrics import Metrics
 
@@ -29,12 +29,12 @@ _TOO_SLOW = STATUS["too_slow"]
 def protect(
     app: ASGIApp, *, metrics: Metrics, token: str | None, loopback: bool, max_drained: int
 ) -> ASGIApp:
-    """Return the application, counted, with headers, and for those only who may ask.
+    """Return the application with access control, headers for browsers, and counting.
 
     Args:
         app: the application.
         metrics: of the service.
-        token: what clients must know; None: nothing.
+        token: the token that requests must contain; None: none is needed.
         loopback: only this machine can reach the application.
         max_drained: bytes of a body that are read although nobody needs them, as many clients
             listen only after they have sent everything.
@@ -56,14 +56,14 @@ def _refuse(scope: Scope, refusal: Refusal) -> Response:
     else:
         detail = "the header Authorization: Bearer TOKEN is needed"
     error = RefusedError(refusal, detail)
-    return answer(scope["path"], error.status, error.kind, str(error), error.headers())
+    return error_response(scope["path"], error.status, error.kind, str(error), error.headers())
 
 
 class CountingMiddleware:
     """Counts answers, and closes connections whose request was not read to its end."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, max_drained: int) -> None:
-        """Stands before an application.
+        """Make the middleware before an application.
 
         Args:
             app: the application.

@@ -1,4 +1,4 @@
-"""The models that are served, and what a worker thread runs them with."""
+"""The models that are served, and the networks with which a worker thread runs them."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,14 +14,14 @@ from icstream.pipeline.settings.serve import ServeConfig
 from icstream.stages.annotate.network import NetworkScores
 
 Use = Literal["ids", "scores"]
-"""Masks, or probabilities for the modes of the plugin; each has a runtime of its own."""
+"""Masks (class ids), or probabilities for the modes of the plugin; each has its own runtime."""
 _SIZES_KEPT = 4
-"""So many input sizes of a model the runtimes keep compiled."""
+"""The number of input sizes of a model that the runtimes keep compiled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A checkpoint, and how it is run."""
+    """A checkpoint, and the way in which it is run."""
 
     name: str
     checkpoint: Checkpoint
@@ -32,16 +32,16 @@ class Model:
 
     @property
     def labels(self) -> LabelSet:
-        """The classes whose ids come out."""
+        """The classes of the mask's ids."""
         return self.checkpoint.labels
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Gives the size of the network's input for an image of (height, width)."""
+        """Return the size of the network's input for an image of (height, width)."""
         return self.fit.geometry(size).outer
 
 
 def load_models(config: ServeConfig) -> dict[str, Model]:
-    """Gives every model by its name, the default first.
+    """Return every model by its name, the default first.
 
     Raises:
         ConfigError: weights, runtime, device or precision that cannot be used.
@@ -62,7 +62,7 @@ def load_models(config: ServeConfig) -> dict[str, Model]:
 
 
 class Networks:
-    """One worker's own networks; nothing in it is shared, so no lock is needed."""
+    """The networks of one worker; nothing in it is shared, so no lock is needed."""
 
     def __init__(self, models: Mapping[str, Model]) -> None:
         self._models = models
@@ -71,13 +71,13 @@ class Networks:
         self._compiled: dict[tuple[str, Use], OrderedDict[tuple[int, int], None]] = {}
 
     def is_ready(self, model: str, size: tuple[int, int], *, use: Use = "ids") -> bool:
-        """True if an image of (height, width) needs no compilation."""
+        """Return whether an image of (height, width) needs no compilation."""
         served = self._models[model]
         inner = served.input_size(size)
         return served.choice.runtime == "torch" or inner in self._compiled.get((model, use), ())
 
     def segment(self, model: str, image_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Gives the (H, W) class ids of an RGB image."""
+        """Return the (H, W) class ids of an RGB image."""
         ids_HW = self._segmenter(model)(image_HW3)
         self._note(model, "ids", image_HW3)
         return ids_HW
@@ -85,12 +85,12 @@ class Networks:
     def probabilities(
         self, model: str, crops: Iterable[NDArray[np.uint8]], *, sizes_vary: bool
     ) -> Iterator[NDArray[np.float32]]:
-        """Gives the probabilities of crops, as `icstream annotate` would compute them.
+        """Yield the probabilities of crops, as `icstream annotate` would compute them.
 
         Args:
             model: by name.
             crops: (H, W, 3) RGB.
-            sizes_vary: nearly every crop has a size of its own, for which compiling does not pay.
+            sizes_vary: nearly every crop has a size of its own, so compiling does not pay.
         """
         served = self._models[model]
         choice = served.choice
@@ -101,14 +101,14 @@ class Networks:
         key = model, choice.runtime
         if key not in self._scores:
             self._scores[key] = NetworkScores(served.checkpoint, choice)
-        given = list(crops)
-        for crop_HW3, scores_KHW in zip(given, self._scores[key](given), strict=True):
+        listed = list(crops)
+        for crop_HW3, scores_KHW in zip(listed, self._scores[key](listed), strict=True):
             if choice is served.choice:
                 self._note(model, "scores", crop_HW3)
             yield scores_KHW
 
     def _note(self, model: str, use: Use, image_HW3: NDArray[np.uint8]) -> None:
-        """Remembers which sizes the runtime has compiled."""
+        """Take note of a size that the runtime has compiled."""
         sizes = self._compiled.setdefault((model, use), OrderedDict())
         size = self._models[model].input_size((image_HW3.shape[0], image_HW3.shape[1]))
         sizes[size] = None

@@ -37,7 +37,7 @@ _ERROR: dict[int | str, dict[str, Any]] = {
 
 
 def v2_router(service: Service) -> APIRouter:
-    """Gives the routes."""
+    """Return the routes of the protocol."""
     router = APIRouter(prefix=V2, tags=["Open Inference Protocol v2"], responses=_ERROR)
 
     @router.get("", summary="Server")
@@ -51,12 +51,12 @@ def v2_router(service: Service) -> APIRouter:
 
     @router.get("/health/live", summary="Live")
     async def live() -> Response:
-        """200 while the process answers."""
+        """200 while the process responds."""
         return Response()
 
     @router.get("/health/ready", summary="Ready")
     async def ready() -> Response:
-        """200 while all models are ready to be asked."""
+        """200 while all models are ready."""
         return Response(status_code=200 if service.ready else 503)
 
     @router.get("/models/{name}", summary="Model")
@@ -75,7 +75,7 @@ def v2_router(service: Service) -> APIRouter:
     @router.get("/models/{name}/ready", summary="Model ready")
     @router.get("/models/{name}/versions/{version}/ready", summary="Model ready")
     async def model_ready(name: str, version: str = _VERSION) -> Response:
-        """200 while the model is ready to be asked."""
+        """200 while the model is ready."""
         _model(service, name, version)
         return Response(status_code=200 if service.ready else 503)
 
@@ -89,7 +89,7 @@ def v2_router(service: Service) -> APIRouter:
             body = await read_body(request, limits)
             head, encoding = (request.headers.get(k) for k in (HEADER_LENGTH, "Content-Encoding"))
             # In a thread, as numbers in JSON take their time.
-            asked, images_NHW3 = await run_in_threadpool(
+            inference, images_NHW3 = await run_in_threadpool(
                 lambda: read_request(
                     uncompressed(body, encoding, max_bytes=limits.body_bytes),
                     head,
@@ -101,17 +101,17 @@ def v2_router(service: Service) -> APIRouter:
 
             def work(networks: Networks, times: Times) -> tuple[bytes, dict[str, str]]:
                 with times.stage("network"):
-                    ids = [networks.segment(model.name, one_HW3) for one_HW3 in images_NHW3]
+                    ids = [networks.segment(model.name, image_HW3) for image_HW3 in images_NHW3]
                 with times.stage("encode"):
-                    return write_response(asked, ids, model=model.name, version=_VERSION)
+                    return write_response(inference, ids, model=model.name, version=_VERSION)
 
-            (answer, headers), times = await service.run(
+            (content, headers), times = await service.run(
                 work,
                 model=model,
-                is_quick=lambda one: one.is_ready(model.name, (height, width)),
+                is_quick=lambda networks: networks.is_ready(model.name, (height, width)),
                 num_images=number,
             )
-        return Response(answer, headers=headers | {"Server-Timing": times.header()})
+        return Response(content, headers=headers | {"Server-Timing": times.header()})
 
     return router
 

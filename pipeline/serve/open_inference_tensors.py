@@ -39,7 +39,7 @@ class InputTensor(Struct):
 
 
 class RequestedOutput(Struct):
-    """An output that is asked for."""
+    """An output that a request names."""
 
     name: str
     parameters: dict[str, Any] = {}
@@ -54,7 +54,7 @@ class InferenceRequest(Struct):
     parameters: dict[str, Any] = {}
 
     def wants_bytes(self) -> bool:
-        """True if the output comes as bytes behind the JSON."""
+        """Return whether the output is to come as bytes behind the JSON."""
         default = self.parameters.get("binary_data_output", False)
         if not self.outputs:
             return default is True
@@ -62,7 +62,7 @@ class InferenceRequest(Struct):
 
 
 def uncompressed(body: bytes, encoding: str | None, *, max_bytes: int) -> bytes:
-    """Gives a body without its Content-Encoding.
+    """Return a body without its Content-Encoding.
 
     Raises:
         RefusedError: another encoding, damaged, or larger than allowed.
@@ -86,7 +86,7 @@ def uncompressed(body: bytes, encoding: str | None, *, max_bytes: int) -> bytes:
 def read_request(
     body: bytes, header_length: str | None, *, max_pixels: int, max_images: int
 ) -> tuple[InferenceRequest, NDArray[np.uint8]]:
-    """Gives what was asked and the (N, H, W, 3) images.
+    """Return the request and its (N, H, W, 3) images.
 
     Args:
         body: JSON, with binary data behind it if `header_length` is given.
@@ -95,7 +95,7 @@ def read_request(
         max_images: N at most.
 
     Raises:
-        RefusedError: what is there is not one UINT8 tensor "image" of that shape.
+        RefusedError: the body is not one UINT8 tensor "image" of that shape.
     """
     if header_length is None:
         head, tail = body, None
@@ -132,12 +132,12 @@ def _check(tensor: InputTensor, *, max_pixels: int, max_images: int) -> None:
 
 
 def _pixels(tensor: InputTensor, tail: memoryview | None) -> NDArray[np.uint8]:
-    said = tensor.parameters.get("binary_data_size")
-    if said is None:
+    num_bytes = tensor.parameters.get("binary_data_size")
+    if num_bytes is None:
         values = _json_values(tensor.data)
-    elif tail is None or said != len(tail):
-        there = 0 if tail is None else len(tail)
-        raise RefusedError("bad_request", f"{INPUT}: binary_data_size {said}, got {there} bytes")
+    elif tail is None or num_bytes != len(tail):
+        got = 0 if tail is None else len(tail)
+        raise RefusedError("bad_request", f"{INPUT}: binary_data_size {num_bytes}, got {got} bytes")
     else:
         values = np.frombuffer(tail, np.uint8)
     if values.size != math.prod(tensor.shape):
@@ -159,7 +159,7 @@ def _json_values(raw: msgspec.Raw) -> NDArray[np.uint8]:
 def write_response(
     request: InferenceRequest, ids: Sequence[NDArray[np.uint8]], *, model: str, version: str
 ) -> tuple[bytes, dict[str, str]]:
-    """Gives body and headers of the answer: (H, W) class ids of each image."""
+    """Return body and headers of the response with the (H, W) class ids of each image."""
     stacked_NHW = np.stack(ids)
     tensor: dict[str, Any] = {
         "name": OUTPUT,

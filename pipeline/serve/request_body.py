@@ -1,4 +1,4 @@
-"""Bodies of requests, read with limits on size and time."""
+"""Request bodies, read with limits on size and time."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -20,15 +20,15 @@ _JSON = "application/json"
 
 
 async def read_body(request: Request, limits: LimitSettings) -> bytes:
-    """Gives the whole body.
+    """Return the whole body.
 
     Raises:
         RefusedError: too large, or too slow.
     """
     limit = limits.body_bytes
-    said = request.headers.get("content-length", "")
-    if said.isdigit() and int(said) > limit:
-        raise RefusedError("too_large", f"{said} bytes are more than the allowed {limit}")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise RefusedError("too_large", f"{length} bytes are more than the allowed {limit}")
     body = bytearray()
     try:
         async with asyncio.timeout(limits.receive_s), aclosing(request.stream()) as chunks:
@@ -44,14 +44,14 @@ async def read_body(request: Request, limits: LimitSettings) -> bytes:
 
 
 def media_type(request: Request) -> str:
-    """Gives the body's type without parameters, in lower case; empty if there is none."""
+    """Return the body's type without parameters, in lower case; empty if there is none."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def read_form(request: Request, limits: LimitSettings) -> dict[str, bytes]:
-    """Gives the content of each field by its name, whether it came as field or as file.
+    """Return the content of each field by its name, whether it came as field or as file.
 
-    A JSON object is a form too: its texts stand for themselves, other values for their JSON.
+    A JSON object is a form too: strings are taken as they are, other values as their JSON.
 
     Raises:
         RefusedError: too large, too slow, or no form.

@@ -1,4 +1,4 @@
-"""What comes out for an image: an indexed PNG, an overlay, run lengths, an annotation."""
+"""The responses for an image: an indexed PNG, an overlay, run lengths, an annotation."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ _JPEG_QUALITY = 90
 
 @dataclass(slots=True)
 class Reply:
-    """What a worker hands back."""
+    """The response that a worker has made."""
 
     body: bytes
     media_type: str
@@ -37,7 +37,7 @@ class Reply:
 def mask_reply(
     model: Model, image_HW3: NDArray[np.uint8], ids_HW: NDArray[np.uint8], *, media_type: str
 ) -> Reply:
-    """Gives an image's class ids in one of the `FORMS`."""
+    """Return an image's class ids in one of the `FORMS`."""
     body = FORMS[media_type](model, image_HW3, ids_HW)
     shares = class_shares(ids_HW, model.labels)
     listed = ", ".join(f"c{k}={share:.6f}" for k, share in shares.items())
@@ -87,4 +87,4 @@ FORMS: Mapping[str, Callable[[Model, NDArray[np.uint8], NDArray[np.uint8]], byte
     JSON: _run_lengths,
     SUPERVISELY: _supervisely,
 }
-"""By media type; the first is what a client gets that does not mind."""
+"""The encoders by media type; the first is the default."""

@@ -40,7 +40,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 def segment_router(service: Service) -> APIRouter:
-    """Gives the routes."""
+    """Return the routes."""
     router = APIRouter(tags=["images"])
 
     @router.post(
@@ -72,7 +72,7 @@ def segment_router(service: Service) -> APIRouter:
                     return mask_reply(chosen, image_HW3, ids_HW, media_type=kind)
 
             reply, times = await service.run(
-                work, model=chosen, is_quick=lambda one: one.is_ready(chosen.name, size)
+                work, model=chosen, is_quick=lambda networks: networks.is_ready(chosen.name, size)
             )
         headers = reply.headers | {"Server-Timing": times.header(), "Vary": "Accept"}
         return Response(reply.body, media_type=reply.media_type, headers=headers)

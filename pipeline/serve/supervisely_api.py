@@ -21,13 +21,13 @@ from icstream.stages.image_files import unpack_image
 from icstream.stages.supervisely.objects import image_annotation
 
 _SUFFIX = "_model"
-"""What the plugin's service put behind class names where nothing else was asked for."""
+"""The suffix that the plugin's service added to class names by default."""
 _NO_META: dict[str, Any] = {"classes": [], "tags": []}
 _JSON_PART = {"type": "string", "description": "JSON"}
 
 
 def plugin_router(service: Service) -> APIRouter:
-    """Gives the routes; the default model answers."""
+    """Return the routes; the default model answers."""
     router = APIRouter(prefix="/model", tags=["plugin"])
 
     @router.post(
@@ -38,7 +38,7 @@ def plugin_router(service: Service) -> APIRouter:
         openapi_extra=_form("image", required=["image"]),
     )
     async def inference(request: Request) -> Response:
-        """Gives the image's annotation in Supervisely's format, the model's objects in it.
+        """Return the image's annotation in Supervisely's format, with the model's objects.
 
         `annotation`, `meta` and `mode` hold JSON; each may be a field of the form or a file.
         Without `mode` the whole image is segmented and classes get the suffix `_model`. Objects
@@ -73,7 +73,9 @@ def plugin_router(service: Service) -> APIRouter:
             body, times = await service.run(
                 work,
                 model=model,
-                is_quick=lambda one: crop is None or one.is_ready(model.name, crop, use="scores"),
+                is_quick=lambda networks: (
+                    crop is None or networks.is_ready(model.name, crop, use="scores")
+                ),
             )
         headers = {"Server-Timing": times.header()}
         return Response(body, media_type="application/json", headers=headers)
@@ -85,7 +87,7 @@ def plugin_router(service: Service) -> APIRouter:
         openapi_extra=_form(),
     )
     async def get_out_meta(request: Request) -> dict[str, Any]:
-        """Gives the meta of the project that an inference with this `meta` and `mode` makes."""
+        """Return the meta of the project that an inference with this `meta` and `mode` makes."""
         with service.admitted():
             form = await read_form(request, service.config.limits)
         return _plan(form, service.model(None)).meta
@@ -108,7 +110,7 @@ def _plan(form: Mapping[str, bytes], model: Model) -> AnnotationPlan:
 
 
 def _values(form: Mapping[str, bytes], name: str) -> dict[str, Any] | None:
-    """Gives the JSON object in a part; None if there is none, or nothing in it."""
+    """Return the JSON object in a part; None if the part is missing or empty."""
     data = form.get(name, b"").strip()
     if not data:
         return None
@@ -120,7 +122,7 @@ def _values(form: Mapping[str, bytes], name: str) -> dict[str, Any] | None:
 
 
 def _crop_size(mode: Mode, size: tuple[int, int]) -> tuple[int, int] | None:
-    """Gives the (height, width) that all crops of an image have; None: they differ."""
+    """Return the (height, width) that all crops of an image have; None if they differ."""
     if isinstance(mode, FullImage):
         return size
     if isinstance(mode, Roi):

@@ -1,4 +1,4 @@
-"""Who may look: those who know the token, or without one, this machine under its own name."""
+"""Access control of the view: a login with the token, and headers for browsers."""
 
 import hashlib
 import hmac
@@ -44,7 +44,7 @@ def protect(app: ASGIApp, *, token: str | None, loopback: bool) -> ASGIApp:
 
     Args:
         app: the application.
-        token: what viewers must know; None: nothing.
+        token: the token that viewers must have; None: none is needed.
         loopback: only this machine can reach the application.
     """
     protected: ASGIApp = AuthMiddleware(
@@ -69,7 +69,7 @@ def _refuse(scope: Scope, refusal: Refusal) -> Response:
 
 
 class _Login:
-    """Takes the token from a form, and gives the browser a cookie for it."""
+    """Exchanges the token, sent by a form, for a cookie."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app

@@ -48,7 +48,7 @@ class FrameCache:
     def __init__(
         self, *, status: str, frames: str, rate: float, on_frames: Callable[[], None]
     ) -> None:
-        """Binds and connects.
+        """Bind and connect the sockets.
 
         Args:
             status: endpoint at which the hub publishes the status of the run.

@@ -1,4 +1,4 @@
-"""Where the view and the metrics listen, and the rule for who may reach them."""
+"""The sockets of the view and of the metrics, and the rule for who may reach them."""
 
 from icstream.model import ConfigError
 from icstream.model.packages import check_installed
@@ -20,7 +20,7 @@ def open_listener(setting: str, address: str, *, token: str | None) -> Listener:
     Args:
         setting: what the address was given for, for error messages.
         address: port 0 lets the system choose one.
-        token: what viewers must know.
+        token: the token that viewers must have; None: there is none.
 
     Raises:
         ConfigError: the address cannot be used, or others can reach it and there is no good token.
