@@ -47,7 +47,7 @@ class Service:
         return self._ready.is_set() and not self.stopping.is_set()
 
     def start(self) -> None:
-        """Make every network ready for the sizes of `model.warm_up_sizes`, then start the workers."""
+        """Make every network ready for `model.warm_up_sizes`, then start the workers."""
         try:
             networks = [Networks(self.models) for _ in range(self.num_workers)]
             for worker in networks:

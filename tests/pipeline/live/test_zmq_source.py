@@ -1,6 +1,7 @@
 """Frames that programs push: what is lost is noticed, and what cannot be is refused."""
 
 import json
+import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,15 @@ def taken(
     with (
         ZmqCamera(f"zmq://{folder / 'in'}", accounting=accounting) as camera,
         zmq.Context() as context,
-        context.socket(zmq.PUSH) as socket,
+        context.socket(zmq.PUSH) as sender,
     ):
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.connect(f"ipc://{folder / 'in'}")
+        sender.setsockopt(zmq.LINGER, 0)
+        sender.connect(f"ipc://{folder / 'in'}")
         things = iter(camera)
         found: list[LiveFrame | LostFrame] = []
         for header in headers:
             body = json.dumps({"size": [2, 4], **header}).encode()
-            socket.send_multipart([MAGIC, body, IMAGE])
+            sender.send_multipart([MAGIC, body, IMAGE])
             before = accounting.packets
             while accounting.packets == before:
                 thing = next(things)
@@ -83,3 +84,22 @@ def test_headers_that_cannot_be_are_counted_and_the_next_frame_is_taken(
     assert isinstance(good, LiveFrame)
     assert accounting.undecodable == {"damaged message": 1}
     assert accounting.packets == 2
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_frames_arrive_at_every_way_to_write_this_machine(host: str) -> None:
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    with socket.socket(family) as free:
+        free.bind(("localhost" if family == socket.AF_INET else "::1", 0))
+        port = free.getsockname()[1]
+    with (
+        ZmqCamera(f"zmq://{host}:{port}", accounting=FrameAccounting()) as camera,
+        zmq.Context() as context,
+        context.socket(zmq.PUSH) as sender,
+    ):
+        sender.setsockopt(zmq.LINGER, 0)
+        sender.setsockopt(zmq.IPV6, int(family == socket.AF_INET6))
+        sender.connect(f"tcp://{host}:{port}")
+        sender.send_multipart([MAGIC, b'{"size": [2, 4]}', IMAGE])
+        frame = next(item for item in camera if item is not None)
+        assert isinstance(frame, LiveFrame)

@@ -3,6 +3,7 @@
 import pytest
 
 from icstream.model import ConfigError
+from icstream.stages.decode.address import zmq_endpoint
 from icstream.stages.decode.find import find_sources
 
 
@@ -30,6 +31,11 @@ def test_names_and_what_is_shown_hold_no_secrets(argument: str, name: str, given
     assert "secret" not in repr(spec)
 
 
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.2", "[::1]"])
+def test_frames_may_be_sent_to_any_address_of_this_machine(host: str) -> None:
+    assert zmq_endpoint(f"zmq://{host}:5555") == f"tcp://{host}:5555"
+
+
 def test_cameras_that_clash_are_numbered() -> None:
     specs = find_sources(["rtsp://a:1/x", "rtsp://a:2/x", "0", "/dev/video0"])
     assert [spec.name for spec in specs] == ["a_x", "a_x-2", "cam0", "cam0-2"]
@@ -53,6 +59,8 @@ def test_secrets_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
         ("ftp://user:geheim@host/a", r"ftp://host/a: ftp:// cannot be read; known are rtsp://"),
         ("/dev/nothing*", "the pattern matches no camera"),
         ("zmq://0.0.0.0:5555", "from this machine only"),
+        ("zmq://*:5555", "from this machine only"),
+        ("zmq://127.evil.invalid:5555", "from this machine only"),
         ("zmq://127.0.0.1", "write it as zmq://"),
         ("zmq:///" + 120 * "x", "paths of sockets end at 107 bytes"),
         ("synthetic:colour=red", "no such key 'colour'; known are size, rate"),
