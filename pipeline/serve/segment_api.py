@@ -54,7 +54,7 @@ def segment_router(service: Service) -> APIRouter:
         """The image is the body itself, or the part `image` of a form.
 
         `Accept` chooses what comes back: `image/png` has class ids as palette indices,
-        `image/jpeg` shows the classes' colours over the image, `application/json` has COCO run
+        `image/jpeg` shows the classes' colors over the image, `application/json` has COCO run
         lengths, `application/vnd.icstream.supervisely+json` an annotation in Supervisely's format.
         """
         chosen = service.model(model)
@@ -79,7 +79,7 @@ def segment_router(service: Service) -> APIRouter:
 
     @router.get("/models", summary="Models and their classes")
     async def models() -> dict[str, Any]:
-        """All models that are served, with the name and colour of each class id."""
+        """All models that are served, with the name and color of each class id."""
         return {
             "default": service.default,
             "models": {

@@ -10,7 +10,7 @@ class ClassStatus(msgspec.Struct, frozen=True):
     """A class that masks may show."""
 
     name: str
-    colour: tuple[int, int, int]
+    color: tuple[int, int, int] = msgspec.field(name="colour")
 
 
 class NetworkStatus(msgspec.Struct, frozen=True):
