@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 _STEP = math.log(1.02)
-"""Durations are kept in bins 2 % wide, so a percentile is right to within 1 %."""
+"""Logarithm of the width of a bin: 2 %, so a percentile is right to within 1 %."""
 
 
 class Latency:
-    """Counts durations and tells their percentiles.
+    """Counts durations, of which it has the percentiles.
 
     Attributes:
-        sum_s: all durations together.
+        sum_s: sum of all durations.
     """
 
     def __init__(self) -> None:
@@ -22,42 +22,42 @@ class Latency:
         self.sum_s = 0.0
 
     def add(self, seconds: float) -> None:
-        """Counts one duration."""
+        """Count one duration."""
         self._bins[round(math.log(max(seconds, 1e-9)) / _STEP)] += 1
         self.sum_s += max(seconds, 0.0)
 
     def merge(self, other: "Latency") -> None:
-        """Counts all that `other` has counted."""
+        """Count all that `other` has counted."""
         self._bins.update(other._bins)
         self.sum_s += other.sum_s
 
     @property
     def count(self) -> int:
-        """How many durations were counted."""
+        """The number of durations that were counted."""
         return self._bins.total()
 
     def copy(self) -> "Latency":
-        """Gives what was counted so far, on its own."""
+        """Return a copy that later durations do not change."""
         copy = Latency()
         copy.merge(self)
         return copy
 
     def since(self, earlier: "Latency") -> "Latency":
-        """Gives what was counted after `earlier` was copied from this."""
+        """Return what was counted after `earlier` was copied from this."""
         later = Latency()
         later._bins = self._bins - earlier._bins
         later.sum_s = self.sum_s - earlier.sum_s
         return later
 
     def histogram(self, bounds_s: Sequence[float]) -> list[int]:
-        """Gives how many durations did not exceed each of these bounds, which ascend."""
+        """Return how many durations did not exceed each of these bounds, which ascend."""
         counts = [0] * (len(bounds_s) + 1)
         for position, count in self._bins.items():
             counts[bisect_left(bounds_s, math.exp(position * _STEP))] += count
         return list(accumulate(counts[:-1]))
 
     def percentile_ms(self, percent: float) -> float:
-        """Gives the duration in milliseconds that `percent` of all do not exceed.
+        """Return the duration in milliseconds that `percent` of all do not exceed.
 
         Raises:
             ValueError: nothing was counted yet.
@@ -71,7 +71,7 @@ class Latency:
         raise ValueError("no durations were counted")
 
     def summary(self) -> dict[str, float]:
-        """Gives p50, p95 and p99 in milliseconds; empty if nothing was counted."""
+        """Return p50, p95 and p99 in milliseconds; empty if nothing was counted."""
         if not self._bins:
             return {}
         return {f"p{p}": round(self.percentile_ms(p), 3) for p in (50, 95, 99)}

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from caffe_files import caffemodel, merged, random_blobs
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("configs", "model", "pipeline", "stages")
@@ -45,27 +46,60 @@ def test_type_checkers_find_each_folder() -> None:
     assert all(link.resolve() == ROOT / link.name for link in links)
 
 
+def loaded_by(code: str) -> set[str]:
+    """Gives the modules that a new interpreter has loaded after running some code."""
+    code = f"import sys\n{code}\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("modules", "absent"),
     [
         (
             "icstream.stages.decode, icstream.stages.sinks.registry, icstream.pipeline.cli.main",
-            ("torch", "openvino", "numba"),
+            {"torch", "openvino", "numba"},
         ),
-        ("icstream.pipeline.workers.main", ("torch", "openvino", "numba", "pydantic", "yaml")),
+        ("icstream.pipeline.workers.main", {"torch", "openvino", "numba", "pydantic", "yaml"}),
     ],
 )
-def test_what_is_slow_to_import_is_imported_on_first_use(
-    modules: str, absent: tuple[str, ...]
-) -> None:
-    code = f"import sys, {modules}; print([name for name in {absent} if name in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+def test_what_is_slow_to_import_is_imported_on_first_use(modules: str, absent: set[str]) -> None:
+    assert not loaded_by(f"import {modules}") & absent
+
+
+def test_the_hub_draws_nothing() -> None:
+    modules = loaded_by("import icstream.pipeline.hub.hub, icstream.pipeline.run.run")
+    assert "icstream.pipeline.hub.hub" in modules
+    assert not modules & {"rich", "typer", "fastapi"}
+
+
+def test_converting_needs_no_sockets(tmp_path: Path) -> None:
+    """The pipeline's own modules too: only the command line and what checks its output."""
+    source = tmp_path / "net.caffemodel"
+    source.write_bytes(caffemodel(merged(random_blobs(1 / 16, num_classes=19))))
+    arguments = ["convert", str(source), "-o", str(tmp_path / "net.safetensors"), "--json", "r"]
+    arguments[-1] = str(tmp_path / "report.json")
+    modules = loaded_by(
+        f"from icstream.pipeline.cli.main import run_cli\nassert run_cli({arguments}) == 0"
     )
-    assert done.stdout.strip() == "[]"
+    assert (tmp_path / "report.json").exists()
+    assert "zmq" not in modules
+    rooms = {name.split(".")[2] for name in modules if name.startswith("icstream.pipeline.")}
+    assert rooms == {"cli", "output"}
+
+
+def sources(*folders: str) -> list[Path]:
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    assert found
+    return found
 
 
 def test_no_module_is_too_long_to_read() -> None:
-    sources = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
-    assert len(sources) > 20
-    assert [str(p) for p in sources if len(p.read_text().splitlines()) > 400] == []
+    assert [str(p) for p in sources(*FOLDERS) if len(p.read_text().splitlines()) > 400] == []
+
+
+def test_the_pipeline_has_few_rooms() -> None:
+    entries = [path for path in (ROOT / "pipeline").iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= 20

@@ -109,7 +109,7 @@ def write_results(values: Mapping[str, Any], file: Path | None) -> None:
 
 def warn_renamed(old: str, new: str) -> None:
     """Warn that a command or an option has another name now."""
-    log.warning("%s is now called %s", old, new)
+    print_lines([f"icstream: warning: {old} is now called {new}"])
 
 
 def renamed_command(

@@ -1,7 +1,7 @@
-"""The yardstick: what a person writes in an afternoon to segment a recording.
+"""The baseline of `icstream bench`: a recording segmented by the obvious short script.
 
-`cv2.VideoCapture`, resize, numpy normalisation, the plain graph in eager fp32, argmax of logits at
-full size, `cv2.imwrite`. It knows no times and counts no losses; it is here to be measured against.
+`cv2.VideoCapture`, resize, numpy normalization, the plain graph in eager fp32, argmax of logits at
+full size, `cv2.imwrite`. It has no exact times and counts no losses.
 """
 
 import time
@@ -19,7 +19,7 @@ from icstream.model.geometry import network_size
 def segment_naively(
     checkpoint: Checkpoint, recording: Path, folder: Path, *, num_frames: int, threads: int
 ) -> float:
-    """Writes a PNG of class ids for each of the first frames; gives seconds per frame.
+    """Write a PNG of class ids for each of the first frames, and return the seconds per frame.
 
     The first frame is not timed.
     """

@@ -1,4 +1,4 @@
-"""From a project or a recording to a new project with the model's objects in it."""
+"""Annotates a project or a recording: a new project with the objects of the model."""
 
 import logging
 import time
@@ -28,12 +28,12 @@ from icstream.stages.data import SampleError
 log = logging.getLogger(__name__)
 
 _CUDA_BATCH = 8
-"""Crops of one image that a GPU takes at once,"""
+"""Crops of one image that a GPU processes at once."""
 _MANY_CROPS = ("bboxes", "sliding_window")
-"""in modes that make more than one."""
+"""Modes that make more than one crop of an image."""
 
 OnProgress = Callable[[int, int], None]
-"""Is told how much is done, and of how much: images, or frames of the recording at hand."""
+"""Called with the numbers of those done and of all: images, or frames of the present recording."""
 
 
 @dataclass(slots=True)
@@ -46,26 +46,26 @@ class Outcome:
     digest: str
     """Of the weights."""
     num_done: int = 0
-    """Those that an earlier call did included."""
+    """Includes those that an earlier call annotated."""
     failed: list[tuple[str, str]] = field(default_factory=list)
-    """Name and reason of each item that is not in the new project."""
+    """Name and error of each item that is not in the new project."""
     incomplete: list[tuple[str, str]] = field(default_factory=list)
     """Videos of which not every frame could be decoded."""
     stopped: bool = False
     seconds: float = 0.0
 
     def exit_code(self) -> int:
-        """Gives 3 if something is not as it should be, else 0."""
+        """Return 3 if an item failed or is incomplete, else 0."""
         return 3 if self.failed or self.incomplete else 0
 
     def lines(self) -> list[str]:
-        """Gives the outcome for a person."""
+        """Return the outcome as lines for people."""
         lost = [f"left out: {name}: {error}" for name, error in self.failed]
         lost += [f"incomplete: {name}: {error}" for name, error in self.incomplete]
         return [f"{self.num_done} of {self.num_items} {self.kind} annotated", *lost]
 
     def values(self) -> dict[str, Any]:
-        """Gives the outcome as plain JSON values."""
+        """Return the outcome as plain JSON values."""
         return {
             "version": version("icstream"),
             "exit_code": self.exit_code(),
@@ -95,7 +95,7 @@ def annotate_project(
     on_progress: OnProgress = lambda _done, _all: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Writes the new project.
+    """Write the new project.
 
     Args:
         config: all settings.
@@ -106,9 +106,9 @@ def annotate_project(
         device: see `Segmenter`; "auto" is `config.model.gpu_device` where there is CUDA.
         precision: see `Segmenter`.
         threads: see `Segmenter`.
-        resume: go on with what an earlier call began there.
+        resume: continue what an earlier call began there.
         overwrite: replace what an earlier call wrote there.
-        on_progress: is called after each image or frame.
+        on_progress: called after each image or frame.
         should_stop: asked before each of them.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The projects of `icstream annotate`: the one that goes in, and the place of the one to come."""
+"""The projects of `icstream annotate`: the one that is read, and the folder of the new one."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from icstream.stages.supervisely.files import KEY_IDS, META, NO_IDS, read_meta, 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What goes in."""
+    """The project that is annotated."""
 
     source: Path
     kind: Literal["images", "videos"]
@@ -37,7 +37,7 @@ class Project:
 
 
 def open_project(source: Path) -> Project:
-    """Reads what a folder or file holds; images and videos are opened later.
+    """Read the list of what a folder or file holds; images and videos are opened later.
 
     Raises:
         ConfigError: neither a project of images or videos nor a video file.
@@ -58,7 +58,7 @@ def open_project(source: Path) -> Project:
 def manifest(
     config: AnnotateConfig, project: Project, checkpoint: Checkpoint, choice: RuntimeChoice
 ) -> dict[str, Any]:
-    """Gives all that decides the result, and what `--overwrite` may remove."""
+    """Return all that determines the result, and what `--overwrite` may remove."""
     meta = json.dumps(project.meta, sort_keys=True).encode()
     return {
         "command": "annotate",
@@ -72,7 +72,7 @@ def manifest(
 
 
 def check_places(source: Path, out: Path, *, overwrite: bool, resume: bool) -> None:
-    """Looks whether the new project may be written there; with `overwrite` an earlier one goes.
+    """Check that the new project may be written there; with `overwrite`, remove an earlier one.
 
     Raises:
         ConfigError: it may not.
@@ -86,7 +86,7 @@ def check_places(source: Path, out: Path, *, overwrite: bool, resume: bool) -> N
 
 
 def _remove(out: Path) -> None:
-    """Removes what an earlier call wrote, and nothing else.
+    """Remove what an earlier call wrote, and nothing else.
 
     Raises:
         ConfigError: what is there was written by something else.
@@ -107,7 +107,7 @@ def _remove(out: Path) -> None:
 def begin_project(
     project: Project, plan: AnnotationPlan, out: Path, manifest: Mapping[str, Any], *, resume: bool
 ) -> None:
-    """Writes what is there before the first item.
+    """Write what a project holds before its first item.
 
     Raises:
         ConfigError: the folder cannot be written, or what is to be resumed is something else.

@@ -12,7 +12,7 @@ from icstream.model import Checkpoint, CheckpointError, ConfigError, load_weight
 from icstream.pipeline.output import write_json
 from icstream.pipeline.settings.old_keys import report_settings
 from icstream.pipeline.settings.train import TrainConfig
-from icstream.stages.data import open_data
+from icstream.stages.data import LabeledData, open_data
 from icstream.stages.data.layouts import DataFormat
 from icstream.stages.train import Display, Trained, train_network
 from icstream.stages.train.ranks import join_ranks, leave_ranks
@@ -36,18 +36,18 @@ def run_training(
     display: Display,
     should_stop: Callable[[], bool],
 ) -> Trained:
-    """Trains as the configuration says; each rank of a distributed training calls this.
+    """Train as the configuration says; each rank of a distributed training calls this.
 
     Args:
         config: all settings.
-        data_folder: of a data set that `open_data` knows.
+        data_folder: of a data set that `open_data` can open.
         out: folder for weights, state and metrics.
-        data_format: "auto", or one that `open_data` knows.
+        data_format: see `open_data`.
         init: weights to start from: a checkpoint file or a name; None: random ones.
-        resume: go on with the run in `out`.
-        overwrite: begin anew where another run's files are.
+        resume: continue the run in `out`.
+        overwrite: discard the run in `out` and start over.
         threads: of PyTorch on the CPU, which hold for the whole process; None: its own choice.
-        display: shows how it goes.
+        display: shows each step and each validation.
         should_stop: asked after each step.
 
     Raises:
@@ -56,24 +56,12 @@ def run_training(
     settings = config.settings()
     if threads is not None:
         torch.set_num_threads(threads)
-    start = _start(config, init)
-    data = open_data(
-        data_folder,
-        format=data_format,
-        train_tag=config.dataset_tags.train,
-        val_tag=config.dataset_tags.val,
-        neutral=config.special_classes.neutral,
-        class_ids=_class_ids(config, start),
-    )
-    for split in ("train", "val"):
-        data.split(split)
+    start = _load_start(config, init)
+    data = _open_data(config, data_folder, data_format, start)
     _check_folder(out, resume=resume, overwrite=overwrite)
     ranks = join_ranks(settings.gpu_devices)
     if ranks.first:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(config.model_dump(mode="json"), out / CONFIG_FILE)
-        if ranks.device.type == "cpu":
-            log.info("no CUDA device: the processor trains, %d threads", torch.get_num_threads())
+        _begin(config, out, on_cpu=ranks.device.type == "cpu")
     ranks.wait()
     record = {
         "data": {"folder": data_folder.name, "format": data.format},
@@ -96,12 +84,36 @@ def run_training(
     return result
 
 
-def _start(config: TrainConfig, init: str | None) -> Checkpoint | None:
+def _begin(config: TrainConfig, out: Path, *, on_cpu: bool) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(config.model_dump(mode="json"), out / CONFIG_FILE)
+    if on_cpu:
+        log.info("no CUDA device: training on the CPU, %d threads", torch.get_num_threads())
+
+
+def _load_start(config: TrainConfig, init: str | None) -> Checkpoint | None:
     if init is not None:
         return load_weights(init)
     if config.weights_init_type == "continue_training":
         raise CheckpointError("weights_init_type continue_training needs --init WEIGHTS")
     return None
+
+
+def _open_data(
+    config: TrainConfig, folder: Path, data_format: DataFormat, start: Checkpoint | None
+) -> LabeledData:
+    """Open the data, whose splits for training and validation must not be empty."""
+    data = open_data(
+        folder,
+        format=data_format,
+        train_tag=config.dataset_tags.train,
+        val_tag=config.dataset_tags.val,
+        neutral=config.special_classes.neutral,
+        class_ids=_class_ids(config, start),
+    )
+    for split in ("train", "val"):
+        data.split(split)
+    return data
 
 
 def _class_ids(config: TrainConfig, start: Checkpoint | None) -> dict[str, int] | None:
@@ -111,6 +123,8 @@ def _class_ids(config: TrainConfig, start: Checkpoint | None) -> dict[str, int] 
 
 
 def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"output {out}: is a file, a folder is needed")
     begun = (out / STATE_FILE).exists()
     if resume and not begun:
         raise ConfigError(f"{out}: no {STATE_FILE} in it, so there is nothing to resume")
@@ -119,14 +133,12 @@ def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
             f"{out}: a training was begun there; go on with --resume, or replace it with"
             " --overwrite"
         )
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out}: is a file, not a folder")
 
 
 def launch_ranks(devices: Sequence[int], arguments: Sequence[str]) -> None:
-    """Becomes a torchrun of one rank for each device, if there are several and CUDA has them.
+    """Replace this process by torchrun with one rank per device, if there are several.
 
-    Returns where this process is to train alone, or is a rank already.
+    Returns if this process is to train alone, or is a rank already.
     """
     if len(devices) < 2 or "LOCAL_RANK" in os.environ or not torch.cuda.is_available():
         return

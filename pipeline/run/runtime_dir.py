@@ -1,4 +1,4 @@
-"""Where the processes of a run meet."""
+"""The runtime directory of a run: its sockets, its shared memory, and the lock that keeps it."""
 
 import fcntl
 import logging
@@ -17,24 +17,23 @@ from icstream.pipeline.wire.sockets import HubSocket
 log = logging.getLogger(__name__)
 
 _MAX_SOCKET_PATH = 90
-"""Paths of ipc sockets end at 107 bytes."""
+"""Characters of a path to sockets; the system allows 107 bytes with the name of the socket."""
 _LOCK = "lock"
-"""Held in a run's folder while the run lasts."""
+"""Name of the file in a runtime directory that is locked while the run lasts."""
 
 
 class RuntimeDir:
-    """Socket, shared memory, and a folder for sockets; to be used as a context manager."""
+    """The hub's socket, shared memory, and a folder for sockets, while the context lasts."""
 
     def __init__(self, transport: str) -> None:
-        self.transport = _possible(transport)
+        self.transport = _available_transport(transport)
         self.folder = ""
         """For sockets; only this user can enter it."""
         self.arena: Arena | None = None
-
         self._lock: int | None = None
 
     def __enter__(self) -> "RuntimeDir":
-        _sweep()
+        _remove_abandoned()
         parent = tempfile.gettempdir()
         if len(parent) > _MAX_SOCKET_PATH - 40:
             parent = "/tmp"
@@ -57,20 +56,20 @@ class RuntimeDir:
             os.close(self._lock)
 
 
-def _possible(transport: str) -> str:
-    """Gives the transport, or the next best one that this system has, with one line."""
-    possible = transport
-    if possible == "shm" and not Arena.available():
-        possible = "ipc"
-    if possible == "ipc" and sys.platform == "win32":
-        possible = "tcp"
-    if possible != transport:
-        log.warning("transport %s: not on this system; using %s", transport, possible)
-    return possible
+def _available_transport(transport: str) -> str:
+    """Return the transport, or, with a warning, the next best one that this system has."""
+    available = transport
+    if available == "shm" and not Arena.available():
+        available = "ipc"
+    if available == "ipc" and sys.platform == "win32":
+        available = "tcp"
+    if available != transport:
+        log.warning("transport %s: not on this system; using %s", transport, available)
+    return available
 
 
 def _lock(folder: Path) -> int:
-    """Locks a new folder for as long as the descriptor that it gives is open."""
+    """Lock a new folder; the lock lasts as long as the returned descriptor is open."""
     partial = folder / f"{_LOCK}.partial"
     descriptor = os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,8 +77,8 @@ def _lock(folder: Path) -> int:
     return descriptor
 
 
-def _sweep() -> None:
-    """Removes the folders of runs that were killed."""
+def _remove_abandoned() -> None:
+    """Remove the folders of runs that were killed."""
     for path in Path(tempfile.gettempdir()).glob("icstream-*-*"):
         match = re.fullmatch(r"icstream-(\d+)-\w+", path.name)
         if match and not _is_running(int(match[1])):
@@ -88,7 +87,10 @@ def _sweep() -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Removes the folder of a run, unless that goes on: in a container, it has another number."""
+    """Remove the folder of a run unless it is locked.
+
+    A run in a container goes on under another process id than the one in its folder's name.
+    """
     descriptor = os.open(folder / _LOCK, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

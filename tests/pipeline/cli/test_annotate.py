@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clips import make_clip
+from commands import COMMAND, call, error_line, icstream
 from PIL import Image
 from projects import Project, outline, thing
 from sdk import run_sdk
@@ -26,14 +26,8 @@ STREETS = ("--weights", "streets", "--device", "cpu", "--threads", "1")
 SIZE = (96, 128)
 
 
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "icstream.pipeline", "annotate", *map(str, arguments)]
-
-
 def annotate(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=180, check=False
-    )
+    return icstream("annotate", *arguments)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -106,9 +100,8 @@ def test_a_run_that_was_killed_is_continued_to_the_same_project(tmp_path: Path) 
     config.write_text(json.dumps({"model": {}, "mode": mode}))
     whole, part = tmp_path / "whole", tmp_path / "part"
     assert annotate(project, "-o", whole, "-c", config, *STREETS).returncode == 0
-    process = subprocess.Popen(
-        command(project, "-o", part, "-c", config, *STREETS), stderr=subprocess.DEVNULL
-    )
+    options = [str(project), "-o", str(part), "-c", str(config), *STREETS]
+    process = subprocess.Popen([*COMMAND, "annotate", *options], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while len(list(part.rglob("*.png.json"))) < 3 and time.monotonic() < deadline:
         assert process.poll() is None
@@ -117,16 +110,16 @@ def test_a_run_that_was_killed_is_continued_to_the_same_project(tmp_path: Path) 
     process.wait()
     done_before = len(list(part.rglob("*.png.json")))
     assert 3 <= done_before < 12
-    refused = annotate(project, "-o", part, "-c", config, *STREETS)
+    refused = call("annotate", *options)
     assert refused.returncode == 2
-    assert "--resume" in refused.stderr
-    other = annotate(project, "-o", part, *STREETS, "--resume")
+    assert "--resume" in error_line(refused)
+    other = call("annotate", project, "-o", part, *STREETS, "--resume")
     assert other.returncode == 2
-    assert "had other config" in other.stderr
-    done = annotate(project, "-o", part, "-c", config, *STREETS, "--resume")
+    assert "had other config" in error_line(other)
+    done = annotate(*options, "--resume")
     assert done.returncode == 0, done.stderr
     assert contents(part) == contents(whole)
-    again = annotate(project, "-o", part, "-c", config, *STREETS, "--overwrite")
+    again = annotate(*options, "--overwrite")
     assert again.returncode == 0
     assert contents(part) == contents(whole)
 
@@ -315,9 +308,8 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     places["empty"].mkdir()
     places["busy"].mkdir()
     (places["busy"] / "mine.txt").touch()
-    done = annotate(*(text.format(project=project, **places) for text in arguments), *STREETS)
-    assert (done.returncode, done.stdout) == (2, "")
-    (complaint,) = [line for line in done.stderr.splitlines() if line.startswith("icstream: ")]
-    assert re.search(words, complaint), complaint
-    assert "Traceback" not in done.stderr
+    given = (text.format(project=project, **places) for text in arguments)
+    done = call("annotate", *given, *STREETS)
+    assert done.returncode == 2
+    assert re.search(words, error_line(done))
     assert (places["busy"] / "mine.txt").exists()

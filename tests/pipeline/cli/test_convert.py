@@ -1,8 +1,6 @@
 """`icstream convert` as a user meets it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pytest
 import torch
 from caffe_files import caffemodel, merged, random_blobs
 from clips import make_clip
+from commands import call, error_line, icstream
 from PIL import Image
 from plugin_weights import plugin_config, plugin_state, write_model_folder
 from stripes import LABELS, Stripes
@@ -19,11 +18,6 @@ from icstream.model import Checkpoint, ICNet, ICNetConfig, random_checkpoint
 from icstream.model.icnet import initialize
 
 WIDTH = 1 / 16
-
-
-def icstream(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "icstream.pipeline", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 
 def plugin_model() -> ICNet:
@@ -106,11 +100,11 @@ def test_caffemodels_are_converted_with_classes_of_ones_own(tmp_path: Path) -> N
     source, classes = tmp_path / "net.caffemodel", tmp_path / "classes.json"
     source.write_bytes(caffemodel(merged(random_blobs(WIDTH, num_classes=2))))
     out = tmp_path / "own.safetensors"
-    done = icstream("convert", source, "-o", out)
+    done = call("convert", source, "-o", out)
     assert done.returncode == 2
     assert "name them by --classes FILE.json" in done.stderr
     classes.write_text(json.dumps([["road", [1, 2, 3]], ["car", [4, 5, 6]]]))
-    done = icstream("convert", source, "-o", out, "--classes", classes, "--json", "-")
+    done = call("convert", source, "-o", out, "--classes", classes, "--json", "-")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["source"] == "caffemodel without batch norm"
     assert Checkpoint.load(out).labels.names == ("road", "car")
@@ -121,9 +115,9 @@ def test_a_failure_hands_on_its_report_and_leaves_no_file(tmp_path: Path) -> Non
     del blobs["conv5_4_k1"]
     source, out = tmp_path / "net.caffemodel", tmp_path / "own.safetensors"
     source.write_bytes(caffemodel(blobs))
-    done = icstream("convert", source, "-o", out, "--json", tmp_path / "report.json")
+    done = call("convert", source, "-o", out, "--json", tmp_path / "report.json")
     assert done.returncode == 2
-    assert done.stderr == f"icstream: {source}: missing conv5_4_k1:0\n"
+    assert error_line(done) == f"icstream: {source}: missing conv5_4_k1:0"
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["missing"] == {"conv5_4_k1:0": "conv5_4.conv.weight"}
     assert not out.exists()
@@ -142,11 +136,9 @@ def test_wrong_use_is_one_line_and_exit_code_2(folder: Path, tmp_path: Path) -> 
         ([tmp_path / "none", "-o", tmp_path / "new"], "no none there"),
         ([folder, "-o", tmp_path / "new", "--classes", there], "there.safetensors"),
     ]:
-        done = icstream("convert", *arguments)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith("icstream: ")
-        assert len(done.stderr.splitlines()) == 1
-        assert words in done.stderr
+        done = call("convert", *arguments)
+        assert done.returncode == 2
+        assert words in error_line(done)
     assert there.read_bytes() == b"something"
-    assert icstream("convert", folder, "-o", there, "--overwrite").returncode == 0
+    assert call("convert", folder, "-o", there, "--overwrite").returncode == 0
     assert Checkpoint.load(there).config.variant == "supervisely"

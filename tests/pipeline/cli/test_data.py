@@ -1,19 +1,15 @@
 """`icstream data check` as a user meets it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import call, error_line, icstream
 from PIL import Image
 from projects import Project, make_folder, outline, thing
 
-
-def check(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "icstream.pipeline", "data", "check", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+CHECK = ("data", "check")
 
 
 @pytest.fixture
@@ -29,7 +25,7 @@ def project(tmp_path: Path) -> Project:
 def test_findings_go_to_people_to_json_and_to_a_sheet(project: Project, tmp_path: Path) -> None:
     sheet, file = tmp_path / "sheet.png", tmp_path / "findings.json"
     options = ["--neutral", "void", "--train-tag", "training", "--sheet", sheet]
-    done = check(project.folder, *options, "--json", file)
+    done = icstream(*CHECK, project.folder, *options, "--json", file)
     assert done.returncode == 0, done.stderr
     assert "train: 1 samples, 0 of them corrupted; 8x6 (1); void 25.00 %" in done.stderr
     assert "classes that never occur: bus" in done.stderr
@@ -42,7 +38,7 @@ def test_findings_go_to_people_to_json_and_to_a_sheet(project: Project, tmp_path
     with Image.open(sheet) as image:
         assert image.mode == "RGB"
         assert image.width > 800
-    assert json.loads(check(project.folder, *options, "--json", "-").stdout) == values
+    assert json.loads(call(*CHECK, project.folder, *options, "--json", "-").stdout) == values
 
 
 def test_corrupted_items_are_named_and_give_code_3(project: Project) -> None:
@@ -52,7 +48,7 @@ def test_corrupted_items_are_named_and_give_code_3(project: Project) -> None:
     image.write_bytes(b"")
     cut, _ = project.add("e.png", tags=["val"], size=(90, 90))
     cut.write_bytes(cut.read_bytes()[:100])
-    done = check(project.folder)
+    done = icstream(*CHECK, project.folder)
     assert done.returncode == 3
     assert f"corrupted: {unreadable}: no JSON" in done.stderr
     assert f"corrupted: {image}: no image" in done.stderr
@@ -64,17 +60,16 @@ def test_corrupted_items_are_named_and_give_code_3(project: Project) -> None:
 
 def test_the_format_can_be_said(tmp_path: Path) -> None:
     make_folder(tmp_path, {"train": {"a": np.zeros((2, 3), np.uint8)}})
-    assert check(tmp_path, "--format", "folder").returncode == 0
-    done = check(tmp_path, "--format", "cityscapes")
+    assert call(*CHECK, tmp_path, "--format", "folder").returncode == 0
+    done = call(*CHECK, tmp_path, "--format", "cityscapes")
     assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
+    assert "leftImg8bit" in error_line(done)
 
 
 @pytest.mark.parametrize(
     "arguments", [["nowhere"], [".", "--sheet", "x.jpg"], [".", "--format", "x"]]
 )
 def test_wrong_use_is_one_line_and_code_2(tmp_path: Path, arguments: list[str]) -> None:
-    done = check(*[tmp_path / a if a in (".", "nowhere") else a for a in arguments])
+    done = call(*CHECK, *[tmp_path / a if a in (".", "nowhere") else a for a in arguments])
     assert done.returncode == 2
-    assert done.stderr.startswith("icstream: ")
-    assert len(done.stderr.splitlines()) == 1
+    assert error_line(done)

@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import call, error_line, icstream
 from PIL import Image
 from street_samples import street_sample
 
@@ -17,11 +16,6 @@ from icstream.model.runtimes import cpu_does_bf16
 from icstream.stages.confusion import Confusion
 
 STREETS = ("--weights", "streets")
-
-
-def evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "icstream.pipeline", "evaluate", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -49,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_figures_and_images_are_written_and_agree(folder: Path, tmp_path: Path) -> None:
     out, file = tmp_path / "out", tmp_path / "copy.json"
     options = ["--precision", "fp32", "--device", "cpu", "--exits", "-o", out]
-    done = evaluate(folder, *STREETS, *options, "--json", file)
+    done = icstream("evaluate", folder, *STREETS, *options, "--json", file)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     values = read(out / "evaluation.json")
     assert values == read(file)
@@ -70,10 +64,10 @@ def test_figures_and_images_are_written_and_agree(folder: Path, tmp_path: Path) 
         with Image.open(out / name) as image:
             assert min(image.size) > 400
 
-    again = evaluate(folder, *STREETS, "-o", out)
+    again = call("evaluate", folder, *STREETS, "-o", out)
     assert again.returncode == 2
     assert "has evaluation.json, confusion.png, frames.png in it" in again.stderr
-    train = evaluate(folder, *STREETS, "-o", out, "--overwrite", "--split", "train")
+    train = icstream("evaluate", folder, *STREETS, "-o", out, "--overwrite", "--split", "train")
     assert train.returncode == 0
     assert read(out / "evaluation.json")["num_frames"] == 1
 
@@ -83,14 +77,14 @@ def test_samples_that_cannot_be_read_give_exit_code_3(folder: Path, tmp_path: Pa
     shutil.copytree(folder, damaged)
     image = damaged / "images" / "s0.png"
     image.write_bytes(image.read_bytes()[:1000])
-    done = evaluate(damaged, *STREETS, "--json", "-")
+    done = icstream("evaluate", damaged, *STREETS, "--json", "-")
     assert done.returncode == 3
     values = json.loads(done.stdout)
     assert values["num_frames"] == 1
     assert [sample["name"] for sample in values["corrupted"]] == ["s0"]
     assert "Traceback" not in done.stderr
     (damaged / "images" / "s1.png").write_bytes(b"")
-    done = evaluate(damaged, *STREETS)
+    done = call("evaluate", damaged, *STREETS)
     assert done.returncode == 2
     assert "none of the 2 samples can be used" in done.stderr
 
@@ -101,7 +95,7 @@ def test_a_measured_agreement_stays_in_the_weights_file(folder: Path, tmp_path: 
     load_weights("streets").save(file)
     before = Checkpoint.load(file)
     options = ["--device", "cpu", "--write-agreement", "bf16", "--json", "-"]
-    done = evaluate(folder, "--weights", file, *options)
+    done = icstream("evaluate", folder, "--weights", file, *options)
     assert done.returncode == 0, done.stderr
     after = Checkpoint.load(file)
     stated = json.loads(done.stdout)["agreement"]["agreement"]
@@ -127,16 +121,13 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     folder: Path, arguments: list[str], words: str
 ) -> None:
     places = {"folder": folder, "file": folder / "val.txt"}
-    done = evaluate(*(argument.format(**places) for argument in arguments))
-    assert (done.returncode, done.stdout) == (2, "")
-    complaint = [line for line in done.stderr.splitlines() if line.startswith("icstream: ")]
-    assert len(complaint) == 1
-    assert any(part in complaint[0] for part in words.split("|"))
-    assert "Traceback" not in done.stderr
+    done = call("evaluate", *(argument.format(**places) for argument in arguments))
+    assert done.returncode == 2
+    assert any(part in error_line(done) for part in words.split("|"))
 
 
 def test_weights_for_other_classes_are_scored_on_those_in_common(folder: Path) -> None:
-    done = evaluate(folder, "--weights", "random", "--json", "-")
+    done = call("evaluate", folder, "--weights", "random", "--json", "-")
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)
     assert len(values["confusion"]["true"]) == 11
@@ -146,7 +137,7 @@ def test_weights_for_other_classes_are_scored_on_those_in_common(folder: Path) -
 
 
 def test_real_images_can_be_scored(data_dir: Path) -> None:
-    done = evaluate(data_dir / "camvid_sly_small", *STREETS, "--json", "-")
+    done = icstream("evaluate", data_dir / "camvid_sly_small", *STREETS, "--json", "-")
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)
     assert values["num_frames"] == 8

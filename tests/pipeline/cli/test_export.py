@@ -1,8 +1,6 @@
-"""`icstream export_model` and `icstream quantize` as a user meets them."""
+"""`icstream export` and `icstream quantize` as a user meets them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +8,13 @@ import numpy as np
 import onnxruntime
 import pytest
 from clips import make_clip
+from commands import call, error_line, icstream
 from PIL import Image
 from street_samples import street_sample
 
 from icstream.model import Checkpoint, Segmenter, load_weights
 
 STREETS = ("--weights", "streets")
-
-
-def icstream(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "icstream.pipeline", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -60,7 +54,7 @@ def test_an_exported_file_is_checked_and_used_without_icstream(tmp_path: Path) -
     own = Segmenter(load_weights("streets"), device="cpu", precision="fp32")
     assert (ids_NHW[0] == own(sample.rgb_HW3)).all()
 
-    again = icstream("export", *STREETS, "--input-size", "96x64", "-o", out)
+    again = call("export", *STREETS, "--input-size", "96x64", "-o", out)
     assert again.returncode == 2
     assert "is there already; choose another file, or --overwrite" in again.stderr
 
@@ -80,11 +74,11 @@ def test_openvino_files_are_checked_on_a_recording(tmp_path: Path) -> None:
 def test_weights_are_quantized_once_and_then_run_in_int8(data: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.safetensors"
     load_weights("streets").save(own)
-    done = icstream("evaluate", data, "--weights", own, "--precision", "int8")
+    done = call("evaluate", data, "--weights", own, "--precision", "int8")
     assert done.returncode == 2
     assert "not calibrated for it; icstream quantize does that" in done.stderr
 
-    done = icstream("quantise", data, "--weights", own, "--threads", 1)
+    done = icstream("quantize", data, "--weights", own, "--threads", 1)
     assert done.returncode == 0, done.stderr
     assert "60 convolutions calibrated on 2 images of " in done.stderr
     ranges = Checkpoint.load(own).ranges
@@ -145,12 +139,9 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     places = [str(tmp_path / a) if a.startswith("net.") else a for a in arguments]
-    done = icstream("export", *STREETS, *places)
-    assert (done.returncode, done.stdout) == (2, "")
-    complaint = [line for line in done.stderr.splitlines() if line.startswith("icstream: ")]
-    assert len(complaint) == 1
-    assert any(part in complaint[0] for part in words.split("|"))
-    assert "Traceback" not in done.stderr
+    done = call("export", *STREETS, *places)
+    assert done.returncode == 2
+    assert any(part in error_line(done) for part in words.split("|"))
 
 
 def test_quantize_refuses_what_it_cannot_use(data: Path, tmp_path: Path) -> None:
@@ -161,7 +152,23 @@ def test_quantize_refuses_what_it_cannot_use(data: Path, tmp_path: Path) -> None
         ([tmp_path / "none", "--weights", own], "no such folder"),
         ([data, "--weights", own, "--split", "test"], "no samples in the split 'test'"),
     ]:
-        done = icstream("quantise", *arguments)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert words in done.stderr.splitlines()[-1]
+        done = call("quantize", *arguments)
+        assert done.returncode == 2
+        assert words in error_line(done)
     assert Checkpoint.load(own).ranges is None
+
+
+def test_old_names_of_quantizing_work_with_one_warning_each(data: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.safetensors"
+    load_weights("streets").save(own)
+    done = call("quantise", data, "--weights", own, "--pictures", 1)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if "warning" in line] == [
+        "icstream: warning: icstream quantise is now called icstream quantize",
+        "icstream: warning: --pictures is now called --images",
+    ]
+    ranges = Checkpoint.load(own).ranges
+    assert ranges is not None
+    assert ranges.calibrated_on.startswith("1 images of ")
+    assert "quantise" not in call("--help").stdout
+    assert "--pictures" not in call("quantize", "--help").stdout

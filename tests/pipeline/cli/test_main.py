@@ -1,12 +1,12 @@
 """The command line as a user meets it: real processes, real files, exit codes, one-line errors."""
 
 import json
+import logging
 import os
 import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -16,19 +16,14 @@ import av
 import numpy as np
 import pytest
 from clips import damage_packet, instant, make_clip, moving_image, packet_places
+from commands import COMMAND, call, error_line, icstream
 from numpy.typing import NDArray
 from PIL import Image
 
 from icstream.pipeline import segment
 from icstream.stages import FrameAccounting
 
-COMMAND = [sys.executable, "-m", "icstream.pipeline"]
 STREETS = ("--weights", "streets")
-
-
-def icstream(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 
 def read_masks(path: Path) -> tuple[list[Fraction], list[NDArray[np.uint8]]]:
@@ -145,14 +140,6 @@ def test_one_bad_source_does_not_touch_the_others(clip: Path, tmp_path: Path) ->
     assert streams["clip"]["encoded"] == 8
 
 
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """Gives the only line of standard error, without the program's name."""
-    assert done.stdout == ""
-    (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("icstream: ")
-    return line
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -188,9 +175,9 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     used.mkdir()
     (used / "file").write_text("")
     places = {"clip": clip, "out": tmp_path / "out", "used": used}
-    done = icstream(*(argument.format(**places) for argument in arguments))
+    done = call(*(argument.format(**places) for argument in arguments))
     assert done.returncode == 2
-    assert re.search(words, one_line(done))
+    assert re.search(words, error_line(done))
     assert not (tmp_path / "out").exists()
 
 
@@ -199,15 +186,32 @@ def test_cuda_without_a_device_is_one_line(clip: Path, tmp_path: Path) -> None:
 
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
-    done = icstream("run", clip, *STREETS, "-o", tmp_path / "out", "--device", "cuda:0")
+    done = call("run", clip, *STREETS, "-o", tmp_path / "out", "--device", "cuda:0")
     assert done.returncode == 2
-    assert "no CUDA device here" in one_line(done)
+    assert "no CUDA device here" in error_line(done)
+
+
+def test_an_error_is_one_line_and_exit_code_2_for_a_user_too(tmp_path: Path) -> None:
+    done = icstream("run", "none.mp4", *STREETS, "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert error_line(done) == "icstream: none.mp4: no such file or folder"
+
+
+def test_a_command_leaves_signals_and_logging_as_they_were(tmp_path: Path) -> None:
+    def state() -> tuple[object, ...]:
+        handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        return *handlers, list(logging.getLogger().handlers), logging.getLogger("icstream").level
+
+    before = state()
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    assert call("run", tmp_path / "a.mp4", *STREETS, "-o", tmp_path / "out").returncode == 2
+    assert state() == before
 
 
 @pytest.mark.parametrize("content", [b"", b"no video" * 50])
 def test_nothing_that_can_be_opened_is_exit_code_2(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp4").write_bytes(content)
-    done = icstream("run", tmp_path / "a.mp4", *STREETS, "-o", tmp_path / "out", "--quiet")
+    done = call("run", tmp_path / "a.mp4", *STREETS, "-o", tmp_path / "out", "--quiet")
     assert done.returncode == 2
     assert "a.mp4" in done.stderr
 
@@ -289,7 +293,7 @@ def test_settings_come_from_yaml_too(clip: Path, tmp_path: Path) -> None:
 
 
 def test_the_schema_tells_every_setting() -> None:
-    done = icstream("config", "schema")
+    done = call("config", "schema")
     assert done.returncode == 0
     schema = json.loads(done.stdout)
     assert schema["properties"].keys() == {
@@ -299,7 +303,7 @@ def test_the_schema_tells_every_setting() -> None:
 
 
 def test_the_schema_of_annotating_is_printed_too() -> None:
-    done = icstream("config", "schema", "--of", "annotate")
+    done = call("config", "schema", "--of", "annotate")
     assert done.returncode == 0
     assert json.loads(done.stdout)["properties"].keys() == {"model", "mode"}
 
@@ -323,7 +327,7 @@ def test_bench_gives_exactly_three_ratios(clip: Path, tmp_path: Path) -> None:
     assert icstream("bench", tmp_path, *options).returncode == 0
     too_short = icstream("bench", clip, "--weights", "streets", "--frames", 10, "--rounds", 1)
     assert too_short.returncode == 0
-    wrong = icstream("bench", clip, clip)
+    wrong = call("bench", clip, clip)
     assert wrong.returncode == 2
 
 

@@ -1,0 +1,42 @@
+"""Calls the command line, in a process of its own or in this one."""
+
+import io
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+
+import torch
+
+from icstream.pipeline.cli.main import run_cli
+
+COMMAND = [sys.executable, "-m", "icstream.pipeline"]
+
+
+def icstream(*arguments: object, timeout_s: float = 180) -> subprocess.CompletedProcess[str]:
+    """Run the program as a user does."""
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process, which has imported all the libraries already.
+
+    What libraries written in C print is not captured.
+    """
+    words = [str(argument) for argument in arguments]
+    num_threads = torch.get_num_threads()
+    stdout, stderr = io.StringIO(), io.StringIO()
+    try:
+        with redirect_stdout(stdout), redirect_stderr(stderr):
+            code = run_cli(words)
+    finally:
+        torch.set_num_threads(num_threads)
+    return subprocess.CompletedProcess(words, code, stdout.getvalue(), stderr.getvalue())
+
+
+def error_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line with which a command refused, and nothing else was printed."""
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("icstream: ")
+    return line
