@@ -2,7 +2,7 @@
 
     python benchmarks/agreement.py model/weights/streets.safetensors --write
 
-With --write the figures go into the checkpoint's header, where `--precision auto` looks for them.
+With --write it is stored in the header of the checkpoint, where `--precision auto` looks for it.
 For labelled images of your own: icstream evaluate DATA --weights FILE --write-agreement bf16
 """
 
@@ -43,16 +43,16 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="keep it in the checkpoint")
     options = parser.parse_args()
     if not cpu_does_bf16():
-        parser.error("this processor has no bf16 instructions: there is nothing to measure")
+        parser.error("this CPU has no bf16 instructions: there is nothing to measure")
     checkpoint = Checkpoint.load(options.file)
     samples = tuple(StreetSample(FIRST_SEED + i) for i in range(NUM_STREETS))
     data = LabeledData("rendered streets", "streets", CAMVID, {"val": samples})
-    figures = measure_agreement(
+    agreement = measure_agreement(
         checkpoint, data, precision="bf16", runtime="openvino", device="cpu"
     )
-    print(figures.line())
+    print(agreement.line())
     if options.write:
-        figures.kept_in(checkpoint).save(options.file)
+        agreement.kept_in(checkpoint).save(options.file)
 
 
 if __name__ == "__main__":

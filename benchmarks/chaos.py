@@ -24,7 +24,7 @@ KINDS = ("decode", "preprocess", "segment", "encode")
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Gives a checksum of each file of results; of overlays, of the frames' times and sizes."""
+    """Return a checksum of each file of results; of overlays, of the frames' times and sizes."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.name == "report.json":
@@ -51,7 +51,7 @@ class Tally:
 
 
 def command(source: str, out: Path, options: list[str]) -> list[str]:
-    """Gives the command line of a run that may lose as many workers as it likes."""
+    """Return the command line of a run that may lose any number of workers."""
     return [
         *(sys.executable, "-m", "icstream.pipeline", "run", source, "-o", str(out), "--overwrite"),
         *("--weights", "streets", "--quiet", "--set", "supervision.restarts_per_minute=10000"),

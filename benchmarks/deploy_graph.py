@@ -29,7 +29,7 @@ NEAR_TIE = 1e-4
 def plain_logits(
     checkpoint: Checkpoint, model: torch.nn.Module, input_hw3: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
-    """Gives the plain graph's (K, h, w) logits of a prepared input."""
+    """Return the plain graph's (K, h, w) logits of a prepared input."""
     mean = torch.tensor(checkpoint.preprocessing.mean_rgb)
     std = torch.tensor(checkpoint.preprocessing.std_rgb)
     x_hw3 = (torch.from_numpy(input_hw3).float() - mean) / std
@@ -40,7 +40,7 @@ def plain_logits(
 
 
 def compare(logits_Khw: NDArray[np.float32], ids_hw: NDArray[np.uint8]) -> tuple[int, int]:
-    """Gives how many pixels differ from the logits' argmax, and how many of them are near-ties."""
+    """Return how many pixels differ from the logits' argmax, and how many of them are near-ties."""
     best_hw = logits_Khw.argmax(0)
     rows, columns = np.nonzero(best_hw != ids_hw)
     there = logits_Khw[:, rows, columns]

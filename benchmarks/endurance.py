@@ -69,7 +69,7 @@ def main() -> None:
                 if found is not None and found.frames > stream[1]["encoded"]:
                     samples.append(found)
         stream_report = json.loads((out / "out" / "report.json").read_text())["streams"][stream[0]]
-    # At the end processes leave one by one; what the last ones have says nothing.
+    # At the end processes leave one by one; what the last ones use is of no interest.
     most = max(s.processes for s in samples)
     samples = [s for s in samples if s.processes == most]
     frames = np.array([s.frames for s in samples])

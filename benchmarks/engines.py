@@ -25,7 +25,7 @@ Engine = Callable[[Image], Image]
 
 
 def plain(checkpoint: Checkpoint, threads: int) -> Engine:
-    """Gives the naive engine."""
+    """Return the naive engine."""
     torch.set_num_threads(threads)
     model = checkpoint.build()
     mean = np.asarray(checkpoint.preprocessing.mean_rgb, np.float32)
@@ -40,7 +40,7 @@ def plain(checkpoint: Checkpoint, threads: int) -> Engine:
 
 
 def engines(checkpoint: Checkpoint, threads: int) -> dict[str, Engine]:
-    """Gives all that this machine offers, by name."""
+    """Return all engines of this machine, by name."""
     found: dict[str, Engine] = {"plain": plain(checkpoint, threads)}
     half = ["fp32", "bf16"] if cpu_does_bf16() else ["fp32"]
     able = {"torch": half, "openvino": list(half)}

@@ -18,7 +18,7 @@ from icstream.stages.sinks.ffv1 import FFV1_OPTIONS, ffv1_encoder
 
 
 def measure(path: Path, size: tuple[int, int] | None) -> tuple[list[float], list[float]]:
-    """Gives the seconds that each image takes, by FFmpeg and by us."""
+    """Return the seconds that each image takes, by FFmpeg and by us."""
     with av.open(path) as file:
         masks = [np.asarray(f.to_ndarray(format="gray"), np.uint8) for f in file.decode(video=0)]
     if size:

@@ -3,7 +3,7 @@
     python benchmarks/gate.py VIDEO_960x540 [VIDEO_2048x1024]
 
 The floors are about a tenth below what two cores with AMX were measured to reach
-(docs/performance.md), so that noise does not trip them; on other processors they say nothing. The
+(docs/performance.md), so that noise does not trip them; they do not hold for other CPUs. The
 exit code is 1 if one is missed.
 """
 

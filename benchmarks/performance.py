@@ -79,18 +79,18 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     kept = options.out / "figures.json"
-    figures: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    results: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     for name in options.only or [*SERIES, "peers"]:
         print(name, flush=True)
         measure = _peers if name == "peers" else _series
-        figures[name] = measure(name, options)
-        kept.write_text(json.dumps(figures, indent=2) + "\n")
-        draw(figures[name], options.out / f"{name}.png", title=name)
-    (options.out / "tables.md").write_text("\n".join(_tables(figures)))
+        results[name] = measure(name, options)
+        kept.write_text(json.dumps(results, indent=2) + "\n")
+        draw(results[name], options.out / f"{name}.png", title=name)
+    (options.out / "tables.md").write_text("\n".join(_tables(results)))
 
 
 def _series(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Gives a row of figures for each setting that this machine and these weights offer."""
+    """Return a row of results for each setting that this machine and these weights offer."""
     settings = [s for s in SERIES[name] if _is_offered(s, options.weights)]
     rounds: dict[str, list[PipelineTiming]] = {setting.label: [] for setting in settings}
     for number in range(options.rounds):
@@ -106,10 +106,10 @@ def _run(setting: Setting, options: argparse.Namespace, folder: Path) -> Pipelin
     weights = options.weights
     if setting.classes is not None:
         weights = str(_with_classes(weights, setting.classes, options.out))
-    told = {"model.weights": weights, "output.sinks": ["masks"], **setting.options}
+    overrides = {"model.weights": weights, "output.sinks": ["masks"], **setting.options}
     frames = options.frames * setting.sources
     return time_pipeline(
-        load_config(None, (), told), [str(video)] * setting.sources, folder, frames
+        load_config(None, (), overrides), [str(video)] * setting.sources, folder, frames
     )
 
 
@@ -132,7 +132,7 @@ def _row(label: str, rounds: Sequence[PipelineTiming]) -> dict[str, Any]:
 
 
 def _peers(_name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Gives a row for each peer that is installed, and for the pipeline with PNG files."""
+    """Return a row for each peer that is installed, and for the pipeline with PNG files."""
     ours = Setting("icstream", {"output.sinks": ["png"]})
     found = [peer for peer in PEERS if peer.is_installed()]
     per_second: dict[str, list[float]] = {ours.label: []}
@@ -169,7 +169,7 @@ def _is_offered(setting: Setting, weights: str) -> bool:
 
 
 def _with_classes(weights: str, num_classes: int, folder: Path) -> Path:
-    """Gives a checkpoint of the same network with so many classes; those that are new never win."""
+    """Return a checkpoint of the same network with more classes, which never win."""
     checkpoint = load_weights(weights)
     path = folder / f"classes_{num_classes}_{checkpoint.digest()[:8]}.safetensors"
     if path.exists():
@@ -208,8 +208,8 @@ def _scaled(video: Path, size: str | None, folder: Path) -> Path:
     return scaled
 
 
-def _tables(figures: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    for name, rows in figures.items():
+def _tables(results: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    for name, rows in results.items():
         yield f"\n{name}:\n"
         first = rows[0]["frames_per_second"]
         kinds = sorted({kind for row in rows for kind in row.get("core_ms", {})})

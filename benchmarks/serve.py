@@ -39,7 +39,7 @@ _MAX_SIDE = 65
 
 
 def make_images(folder: Path, number: int) -> list[SentImage]:
-    """Gives images of random sizes and kinds with the masks that a run makes of them."""
+    """Return images of random sizes and kinds with the masks that a run makes of them."""
     rng = np.random.default_rng(17)
     images, out = folder / "images", folder / "out"
     images.mkdir()
@@ -57,7 +57,7 @@ def make_images(folder: Path, number: int) -> list[SentImage]:
 
 
 def memory_mb(pid: int) -> float:
-    """Gives the resident memory of a process."""
+    """Return the resident memory of a process."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
@@ -164,7 +164,7 @@ def speed(
 
 
 def _ask_all(address: str, bodies: list[bytes], num_clients: int, num_requests: int) -> float:
-    """Gives how many requests were answered in a second."""
+    """Return how many requests were answered in a second."""
     pool = urllib3.PoolManager(maxsize=num_clients)
     waiting = urllib3.Retry(total=60, connect=60, backoff_factor=0.5, backoff_max=1)
 

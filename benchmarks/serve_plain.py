@@ -19,7 +19,7 @@ from icstream.stages.sinks.png_masks import write_png
 
 
 def build_app(weights: str) -> FastAPI:
-    """Gives an application with one route."""
+    """Return an application with one route."""
     segmenter = Segmenter(load_weights(weights))
     one_at_a_time = threading.Lock()
     app = FastAPI()

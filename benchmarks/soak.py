@@ -66,7 +66,7 @@ def footprint() -> Footprint:
 
 @dataclass
 class Soak:
-    """A run in a thread, its books looked at all the time."""
+    """A run in a thread, with its accounts checked all the time."""
 
     sources: list[str]
     options: dict[str, Any]
@@ -149,7 +149,7 @@ def cameras(minutes: float, num_cameras: int) -> list[str]:
         f"threads {first.threads} and {last.threads},"
         f" descriptors {first.descriptors} and {last.descriptors},"
         f" processes {first.processes} and {last.processes}\n"
-        f"books looked at {soak.num_looks} times"
+        f"accounts checked {soak.num_looks} times"
     )
     found = _faults(soak)
     if abs(shares - 1).max() > 0.1:
@@ -192,7 +192,7 @@ def reconnect(cycles: int) -> list[str]:
         f" threads {settled[0].threads} and {settled[-1].threads},"
         f" descriptors {settled[0].descriptors} and {settled[-1].descriptors},"
         f" processes {settled[0].processes} and {settled[-1].processes}\n"
-        f"books looked at {soak.num_looks} times"
+        f"accounts checked {soak.num_looks} times"
     )
     found = _faults(soak)
     if max(waits) > BACKOFF_CAP_S + 2:

@@ -1,4 +1,4 @@
-"""Time each stage alone over a recording, one thread each, in milliseconds of processor per frame.
+"""Time each stage alone over a recording, one thread each, in milliseconds of CPU time per frame.
 
 python benchmarks/stages.py drive.mp4 --weights streets
 """
@@ -22,7 +22,7 @@ from icstream.stages.sinks import SINKS, SinkContext, open_sink
 
 
 def measure(source: str, weights: str) -> dict[str, float]:
-    """Gives the processor time of each stage and sink in milliseconds per frame."""
+    """Return the CPU time of each stage and sink in milliseconds per frame."""
     spent: defaultdict[str, float] = defaultdict(float)
     segmenter = Segmenter(load_weights(weights), device="cpu", threads=1)
     preprocess = Preprocess(fit=segmenter.fit, mean_color=segmenter.mean_color)

@@ -44,7 +44,7 @@ class InMemory:
     image: LabeledImage
 
     def load(self) -> LabeledImage:
-        """Gives the image."""
+        """Return the image."""
         return self.image
 
 
@@ -67,12 +67,12 @@ class Stopwatch:
         return len(self.times) > self._num_steps
 
     def seconds(self) -> list[float]:
-        """Gives the time of each step but the first."""
+        """Return the time of each step but the first."""
         return np.diff(self.times).tolist()
 
 
 def trainer_steps(data: LabeledData, num_steps: int) -> list[float]:
-    """Gives the seconds of each step of `train`, everything that it does included."""
+    """Return the seconds of each step of `train`, including everything that it does."""
     settings = TrainSettings(
         epochs=1000,
         batch_train=BATCH,
@@ -105,7 +105,7 @@ def trainer_steps(data: LabeledData, num_steps: int) -> list[float]:
 
 
 def plain_steps(data: LabeledData) -> Callable[[int], list[float]]:
-    """Gives a function that makes steps of a plain loop and gives the seconds of each."""
+    """Return a function that makes steps of a plain loop and returns the seconds of each."""
     model = ICNet(ICNetConfig(num_classes=len(CAMVID)))
     initialize(model, seed=0)
     model.train().to(memory_format=torch.channels_last)

@@ -28,7 +28,7 @@ DEPTH = 2
 
 
 def receive(endpoint: str, arena_fd: int | None, result: Connection) -> None:
-    """Reads frames until it is told to finish; then tells its processor time."""
+    """Read frames until the end, then report the CPU time."""
     memory = None if arena_fd is None else ArenaView(arena_fd)
     link = WorkerLink(endpoint, b"receiver")
     link.send(Connected())
@@ -52,7 +52,7 @@ def touch(image: np.ndarray) -> int:
 
 
 def measure(transport: str, size: tuple[int, int], num_frames: int) -> tuple[float, float]:
-    """Gives wall time and processor time of both ends, in milliseconds per frame."""
+    """Return wall time and CPU time of both ends, in milliseconds per frame."""
     meta = FrameMeta("s", 0, 0, Fraction(1, 25), size)
     arena = Arena() if transport == "shm" else None
     places = [arena.take(3 * size[0] * size[1]) if arena else (0, 0) for _ in range(DEPTH)]
@@ -97,7 +97,7 @@ def await_one(hub: HubSocket) -> None:
 
 
 def alone(size: tuple[int, int], num_frames: int) -> float:
-    """Gives the processor time of writing and reading without sending, per frame."""
+    """Return the CPU time of writing and reading without sending, per frame."""
     fresh = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
     targets = [np.empty_like(fresh) for _ in range(DEPTH)]
     start = time.process_time()

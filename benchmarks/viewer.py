@@ -1,4 +1,4 @@
-"""What a viewer that hardly reads costs the pipeline: processor time per frame with it and without.
+"""What a viewer that hardly reads costs the pipeline: CPU time per frame with it and without.
 
 python benchmarks/viewer.py drive.mp4
 
@@ -24,14 +24,14 @@ TICKS_PER_S = 100
 
 @dataclass(frozen=True)
 class Cost:
-    """Milliseconds of processor time per frame."""
+    """Milliseconds of CPU time per frame."""
 
     pipeline: float
     view: float
 
 
-def processor_ticks(hub: int) -> dict[int, tuple[bool, int]]:
-    """Gives, for the hub and its workers: whether it is the view, and its time so far."""
+def cpu_ticks(hub: int) -> dict[int, tuple[bool, int]]:
+    """Return for the hub and its workers, by process id: whether it is the view, its CPU time."""
     found = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -55,7 +55,7 @@ def watch_slowly(port: int, stop: threading.Event) -> None:
 
 
 def encoded(out: Path) -> int:
-    """Gives how many frames a run has finished: the lines of its table."""
+    """Return how many frames a run has finished: the lines of its table."""
     return sum(path.read_bytes().count(b"\n") - 1 for path in out.glob("*/areas.csv"))
 
 
@@ -78,10 +78,10 @@ def measure(source: str, *, watched: bool, num_frames: int) -> Cost:
         if watched:
             viewer.start()
         time.sleep(2)
-        first, before = encoded(out), processor_ticks(process.pid)
+        first, before = encoded(out), cpu_ticks(process.pid)
         while encoded(out) < first + num_frames:
             time.sleep(0.05)
-        last, after = encoded(out), processor_ticks(process.pid)
+        last, after = encoded(out), cpu_ticks(process.pid)
         stop.set()
         if watched:
             viewer.join()

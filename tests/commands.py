@@ -1,6 +1,7 @@
 """Calls the command line, in a process of its own or in this one."""
 
 import io
+import re
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -34,9 +35,16 @@ def call(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(words, code, stdout.getvalue(), stderr.getvalue())
 
 
-def error_line(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the one line with which a command refused, and nothing else was printed."""
+def error_line(done: subprocess.CompletedProcess[str], *, after_log: bool = False) -> str:
+    """Return the one line with which a command refused, and nothing else was printed.
+
+    Args:
+        done: the command.
+        after_log: it may have logged what it did until then.
+    """
     assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
+    *logged, line = done.stderr.splitlines()
     assert line.startswith("icstream: ")
+    assert after_log or not logged
+    assert all(re.match(r"[0-9 :,-]+ INFO ", entry) for entry in logged)
     return line

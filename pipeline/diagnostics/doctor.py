@@ -39,17 +39,30 @@ def check_environment() -> list[Finding]:
     """Return all findings; it never raises."""
     findings = [_python()]
     findings += [_package(name) for name in requirements() if name not in _OPTIONAL]
-    for check in (_openvino, _onnx, _codecs, _cpu, _cuda, _shared_memory, _weights):
-        findings.append(_run_check(check))
-    return findings
+    return findings + [_run_check(name, check) for name, check in _checks().items()]
 
 
-def _run_check(check: Callable[[], Finding]) -> Finding:
-    # Whatever a check finds broken must be reported, so any error is a finding here.
+_Check = Callable[[], tuple[bool, str]]
+"""Returns what a `Finding` has besides its name."""
+
+
+def _checks() -> dict[str, _Check]:
+    return {
+        "openvino": _openvino,
+        "onnx": _onnx,
+        "codecs": _codecs,
+        "processor": _cpu,
+        "cuda": _cuda,
+        "shared memory": _shared_memory,
+        "weights": _weights,
+    }
+
+
+def _run_check(name: str, check: _Check) -> Finding:
     try:
-        return check()
-    except Exception as error:
-        return Finding(check.__name__.removeprefix("_"), False, f"{type(error).__name__}: {error}")
+        return Finding(name, *check())
+    except Exception as error:  # whatever is broken must be reported
+        return Finding(name, False, f"{type(error).__name__}: {error}")
 
 
 def _python() -> Finding:
@@ -67,35 +80,34 @@ def _package(package: str) -> Finding:
     return Finding(package, True, version(package))
 
 
-def _openvino() -> Finding:
+def _openvino() -> tuple[bool, str]:
     try:
         import openvino
     except ImportError:
-        return Finding("openvino", True, "not installed; inference on the CPU will be slower")
+        return True, "not installed; inference on the CPU will be slower"
     able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return Finding("openvino", True, f"{version('openvino')}, CPU: {', '.join(able)}")
+    return True, f"{version('openvino')}, CPU: {', '.join(able)}"
 
 
-def _onnx() -> Finding:
+def _onnx() -> tuple[bool, str]:
     names = requirements("onnx")
     lacking = missing(names)
     if lacking:
-        return Finding(
-            "onnx",
+        return (
             True,
             f"without {', '.join(lacking)}: no runtime onnx, no export to it;"
             " pip install 'icstream[onnx]'",
         )
-    return Finding("onnx", True, ", ".join(f"{name} {version(name)}" for name in names))
+    return True, ", ".join(f"{name} {version(name)}" for name in names)
 
 
-def _codecs() -> Finding:
+def _codecs() -> tuple[bool, str]:
     import av
 
     needed = {"ffv1": "masks.mp4", "libx264": "overlay.mp4", "h264": "most recordings"}
     lacking = [f"{name} ({use})" for name, use in needed.items() if not _has_codec(name)]
     text = f"lacking {', '.join(lacking)}" if lacking else ", ".join(needed)
-    return Finding("codecs", not lacking, f"FFmpeg in PyAV {av.__version__}: {text}")
+    return not lacking, f"FFmpeg in PyAV {av.__version__}: {text}"
 
 
 def _has_codec(name: str) -> bool:
@@ -104,42 +116,40 @@ def _has_codec(name: str) -> bool:
     return name in av.codecs_available
 
 
-def _cpu() -> Finding:
+def _cpu() -> tuple[bool, str]:
     from icstream.model.runtimes import cpu_flags
 
     flags = cpu_flags()
     known = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
     useful = [flag for flag in known if flag in flags]
-    return Finding(
-        "processor", True, f"{os.cpu_count()} cores, {', '.join(useful) or 'no AVX2 found'}"
-    )
+    return True, f"{os.cpu_count()} cores, {', '.join(useful) or 'no AVX2 found'}"
 
 
-def _cuda() -> Finding:
+def _cuda() -> tuple[bool, str]:
     import torch
 
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return Finding("cuda", True, ", ".join(names) or "no device; inference runs on the CPU")
+    return True, ", ".join(names) or "no device; inference runs on the CPU"
 
 
-def _shared_memory() -> Finding:
+def _shared_memory() -> tuple[bool, str]:
     from icstream.pipeline.wire.shared_memory import Arena
 
     if not Arena.available():
-        return Finding("shared memory", True, "no anonymous files here; pixels travel in messages")
+        return True, "no anonymous files here; pixels travel in messages"
     arena = Arena()
     try:
         arena.take(2**24)
     finally:
         arena.close()
-    return Finding("shared memory", True, "anonymous files; /dev/shm is not used")
+    return True, "anonymous files; /dev/shm is not used"
 
 
-def _weights() -> Finding:
+def _weights() -> tuple[bool, str]:
     from icstream.model import load_weights, weight_names
     from icstream.model.pretrained import RANDOM
 
     names = [name for name in weight_names() if name != RANDOM]
     for name in names:
         load_weights(name)
-    return Finding("weights", True, f"shipped: {', '.join(names) or 'none'}")
+    return True, f"shipped: {', '.join(names) or 'none'}"

@@ -112,10 +112,10 @@ def test_a_run_that_was_killed_is_continued_to_the_same_project(tmp_path: Path) 
     assert 3 <= done_before < 12
     refused = call("annotate", *options)
     assert refused.returncode == 2
-    assert "--resume" in error_line(refused)
+    assert "--resume" in error_line(refused, after_log=True)
     other = call("annotate", project, "-o", part, *STREETS, "--resume")
     assert other.returncode == 2
-    assert "had other config" in error_line(other)
+    assert "had other config" in error_line(other, after_log=True)
     done = annotate(*options, "--resume")
     assert done.returncode == 0, done.stderr
     assert contents(part) == contents(whole)
@@ -311,5 +311,5 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     given = (text.format(project=project, **places) for text in arguments)
     done = call("annotate", *given, *STREETS)
     assert done.returncode == 2
-    assert re.search(words, error_line(done))
+    assert re.search(words, error_line(done, after_log=True))
     assert (places["busy"] / "mine.txt").exists()

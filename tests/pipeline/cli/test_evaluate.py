@@ -123,7 +123,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     places = {"folder": folder, "file": folder / "val.txt"}
     done = call("evaluate", *(argument.format(**places) for argument in arguments))
     assert done.returncode == 2
-    assert any(part in error_line(done) for part in words.split("|"))
+    assert any(part in error_line(done, after_log=True) for part in words.split("|"))
 
 
 def test_weights_for_other_classes_are_scored_on_those_in_common(folder: Path) -> None:

@@ -141,7 +141,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     places = [str(tmp_path / a) if a.startswith("net.") else a for a in arguments]
     done = call("export", *STREETS, *places)
     assert done.returncode == 2
-    assert any(part in error_line(done) for part in words.split("|"))
+    assert any(part in error_line(done, after_log=True) for part in words.split("|"))
 
 
 def test_quantize_refuses_what_it_cannot_use(data: Path, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_quantize_refuses_what_it_cannot_use(data: Path, tmp_path: Path) -> None
     ]:
         done = call("quantize", *arguments)
         assert done.returncode == 2
-        assert words in error_line(done)
+        assert words in error_line(done, after_log=True)
     assert Checkpoint.load(own).ranges is None
 
 
