@@ -54,9 +54,14 @@ class Launcher:
         """Return a stream that can start its own workers."""
         spec, sinks, settings = stream_plan.spec, stream_plan.sinks, self.config.decode
         live = stream_plan.live if spec.kind == "live" else None
-        decode = task_to_json(
-            DecodeTask(spec, settings.threads, settings.loop, self._preprocess, live)
+        task = DecodeTask(
+            spec=spec,
+            threads=settings.threads,
+            num_loops=settings.loop,
+            preprocess=self._preprocess,
+            live=live,
         )
+        decode = task_to_json(task)
 
         def start_encode(num_done: int | None) -> Worker:
             output = self.config.output
