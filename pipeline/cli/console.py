@@ -42,7 +42,7 @@ class StopSignals:
     def _remember(self, number: int, _frame: FrameType | None) -> None:
         self._received = number
         signal.signal(number, signal.SIG_DFL)
-        log.warning("%s: finishing what is in progress", signal.Signals(number).name)
+        log.warning("%s: finishing what is under way", signal.Signals(number).name)
 
     def received(self) -> bool:
         """Return True once a signal came."""
