@@ -88,6 +88,7 @@ class ProgressBar(ProgressDisplay):
         quiet: bool = False,
         log_every_s: float = 10.0,
         transient: bool = True,
+        console: "Console | None" = None,
     ) -> None:
         """Begin at nothing done.
 
@@ -96,8 +97,9 @@ class ProgressBar(ProgressDisplay):
             quiet: see `ProgressDisplay`.
             log_every_s: see `ProgressDisplay`.
             transient: see `ProgressDisplay`.
+            console: see `ProgressDisplay`.
         """
-        super().__init__(quiet=quiet, log_every_s=log_every_s, transient=transient)
+        super().__init__(quiet=quiet, log_every_s=log_every_s, transient=transient, console=console)
         self._title = title
         self._begun: tuple[float, int] | None = None
         if self.on_terminal:
