@@ -97,6 +97,16 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
     assert lines[0] == lines[1]
 
 
+def test_a_state_has_the_keys_of_0_1_0(tmp_path: Path) -> None:
+    run(RECIPE, tmp_path, display=Silent(1))
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert " ".join(state) == "format progress told model optimiser scaler average"
+    keys = ("step", "lr", "clock", "patience", "num_validations", "best", "failures")
+    assert tuple(state["progress"]) == keys
+    assert state["told"].keys() == {"settings", "data", "environment"}
+    assert state["average"].keys() == {"num_updates", "tensors"}
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_a_state_of_the_unfused_optimizer_goes_on_in_the_fused_one(
     precision: Literal["bf16", "fp16"], tmp_path: Path
