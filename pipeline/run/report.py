@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from icstream.model.runtimes.cpu import cpu_name
+from icstream.pipeline.hub.stage_counts import StageCounts
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.run.result import RunResult
@@ -124,12 +125,23 @@ def _stream(stream: StreamState) -> dict[str, Any]:
         "parts": {name: [_part(part) for part in parts] for name, parts in stream.parts.items()},
         "gaps": [_gap(gap) for gap in stream.gaps],
         "seconds": round(stream.wall_s, 3),
-        "hops": {stage: asdict(c) for stage, c in stream.leases.stage_counts.items()},
+        "hops": {stage: _hop(c) for stage, c in stream.leases.stage_counts.items()},
         "closed": not stream.faults(),
         "error": stream.error,
         "policy": "freshest" if stream.plan.freshest else "every_frame",
         "connections": stream.source_status.connections,
         "last_error": stream.source_status.last_error,
+    }
+
+
+def _hop(counts: StageCounts) -> dict[str, int]:
+    return {
+        "received": counts.received,
+        "finished": counts.finished,
+        "failed": counts.failed,
+        "dropped": counts.dropped,
+        "in_flight": counts.in_flight,
+        "again": counts.retried,
     }
 
 

@@ -250,6 +250,9 @@ def test_the_report_tells_what_each_stage_did(clip: Path, tmp_path: Path) -> Non
     stages = ["preprocess", "segment", "encode"]
     stage_counts = values["streams"]["clip"]["hops"]
     assert list(stage_counts) == stages
+    assert list(stage_counts["encode"]) == [
+        *("received", "finished", "failed", "dropped", "in_flight", "again")
+    ]
     assert all(
         (hop["received"], hop["finished"], hop["in_flight"]) == (30, 30, 0)
         for hop in stage_counts.values()
