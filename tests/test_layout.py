@@ -1,5 +1,6 @@
 """Rules of the project that no tool checks."""
 
+import ast
 import importlib
 import subprocess
 import sys
@@ -98,6 +99,28 @@ def sources(*folders: str) -> list[Path]:
 
 def test_no_module_is_too_long_to_read() -> None:
     assert [str(p) for p in sources(*FOLDERS) if len(p.read_text().splitlines()) > 400] == []
+
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def longer_than(limit: int, kind: type[Definition], paths: list[Path]) -> list[str]:
+    """Gives the functions or classes with more lines, without decorators, by file and name."""
+    found = [(path, node) for path in paths for node in ast.walk(ast.parse(path.read_text()))]
+    return [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path, node in found
+        if isinstance(node, kind) and (node.end_lineno or 0) - node.lineno >= limit
+    ]
+
+
+@pytest.mark.parametrize("kind", [ast.FunctionDef, ast.AsyncFunctionDef])
+def test_no_function_is_too_long_to_read(kind: type[Definition]) -> None:
+    assert longer_than(60, kind, sources(*FOLDERS, "benchmarks", "examples")) == []
+
+
+def test_no_class_of_the_hub_is_too_long_to_read() -> None:
+    assert longer_than(200, ast.ClassDef, sources("pipeline/hub")) == []
 
 
 def test_the_pipeline_has_few_rooms() -> None:

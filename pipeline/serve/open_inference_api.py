@@ -83,37 +83,40 @@ def v2_router(service: Service) -> APIRouter:
     @router.post("/models/{name}/versions/{version}/infer", summary="Segment images")
     async def infer(request: Request, name: str, version: str = _VERSION) -> Response:
         """`image` is UINT8 [N, H, W, 3] in RGB order; `class_ids` comes back as UINT8 [N, H, W]."""
-        model = _model(service, name, version)
-        limits = service.config.limits
-        with service.admitted():
-            body = await read_body(request, limits)
-            head, encoding = (request.headers.get(k) for k in (HEADER_LENGTH, "Content-Encoding"))
-            # In a thread, as numbers in JSON take their time.
-            inference, images_NHW3 = await run_in_threadpool(
-                lambda: read_request(
-                    uncompressed(body, encoding, max_bytes=limits.body_bytes),
-                    head,
-                    max_pixels=limits.pixels,
-                    max_images=limits.images,
-                )
-            )
-            number, height, width, _ = images_NHW3.shape
-
-            def work(networks: Networks, times: Times) -> tuple[bytes, dict[str, str]]:
-                with times.stage("network"):
-                    ids = [networks.segment(model.name, image_HW3) for image_HW3 in images_NHW3]
-                with times.stage("encode"):
-                    return write_response(inference, ids, model=model.name, version=_VERSION)
-
-            (content, headers), times = await service.run(
-                work,
-                model=model,
-                is_quick=lambda networks: networks.is_ready(model.name, (height, width)),
-                num_images=number,
-            )
-        return Response(content, headers=headers | {"Server-Timing": times.header()})
+        return await _infer(service, request, _model(service, name, version))
 
     return router
+
+
+async def _infer(service: Service, request: Request, model: Model) -> Response:
+    limits = service.config.limits
+    with service.admitted():
+        body = await read_body(request, limits)
+        head, encoding = (request.headers.get(k) for k in (HEADER_LENGTH, "Content-Encoding"))
+        # In a thread, as numbers in JSON take their time.
+        inference, images_NHW3 = await run_in_threadpool(
+            lambda: read_request(
+                uncompressed(body, encoding, max_bytes=limits.body_bytes),
+                head,
+                max_pixels=limits.pixels,
+                max_images=limits.images,
+            )
+        )
+        number, height, width, _ = images_NHW3.shape
+
+        def work(networks: Networks, times: Times) -> tuple[bytes, dict[str, str]]:
+            with times.stage("network"):
+                ids = [networks.segment(model.name, image_HW3) for image_HW3 in images_NHW3]
+            with times.stage("encode"):
+                return write_response(inference, ids, model=model.name, version=_VERSION)
+
+        (content, headers), times = await service.run(
+            work,
+            model=model,
+            is_quick=lambda networks: networks.is_ready(model.name, (height, width)),
+            num_images=number,
+        )
+    return Response(content, headers=headers | {"Server-Timing": times.header()})
 
 
 def _model(service: Service, name: str, version: str) -> Model:

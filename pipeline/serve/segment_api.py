@@ -9,7 +9,7 @@ from icstream.pipeline.serve.error_responses import PROBLEMS
 from icstream.pipeline.serve.errors import RefusedError
 from icstream.pipeline.serve.images import MEDIA_TYPES, image_size, unpack
 from icstream.pipeline.serve.metrics import Times
-from icstream.pipeline.serve.models import Networks
+from icstream.pipeline.serve.models import Model, Networks
 from icstream.pipeline.serve.request_body import FORM, media_type, read_body, read_form
 from icstream.pipeline.serve.responses import FORMS, JPEG, JSON, PNG, SUPERVISELY, Reply, mask_reply
 from icstream.pipeline.serve.service import Service
@@ -82,24 +82,24 @@ def segment_router(service: Service) -> APIRouter:
         """All models that are served, with the name and color of each class id."""
         return {
             "default": service.default,
-            "models": {
-                model.name: {
-                    "weights": model.digest,
-                    "runtime": model.choice.runtime,
-                    "device": model.choice.device,
-                    "precision": model.choice.precision,
-                    "classes": [
-                        {"id": k, "name": name, "colour": "#{:02x}{:02x}{:02x}".format(*color)}
-                        for k, (name, color) in enumerate(
-                            zip(model.labels.names, model.labels.colors, strict=True)
-                        )
-                    ],
-                }
-                for model in service.models.values()
-            },
+            "models": {model.name: _describe(model) for model in service.models.values()},
         }
 
     return router
+
+
+def _describe(model: Model) -> dict[str, Any]:
+    classes = zip(model.labels.names, model.labels.colors, strict=True)
+    return {
+        "weights": model.digest,
+        "runtime": model.choice.runtime,
+        "device": model.choice.device,
+        "precision": model.choice.precision,
+        "classes": [
+            {"id": k, "name": name, "colour": "#{:02x}{:02x}{:02x}".format(*color)}
+            for k, (name, color) in enumerate(classes)
+        ],
+    }
 
 
 async def _image(request: Request, service: Service) -> bytes:

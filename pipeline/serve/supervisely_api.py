@@ -1,7 +1,7 @@
 """The REST interface of the Supervisely plugin: POST /model/inference, POST /model/get_out_meta."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -53,25 +53,9 @@ def plugin_router(service: Service) -> APIRouter:
             plan = _plan(form, model)
             size = image_size(image, max_pixels=service.config.limits.pixels)
             annotation = _values(form, "annotation") or _empty_annotation(size)
-
-            def work(networks: Networks, times: Times) -> bytes:
-                with times.stage("unpack"):
-                    image_HW3 = unpack_image(image, decoder="opencv")
-                with times.stage("network"):
-                    done = annotate(
-                        plan,
-                        image_HW3,
-                        annotation,
-                        lambda cut: networks.probabilities(
-                            model.name, cut, sizes_vary=plan.mode.name == "bboxes"
-                        ),
-                    )
-                with times.stage("encode"):
-                    return json.dumps(done, ensure_ascii=False).encode()
-
             crop = _crop_size(plan.mode, size)
             body, times = await service.run(
-                work,
+                _annotation_work(plan, image, annotation, model),
                 model=model,
                 is_quick=lambda networks: (
                     crop is None or networks.is_ready(model.name, crop, use="scores")
@@ -93,6 +77,29 @@ def plugin_router(service: Service) -> APIRouter:
         return _plan(form, service.model(None)).meta
 
     return router
+
+
+def _annotation_work(
+    plan: AnnotationPlan, image: bytes, annotation: dict[str, Any], model: Model
+) -> Callable[[Networks, Times], bytes]:
+    """Return what a thread of the engine does: from the bytes of an image to JSON."""
+
+    def work(networks: Networks, times: Times) -> bytes:
+        with times.stage("unpack"):
+            image_HW3 = unpack_image(image, decoder="opencv")
+        with times.stage("network"):
+            done = annotate(
+                plan,
+                image_HW3,
+                annotation,
+                lambda cut: networks.probabilities(
+                    model.name, cut, sizes_vary=plan.mode.name == "bboxes"
+                ),
+            )
+        with times.stage("encode"):
+            return json.dumps(done, ensure_ascii=False).encode()
+
+    return work
 
 
 def _form(*files: str, required: list[str] | None = None) -> dict[str, Any]:
