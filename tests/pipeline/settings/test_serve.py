@@ -1,10 +1,9 @@
 """Settings of `icstream serve`."""
 
 import json
-import subprocess
-import sys
 
 import pytest
+from commands import call
 
 from icstream.model import ConfigError
 from icstream.pipeline.settings.loader import preset_names
@@ -76,8 +75,6 @@ def test_every_fault_is_told_at_once() -> None:
 
 
 def test_the_schema_can_be_printed() -> None:
-    command = [sys.executable, "-m", "icstream.pipeline", "config", "schema", "--of", "serve"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    schema = json.loads(done.stdout)
+    schema = json.loads(call("config", "schema", "--of", "serve").stdout)
     assert set(schema["properties"]) == {"weights", "server", "model", "fit", "limits"}
     assert "secret" in schema["$defs"]["ServerSettings"]["properties"]["token_file"]["description"]

@@ -1,12 +1,11 @@
 """Training configurations as files, ready-made ones, and their schema."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from commands import call
 from train_configs import PLUGIN_DEFAULTS, Loader
 
 from icstream.model import ConfigError
@@ -83,9 +82,7 @@ def test_the_kinds_of_configurations_are_not_mixed_up() -> None:
 
 
 def test_the_command_line_prints_the_schema() -> None:
-    command = [sys.executable, "-m", "icstream.pipeline", "config", "schema", "--of", "train"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    schema = json.loads(done.stdout)
+    schema = json.loads(call("config", "schema", "--of", "train").stdout)
     assert schema["properties"].keys() == set(TrainConfig.model_fields)
     assert schema["additionalProperties"] is False
     assert "crops" in schema["$defs"]["InputSize"]["description"]
