@@ -60,12 +60,21 @@ def command(source: str, out: Path, options: list[str]) -> list[str]:
 
 
 def torment(
-    source: str, out: Path, expected: dict[str, str], dice: random.Random, options: list[str]
+    source: str,
+    out: Path,
+    expected: dict[str, str],
+    dice: random.Random,
+    options: list[str],
+    *,
+    max_kills: int,
 ) -> tuple[Counter[str], str]:
-    """Runs once, killing now and then; gives the kills, and what was wrong at the end or ""."""
+    """Run once, killing now and then; return the kills, and what was wrong at the end or "".
+
+    Kills end after the last one: a crowded machine may start workers more slowly than they die.
+    """
     kills: Counter[str] = Counter()
     with subprocess.Popen(command(source, out, options), stderr=subprocess.PIPE) as process:
-        while process.poll() is None:
+        while process.poll() is None and kills.total() < max_kills:
             time.sleep(dice.uniform(0.05, 1.5))
             found = find_workers(process.pid)
             if not found or process.poll() is not None:
@@ -102,7 +111,8 @@ def main() -> int:
         subprocess.run(command(arguments.source, calm, options), check=True)
         expected = contents(calm)
         while tally.kills.total() < arguments.kills:
-            kills, fault = torment(arguments.source, wild, expected, dice, options)
+            left = arguments.kills - tally.kills.total()
+            kills, fault = torment(arguments.source, wild, expected, dice, options, max_kills=left)
             tally.kills += kills
             tally.runs += 1
             if fault:
