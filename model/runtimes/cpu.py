@@ -35,6 +35,15 @@ def cpu_does_int8() -> bool:
     return not _INT8_FLAGS.isdisjoint(cpu_flags())
 
 
+def int8_sums_saturate() -> bool:
+    """Return whether sums of eight-bit products can overflow on this CPU.
+
+    An x86 CPU without dot products of eight-bit numbers adds pairs of products in 16 bits, with
+    saturation (VPMADDUBSW, Intel's Software Developer's Manual, volume 2).
+    """
+    return "ssse3" in cpu_flags() and not cpu_does_int8()
+
+
 @lru_cache(maxsize=1)
 def cpu_flags() -> frozenset[str]:
     """Return the CPU's features by Linux's names; none on other systems."""

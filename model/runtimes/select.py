@@ -11,7 +11,12 @@ from typing import Literal, get_args
 
 from icstream.model.checkpoint import Agreement, Checkpoint
 from icstream.model.errors import ConfigError
-from icstream.model.runtimes.cpu import cpu_does_bf16, cpu_does_int8, has_openvino
+from icstream.model.runtimes.cpu import (
+    cpu_does_bf16,
+    cpu_does_int8,
+    has_openvino,
+    int8_sums_saturate,
+)
 from icstream.model.runtimes.protocol import Runtime
 from icstream.model.settings_base import DEFAULT_THREADS
 
@@ -75,6 +80,11 @@ def select_runtime(
     elif precision == "int8" and checkpoint.ranges is None:
         raise ConfigError(
             "precision int8: the weights were not calibrated for it; icstream quantize does that"
+        )
+    if precision == "int8" and int8_sums_saturate():
+        log.warning(
+            "precision int8: this CPU has none of AMX, AVX-512 VNNI and AVX-VNNI; its sums saturate"
+            " at 16 bits, so masks differ from those of other CPUs"
         )
     return RuntimeChoice(runtime=engine, device=device, precision=precision, threads=threads)
 
