@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -126,3 +127,19 @@ def test_no_class_of_the_hub_is_too_long_to_read() -> None:
 def test_the_pipeline_has_few_rooms() -> None:
     entries = [path for path in (ROOT / "pipeline").iterdir() if path.name != "__pycache__"]
     assert len(entries) <= 20
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_files_that_the_pages_name_are_there(page: str) -> None:
+    """A path is given from the root, or its end stands for the one file that has it."""
+    named = set(re.findall(r"`([\w/]+\.py)`", (ROOT / page).read_text()))
+    assert len(named) > 5
+    ours = {
+        str(path.relative_to(ROOT)) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")
+    }
+    missing = {
+        name
+        for name in named
+        if "NAME" not in name and not any(f"/{path}".endswith(f"/{name}") for path in ours)
+    }
+    assert missing == set()
