@@ -19,6 +19,7 @@ from icstream.pipeline.cli.options import (
     Overwrite,
     Precision,
     Runtime,
+    Select,
     Split,
     Threads,
     TrainTag,
@@ -57,6 +58,7 @@ _JSON, _MATRIX, _FRAMES = "evaluation.json", "confusion.png", "frames.png"
 def evaluate_command(
     folder: DataFolder,
     split: Split = "val",
+    select: Select = None,
     weights: Weights = None,
     data_format: DataFormat = "auto",
     neutral: Neutral = "neutral",
@@ -82,12 +84,15 @@ def evaluate_command(
     if out is not None:
         _prepare_output(out, overwrite=overwrite)
     from icstream.model import Segmenter, load_weights
-    from icstream.stages.data import open_data
+    from icstream.stages.data import open_data, select_splits
     from icstream.stages.evaluate import evaluation_report
 
     data = open_data(
         folder, format=data_format, train_tag=train_tag, val_tag=val_tag, neutral=neutral
     )
+    if select:
+        split = ", ".join(select)  # the name by which the protocol quotes it
+        data = select_splits(data, {split: select})
     checkpoint, agreement = load_weights(weights), None
     backend: _Backend = {"runtime": runtime, "device": device, "threads": threads}
     if write_agreement:

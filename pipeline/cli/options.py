@@ -38,6 +38,13 @@ DataFormat: TypeAlias = Annotated[
     typer.Option("--format", metavar="NAME", help="auto, supervisely, folder or cityscapes."),
 ]
 Split: TypeAlias = Annotated[str, typer.Option(metavar="NAME", help="Split of the data to use.")]
+Select: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN|@FILE",
+        help="Samples whose names match, or are listed, in place of a split; repeatable.",
+    ),
+]
 Neutral: TypeAlias = Annotated[
     str, typer.Option(metavar="NAME", help="Supervisely: class whose pixels are void.")
 ]

@@ -12,7 +12,7 @@ from icstream.model import Checkpoint, CheckpointError, ConfigError, load_weight
 from icstream.pipeline.output import write_json
 from icstream.pipeline.settings.old_keys import report_settings
 from icstream.pipeline.settings.train import TrainConfig
-from icstream.stages.data import LabeledData, open_data
+from icstream.stages.data import LabeledData, count_in_both, open_data, select_splits
 from icstream.stages.data.layouts import DataFormat
 from icstream.stages.train import Display, Trained, train_network
 from icstream.stages.train.ranks import join_ranks, leave_ranks
@@ -111,8 +111,14 @@ def _open_data(
         neutral=config.special_classes.neutral,
         class_ids=_class_ids(config, start),
     )
+    data = select_splits(data, {"train": config.splits.train, "val": config.splits.val})
     for split in ("train", "val"):
         data.split(split)
+    if num_in_both := count_in_both(data, "train", "val"):
+        log.warning(
+            "%d samples are trained on and validated on: the scores say nothing about new images",
+            num_in_both,
+        )
     return data
 
 

@@ -20,7 +20,7 @@ _REFUSALS = {
         "background cannot be named; pixels that no object covers are class 0, and are trained"
     )
 }
-_BEYOND_PLUGIN = {"recipe", "seed", "checkpoint_every_steps", "keep_every_validation"}
+_BEYOND_PLUGIN = {"recipe", "splits", "seed", "checkpoint_every_steps", "keep_every_validation"}
 
 Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -35,6 +35,15 @@ class DatasetTags(StrictSettings):
     """Tag of images to train on."""
     val: Name = "val"
     """Tag of images to validate on."""
+
+
+class Splits(StrictSettings):
+    """Names of samples by which they belong to a split, in place of the data set's own splits."""
+
+    train: tuple[Name, ...] = Field((), strict=False)
+    """Patterns ("0016E5_*") and list files ("@day.txt") that name the samples to train on."""
+    val: tuple[Name, ...] = Field((), strict=False)
+    """Patterns and list files that name the samples to validate on."""
 
 
 class BatchSize(StrictSettings):
@@ -130,6 +139,8 @@ class TrainConfig(StrictSettings):
     """Whether there is batch norm; without it every convolution has a bias instead."""
     recipe: Annotated[Recipe | None, BeforeValidator(_not_empty)] = None
     """What goes beyond the plugin; without it everything is as the plugin does it."""
+    splits: Splits = Splits()
+    """Which samples are for training and which for validation, by their names."""
     seed: int = Field(PLUGIN.seed, ge=0, lt=2**63)
     """Seed of everything that is random."""
     checkpoint_every_steps: Count = PLUGIN.checkpoint_every_steps

@@ -126,6 +126,16 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     assert any(part in error_line(done, after_log=True) for part in words.split("|"))
 
 
+def test_samples_can_be_chosen_by_name_from_all_splits(folder: Path) -> None:
+    done = call("evaluate", folder, *STREETS, "--select", "s[02]", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    values = json.loads(done.stdout)
+    assert values["split"] == "s[02]"
+    assert values["num_frames"] == 2
+    assert values["protocol"].startswith("split s[02], 2 frames; ")
+    assert sorted(frame["name"] for frame in values["worst"]) == ["s0", "s2"]
+
+
 def test_weights_for_other_classes_are_scored_on_those_in_common(folder: Path) -> None:
     done = call("evaluate", folder, "--weights", "random", "--json", "-")
     assert done.returncode == 0, done.stderr

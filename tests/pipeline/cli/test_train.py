@@ -230,3 +230,22 @@ def test_the_plugins_readme_configuration_trains(data_dir: Path, tmp_path: Path)
     options = [*small, *again, "--set", "epochs=1", "--data", project, "-o", tmp_path / "more"]
     done = train(readme, *options)
     assert done.returncode == 0, done.stderr
+
+
+def test_splits_can_be_chosen_by_patterns_and_lists(
+    folder: Path, config: Path, tmp_path: Path
+) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("100\n2\n")
+    splits = [f"splits.train=['[0-3]', '@{names}']", "splits.val=['2', '101']"]
+    options = [option for text in (*splits, "epochs=1") for option in ("--set", text)]
+    done = train(config, "--data", folder, "-o", tmp_path / "run", *options)
+    assert done.returncode == 0, done.stderr
+    assert "1 samples are trained on and validated on" in done.stderr
+    training = Checkpoint.load(tmp_path / "run" / "last.safetensors").training
+    assert training["samples"] == {"train": 5, "val": 2}
+    wrong = call(
+        *("train", config, "--data", folder, "-o", tmp_path / "no", "--set", "splits.val=[x*]")
+    )
+    assert wrong.returncode == 2
+    assert "split 'val': 'x*' matches none of 10 samples" in error_line(wrong)

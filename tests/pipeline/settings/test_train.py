@@ -167,6 +167,7 @@ def test_choices_are_among_those_named(load: Loader, key: str, choices: list[str
         ("recipe.ohem", [0.7, None], [0, 1, True]),
         ("recipe.ema", [0.999, None], [0, 1]),
         ("recipe.width", [0.5, 1, 1 / 64, 4], [0, 4.1, None]),
+        ("splits.train", [[], ["a*", "@b.txt"]], ["a", [""], [1], None]),
         ("seed", [2**63 - 1], [2**63]),
         ("gpu_devices", [[0], [1, 0]], [[], [-1], [0.0], [True], 0, None, "0"]),
     ],
