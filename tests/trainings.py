@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from icstream.model import ConfigError
 from icstream.stages.train import Augmentation, Optimizer, PolySchedule, TrainSettings
 from icstream.stages.train.validate import Validation
 
@@ -33,6 +34,15 @@ PLUGIN = replace(
     width=1 / 8,
     lr=2e-3,
 )
+
+
+def has_torchvision() -> bool:
+    """Return whether there is a torchvision that fits PyTorch."""
+    try:
+        import icstream.stages.train.photometric  # noqa: F401
+    except ConfigError:
+        return False
+    return True
 
 
 class Silent:

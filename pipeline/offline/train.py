@@ -15,6 +15,7 @@ from icstream.pipeline.settings.train import TrainConfig
 from icstream.stages.data import LabeledData, count_in_both, open_data, select_splits
 from icstream.stages.data.layouts import DataFormat
 from icstream.stages.train import Display, Trained, train_network
+from icstream.stages.train.build import check_packages
 from icstream.stages.train.ranks import join_ranks, leave_ranks
 from icstream.stages.train.state import STATE_FILE
 
@@ -54,6 +55,7 @@ def run_training(
         ConfigError: something is wrong with settings, data, weights or folder.
     """
     settings = config.settings()
+    check_packages(settings)
     if threads is not None:
         torch.set_num_threads(threads)
     start = _load_start(config, init)

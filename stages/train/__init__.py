@@ -9,7 +9,9 @@ from icstream.model.renamed import warn_renamed
 from icstream.stages.train.settings import (
     Augmentation,
     Optimizer,
+    Paste,
     PatienceSchedule,
+    Photometric,
     PolySchedule,
     TrainSettings,
 )
@@ -21,7 +23,9 @@ __all__ = [
     "Augmentation",
     "Display",
     "Optimizer",
+    "Paste",
     "PatienceSchedule",
+    "Photometric",
     "PolySchedule",
     "TrainSettings",
     "Trained",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from icstream.model import Fit, Geometry, prepare_input
 from icstream.model.labels import Color
 from icstream.stages.data import VOID, LabeledImage
+from icstream.stages.train.draws import log_uniform
 from icstream.stages.train.settings import Augmentation, Size
 
 Generator = np.random.Generator
@@ -62,8 +63,7 @@ def random_view(
     Where the crop reaches beyond the image it is the mean color, and `VOID`.
     """
     height, width = image.ids_HW.shape
-    low, high = augmentation.scale
-    zoom = input_scale * math.exp(rng.uniform(math.log(low), math.log(high)))
+    zoom = input_scale * log_uniform(augmentation.scale, rng)
     degrees = rng.uniform(-1, 1) * augmentation.rotation_degrees
     mirrored = augmentation.flip and rng.random() < 0.5
     to_view = _placement((height, width), size, zoom, degrees, mirrored, rng)

@@ -1,8 +1,8 @@
 """Puts a training together from settings and data."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -16,17 +16,19 @@ from icstream.model.loss import GuidedLoss, log_class_weights
 from icstream.stages.data import VOID, LabeledData, Sample, SampleError
 from icstream.stages.train.checkpointing import TrainState
 from icstream.stages.train.data_loading import TrainBatches, TrainViews, ValidationViews
+from icstream.stages.train.fingerprint import fingerprint_of
 from icstream.stages.train.inputs import InputNorm
+from icstream.stages.train.paste import CutOut, cut_out_objects
 from icstream.stages.train.ranks import Ranks
 from icstream.stages.train.schedule import Patience, ValidationClock
 from icstream.stages.train.settings import PatienceSchedule, TrainSettings
-from icstream.stages.train.state import TrainPosition, environment
+from icstream.stages.train.state import TrainPosition
 from icstream.stages.train.weights import WeightAverage, build_network
 
 log = logging.getLogger(__name__)
 
 _MAX_SURVEYED = 500
-"""The most training samples that are looked at for class weights and sizes, evenly spread."""
+"""The most training samples that are looked at for class weights, sizes and objects."""
 _OFFSETS = {"log": 1.1, "steep": 1.02}
 """Offsets of `log_class_weights`, by the setting `class_weights`."""
 
@@ -62,8 +64,10 @@ def build_training(
         start: weights to start from, as `settings.init` says; None: random ones.
 
     Raises:
-        ConfigError: settings or weights that do not fit the data.
+        ConfigError: settings or weights that do not fit the data, or a package that settings need
+            and that is not installed.
     """
+    check_packages(settings)
     samples = data.split("train")
     survey = survey_samples(samples, len(data.labels))
     fit = make_fit(settings, survey.side)
@@ -71,7 +75,9 @@ def build_training(
     red, green, blue = (round(value) for value in preprocessing.mean_rgb)
     mean_color: Color = (red, green, blue)
     batches = TrainBatches(
-        views=TrainViews(samples, settings, fit, mean_color),
+        views=TrainViews(
+            samples, settings, fit, mean_color, objects=objects_to_paste(settings, data)
+        ),
         num_samples=len(samples),
         settings=settings,
         mean_color=mean_color,
@@ -90,7 +96,7 @@ def build_training(
         loss=make_loss(settings, survey, data.labels, ranks.device),
         batches=batches,
         val_views=ValidationViews(data.split("val"), fit, mean_color),
-        fingerprint=_fingerprint(settings, data, ranks),
+        fingerprint=fingerprint_of(settings, data, ranks),
     )
     return setup, state
 
@@ -109,8 +115,7 @@ def survey_samples(samples: Sequence[Sample], num_classes: int) -> Survey:
     """Return what the training set is like; samples that cannot be used are left to the loader."""
     pixels = np.zeros(256, np.int64)
     sides = []
-    step = -(-len(samples) // _MAX_SURVEYED)
-    for sample in samples[::step]:
+    for sample in _surveyed(samples):
         try:
             ids_HW = sample.load().ids_HW
         except SampleError:
@@ -118,6 +123,55 @@ def survey_samples(samples: Sequence[Sample], num_classes: int) -> Survey:
         pixels += np.bincount(ids_HW.ravel(), minlength=256)
         sides.append(min(ids_HW.shape))
     return Survey(torch.from_numpy(pixels[:num_classes]), int(median(sides)) if sides else 0)
+
+
+def _surveyed(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Return at most `_MAX_SURVEYED` of the samples, evenly spread."""
+    return samples[:: -(-len(samples) // _MAX_SURVEYED)]
+
+
+def check_packages(settings: TrainSettings) -> None:
+    """Import what only some settings need, so that its absence is found before images are read.
+
+    Raises:
+        ConfigError: it is not installed, or does not fit PyTorch.
+    """
+    if settings.augmentation is not None and settings.augmentation.photometric is not None:
+        import icstream.stages.train.photometric  # noqa: F401
+
+
+def objects_to_paste(
+    settings: TrainSettings, data: LabeledData
+) -> Mapping[int, Sequence[CutOut]] | None:
+    """Return the objects to paste, by class; None: the settings have none.
+
+    Raises:
+        ConfigError: a class that is not there, or no object of any.
+    """
+    paste = settings.augmentation.paste if settings.augmentation else None
+    if paste is None:
+        return None
+    class_ids = _class_ids(paste.classes, data.labels, setting="augmentation.paste.classes")
+    objects = cut_out_objects(_surveyed(data.split("train")), class_ids)
+    if not objects:
+        raise ConfigError(
+            f"augmentation.paste.classes: no object of {', '.join(paste.classes)} to cut out"
+        )
+    return objects
+
+
+def _class_ids(names: Iterable[str], labels: LabelSet, *, setting: str) -> list[int]:
+    """Return the ids of the classes that a setting names.
+
+    Raises:
+        ConfigError: one of them is not there.
+    """
+    for name in names:
+        if name not in labels.names:
+            raise ConfigError(
+                f"{setting}: there is no class {name!r}; there are {', '.join(labels.names)}"
+            )
+    return [labels.names.index(name) for name in names]
 
 
 def make_fit(settings: TrainSettings, side: int) -> Fit:
@@ -167,11 +221,7 @@ def make_loss(
 
 def _class_weights(settings: TrainSettings, survey: Survey, labels: LabelSet) -> Tensor | None:
     factors, offset = settings.class_factors, _OFFSETS.get(settings.class_weights)
-    for name in factors:
-        if name not in labels.names:
-            raise ConfigError(
-                f"class_factors: there is no class {name!r}; there are {', '.join(labels.names)}"
-            )
+    _class_ids(factors, labels, setting="class_factors")
     if offset is None and not factors:
         return None
     weights_K = torch.ones(len(labels))
@@ -205,31 +255,3 @@ def _make_state(
         patience=Patience(schedule) if isinstance(schedule, PatienceSchedule) else None,
         position=TrainPosition(lr=settings.lr),
     )
-
-
-def _fingerprint(settings: TrainSettings, data: LabeledData, ranks: Ranks) -> dict[str, Any]:
-    names = {split: [sample.name for sample in data.split(split)] for split in ("train", "val")}
-    return {
-        "settings": settings_that_matter(settings),
-        "data": {"names": names, "classes": list(data.labels.names)},
-        "environment": environment(ranks),
-    }
-
-
-def settings_that_matter(settings: TrainSettings) -> str:
-    """Return the settings that decide the weights, for comparison, as state files have them."""
-    others = TrainSettings()
-    text = repr(
-        replace(
-            settings,
-            optimizer=replace(settings.optimizer, weight_decay=settings.optimizer.decay),
-            workers_train=others.workers_train,
-            workers_val=others.workers_val,
-            checkpoint_every_steps=others.checkpoint_every_steps,
-            keep_every_validation=others.keep_every_validation,
-            gpu_devices=others.gpu_devices,
-        )
-    )
-    # State files keep the spelling that they have had from the beginning.
-    text = text.replace("optimizer=Optimizer(", "optimiser=Optimiser(")
-    return text.replace(" color=", " colour=")

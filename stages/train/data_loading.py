@@ -1,7 +1,7 @@
 """From samples to batches: the order of an epoch, loader processes, samples that fail."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from icstream.model import ConfigError, Fit, Geometry
 from icstream.model.labels import Color
 from icstream.stages.data import VOID, LabeledImage, Sample, SampleError
 from icstream.stages.train.augment import View, fitted_view, random_view, whole_view
-from icstream.stages.train.settings import TrainSettings
+from icstream.stages.train.paste import CutOut, with_pasted
+from icstream.stages.train.settings import Augmentation, TrainSettings
 
 _MAX_SUBSTITUTES = 100
 """How many samples in a row may fail before the training does."""
@@ -61,12 +62,28 @@ class TrainViews(Dataset[tuple[View, Failures]]):
     """The views of the training samples, by `Draw`; they are made when they are asked for."""
 
     def __init__(
-        self, samples: Sequence[Sample], settings: TrainSettings, fit: Fit, mean_color: Color
+        self,
+        samples: Sequence[Sample],
+        settings: TrainSettings,
+        fit: Fit,
+        mean_color: Color,
+        *,
+        objects: Mapping[int, Sequence[CutOut]] | None = None,
     ) -> None:
+        """Keep what the views are made of.
+
+        Args:
+            samples: the training samples.
+            settings: of the training.
+            fit: how whole images are shown.
+            mean_color: the padding around images.
+            objects: to paste, by class; None: none.
+        """
         self._samples = samples
         self._settings = settings
         self._fit = fit
         self._mean_color = mean_color
+        self._objects = objects or {}
 
     def __getitem__(self, draw: Draw) -> tuple[View, Failures]:
         """Return a view, and what failed on the way to it.
@@ -92,6 +109,7 @@ class TrainViews(Dataset[tuple[View, Failures]]):
         settings = self._settings
         if settings.augmentation is None:
             return fitted_view(image, self._fit, self._mean_color)[0]
+        image = self._changed(image, settings.augmentation, whole, rng)
         if whole:
             return whole_view(image, settings.augmentation, rng, self._fit, self._mean_color)
         return random_view(
@@ -102,6 +120,19 @@ class TrainViews(Dataset[tuple[View, Failures]]):
             input_scale=settings.input_scale,
             mean_color=self._mean_color,
         )
+
+    def _changed(
+        self, image: LabeledImage, augmentation: Augmentation, whole: bool, rng: np.random.Generator
+    ) -> LabeledImage:
+        """Return the image with objects pasted into it, and in another light."""
+        if augmentation.paste is not None and not whole:
+            image = with_pasted(image, self._objects, augmentation.paste, rng)
+        if augmentation.photometric is None:
+            return image
+        from icstream.stages.train.photometric import photographed  # needs torchvision
+
+        rgb_HW3 = photographed(image.rgb_HW3, augmentation.photometric, rng)
+        return LabeledImage(rgb_HW3, image.ids_HW)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

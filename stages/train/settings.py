@@ -21,14 +21,23 @@ ClassWeights: TypeAlias = Literal["none", "log", "steep"]
 TrainPrecision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 Share: TypeAlias = Annotated[float, Limits(ge=0, le=1)]
 Zoom: TypeAlias = Annotated[float, Limits(ge=0.1, le=10)]
+Exposure: TypeAlias = Annotated[float, Limits(ge=0.05, le=20)]
+Quality: TypeAlias = Annotated[int, Limits(ge=1, le=100)]
 
 _WEIGHT_DECAY = {"adamw": 0.01, "sgd": 0.0001, "adam": 0.0}
 
 
-def _rising(scale: tuple[float, float]) -> tuple[float, float]:
-    if scale[0] > scale[1]:
-        raise ValueError("the smallest zoom comes first")
-    return scale
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError("the smaller one comes first")
+    return bounds
+
+
+Zooms: TypeAlias = Annotated[tuple[Zoom, Zoom], Limits(strict=False), CheckedBy(_ordered)]
+Exposures: TypeAlias = Annotated[
+    tuple[Exposure, Exposure], Limits(strict=False), CheckedBy(_ordered)
+]
+Qualities: TypeAlias = Annotated[tuple[Quality, Quality], Limits(strict=False), CheckedBy(_ordered)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +80,43 @@ class PolySchedule(StrictSettingsBase):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Photometric(StrictSettingsBase):
+    """Light and camera, changed at random at the images' own pixels; this needs torchvision."""
+
+    share: Share = 0.5
+    """Share of the images that each change happens to, independently of the others."""
+    gamma: Exposures = (0.6, 1.7)
+    """Smallest and largest exponent of the values from 0 to 1, drawn log-uniformly; above 1 the
+    image gets darker."""
+    brightness: Exposures = (0.3, 1.7)
+    """Smallest and largest factor, drawn log-uniformly, from dusk to glare."""
+    temperature: Share = 0.25
+    """Red is multiplied and blue divided by up to e to this power, or the other way around."""
+    blur_px: Annotated[float, Limits(ge=0, le=10)] = 1.2
+    """Largest standard deviation of a Gaussian blur, in pixels."""
+    noise: Share = 0.05
+    """Largest standard deviation of Gaussian noise, as a share of the range of values."""
+    jpeg_quality: Qualities = (25, 90)
+    """Smallest and largest quality of JPEG compression."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paste(StrictSettingsBase):
+    """Objects of rare classes, cut out of the training images and pasted into crops."""
+
+    classes: Annotated[tuple[str, ...], Limits(strict=False, min_length=1)]
+    """Names of the classes, each of which is drawn as often as the others."""
+    max_objects: Annotated[int, Limits(ge=1, le=100)] = 3
+    """Largest number of objects in an image, drawn evenly from 0 on."""
+    scale: Zooms = (0.7, 1.4)
+    """Smallest and largest zoom of an object, drawn log-uniformly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation(StrictSettingsBase):
     """Random views of the training images; all draws depend on seed, epoch and sample alone."""
 
-    scale: Annotated[tuple[Zoom, Zoom], Limits(strict=False), CheckedBy(_rising)] = (0.5, 2.0)
+    scale: Zooms = (0.5, 2.0)
     """Smallest and largest zoom, drawn log-uniformly, on top of `input_scale`."""
     flip: bool = True
     """Whether every second image is mirrored."""
@@ -84,6 +126,10 @@ class Augmentation(StrictSettingsBase):
     """Strength of changes of brightness, contrast, saturation and hue."""
     whole_frames_share: Share = 0.0
     """Last share of the steps, in which whole images are shown, scaled by `input_scale` only."""
+    photometric: Photometric | None = None
+    """Changes of light and camera, if any."""
+    paste: Paste | None = None
+    """Objects that are pasted into crops, if any; whole images stay as they are."""
 
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {"colour": renamed("color")}
 

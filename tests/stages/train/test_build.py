@@ -1,12 +1,22 @@
 """What the trainer is put together from."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from icstream.model import CAMVID, ConfigError
-from icstream.stages.train import Augmentation, Optimizer, PolySchedule, TrainSettings
-from icstream.stages.train.build import Survey, make_loss, settings_that_matter
+from icstream.stages.train import (
+    Augmentation,
+    Optimizer,
+    Paste,
+    Photometric,
+    PolySchedule,
+    TrainSettings,
+)
+from icstream.stages.train.build import Survey, check_packages, make_loss
+from icstream.stages.train.fingerprint import settings_that_matter
 
 CPU = torch.device("cpu")
 NUM_CLASSES = len(CAMVID)
@@ -64,3 +74,31 @@ def test_settings_are_compared_by_the_text_that_state_files_of_0_1_0_hold() -> N
         " precision='fp32', seed=0, gpu_devices=(0,), checkpoint_every_steps=0,"
         " keep_every_validation=False)"
     )
+
+
+def test_settings_that_0_1_0_did_not_have_are_compared_where_they_are_used() -> None:
+    plain = settings_that_matter(TrainSettings(augmentation=Augmentation()))
+    texts = {
+        plain,
+        settings_that_matter(TrainSettings(augmentation=Augmentation(photometric=Photometric()))),
+        settings_that_matter(
+            TrainSettings(augmentation=Augmentation(photometric=Photometric(noise=0)))
+        ),
+        settings_that_matter(
+            TrainSettings(augmentation=Augmentation(paste=Paste(classes=("Pole",))))
+        ),
+    }
+    assert len(texts) == 4
+
+
+def test_without_torchvision_photometric_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("torchvision.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "icstream.stages.train.photometric", raising=False)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    check_packages(TrainSettings())
+    check_packages(TrainSettings(augmentation=Augmentation()))
+    settings = TrainSettings(augmentation=Augmentation(photometric=Photometric()))
+    with pytest.raises(ConfigError, match=r"pip install 'icstream\[train\]'$") as caught:
+        check_packages(settings)
+    assert "\n" not in str(caught.value)

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 import torch
 from stripes import LABELS, Stripes, stripes_data
-from trainings import PLUGIN, RECIPE, Silent
+from trainings import PLUGIN, RECIPE, Silent, has_torchvision
 
 from icstream.model import Checkpoint, CheckpointError, ConfigError, Fit, ICNet, Segmenter
 from icstream.model.icnet import Features
 from icstream.stages.confusion import Confusion
 from icstream.stages.data import VOID, LabeledData, LabeledImage, Sample
 from icstream.stages.train import (
+    Augmentation,
+    Paste,
     PatienceSchedule,
+    Photometric,
     PolySchedule,
     Trained,
     TrainSettings,
@@ -75,7 +78,26 @@ def test_it_learns_and_the_file_that_it_writes_segments_as_it_validated(tmp_path
     assert np.abs(confusion.counts - result.validation.confusion.counts).sum() <= 20
 
 
-@pytest.mark.parametrize("settings", [RECIPE, PLUGIN], ids=["recipe", "plugin"])
+ALL_RANDOM = replace(
+    RECIPE,
+    augmentation=Augmentation(
+        whole_frames_share=0.2, photometric=Photometric(), paste=Paste(classes=("red", "green"))
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(RECIPE, id="recipe"),
+        pytest.param(PLUGIN, id="plugin"),
+        pytest.param(
+            ALL_RANDOM,
+            id="all random",
+            marks=pytest.mark.skipif(not has_torchvision(), reason="needs torchvision"),
+        ),
+    ],
+)
 @pytest.mark.parametrize("stop_at", [1, 3, 5])
 def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
     settings: TrainSettings, stop_at: int, tmp_path: Path
