@@ -177,11 +177,19 @@ class ICNet(nn.Module):
         fused12_NCHW, low12_NCHW = self.cff12(fused24_NCHW, sub1_NCHW)  # 1/8
         return Features(fused12_NCHW, low12_NCHW, low24_NCHW)
 
-    def branch_logits(self, x_NCHW: Tensor) -> BranchLogits:
-        """Return the raw logits of all three heads, for label guidance."""
+    def branch_logits(self, x_NCHW: Tensor, *, dropout: float = 0.0) -> BranchLogits:
+        """Return the raw logits of all three heads, for label guidance.
+
+        Args:
+            x_NCHW: the input.
+            dropout: share of the channels that the last classifier does not see in training.
+        """
         features = self.features(pad_to_network_size(x_NCHW))
+        fused12_NCHW = features.fused12_NCHW
+        if dropout > 0:
+            fused12_NCHW = F.dropout2d(fused12_NCHW, dropout, self.training)
         return BranchLogits(
-            sub124=self.classifier(upsample(features.fused12_NCHW, 2)),
+            sub124=self.classifier(upsample(fused12_NCHW, 2)),
             sub24=self.cff12.aux(features.low12_NCHW),
             sub4=self.cff24.aux(features.low24_NCHW),
         )

@@ -5,6 +5,7 @@ in a row.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -38,6 +39,9 @@ class GuidedLoss:
     ohem: float | None = None
     """Pixels count only if their true class gets less than this probability, but at least 1/16 of
     them do, of each image (full) or of the batch (shrunk)."""
+    label_smoothing: float = 0.0
+    """Share of each pixel's target that is spread evenly over all classes; which pixels are hard
+    enough for `ohem` does not depend on it."""
 
     def __call__(self, logits: BranchLogits, ids_NHW: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the total and (sub124, sub24, sub4), scalars in float32.
@@ -77,6 +81,10 @@ class GuidedLoss:
         if self.class_weights_K is not None:
             known_Nhw = ids_Nhw.long().clamp(max=len(self.class_weights_K) - 1)
             weights_Nhw = weights_Nhw * self.class_weights_K.to(losses_Nhw)[known_Nhw]
+        if self.label_smoothing > 0:
+            losses_Nhw = _cross_entropy(
+                logits_NKhw.float(), ids_Nhw.long(), self.void, smoothing=self.label_smoothing
+            )
         return torch.stack([(losses_Nhw * weights_Nhw).sum(), weights_Nhw.sum()])
 
     def _hard(self, losses_Nhw: Tensor, weights_Nhw: Tensor) -> Tensor:
@@ -93,14 +101,16 @@ def _mean(sums: list[Tensor]) -> Tensor:
     return totals_2[0] / totals_2[1].clamp(min=1e-6)
 
 
-def _cross_entropy(logits_NKhw: Tensor, ids_Nhw: Tensor, void: int) -> Tensor:
+def _cross_entropy(
+    logits_NKhw: Tensor, ids_Nhw: Tensor, void: int, *, smoothing: float = 0.0
+) -> Tensor:
     """Return each pixel's loss; 0 where it is void."""
+    loss = partial(F.cross_entropy, ignore_index=void, reduction="none", label_smoothing=smoothing)
     if logits_NKhw.device.type == "cpu":  # a third of the time of the other form
-        return F.cross_entropy(logits_NKhw, ids_Nhw, ignore_index=void, reduction="none")
+        return loss(logits_NKhw, ids_Nhw)
     # On CUDA the form for images has no deterministic gradient, that for rows has.
     logits_PK = logits_NKhw.permute(0, 2, 3, 1).flatten(0, 2)
-    losses_P = F.cross_entropy(logits_PK, ids_Nhw.flatten(), ignore_index=void, reduction="none")
-    return losses_P.reshape(ids_Nhw.shape)
+    return loss(logits_PK, ids_Nhw.flatten()).reshape(ids_Nhw.shape)
 
 
 def log_class_weights(pixels_K: Tensor, offset: float) -> Tensor:

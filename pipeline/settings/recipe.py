@@ -55,6 +55,10 @@ class Recipe(StrictSettings):
     """Factors on the weights of classes, by name."""
     ohem: float | None = Field(PLUGIN.ohem, gt=0, lt=1)
     """Only pixels whose true class gets less than this probability count; with null all count."""
+    label_smoothing: float = Field(PLUGIN.label_smoothing, ge=0, lt=1)
+    """Share of each pixel's target that is spread evenly over all classes."""
+    dropout: float = Field(PLUGIN.dropout, ge=0, lt=1)
+    """Share of the channels that the last classifier does not see, in training."""
     ema: float | None = Field(PLUGIN.ema, gt=0, lt=1)
     """Decay per step of the moving average of weights that is validated and saved, if any."""
     precision: TrainPrecision = PLUGIN.precision
@@ -76,6 +80,8 @@ class Recipe(StrictSettings):
             class_weights=self.class_weights,
             class_factors=self.class_factors,
             ohem=self.ohem,
+            label_smoothing=self.label_smoothing,
+            dropout=self.dropout,
             ema=self.ema,
             precision=self.precision,
             variant=self.variant,

@@ -216,6 +216,7 @@ def make_loss(
         guidance=settings.label_guidance,
         class_weights_K=None if weights_K is None else weights_K.to(device),
         ohem=settings.ohem,
+        label_smoothing=settings.label_smoothing,
     )
 
 

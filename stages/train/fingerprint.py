@@ -11,6 +11,7 @@ from icstream.stages.train.state import environment
 
 _ADDED: Mapping[type, frozenset[str]] = {
     Augmentation: frozenset({"photometric", "paste"}),
+    TrainSettings: frozenset({"label_smoothing", "dropout"}),
 }
 """Settings that 0.1.0 did not have: with their defaults they are left out of the fingerprint, so
 that a training that was begun without them goes on."""

@@ -186,6 +186,10 @@ class TrainSettings:
     """Factors on the weights of classes, by name."""
     ohem: float | None = None
     """Only pixels whose true class gets less than this probability count, at least 1/16 of all."""
+    label_smoothing: float = 0.0
+    """Share of each pixel's target that is spread evenly over all classes."""
+    dropout: float = 0.0
+    """Share of the channels that the last classifier does not see, in training."""
     ema: float | None = None
     """Decay per step of the moving average of weights that is validated and saved, if any."""
     precision: TrainPrecision = "fp32"

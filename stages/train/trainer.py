@@ -124,13 +124,19 @@ class _Stop(Exception):  # noqa: N818 - no error, but the way out of the loop
 class _Heads(nn.Module):
     """The network as training calls it: all three heads."""
 
-    def __init__(self, model: ICNet) -> None:
+    def __init__(self, model: ICNet, dropout: float) -> None:
         super().__init__()
         self.model = model
+        self.dropout = dropout
 
     def forward(self, x_NCHW: Tensor) -> BranchLogits:
         """Return what `ICNet.branch_logits` does."""
-        return self.model.branch_logits(x_NCHW)
+        return self.model.branch_logits(x_NCHW, dropout=self.dropout)
+
+
+def dropout_seed(seed: int, *, step: int, rank: int) -> int:
+    """Return the seed of PyTorch's generator for the dropout of one step on one rank."""
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
 
 
 class _Trainer:
@@ -175,7 +181,7 @@ class _Trainer:
         Raises:
             _Stop: it was to stop before.
         """
-        model: nn.Module = _Heads(self._state.model)
+        model: nn.Module = _Heads(self._state.model, self._settings.dropout)
         if self._ranks.count > 1:
             model = DistributedDataParallel(model)
         first_step = self._state.position.step
@@ -212,6 +218,9 @@ class _Trainer:
         begun = time.monotonic()
         self._corrupted.note(batch.failures)
         lr = self._set_lr()
+        if self._settings.dropout > 0:
+            seed, step = self._settings.seed, self._state.position.step
+            torch.manual_seed(dropout_seed(seed, step=step, rank=self._ranks.rank))
         ids_NHW = batch.ids_NHW.to(self._ranks.device, non_blocking=True)
         with self._setup.norm.autocast():
             logits = model(self._setup.norm(batch.rgb_NHW3))

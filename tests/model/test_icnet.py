@@ -149,3 +149,21 @@ def test_initial_weights_depend_on_the_seed_alone() -> None:
     initialize(other, seed=5)
     assert torch.equal(first.classifier.weight, second.classifier.weight)
     assert not torch.equal(first.classifier.weight, other.classifier.weight)
+
+
+def test_dropout_hides_channels_from_the_classifier_in_training_alone() -> None:
+    model = ICNet(ICNetConfig(num_classes=3, width=1 / 8))
+    initialize(model, seed=0)
+    x_NCHW = torch.randn(1, 3, 65, 97, generator=torch.Generator().manual_seed(0))
+    model.eval()
+    plain, whole = model.branch_logits(x_NCHW), model.branch_logits(x_NCHW, dropout=0.5)
+    assert torch.equal(plain.sub124, whole.sub124)
+    model.train()
+    torch.manual_seed(0)
+    dropped = model.branch_logits(x_NCHW, dropout=0.5)
+    torch.manual_seed(0)
+    again = model.branch_logits(x_NCHW, dropout=0.5)
+    without = model.branch_logits(x_NCHW)
+    assert torch.equal(dropped.sub124, again.sub124)
+    assert not torch.allclose(dropped.sub124, without.sub124)
+    assert torch.equal(dropped.sub24, without.sub24)

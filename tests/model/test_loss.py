@@ -111,6 +111,33 @@ def test_hard_pixels_alone_count_with_ohem() -> None:
     assert float(loss.of_head(logits, ids, 1)) == pytest.approx(-np.log(0.01), rel=1e-4)
 
 
+def test_smoothed_labels_share_their_target_with_all_classes() -> None:
+    logits, ids = logits_for(33, 65), labels_for(33, 65)
+    smoothed = GuidedLoss(void=VOID, guidance="shrunk", label_smoothing=0.2)(logits, ids)[0]
+    # Szegedy and others, "Rethinking the Inception Architecture" (2016), section 7: the loss is
+    # (1 - e) H(q, p) + e H(u, p), with u even over the K classes.
+    plain = GuidedLoss(void=VOID, guidance="shrunk")
+    others = [
+        plain(logits, torch.where(ids == VOID, ids, torch.full_like(ids, k)))[0] for k in range(K)
+    ]
+    expected = 0.8 * plain(logits, ids)[0] + 0.2 * torch.stack(others).mean()
+    assert float(smoothed) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_smoothing_does_not_decide_which_pixels_are_hard() -> None:
+    logits = BranchLogits(*(torch.zeros(1, K, 2, 2) for _ in FACTORS))
+    for branch in logits:
+        branch[:, 0] = 9.0  # so sure and so right that only smoothing makes it a loss
+        branch[:, 0, 0, 0] = -9.0
+    ids = torch.zeros(1, 2 * 16, 2 * 16, dtype=torch.uint8)
+    hard = GuidedLoss(void=VOID, guidance="shrunk", ohem=0.7, label_smoothing=0.1)
+    sub4 = hard.of_head(logits.sub4, ids, FACTORS[2])
+    expected = torch.nn.functional.cross_entropy(
+        logits.sub4[:, :, 0, 0], torch.tensor([0]), label_smoothing=0.1
+    )
+    assert float(sub4) == pytest.approx(float(expected), rel=1e-5)
+
+
 def test_with_ohem_a_sixteenth_counts_even_if_all_is_right() -> None:
     values = torch.linspace(5, 6, 64)
     logits = torch.stack([values, torch.zeros(64)])[None, :, None]

@@ -172,6 +172,8 @@ def test_choices_are_among_those_named(load: Loader, key: str, choices: list[str
         ("recipe.augmentation.photometric.jpeg_quality", [[1, 100]], [[9, 8], [0, 9], [1.0, 9]]),
         ("recipe.augmentation.photometric.blur_px", [0, 10], [-0.1, 11, None]),
         ("recipe.augmentation.paste.classes", [["a", "b"]], [[], "a", None]),
+        ("recipe.label_smoothing", [0, 0.1], [-0.1, 1, None]),
+        ("recipe.dropout", [0, 0.5], [-0.1, 1, None]),
         ("recipe.width", [0.5, 1, 1 / 64, 4], [0, 4.1, None]),
         ("splits.train", [[], ["a*", "@b.txt"]], ["a", [""], [1], None]),
         ("seed", [2**63 - 1], [2**63]),

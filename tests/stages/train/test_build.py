@@ -87,8 +87,10 @@ def test_settings_that_0_1_0_did_not_have_are_compared_where_they_are_used() -> 
         settings_that_matter(
             TrainSettings(augmentation=Augmentation(paste=Paste(classes=("Pole",))))
         ),
+        settings_that_matter(TrainSettings(augmentation=Augmentation(), label_smoothing=0.1)),
+        settings_that_matter(TrainSettings(augmentation=Augmentation(), dropout=0.1)),
     }
-    assert len(texts) == 4
+    assert len(texts) == 6
 
 
 def test_without_torchvision_photometric_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

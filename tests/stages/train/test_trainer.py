@@ -83,6 +83,8 @@ ALL_RANDOM = replace(
     augmentation=Augmentation(
         whole_frames_share=0.2, photometric=Photometric(), paste=Paste(classes=("red", "green"))
     ),
+    label_smoothing=0.1,
+    dropout=0.3,
 )
 
 
