@@ -52,6 +52,8 @@ class SettingsBase:
         "use_attribute_docstrings": True,
     }
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {}
+    ADDED: ClassVar[frozenset[str]] = frozenset()
+    """Settings that came after 0.1.0: reports have them where they differ from their defaults."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:

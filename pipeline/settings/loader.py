@@ -31,6 +31,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {}
+    ADDED: ClassVar[frozenset[str]] = frozenset()
 
 
 Schema = TypeVar("Schema", bound=Settings | SettingsBase)

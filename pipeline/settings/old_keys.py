@@ -7,7 +7,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from icstream.model.settings_base import OldKey
-from icstream.pipeline.settings.schema_fields import SchemaType, old_keys_of, schema_fields
+from icstream.pipeline.settings.schema_fields import (
+    SchemaType,
+    added_defaults,
+    old_keys_of,
+    schema_fields,
+)
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +83,11 @@ def _reported(schema: SchemaType, values: Mapping[str, Any]) -> dict[str, Any]:
     old_keys = old_keys_of(schema)
     replaced = {old.names[0]: key for key, old in old_keys.items()}
     dropped = {name for old in old_keys.values() for name in old.names[1:]}
+    defaults = added_defaults(schema)
     found = {}
     for name, value in values.items():
+        if name in defaults and value == defaults[name]:
+            continue
         if name in replaced:
             key = replaced[name]
             written = old_keys[key].write(values)

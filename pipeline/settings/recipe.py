@@ -35,6 +35,7 @@ class Recipe(StrictSettings):
     """How to train beyond the plugin; without it everything is as the plugin does it."""
 
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {"optimiser": renamed("optimizer")}
+    ADDED: ClassVar[frozenset[str]] = frozenset({"label_smoothing", "dropout"})
 
     optimizer: Optimizer = Optimizer()
     """How gradients become steps."""

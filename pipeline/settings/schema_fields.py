@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple, TypeAlias, get_args, get_type_hints
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from icstream.model.settings_base import OldKey, SettingsBase
 
@@ -42,6 +43,16 @@ def old_keys_of(schema: SchemaType) -> Mapping[str, OldKey]:
     """Return the keys that the schema had in earlier versions."""
     found: Mapping[str, OldKey] = getattr(schema, "OLD_KEYS", {})
     return found
+
+
+def added_defaults(schema: SchemaType) -> Mapping[str, Any]:
+    """Return the defaults, as JSON values, of the settings that came after 0.1.0, by their name."""
+    added: frozenset[str] = getattr(schema, "ADDED", frozenset())
+    if issubclass(schema, BaseModel):
+        defaults = {name: schema.model_fields[name].default for name in added}
+    else:
+        defaults = {field.name: field.default for field in fields(schema) if field.name in added}
+    return {name: to_jsonable_python(default) for name, default in defaults.items()}
 
 
 def present_keys(schema: SchemaType, prefix: str = "") -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -109,6 +109,8 @@ def _not_empty(value: object) -> object:
 
 class TrainConfig(StrictSettings):
     """All settings of `icstream train`."""
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"splits"})
 
     dataset_tags: DatasetTags = DatasetTags()
     """Which images are for training and which for validation."""

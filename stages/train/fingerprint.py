@@ -1,20 +1,12 @@
 """The fingerprint of a training: what must be the same for it to go on."""
 
-from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from icstream.stages.data import LabeledData
 from icstream.stages.train.ranks import Ranks
-from icstream.stages.train.settings import Augmentation, TrainSettings
+from icstream.stages.train.settings import TrainSettings
 from icstream.stages.train.state import environment
-
-_ADDED: Mapping[type, frozenset[str]] = {
-    Augmentation: frozenset({"photometric", "paste"}),
-    TrainSettings: frozenset({"label_smoothing", "dropout"}),
-}
-"""Settings that 0.1.0 did not have: with their defaults they are left out of the fingerprint, so
-that a training that was begun without them goes on."""
 
 
 def fingerprint_of(settings: TrainSettings, data: LabeledData, ranks: Ranks) -> dict[str, Any]:
@@ -47,10 +39,13 @@ def settings_that_matter(settings: TrainSettings) -> str:
 
 
 def _text(value: object) -> str:
-    """Return the value's `repr` without added settings that have their defaults."""
+    """Return the value's `repr` without settings that came after 0.1.0 and have their defaults.
+
+    So a training that was begun without them goes on.
+    """
     if not is_dataclass(value):
         return repr(value)
-    added = _ADDED.get(type(value), frozenset())
+    added: frozenset[str] = getattr(type(value), "ADDED", frozenset())
     parts = [
         f"{field.name}={_text(getattr(value, field.name))}"
         for field in fields(value)

@@ -132,11 +132,14 @@ class Augmentation(StrictSettingsBase):
     """Objects that are pasted into crops, if any; whole images stay as they are."""
 
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {"colour": renamed("color")}
+    ADDED: ClassVar[frozenset[str]] = frozenset({"photometric", "paste"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
     """All of a training run but its data; the defaults are the plugin's."""
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"label_smoothing", "dropout"})
 
     epochs: int = 2
     """Passes over the training images."""
