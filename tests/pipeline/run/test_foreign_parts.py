@@ -125,7 +125,7 @@ def test_a_frame_that_a_stage_cannot_process_is_lost_alone(
         (7, "no picture"),
     ]
     assert stream["hops"]["preprocess"]["failed"] == 2
-    assert "2 failed: no image" in said
+    assert "2 failed: no picture" in said
 
 
 @pytest.mark.parametrize(
