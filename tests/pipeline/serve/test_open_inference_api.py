@@ -140,7 +140,7 @@ GOOD = {"name": "image", "datatype": "UINT8", "shape": [1, 2, 2, 3], "data": [0]
 @pytest.mark.parametrize(
     ("tensor", "says"),
     [
-        (GOOD | {"name": "image"}, "the only one is image"),
+        (GOOD | {"name": "photo"}, "the only one is image"),
         (GOOD | {"datatype": "FP32"}, "needed UINT8"),
         (GOOD | {"shape": [2, 2, 3]}, "needed [N, H, W, 3]"),
         (GOOD | {"shape": [1, 2, 2, 4]}, "needed [N, H, W, 3]"),

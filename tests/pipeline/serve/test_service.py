@@ -173,7 +173,7 @@ def test_models_that_are_not_there_are_named(server: Server, images: Path) -> No
     [
         (("/nothing",), {}, 404),
         (("/segment",), {}, 405),
-        (("/segment",), {"fields": {"image": b"x"}}, 400),
+        (("/segment",), {"fields": {"photo": b"x"}}, 400),
         (("/segment", b"\x1f\x8b"), {"headers": {"Content-Encoding": "gzip"}}, 415),
         (("/segment", b"--x"), {"headers": {"Content-Type": "multipart/form-data"}}, 400),
         (
