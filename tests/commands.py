@@ -40,11 +40,11 @@ def error_line(done: subprocess.CompletedProcess[str], *, after_log: bool = Fals
 
     Args:
         done: the command.
-        after_log: it may have logged what it did until then.
+        after_log: it may have logged what it did until then, warnings included.
     """
     assert done.stdout == ""
     *logged, line = done.stderr.splitlines()
     assert line.startswith("icstream: ")
     assert after_log or not logged
-    assert all(re.match(r"[0-9 :,-]+ INFO ", entry) for entry in logged)
+    assert all(re.match(r"[0-9 :,-]+ (INFO|WARNING) ", entry) for entry in logged)
     return line
