@@ -18,7 +18,7 @@ from icstream.model.errors import (
 from icstream.model.geometry import Axis, Fit, Geometry
 from icstream.model.labels import CAMVID, CITYSCAPES, LabelSet
 from icstream.model.network_input import prepare_input
-from icstream.model.renamed import warn_renamed
+from icstream.model.renamed import renamed_arguments, warn_renamed
 from icstream.model.scores import Scores
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ _WITH_TORCH = {
 def __getattr__(name: str) -> Any:
     if name == "prepare":
         warn_renamed("icstream.model.prepare", "icstream.model.prepare_input")
-        return prepare_input
+        names = {"picture_HW3": "image_HW3", "mean_colour": "mean_color"}
+        return renamed_arguments(**names)(prepare_input)
     if name not in _WITH_TORCH:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)

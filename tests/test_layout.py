@@ -38,7 +38,7 @@ def test_what_a_package_offers_is_listed_sorted_and_there(name: str) -> None:
         for entry, value in vars(package).items()
         if not entry.startswith("_") and not isinstance(value, ModuleType)
     }
-    imported = {"TYPE_CHECKING", "Any", "import_module", "warn_renamed"}
+    imported = {"TYPE_CHECKING", "Any", "import_module", "renamed_arguments", "warn_renamed"}
     assert visible - imported <= set(offered)
 
 

@@ -1,5 +1,8 @@
 """Evaluation: how well a checkpoint's masks agree with labeled images."""
 
+from typing import Any
+
+from icstream.model.renamed import warn_renamed
 from icstream.stages.evaluate.agreement import MeasuredAgreement, measure_agreement
 from icstream.stages.evaluate.calibration import calibrate_on
 from icstream.stages.evaluate.confusion_image import draw_confusion
@@ -23,3 +26,11 @@ __all__ = [
     "measure_agreement",
     "summary",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "evaluate":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    new = "icstream.stages.evaluate.evaluate_dataset"
+    warn_renamed("icstream.stages.evaluate.evaluate", new)
+    return evaluate_dataset

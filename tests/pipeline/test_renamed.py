@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from icstream.model import CAMVID, LabelSet
+from icstream.model import CAMVID, Fit, LabelSet, prepare_input
 from icstream.model.renamed import (
     RenamedWarning,
     log_renamed,
@@ -71,6 +71,29 @@ def test_names_of_0_1_0_give_what_they_gave() -> None:
         "argument colours",
         "FrameAccounting.without_picture",
     }
+
+
+def test_functions_of_0_1_0_take_what_they_took() -> None:
+    import icstream.model
+    import icstream.stages.evaluate
+
+    image = np.full((4, 6, 3), 9, np.uint8)
+    geometry = Fit("native").geometry((4, 6))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        prepared = icstream.model.prepare(
+            picture_HW3=image, geometry=geometry, mean_colour=(1, 2, 3)
+        )
+        evaluate = icstream.stages.evaluate.evaluate
+    assert (prepared == prepare_input(image, geometry, (1, 2, 3))).all()
+    assert evaluate is icstream.stages.evaluate.evaluate_dataset
+    assert sorted(str(warning.message) for warning in caught) == [
+        "argument mean_colour is now mean_color",
+        "argument picture_HW3 is now image_HW3",
+        "icstream.model.prepare is now icstream.model.prepare_input",
+        "icstream.stages.evaluate.evaluate is now icstream.stages.evaluate.evaluate_dataset",
+    ]
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 def test_segment_takes_books_and_its_results_have_a_picture() -> None:
