@@ -23,6 +23,7 @@ from icstream.pipeline.cli.options import (
     Transport,
     Weights,
 )
+from icstream.stages.sinks import SINKS
 
 if TYPE_CHECKING:
     from icstream.pipeline.settings.run import RunConfig
@@ -38,8 +39,7 @@ Sinks = Annotated[
     typer.Option(
         "--sink",
         metavar="NAME",
-        help="masks, overlay, png, rle, areas, supervisely, rolling, events or publish;"
-        " repeatable.",
+        help=f"{', '.join(SINKS)} or publish; repeatable.",
     ),
 ]
 Policy = Annotated[str | None, typer.Option(metavar="NAME", help="auto, every_frame or freshest.")]
