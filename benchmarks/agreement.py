@@ -3,7 +3,7 @@
     python benchmarks/agreement.py model/weights/streets.safetensors --write
 
 With --write it is stored in the header of the checkpoint, where `--precision auto` looks for it.
-For labelled images of your own: icstream evaluate DATA --weights FILE --write-agreement bf16
+For labeled images of your own: icstream evaluate DATA --weights FILE --write-agreement bf16
 """
 
 import argparse
@@ -32,12 +32,12 @@ class StreetSample:
         return f"street {self.seed}"
 
     def load(self) -> LabeledImage:
-        """Renders the street and its labels."""
+        """Render the street and its labels."""
         return LabeledImage(*Street(self.seed).render(float(self.seed % 50)))
 
 
 def main() -> None:
-    """Parses the command line, measures and prints."""
+    """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description="Measure the agreement of bf16 with fp32.")
     parser.add_argument("file", type=Path, help="checkpoint")
     parser.add_argument("--write", action="store_true", help="keep it in the checkpoint")

@@ -98,7 +98,7 @@ def torment(
 
 
 def main() -> int:
-    """Parses the command line, torments and reports."""
+    """Parse the command line, torment and report."""
     parser = argparse.ArgumentParser(description="Kill workers and compare the results.")
     parser.add_argument("source")
     parser.add_argument("--kills", type=int, default=200)

@@ -51,7 +51,7 @@ def compare(logits_Khw: NDArray[np.float32], ids_hw: NDArray[np.uint8]) -> tuple
 
 
 def main() -> None:
-    """Parses the command line, compares and prints."""
+    """Parse the command line, compare and print."""
     parser = argparse.ArgumentParser(description="Compare the deploy graph with the plain one.")
     parser.add_argument("sources", nargs="+")
     parser.add_argument("--weights", default="camvid")

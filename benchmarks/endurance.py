@@ -30,7 +30,7 @@ class Sample:
 
 
 def sample(parent: int, masks: Path, bytes_per_frame: float) -> Sample | None:
-    """Looks at a run; None once it is over."""
+    """Look at a run; None once it is over."""
     kilobytes = descriptors = count = 0
     try:
         for pid in [parent, *(worker.pid for worker in find_workers(parent))]:
@@ -46,7 +46,7 @@ def sample(parent: int, masks: Path, bytes_per_frame: float) -> Sample | None:
 
 
 def main() -> None:
-    """Parses the command line, runs and reports."""
+    """Parse the command line, run and report."""
     parser = argparse.ArgumentParser(description="Read a recording many times.")
     parser.add_argument("source", type=Path)
     parser.add_argument("--loop", type=int, default=20)

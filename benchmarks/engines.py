@@ -68,7 +68,7 @@ def engines(checkpoint: Checkpoint, threads: int) -> dict[str, Engine]:
 
 
 def main() -> None:
-    """Parses the command line, measures and prints."""
+    """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description="Time the network alone.")
     parser.add_argument("--weights", default="random")
     parser.add_argument("--size", default="540x960", help="HEIGHTxWIDTH")

@@ -49,7 +49,7 @@ def measure(path: Path, size: tuple[int, int] | None) -> tuple[list[float], list
 
 
 def main() -> None:
-    """Parses the command line, measures and prints."""
+    """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description="Compare our FFV1 encoder with FFmpeg's.")
     parser.add_argument("masks", type=Path)
     parser.add_argument("--size", help="WIDTHxHEIGHT that the masks are scaled to first")

@@ -20,7 +20,7 @@ FLOORS = {
 
 
 def main() -> int:
-    """Parses the command line, measures and compares; gives the exit code."""
+    """Parse the command line, measure and compare; return the exit code."""
     parser = argparse.ArgumentParser(description="Say whether the pipeline has become slower.")
     parser.add_argument("videos", nargs="+", type=Path)
     parser.add_argument("--rounds", type=int, default=3)

@@ -11,7 +11,7 @@ from icstream.pipeline.diagnostics.naive import segment_naively
 
 
 def main() -> None:
-    """Parses the command line, runs and prints."""
+    """Parse the command line, run and print."""
     parser = argparse.ArgumentParser(description="Segment a recording the naive way.")
     parser.add_argument("recording", type=Path)
     parser.add_argument("folder", type=Path)

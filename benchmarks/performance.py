@@ -68,7 +68,7 @@ SERIES: dict[str, tuple[Setting, ...]] = {
 
 
 def main() -> None:
-    """Parses the command line, measures, writes and draws."""
+    """Parse the command line, measure, write and draw."""
     parser = argparse.ArgumentParser(description="Measure what speed depends on, and draw it.")
     parser.add_argument("video", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)

@@ -63,7 +63,7 @@ def memory_mb(pid: int) -> float:
 
 
 def crowd(num_requests: int) -> None:
-    """Sends good and broken requests from 32 clients, and looks at answers and memory."""
+    """Send good and broken requests from 32 clients, and check answers and memory."""
     with tempfile.TemporaryDirectory(prefix="icstream-serve-") as name:
         images = make_images(Path(name), 200)
         options = ("--weights", "streets", "--set", "model.warm_up=[40x60]")
@@ -86,7 +86,7 @@ def crowd(num_requests: int) -> None:
 
 
 def batches(weights: str, rounds: int) -> None:
-    """Compares the network on batches with single images, one after another and two at once."""
+    """Compare the network on batches with single images, one after another and two at once."""
     checkpoint = load_weights(weights)
     geometry = checkpoint.fit.geometry((540, 960))
     inputs = np.random.default_rng(0).integers(0, 256, (8, *geometry.outer, 3), np.uint8)
@@ -131,7 +131,7 @@ def speed(
     rounds: int,
     options: list[str],
 ) -> None:
-    """Asks both services for the same frames in turn."""
+    """Ask both services for the same frames in turn."""
     with av.open(source) as file:
         decoded = itertools.islice(file.decode(video=0), 40)
         frames = [np.asarray(f.to_ndarray(format="rgb24"), np.uint8) for f in decoded]
@@ -186,7 +186,7 @@ def _ask_all(address: str, bodies: list[bytes], num_clients: int, num_requests: 
 
 
 def main() -> None:
-    """Parses the command line and measures."""
+    """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description="Ask icstream serve very often.")
     commands = parser.add_subparsers(dest="what", required=True)
     many = commands.add_parser("crowd")

@@ -47,7 +47,7 @@ class Footprint:
 
 
 def footprint() -> Footprint:
-    """Looks at this process and its children."""
+    """Look at this process and its children."""
     processes = threads = descriptors = kilobytes = 0
     workers = find_workers(os.getpid())
     for path in [Path("/proc/self"), *(Path(f"/proc/{worker.pid}") for worker in workers)]:
@@ -85,7 +85,7 @@ class Soak:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Runs while the block does."""
+        """Run while the block does."""
         thread = threading.Thread(target=self._run)
         thread.start()
         try:
@@ -108,7 +108,7 @@ class Soak:
             )
 
     def wait_for(self, what: Callable[[Sequence[StreamState]], bool]) -> float:
-        """Waits until something is so; gives how long that took.
+        """Wait until something is so; return how long that took.
 
         Raises:
             TimeoutError: it never was.
@@ -122,7 +122,7 @@ class Soak:
 
 
 def cameras(minutes: float, num_cameras: int) -> list[str]:
-    """Runs synthetic cameras side by side; gives what is not as it should be."""
+    """Run synthetic cameras side by side; return what is not as it should be."""
     soak = Soak([f"synthetic:size=320x240,rate=10,seed={n}" for n in range(num_cameras)], {})
     samples: list[tuple[float, Footprint]] = []
     with soak.running():
@@ -160,7 +160,7 @@ def cameras(minutes: float, num_cameras: int) -> list[str]:
 
 
 def reconnect(cycles: int) -> list[str]:
-    """Starts and kills an RTSP camera again and again; gives what is not as it should be."""
+    """Start and kill an RTSP camera again and again; return what is not as it should be."""
     with tempfile.TemporaryDirectory() as name:
         port = 20_000 + os.getpid() % 20_000
         options = {
@@ -238,7 +238,7 @@ def _left_behind(first: Footprint, last: Footprint) -> list[str]:
 
 
 def main() -> int:
-    """Parses the command line, soaks and reports."""
+    """Parse the command line, soak and report."""
     parser = argparse.ArgumentParser(description="Run live sources for a long time.")
     commands = parser.add_subparsers(dest="command", required=True)
     many = commands.add_parser("cameras")

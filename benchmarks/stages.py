@@ -67,7 +67,7 @@ def measure(source: str, weights: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Parses the command line, measures and prints."""
+    """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description="Time each stage alone.")
     parser.add_argument("source")
     parser.add_argument("--weights", default="streets")

@@ -133,7 +133,7 @@ def plain_steps(data: LabeledData) -> Callable[[int], list[float]]:
 
 
 def main() -> None:
-    """Parses the command line, measures and prints."""
+    """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description="Compare the trainer with a plain loop.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=10, help="per round")

@@ -47,7 +47,7 @@ def receive(endpoint: str, arena_fd: int | None, result: Connection) -> None:
 
 
 def touch(image: np.ndarray) -> int:
-    """Reads every cache line."""
+    """Read every cache line."""
     return int(image.reshape(-1)[::64].sum())
 
 
@@ -91,7 +91,7 @@ def measure(transport: str, size: tuple[int, int], num_frames: int) -> tuple[flo
 
 
 def await_one(hub: HubSocket) -> None:
-    """Waits for a message."""
+    """Wait for a message."""
     while hub.receive() is None:
         hub.socket.poll(1000)
 
@@ -108,7 +108,7 @@ def alone(size: tuple[int, int], num_frames: int) -> float:
 
 
 def main() -> None:
-    """Parses the command line, measures in turns and prints medians."""
+    """Parse the command line, measure turn by turn, and print medians."""
     parser = argparse.ArgumentParser(description="Time the transports.")
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)

@@ -45,7 +45,7 @@ def cpu_ticks(hub: int) -> dict[int, tuple[bool, int]]:
 
 
 def watch_slowly(port: int, stop: threading.Event) -> None:
-    """Asks for frames again and again and reads a byte a second."""
+    """Ask for frames again and again, and read a byte a second."""
     with socket.socket() as viewer:
         viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         viewer.connect(("127.0.0.1", port))
@@ -60,7 +60,7 @@ def encoded(out: Path) -> int:
 
 
 def measure(source: str, *, watched: bool, num_frames: int) -> Cost:
-    """Runs until so many frames are through and gives what each cost, start-up left out."""
+    """Run until so many frames are through, and return what each cost, start-up left out."""
     with tempfile.TemporaryDirectory(prefix="icstream-viewer-") as name:
         out = Path(name) / "out"
         command = [sys.executable, "-m", "icstream.pipeline", "run", source, "-o", str(out)]
@@ -95,7 +95,7 @@ def measure(source: str, *, watched: bool, num_frames: int) -> Cost:
 
 
 def main() -> None:
-    """Parses the command line, measures in turns and reports."""
+    """Parse the command line, measure turn by turn, and report."""
     parser = argparse.ArgumentParser(description="Measure what a slow viewer costs.")
     parser.add_argument("source")
     parser.add_argument("--pairs", type=int, default=5)

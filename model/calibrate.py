@@ -1,4 +1,4 @@
-"""Measures the ranges that int8 needs, by showing images to the network in fp32."""
+"""Measuring the ranges that int8 needs, by showing images to the network in fp32."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Subtracts the mean from an input, pixel by pixel, for the first convolutions.
+"""Subtracting the mean from an input, pixel by pixel, for the first convolutions.
 
 OpenVINO would do the same in three passes over memory, which is a twentieth of the network's time.
 """

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 @lru_cache(maxsize=4)
 def scene(height: int, width: int) -> NDArray[np.uint8]:
-    """Gives soft coloured noise."""
+    """Gives soft colored noise."""
     noise = np.random.default_rng(5).integers(0, 256, (height, width, 3), dtype=np.uint8)
     soft = cv2.GaussianBlur(noise, (0, 0), 4)
     low, high = int(soft.min()), int(soft.max())

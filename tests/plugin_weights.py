@@ -83,7 +83,7 @@ def plugin_state(model: ICNet) -> dict[str, Tensor]:
 def plugin_config(
     classes: Mapping[str, str] = CLASSES, *, size: tuple[int, int] = (97, 129)
 ) -> dict[str, Any]:
-    """Gives a model's config.json; `classes` are colours by title, numbered from 1 as they come."""
+    """Gives a model's config.json; `classes` are colors by title, numbered from 1 as they come."""
     return {
         "settings": {
             "input_size": {"width": size[1], "height": size[0]},

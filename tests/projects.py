@@ -1,4 +1,4 @@
-"""Small labelled data sets that tests make themselves."""
+"""Small labeled data sets that tests make themselves."""
 
 import base64
 import json
@@ -56,7 +56,7 @@ class Project:
         dataset: str = "ds",
         annotation: str | None = None,
     ) -> tuple[Path, Path]:
-        """Adds an image of one colour and its annotation; gives both paths."""
+        """Adds an image of one color and its annotation; gives both paths."""
         image = self.folder / dataset / "img" / name
         ann = self.folder / dataset / "ann" / (annotation or f"{name}.json")
         for path in (image, ann):

@@ -1,4 +1,4 @@
-"""Labelled images in memory."""
+"""Labeled images in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Labelled images that tests make themselves: stripes whose classes differ in colour."""
+"""Labeled images that tests make themselves: stripes whose classes differ in color."""
 
 from dataclasses import dataclass
 

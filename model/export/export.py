@@ -1,4 +1,4 @@
-"""Writes the network into files that other programs run, and runs them as those would."""
+"""Writing the network into files that other programs run, and running them as those would."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""Reads Caffe's `.caffemodel`: a `NetParameter` message, of which only names and blobs matter.
+"""Reading Caffe's `.caffemodel`: a `NetParameter` message, of which only names and blobs matter.
 
 Field numbers are those of BVLC's caffe.proto. Types of layers are not read: forks have their own.
 """

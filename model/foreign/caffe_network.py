@@ -90,7 +90,7 @@ def _blobs(layers: Iterable[Layer]) -> dict[str, Tensor]:
 
 
 def _fold_scale(blobs: dict[str, Tensor], layers: Iterable[Layer]) -> dict[str, str]:
-    """Multiply the image's scale into the convolutions that see it, and drops its blobs.
+    """Multiply the image's scale into the convolutions that see it, and drop its blobs.
 
     In the authors' prototxt these are the first one of sub1 and, behind a linear halving, that of
     the trunk; where a file states another wiring, that one holds. Zeros around the image

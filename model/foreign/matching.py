@@ -1,4 +1,4 @@
-"""Fills the network with tensors of other names."""
+"""Filling the network with tensors of other names."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

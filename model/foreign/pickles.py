@@ -1,4 +1,4 @@
-"""Opens PyTorch's files without running what is in them."""
+"""Opening PyTorch's files without running what is in them."""
 
 import io
 import pickle

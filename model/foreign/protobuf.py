@@ -1,4 +1,4 @@
-"""Reads protobuf's wire format: numbers and values of fields, whatever they mean.
+"""Reading protobuf's wire format: numbers and values of fields, whatever they mean.
 
 Protocol Buffers documentation, "Encoding". Nothing is copied or allocated: values are views into
 the message, so what a length claims costs nothing before it is checked against what is there.

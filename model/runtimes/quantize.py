@@ -1,4 +1,4 @@
-"""Marks in a graph of OpenVINO what its compiler is to compute in int8."""
+"""Marking in a graph of OpenVINO what its compiler is to compute in int8."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""Checks that the environment can run icstream."""
+"""Checking that the environment can run icstream."""
 
 import os
 import platform

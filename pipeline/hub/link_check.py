@@ -1,4 +1,4 @@
-"""Checks that every message between hub and workers arrives."""
+"""Checking that every message between hub and workers arrives."""
 
 import time
 

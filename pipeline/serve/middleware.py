@@ -100,7 +100,7 @@ class CountingMiddleware:
 
 
 class _Body:
-    """Knows how much of a request has been read."""
+    """How much of a request has been read."""
 
     def __init__(self, receive: Receive, max_drained: int) -> None:
         self._receive = receive
@@ -115,7 +115,7 @@ class _Body:
         return message
 
     async def drained(self) -> bool:
-        """Reads what is left, within limits; True if nothing is left."""
+        """Read what is left, within limits; True if nothing is left."""
         num_bytes = 0
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_S):

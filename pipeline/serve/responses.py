@@ -45,7 +45,7 @@ def mask_reply(
 
 
 def class_shares(ids_HW: NDArray[np.uint8], labels: LabelSet) -> dict[int, float]:
-    """Gives the share of the pixels of each class that occurs, 0 to 1."""
+    """Return the share of the pixels of each class that occurs, 0 to 1."""
     areas = class_areas(ids_HW, len(labels))
     return {int(k): int(areas[k]) / ids_HW.size for k in np.flatnonzero(areas)}
 

@@ -60,7 +60,7 @@ class NetworkScores:
             yield from self._run(waiting)
 
     def _run(self, waiting: list[_Prepared]) -> Iterator[NDArray[np.float32]]:
-        # Batches always have one shape, so that a crop's scores do not depend on its neighbours'.
+        # Batches always have one shape, so that a crop's scores do not depend on its neighbors'.
         inputs_Nhw3 = np.zeros((self._batch, *waiting[0].input_hw3.shape), np.uint8)
         for place_hw3, prepared in zip(inputs_Nhw3, waiting, strict=False):
             place_hw3[:] = prepared.input_hw3

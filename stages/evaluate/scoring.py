@@ -1,4 +1,4 @@
-"""Scores a segmenter on labeled images."""
+"""Scoring a segmenter on labeled images."""
 
 import logging
 import time

@@ -1,8 +1,8 @@
 """Compiled loops that code a gray image in FFV1's Golomb Rice mode (RFC 9043, 3 and 3.8.2).
 
 An image is cut into slices, and each is coded alone: a pixel is predicted by the median of its
-neighbours, and the difference goes into a Golomb Rice code whose parameter adapts in each of 666
-contexts, or, where the neighbours agree, into the length of a run of pixels that are as predicted.
+neighbors, and the difference goes into a Golomb Rice code whose parameter adapts in each of 666
+contexts, or, where the neighbors agree, into the length of a run of pixels that are as predicted.
 All differences of a row are taken first, in vector instructions; what is looked at pixel by pixel
 is only what lies between runs.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from icstream.model.jit import compiled
 
 _LEVELS = np.repeat(np.arange(6), (1, 1, 3, 7, 23, 93))
-# Differences in 11 levels, -5 to 5, as FFmpeg's quantisation has them; index 255 stands for -1.
+# Differences in 11 levels, -5 to 5, as FFmpeg's quantization has them; index 255 stands for -1.
 _QUANTIZED = np.concatenate((_LEVELS, [-5], -_LEVELS[:0:-1]))
 _NUM_CONTEXTS = (11**3 + 1) // 2
 _INITIAL_STATE = np.array((0, 4, 0, 1))  # drift, error sum, bias, count

@@ -19,7 +19,7 @@ _OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20", "g": "25"
 
 
 class OverlayVideo(VideoSink):
-    """The classes' colours blended over the image, H.264 in MP4, BT.709."""
+    """The classes' colors blended over the image, H.264 in MP4, BT.709."""
 
     wants_image = True
 
@@ -51,7 +51,7 @@ class OverlayVideo(VideoSink):
 
 
 class Blend:
-    """Mixes a mask's colours into images; ids that have no class leave the image as it is."""
+    """Mixes a mask's colors into images; ids that have no class leave the image as it is."""
 
     def __init__(self, labels: LabelSet, *, opacity: float = OPACITY) -> None:
         self._colors = labels.palette()

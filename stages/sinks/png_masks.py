@@ -18,14 +18,14 @@ _COMPRESSION = 1
 
 
 def write_png(ids_HW: NDArray[np.uint8], labels: LabelSet, target: Path | BinaryIO) -> None:
-    """Write class ids as palette indices, in the label set's colours."""
+    """Write class ids as palette indices, in the label set's colors."""
     image = Image.fromarray(ids_HW)
     image.putpalette(labels.palette().tobytes())
     image.save(target, format="PNG", compress_level=_COMPRESSION)
 
 
 class PngMasks:
-    """Class ids as palette indices, in the label set's colours."""
+    """Class ids as palette indices, in the label set's colors."""
 
     wants_image = False
     num_held_back = 0

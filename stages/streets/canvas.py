@@ -1,6 +1,6 @@
-"""A pinhole camera, and the two images it fills: colours and class ids.
+"""A pinhole camera, and the two images it fills: colors and class ids.
 
-World axes in metres: x to the right of the road's middle, y up from the road, z along the road
+World axes in meters: x to the right of the road's middle, y up from the road, z along the road
 from the camera. Every shape is painted into both images by the same call with the same corners
 and without anti-aliasing, so the mask is exact.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from icstream.model.labels import Color
 
 NEAR = 1.2
-"""Nothing nearer than this many metres is drawn."""
+"""Nothing nearer than this many meters is drawn."""
 FAR = 130.0
 """Nothing farther than this is drawn; haze has swallowed it by then."""
 _SUBPIXEL_BITS = 4
@@ -28,42 +28,42 @@ class Canvas:
     """Image and mask of one instant, painted from far to near."""
 
     def __init__(self, size: tuple[int, int], *, eye: Points, horizon: float, haze: Points) -> None:
-        """Begins empty.
+        """Begin empty.
 
         Args:
             size: (height, width) in pixels.
-            eye: (2,) x and y of the camera in metres.
+            eye: (2,) x and y of the camera in meters.
             horizon: row of the horizon, as a share of the height.
-            haze: (4,) colour of the haze, and the distance in metres at which it takes half.
+            haze: (4,) color of the haze, and the distance in meters at which it takes half.
         """
         self.height, self.width = size
         self.rgb = np.zeros((*size, 3), np.uint8)
         self.ids = np.zeros(size, np.uint8)
         self.focal = 0.9 * self.width
-        self.centre = self.width / 2, horizon * self.height
+        self.center = self.width / 2, horizon * self.height
         self.eye = eye
         self._haze = haze
 
     def project(self, points: Points) -> Points:
-        """Gives (..., 2) positions (column, row) in pixels of (..., 3) points before the camera."""
+        """Return (..., 2) pixels (column, row) of (..., 3) points before the camera."""
         scale = self.focal / np.maximum(points[..., 2], NEAR)
-        column = self.centre[0] + (points[..., 0] - self.eye[0]) * scale
-        row = self.centre[1] - (points[..., 1] - self.eye[1]) * scale
+        column = self.center[0] + (points[..., 0] - self.eye[0]) * scale
+        row = self.center[1] - (points[..., 1] - self.eye[1]) * scale
         return np.stack([column, row], axis=-1)
 
-    def pixels(self, metres: float, z: float) -> float:
-        """Gives how many pixels a length takes up at that distance."""
-        return metres * self.focal / max(z, NEAR)
+    def pixels(self, meters: float, z: float) -> float:
+        """Return how many pixels a length takes up at that distance."""
+        return meters * self.focal / max(z, NEAR)
 
     def hazed(self, color: Shade, z: float) -> Color:
-        """Gives the colour as it looks through that many metres of air."""
+        """Return the color as it looks through that many meters of air."""
         share = 1 - 0.5 ** (max(z, 0) / self._haze[3])
         mixed = np.asarray(color) * (1 - share) + self._haze[:3] * share
         red, green, blue = np.clip(mixed, 0, 255).astype(int).tolist()
         return red, green, blue
 
     def polygons(self, corners: Points, color: Shade, z: float, class_id: int | None) -> None:
-        """Paints (n, corners, 3) flat polygons in one colour; None leaves the mask as it is."""
+        """Paint (n, corners, 3) flat polygons in one color; None leaves the mask as it is."""
         positions = np.clip(self.project(corners), -1e4, 1e4) * (1 << _SUBPIXEL_BITS)
         shapes = list(np.rint(positions).astype(np.int32))
         cv2.fillPoly(self.rgb, shapes, self.hazed(color, z), shift=_SUBPIXEL_BITS)
@@ -73,7 +73,7 @@ class Canvas:
     def polygon(
         self, corners: Sequence[Sequence[float]], color: Shade, class_id: int | None
     ) -> None:
-        """Paints one polygon of (x, y, z) corners, hazed by its nearest one."""
+        """Paint one polygon of (x, y, z) corners, hazed by its nearest one."""
         points = np.asarray(corners, np.float64)
         self.polygons(points[None], color, float(points[:, 2].min()), class_id)
 
@@ -87,23 +87,23 @@ class Canvas:
         color: Shade,
         class_id: int | None,
     ) -> None:
-        """Paints a rectangle that faces the camera."""
+        """Paint a rectangle that faces the camera."""
         corners = [(left, bottom, z), (right, bottom, z), (right, top, z), (left, top, z)]
         self.polygon(corners, color, class_id)
 
     def ellipses(
         self,
-        centres: Points,
+        centers: Points,
         radii: Points,
         colors: Points,
         class_id: int | None,
         *,
         thickness: float = 0.0,
     ) -> None:
-        """Paints (n, 3) centres with (n, 2) radii in metres, facing the camera; 0 is filled."""
-        positions = self.project(centres)
-        for position, radius, color, centre in zip(positions, radii, colors, centres, strict=True):
-            z = float(centre[2])
+        """Paint (n, 3) centers with (n, 2) radii in meters, facing the camera; 0 is filled."""
+        positions = self.project(centers)
+        for position, radius, color, center in zip(positions, radii, colors, centers, strict=True):
+            z = float(center[2])
             axes = (
                 max(1, round(self.pixels(float(radius[0]), z))),
                 max(1, round(self.pixels(float(radius[1]), z))),
@@ -124,7 +124,7 @@ class Canvas:
         *,
         taper: float = 0.0,
     ) -> None:
-        """Paints the faces of a box that the camera sees; `taper` draws its top in, in metres."""
+        """Paint the faces of a box that the camera sees; `taper` draws its top in, in meters."""
         (left, right), (bottom, top), (near, far) = x, y, z
         near = max(near, NEAR)
         if far <= near:

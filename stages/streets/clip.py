@@ -17,7 +17,7 @@ _FRAME_TICKS = (2_700, 4_500)
 
 
 def write_clip(path: Path, street: Street, *, num_frames: int) -> list[int]:
-    """Writes an H.264 clip of the street, BT.709, with irregular times that the seed fixes.
+    """Write an H.264 clip of the street, BT.709, with irregular times that the seed fixes.
 
     Returns:
         The `pts` of the frames, in units of 1/90000 s; the truth of a frame is

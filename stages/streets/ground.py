@@ -48,7 +48,7 @@ LIGHTS = (
 
 @lru_cache(maxsize=1)
 def noise_tile() -> NDArray[np.float32]:
-    """Gives (512, 512) of tileable noise with zero mean and unit deviation, fine and coarse."""
+    """Return (512, 512) of tileable noise with zero mean and unit deviation, fine and coarse."""
     random = np.random.default_rng(7)
     total = np.zeros((_TILE, _TILE), np.float32)
     for cells, weight in ((8, 1.0), (32, 0.7), (128, 0.5), (512, 0.35)):
@@ -62,15 +62,15 @@ def noise_tile() -> NDArray[np.float32]:
 
 
 def paint_sky(canvas: Canvas, light: Light, drift: float) -> None:
-    """Fills the whole canvas with sky, its clouds moved by `drift` (in tile pixels)."""
+    """Fill the whole canvas with sky, its clouds moved by `drift` (in tile pixels)."""
     canvas.ids[:] = SKY
     share = np.linspace(0, 1, canvas.height, dtype=np.float32)[:, None] / 0.5
     share = np.clip(share, 0, 1)[..., None]
     sky = np.asarray(light.zenith) * (1 - share) + np.asarray(light.rim) * share
     rows, columns = np.mgrid[0 : canvas.height : 2, 0 : canvas.width : 2].astype(np.float32)
     # Clouds lie on a flat layer: rows near the horizon see farther along it.
-    depth = 60.0 / (np.maximum(canvas.centre[1] - rows, 0) + 0.12 * canvas.height)
-    u = ((columns - canvas.centre[0]) / canvas.width * 260 * depth / 0.3 + drift) % _TILE
+    depth = 60.0 / (np.maximum(canvas.center[1] - rows, 0) + 0.12 * canvas.height)
+    u = ((columns - canvas.center[0]) / canvas.width * 260 * depth / 0.3 + drift) % _TILE
     v = (depth * 420) % _TILE
     cover = noise_tile()[v.astype(np.int32) % _TILE, u.astype(np.int32) % _TILE]
     cover = cv2.GaussianBlur(cover, (0, 0), 2.0)
@@ -81,15 +81,15 @@ def paint_sky(canvas: Canvas, light: Light, drift: float) -> None:
 
 
 def paint_ground(
-    canvas: Canvas, travelled: float, road: tuple[float, float], pavement: float, lanes: int
+    canvas: Canvas, traveled: float, road: tuple[float, float], pavement: float, lanes: int
 ) -> None:
-    """Paints pavements to both horizons, the road, its kerbs and its marks.
+    """Paint pavements to both horizons, the road, its kerbs and its marks.
 
     Args:
         canvas: with the sky on it.
-        travelled: metres that the camera has come along the road.
+        traveled: meters that the camera has come along the road.
         road: x of the road's left and right edges.
-        pavement: width in metres; beyond it a green verge, of class Tree, as hedges are.
+        pavement: width in meters; beyond it a green verge, of class Tree, as hedges are.
         lanes: how many, both directions together.
     """
     left, right = road
@@ -104,18 +104,18 @@ def paint_ground(
             _strip(canvas, x - 0.16, x - 0.06, _PAINT, None)
             _strip(canvas, x + 0.06, x + 0.16, _PAINT, None)
             continue
-        starts = np.arange(-(travelled % 9.0), FAR, 9.0)
+        starts = np.arange(-(traveled % 9.0), FAR, 9.0)
         _bars(canvas, np.full(len(starts), x - 0.07), 0.14, starts, 3.2)
     for x in (left + 0.35, right - 0.47):
         _strip(canvas, x, x + 0.12, _PAINT, None)
-    crossing = -(travelled % 85.0) + 85.0
+    crossing = -(traveled % 85.0) + 85.0
     bars = np.arange(left + 0.9, right - 0.9, 1.1)
     _bars(canvas, bars, 0.55, np.full(len(bars), crossing), 3.0)
-    _texture_ground(canvas, travelled)
+    _texture_ground(canvas, traveled)
 
 
 def shade_ground(canvas: Canvas, light: Light, road: tuple[float, float]) -> None:
-    """Darkens the side of the ground that lies in the shadow of the houses."""
+    """Darken the side of the ground that lies in the shadow of the houses."""
     if abs(light.sun) < 0.2:
         return
     left, right = road
@@ -127,7 +127,7 @@ def shade_ground(canvas: Canvas, light: Light, road: tuple[float, float]) -> Non
     cv2.fillConvexPoly(mask, shape, 255)
     soft = cv2.GaussianBlur(mask, (0, 0), canvas.width / 240)
     factor = 1 - (0.38 * abs(light.sun) / 255) * soft.astype(np.float32)
-    top = max(0, int(canvas.centre[1]))
+    top = max(0, int(canvas.center[1]))
     lit = canvas.rgb[top:] * factor[top:, :, None]
     canvas.rgb[top:] = lit.astype(np.uint8)
 
@@ -135,7 +135,7 @@ def shade_ground(canvas: Canvas, light: Light, road: tuple[float, float]) -> Non
 def develop(
     canvas: Canvas, light: Light, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Gives image and mask as a camera would: tint, vignette, softness, sensor noise."""
+    """Return image and mask as a camera would: tint, vignette, softness, sensor noise."""
     soft = cv2.GaussianBlur(canvas.rgb, (3, 3), 0.55)
     y, x = np.mgrid[-1 : 1 : canvas.height * 1j, -1 : 1 : canvas.width * 1j].astype(np.float32)
     gain = (1 - 0.14 * (x * x + y * y))[..., None] * np.asarray(light.tint, np.float32)
@@ -145,7 +145,7 @@ def develop(
 
 
 def _strip(canvas: Canvas, left: float, right: float, color: object, class_id: int | None) -> None:
-    """Paints a strip of ground along the road, in pieces so that haze grows with distance."""
+    """Paint a strip of ground along the road, in pieces so that haze grows with distance."""
     shade = np.asarray(color, np.float64)
     edges = (NEAR, 4.0, 8, 14, 22, 34, 52, 80, FAR, 900)
     for near, far in pairwise(edges):
@@ -180,14 +180,14 @@ def _bars(
         canvas.polygons(corner[None], _PAINT, float(corner[0, 2]), None)
 
 
-def _texture_ground(canvas: Canvas, travelled: float) -> None:
-    """Roughens the ground with noise that is fixed to it and fades with distance."""
-    top = int(canvas.centre[1]) + 2
+def _texture_ground(canvas: Canvas, traveled: float) -> None:
+    """Roughen the ground with noise that is fixed to it and fades with distance."""
+    top = int(canvas.center[1]) + 2
     rows, columns = np.mgrid[top : canvas.height, 0 : canvas.width].astype(np.float32)
-    z = canvas.eye[1] * canvas.focal / (rows - canvas.centre[1])
-    x = (columns - canvas.centre[0]) * z / canvas.focal + canvas.eye[0]
+    z = canvas.eye[1] * canvas.focal / (rows - canvas.center[1])
+    x = (columns - canvas.center[0]) * z / canvas.focal + canvas.eye[0]
     u = (x * 40).astype(np.int64) % _TILE
-    v = ((z + travelled) * 24).astype(np.int64) % _TILE
+    v = ((z + traveled) * 24).astype(np.int64) % _TILE
     strength = 7.0 * np.exp(-z / 25)
     ground = canvas.rgb[top:] + (noise_tile()[v, u] * strength)[..., None]
     canvas.rgb[top:] = np.clip(ground, 0, 255).astype(np.uint8)

@@ -49,7 +49,7 @@ class Building:
         return self.z + self.length
 
     def paint(self, canvas: Canvas) -> None:
-        """Paints front, gable and windows."""
+        """Paint front, gable and windows."""
         near, far = max(self.z, NEAR), self.z + self.length
         height = self.floors * _FLOOR + 1.2
         color = _WALLS[self.wall]
@@ -105,7 +105,7 @@ class Tree:
     seed: int
 
     def paint(self, canvas: Canvas) -> None:
-        """Paints trunk, then crown."""
+        """Paint trunk, then crown."""
         thick = 0.028 * self.height
         trunk = np.array((74, 58, 46), np.float64)
         canvas.upright(
@@ -115,7 +115,7 @@ class Tree:
         count = 44 if canvas.pixels(self.height, self.depth) > 60 else 12
         offsets = np.clip(random.normal(0, 1, (count, 2)), -1.8, 1.8)
         offsets *= (0.15 * self.height, 0.13 * self.height)
-        centres = np.column_stack(
+        centers = np.column_stack(
             [
                 self.x + offsets[:, 0],
                 0.68 * self.height + offsets[:, 1],
@@ -128,7 +128,7 @@ class Tree:
         )
         green = np.array((62 + 40 * self.hue, 96, 44 - 14 * self.hue))
         order = np.argsort(offsets[:, 1])
-        canvas.ellipses(centres[order], radii[order], (green * light)[order], TREE)
+        canvas.ellipses(centers[order], radii[order], (green * light)[order], TREE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class Lamp:
     height: float
 
     def paint(self, canvas: Canvas) -> None:
-        """Paints post, arm and head."""
+        """Paint post, arm and head."""
         gray = (92, 96, 98)
         arm = self.x - 1.6 * np.sign(self.x)
         half = max(0.07, 0.6 * self.depth / canvas.focal)
@@ -162,7 +162,7 @@ class Sign:
     """0 round, 1 triangle, 2 board, 3 traffic light."""
 
     def paint(self, canvas: Canvas) -> None:
-        """Paints post and plate."""
+        """Paint post and plate."""
         half = max(0.05, 0.55 * self.depth / canvas.focal)
         z = self.depth
         canvas.upright(self.x - half, self.x + half, 0, 2.4, z, (120, 122, 124), POLE)
@@ -199,7 +199,7 @@ class Fence:
         return self.z + self.length
 
     def paint(self, canvas: Canvas) -> None:
-        """Paints the panel, then its bars and rails."""
+        """Paint the panel, then its bars and rails."""
         near, far, top = max(self.z, NEAR), self.depth, 1.25
         color = np.array((96, 88, 78), np.float64) * self.tone
         panel = [(self.x, 0, near), (self.x, 0, far), (self.x, top, far), (self.x, top, near)]

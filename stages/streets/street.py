@@ -51,7 +51,7 @@ class Street:
     """
 
     def __init__(self, seed: int, *, size: tuple[int, int] = (360, 480)) -> None:
-        """Draws the street's character by lot.
+        """Draw the street's character by lot.
 
         Args:
             seed: 0 or more.
@@ -86,28 +86,28 @@ class Street:
         self._eye_x = self._half_width - lane / 2
 
     def render(self, time_s: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Gives the (H, W, 3) RGB image and the (H, W) class ids at an instant from 0 s on."""
-        travelled = self._speed * time_s
+        """Return the (H, W, 3) RGB image and the (H, W) class ids at an instant from 0 s on."""
+        traveled = self._speed * time_s
         sway = np.array([self._eye_x + 0.12 * np.sin(0.7 * time_s), self._eye_height])
         bounce = 0.004 * np.sin(5.1 * time_s) + 0.002 * np.sin(11.3 * time_s)
         haze = np.array([*self._light.rim, self._light.visibility])
         canvas = Canvas(self.size, eye=sway, horizon=self._horizon + bounce, haze=haze)
         road = -self._half_width, self._half_width
         paint_sky(canvas, self._light, 6 * time_s + 40 * (self.seed % 97))
-        paint_ground(canvas, travelled, road, self._pavement, self._lanes)
+        paint_ground(canvas, traveled, road, self._pavement, self._lanes)
         shade_ground(canvas, self._light, road)
-        things = self._standing(travelled) + self._moving(time_s, travelled)
+        things = self._standing(traveled) + self._moving(time_s, traveled)
         for thing in sorted(things, key=lambda thing: -thing.depth):
             thing.paint(canvas)
         noise = np.random.default_rng([self.seed, 1, round(time_s * 1e6)])
         return develop(canvas, self._light, noise)
 
-    def _standing(self, travelled: float) -> list[_Paintable]:
+    def _standing(self, traveled: float) -> list[_Paintable]:
         things: list[_Paintable] = []
-        first = int((travelled - 2 * _BLOCK) // _BLOCK)
-        for block in range(max(first, -2), int((travelled + FAR) // _BLOCK) + 1):
+        first = int((traveled - 2 * _BLOCK) // _BLOCK)
+        for block in range(max(first, -2), int((traveled + FAR) // _BLOCK) + 1):
             for side in (-1, 1):
-                z = block * _BLOCK - travelled
+                z = block * _BLOCK - traveled
                 things += self._block(block, side, z)
         return [thing for thing in things if NEAR < thing.depth < FAR + _BLOCK]
 
@@ -150,7 +150,7 @@ class Street:
         height = random.uniform(low, high)
         return Tree(x, z, height, random.random(), int(random.integers(1 << 30)))
 
-    def _moving(self, time_s: float, travelled: float) -> list[_Paintable]:
+    def _moving(self, time_s: float, traveled: float) -> list[_Paintable]:
         things: list[_Paintable] = []
         random = np.random.default_rng([self.seed, 3])
         lane = 2 * self._half_width / self._lanes
@@ -159,21 +159,21 @@ class Street:
             towards = number < self._lanes // 2
             x = -self._half_width + (number + 0.5) * lane + random.uniform(-0.2, 0.2)
             speed = random.uniform(6, 13) * (-1 if towards else 1)
-            z = (random.uniform(0, _LOOP) + speed * time_s - travelled) % _LOOP + 4.5
+            z = (random.uniform(0, _LOOP) + speed * time_s - traveled) % _LOOP + 4.5
             color = tuple(_PAINTS[random.integers(len(_PAINTS))].tolist())
             things.append(Car(x, z, color, towards, bool(random.random() < 0.2)))
         for _ in range(int(24 * self._people)):
             side = int(random.choice([-1, 1]))
             x = side * (self._half_width + random.uniform(0.6, self._pavement - 0.3))
             pace = random.uniform(0.9, 1.6) * random.choice([-1, 1])
-            z = (random.uniform(0, _LOOP / 2) + pace * time_s - travelled) % (_LOOP / 2) + 2.5
+            z = (random.uniform(0, _LOOP / 2) + pace * time_s - traveled) % (_LOOP / 2) + 2.5
             coat = tuple(random.uniform(30, 200, 3).tolist())
             phase = 2 * np.pi * (pace * time_s / 1.5 + random.random())
             things.append(Person(x, z, random.uniform(1.5, 1.9), coat, float(phase)))
         for _ in range(int(random.integers(1, 4))):
             x = self._half_width - random.uniform(0.5, 0.9)
             pace = random.uniform(3.5, 6)
-            z = (random.uniform(0, _LOOP / 2) + pace * time_s - travelled) % (_LOOP / 2) + 4
+            z = (random.uniform(0, _LOOP / 2) + pace * time_s - traveled) % (_LOOP / 2) + 4
             coat = tuple(random.uniform(60, 230, 3).tolist())
             things.append(Rider(x, z, coat, float(4 * time_s)))
         return [thing for thing in things if thing.depth < FAR]

@@ -30,7 +30,7 @@ class Car:
         return self.z
 
     def paint(self, canvas: Canvas) -> None:
-        """Paints shadow, wheels, body, cabin, lights."""
+        """Paint shadow, wheels, body, cabin, lights."""
         half, length = (0.98, 4.9) if self.tall else (0.88, 4.3)
         left, right, far = self.x - half, self.x + half, self.z + length
         near = max(self.z, NEAR)
@@ -81,7 +81,7 @@ class Person:
     """Phase of the walk in radians."""
 
     def paint(self, canvas: Canvas) -> None:
-        """Paints legs, coat, arms, head."""
+        """Paint legs, coat, arms, head."""
         _paint_walker(canvas, self, PEDESTRIAN, lift=0.0)
 
 
@@ -95,7 +95,7 @@ class Rider:
     stride: float
 
     def paint(self, canvas: Canvas) -> None:
-        """Paints the wheel, the bags, the handlebar and the rider."""
+        """Paint the wheel, the bags, the handlebar and the rider."""
         z = self.depth
         frame = (40, 44, 52)
         canvas.ellipses(

@@ -45,7 +45,7 @@ class _Annotation(Struct):
 
 
 def check_video_annotation(values: Mapping[str, Any]) -> None:
-    """Pass values that are the annotation of a video.
+    """Check that values are the annotation of a video.
 
     Raises:
         SampleError: something is missing or of another kind, or a figure belongs to no object.

@@ -1,4 +1,4 @@
-"""Puts a training together from settings and data."""
+"""Putting a training together from settings and data."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence

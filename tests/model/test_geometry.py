@@ -39,7 +39,7 @@ def test_native_at_a_network_size_ends_on_the_last_node() -> None:
 
 @pytest.mark.parametrize("mode", ["stretch", "letterbox"])
 @pytest.mark.parametrize("source", [(540, 960), (100, 1000), (37, 64), (1200, 700)])
-def test_resizing_maps_pixel_centres(mode: str, source: tuple[int, int]) -> None:
+def test_resizing_maps_pixel_centers(mode: str, source: tuple[int, int]) -> None:
     geometry = Fit(mode, (256, 512)).geometry(source)  # type: ignore[arg-type]
     assert geometry.outer == (257, 513)
     if mode == "stretch":
@@ -50,8 +50,8 @@ def test_resizing_maps_pixel_centres(mode: str, source: tuple[int, int]) -> None
         assert abs(scales[0] - scales[1]) < 0.02 * scales.max() + 1 / min(source)
     for axis, length, inner in zip(geometry.axes(), source, geometry.inner, strict=True):
         position = 8 * (axis.nodes + axis.fractions.astype(float))
-        centres = (np.arange(length) + 0.5) * inner / length - 0.5
-        assert np.abs(position - np.clip(centres, 0, inner - 1)).max() < 1e-4
+        centers = (np.arange(length) + 0.5) * inner / length - 0.5
+        assert np.abs(position - np.clip(centers, 0, inner - 1)).max() < 1e-4
 
 
 @pytest.mark.parametrize(("source", "zoom"), [((360, 480), 2), ((480, 360), 2), ((480, 640), 1)])
@@ -60,7 +60,7 @@ def test_small_images_are_doubled_on_request(source: tuple[int, int], zoom: int)
     assert geometry.inner == (zoom * source[0], zoom * source[1])
     rows, _ = geometry.axes()
     position = 8 * (rows.nodes + rows.fractions.astype(float))
-    # Pixel centres stay where they are: y + 1/2 becomes 2 (y + 1/2).
+    # Pixel centers stay where they are: y + 1/2 becomes 2 (y + 1/2).
     expected = zoom * (np.arange(source[0]) + 0.5) - 0.5
     assert np.abs(position - np.clip(expected, 0, geometry.inner[0] - 1)).max() < 1e-4
 

@@ -1,4 +1,4 @@
-"""Label sets; spot checks against cityscapesScripts' and CamVid's published colours."""
+"""Label sets; spot checks against cityscapesScripts' and CamVid's published colors."""
 
 import pytest
 

@@ -81,7 +81,7 @@ def test_converted_weights_start_a_training(weights: Path, tmp_path: Path) -> No
     checkpoint = Checkpoint.load(weights)
     classes = list(zip(checkpoint.labels.names, checkpoint.labels.colors, strict=True))
     (data / "classes.json").write_text(json.dumps(classes))
-    # a rate this small leaves the weights where they were, to be recognised
+    # a rate this small leaves the weights where they were, to be recognized
     config.write_text(
         "epochs: 1\nlr: 1.0e-12\nweights_init_type: continue_training\n"
         "input_size: {height: 65, width: 65}\ndata_workers: {train: 0, val: 0}\n"

@@ -144,7 +144,7 @@ def test_opacity_and_classes_change_what_is_shown(browser: Browser, live: LiveRu
         "[...document.querySelectorAll('.swatch')]"
         ".map(e => e.style.background.match(/\\d+/g).map(Number))"
     )
-    palette = {tuple(colour) for colour in page.value(colors)}
+    palette = {tuple(color) for color in page.value(colors)}
     shown = {tuple(map(int, pixel)) for pixel in np.unique(pixels(page, 0).reshape(-1, 3), axis=0)}
     assert shown <= palette
     page.value("document.querySelector('#none').click()")

@@ -92,7 +92,7 @@ def test_maps_of_another_size_are_interpolated_bicubically() -> None:
     small = np.random.default_rng(1).random((4, 9, 11)).astype(np.float32)
     small /= small.sum(0)
     got = probabilities(small, (20, 31), 4)
-    # PyTorch's bicubic kernel has the same coefficient, -0.75, and the same pixel centres.
+    # PyTorch's bicubic kernel has the same coefficient, -0.75, and the same pixel centers.
     wanted = torch.nn.functional.interpolate(
         torch.from_numpy(small)[None], (20, 31), mode="bicubic", align_corners=False
     )

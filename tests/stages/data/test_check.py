@@ -48,7 +48,7 @@ def test_the_sheet_shows_images_of_all_sizes_beside_their_labels(folder: Path) -
     assert sheet is not None
     colors = {tuple(color) for color in np.unique(sheet.reshape(-1, 3), axis=0).tolist()}
     assert {CAMVID.colors[k] for k in (0, 1, 3)} <= colors
-    assert {(10, 20, 30), (200, 200, 200)} <= colors, "the images' colour, and void"
+    assert {(10, 20, 30), (200, 200, 200)} <= colors, "the images' color, and void"
 
 
 def test_without_a_sample_that_can_be_loaded_there_is_no_sheet(folder: Path) -> None:

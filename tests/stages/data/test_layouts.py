@@ -1,4 +1,4 @@
-"""Recognising the layout of a data set."""
+"""Recognizing the layout of a data set."""
 
 from pathlib import Path
 

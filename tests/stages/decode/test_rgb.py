@@ -1,4 +1,4 @@
-"""Colours against the conversion formulas of BT.601, BT.709 and BT.2020 in floating point."""
+"""Colors against the conversion formulas of BT.601, BT.709 and BT.2020 in floating point."""
 
 from pathlib import Path
 

@@ -175,7 +175,7 @@ def test_pngs_hold_ids_and_colors(tmp_path: Path) -> None:
             assert image.mode == "P"
             assert (np.asarray(image) == mask(index, size)).all()
             palette = np.asarray(image.getpalette()).reshape(-1, 3)
-            assert palette[3].tolist() == [128, 64, 128]  # Road, in CamVid's colours
+            assert palette[3].tolist() == [128, 64, 128]  # Road, in CamVid's colors
     assert not list(tmp_path.rglob("*.partial"))
 
 

@@ -1,4 +1,4 @@
-"""Views of labelled images: image and labels stay together, and draws are reproducible."""
+"""Views of labeled images: image and labels stay together, and draws are reproducible."""
 
 import colorsys
 
@@ -56,7 +56,7 @@ def test_image_and_labels_turn_zoom_and_flip_together(seed: int) -> None:
     augmentation = Augmentation(scale=(0.7, 3), rotation_degrees=20)
     made = view(augmentation, seed)
     bright = made.input_hw3[..., 0].astype(int)
-    # Only along the edge between the halves may the two disagree, where colours are mixed.
+    # Only along the edge between the halves may the two disagree, where colors are mixed.
     assert (np.abs(bright[made.ids_hw == 1] - 200) <= 1).mean() > 0.9
     assert (bright[made.ids_hw == 0] <= 1).mean() > 0.9
 
@@ -103,16 +103,14 @@ def test_the_same_draw_gives_the_same_view() -> None:
 
 def test_colors_change_about_gray_and_by_their_strength() -> None:
     gray = np.full((4, 4, 3), 128, np.uint8)
-    colour = np.full((4, 4, 3), (180, 100, 60), np.uint8)
-    assert (recolored(colour, 0.0, np.random.default_rng(0)) == colour).all()
+    color = np.full((4, 4, 3), (180, 100, 60), np.uint8)
+    assert (recolored(color, 0.0, np.random.default_rng(0)) == color).all()
     moved = []
     for seed in range(100):
         seen = recolored(gray, 0.4, np.random.default_rng(seed))
-        assert np.ptp(seen[0, 0].astype(int)) <= 1  # grey stays grey
+        assert np.ptp(seen[0, 0].astype(int)) <= 1  # gray stays gray
         moved.append(int(seen[0, 0, 0]) - 128)
-        hue = colorsys.rgb_to_hsv(
-            *(recolored(colour, 0.4, np.random.default_rng(seed))[0, 0] / 255)
-        )
+        hue = colorsys.rgb_to_hsv(*(recolored(color, 0.4, np.random.default_rng(seed))[0, 0] / 255))
         assert min(abs(hue[0] - 1 / 18), 1 - abs(hue[0] - 1 / 18)) < 0.12
     assert -27 < min(moved) < -15
     assert 15 < max(moved) < 27  # brightness is up to 64 * strength either way
