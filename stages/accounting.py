@@ -44,7 +44,7 @@ class FrameAccounting:
         if self.packets != self.decoded + undecodable + hidden + self.in_decoder:
             faults.append(
                 f"packets {self.packets} != decoded {self.decoded} + undecodable {undecodable}"
-                f" + without image {hidden} + in decoder {self.in_decoder}"
+                f" + without frame {hidden} + in decoder {self.in_decoder}"
             )
         if self.decoded != self.encoded + dropped + failed + self.in_flight:
             faults.append(

@@ -88,5 +88,5 @@ def _describe_stream(stream: StreamState) -> str:
         expected = stream.info.num_frames if stream.info else None
         return f"{stream.name}: {encoded} of {expected or 'unknown'} frames"
     age = stream.source_status.last_frame_age_s
-    last = "" if age is None else f", last image {age:.1f} s ago"
+    last = "" if age is None else f", last frame {age:.1f} s ago"
     return f"{stream.name}: {stream.source_status.state}, {encoded} frames{last}"

@@ -140,7 +140,7 @@ class ReconnectingSource:
                 elif isinstance(item, LostFrame):
                     yield Gap(self._stream, self._accounting.decoded, item.pts, item.reason)
                 if now - last_frame > limit_s and not camera.may_be_silent:
-                    raise SourceError(f"{self._stream}: no image for {now - last_frame:.1f} s")
+                    raise SourceError(f"{self._stream}: no frame for {now - last_frame:.1f} s")
 
     def _take(
         self, frame: LiveFrame, arrived: float, *, is_new: bool, camera: Camera

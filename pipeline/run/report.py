@@ -87,7 +87,7 @@ def describe_losses(stream: StreamState) -> list[str]:
     elif accounting.missing:
         promised = accounting.packets + accounting.missing
         found.append(
-            f"{accounting.missing} of the {promised} images in the file's own index are missing;"
+            f"{accounting.missing} of the {promised} frames in the file's own index are missing;"
             " it was probably cut off"
         )
     found += [f"{n} undecodable: {reason}" for reason, n in accounting.undecodable.items()]

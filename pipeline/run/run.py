@@ -141,5 +141,5 @@ def _explain_empty_streams(streams: Sequence[StreamState], *, stopped: bool) -> 
             continue
         reason = stream.source_status.last_error
         if reason or not stopped:
-            stream.error = reason or f"{stream.spec.given}: no image in it could be decoded"
+            stream.error = reason or f"{stream.spec.given}: no frame in it could be decoded"
             log.error("%s", stream.error)

@@ -87,7 +87,7 @@ class ViewTask(msgspec.Struct, frozen=True):
     frames: str
     """Endpoint for the encode workers."""
     rate: float
-    """Images a second of each stream, at most."""
+    """Most frames per second of each stream."""
 
 
 class PublishTask(msgspec.Struct, frozen=True):

@@ -79,7 +79,7 @@ def test_a_run_and_the_python_call_give_the_same_ids_and_times(clip: Path, tmp_p
     assert len(np.unique(masks)) > 1
 
 
-def test_leaving_the_loop_closes_the_source_and_the_books(clip: Path) -> None:
+def test_leaving_the_loop_closes_the_source_and_the_accounts(clip: Path) -> None:
     accounting = FrameAccounting()
     results = segment(str(clip), weights="streets", accounting=accounting)
     for result in results:
@@ -238,7 +238,7 @@ def test_a_recording_without_a_sound_image_is_exit_code_2(clip: Path, tmp_path: 
     (tmp_path / "black.mp4").write_bytes(content)
     done = icstream("run", tmp_path / "black.mp4", *STREETS, "-o", tmp_path / "out")
     assert done.returncode == 2
-    assert "no image in it could be decoded" in done.stderr
+    assert "no frame in it could be decoded" in done.stderr
     stream = report(tmp_path / "out")["streams"]["black"]
     assert (stream["packets"], sum(stream["undecodable"].values()), stream["closed"]) == (
         8,
@@ -375,5 +375,5 @@ def test_half_a_recording_says_what_is_missing(data_dir: Path, tmp_path: Path) -
     assert stream["encoded"] == whole
     assert stream["closed"]
     assert (
-        f"{stream['missing']} of the 221 images in the file's own index are missing" in done.stderr
+        f"{stream['missing']} of the 221 frames in the file's own index are missing" in done.stderr
     )

@@ -1,4 +1,4 @@
-"""The book of leases: order, losses, and books that show what is missing."""
+"""The lease table: order, losses, and audits that show what is missing."""
 
 from fractions import Fraction
 
@@ -208,7 +208,7 @@ def test_frames_of_an_earlier_run_go_past_all_stages_but_the_last() -> None:
     assert table.faults == []
 
 
-def test_the_books_name_a_frame_that_is_missing() -> None:
+def test_an_audit_names_a_frame_that_is_missing() -> None:
     table = LeaseTable(FrameAccounting())
     leases = open_frames(table, 3)
     segmented(table, leases[0])
@@ -221,7 +221,7 @@ def test_the_books_name_a_frame_that_is_missing() -> None:
     assert "preprocess still has 1 frames in flight" in table.faults
 
 
-def test_the_books_tell_of_frames_that_never_came() -> None:
+def test_an_audit_names_frames_that_never_came() -> None:
     table = LeaseTable(FrameAccounting())
     for lease in open_frames(table, 2):
         segmented(table, lease)

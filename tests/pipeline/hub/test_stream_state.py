@@ -1,4 +1,4 @@
-"""What is told of how a source is doing."""
+"""What is shown of how a source is doing."""
 
 import time
 from collections.abc import Callable

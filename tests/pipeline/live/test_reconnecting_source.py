@@ -28,7 +28,7 @@ from icstream.stages.live import Backoff, Camera, LiveFrame, LiveSettings, LostF
 PLAN = LivePlan(settings=LiveSettings(backoff=Backoff(first_s=0.01, cap_s=0.02)))
 
 
-def feed_of(
+def source_of(
     open_camera: OpenCamera,
     *,
     accounting: FrameAccounting,
@@ -46,7 +46,7 @@ def items_of(
 ) -> list[SourceItem]:
     (spec,) = find_sources([source])
     opener = camera_opener(spec, LiveSettings(), accounting, threads=1)
-    return list(feed_of(opener, accounting=accounting, **options))  # type: ignore[arg-type]
+    return list(source_of(opener, accounting=accounting, **options))  # type: ignore[arg-type]
 
 
 def states(items: list[SourceItem]) -> list[str]:
@@ -119,11 +119,11 @@ class Silent:
 
 def test_a_source_that_sends_and_shows_nothing_is_given_up() -> None:
     plan = LivePlan(settings=replace(PLAN.settings, read_timeout_s=0.05))
-    feed = feed_of(lambda _n, _w: Silent(), accounting=FrameAccounting(), plan=plan)
-    found = [item for item, _ in zip(feed, range(4), strict=False)]
+    source = source_of(lambda _n, _w: Silent(), accounting=FrameAccounting(), plan=plan)
+    found = [item for item, _ in zip(source, range(4), strict=False)]
     (error,) = {item.error for item in found if isinstance(item, SourceChanged) and item.error}
     assert error is not None
-    assert "no image for" in error
+    assert "no frame for" in error
 
 
 class Burst(Silent):
@@ -140,7 +140,7 @@ class Burst(Silent):
 
 def test_images_that_come_in_bursts_are_handed_on_at_the_pace_they_were_taken() -> None:
     plan = LivePlan(freshest=True)
-    found = frames(list(feed_of(lambda _n, _w: Burst(), accounting=FrameAccounting(), plan=plan)))
+    found = frames(list(source_of(lambda _n, _w: Burst(), accounting=FrameAccounting(), plan=plan)))
     assert found[-1].arrived - found[0].arrived >= 0.49
     steps = np.diff([frame.arrived for frame in found])
     assert steps.min() > 0
@@ -159,7 +159,7 @@ def test_faults_of_icstream_are_not_taken_for_the_camera_s() -> None:
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        list(feed_of(broken, accounting=FrameAccounting()))
+        list(source_of(broken, accounting=FrameAccounting()))
 
 
 def test_a_live_source_can_be_read_in_a_loop() -> None:
@@ -176,8 +176,8 @@ def test_a_refused_connection_says_why() -> None:
     def refuse(_number: int, _wait: Callable[[float], None]) -> Camera:
         raise SourceError("camera: no")
 
-    feed = feed_of(refuse, accounting=FrameAccounting())
-    found = [item for item, _ in zip(feed, range(2), strict=False)]
+    source = source_of(refuse, accounting=FrameAccounting())
+    found = [item for item, _ in zip(source, range(2), strict=False)]
     assert found == [
         SourceChanged("connecting", 0, None),
         SourceChanged("backing off", 0, "camera: no"),

@@ -106,7 +106,7 @@ def rows(out: Path, stream: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def check_books(run: LiveRun, result: RunResult) -> None:
+def check_accounts(run: LiveRun, result: RunResult) -> None:
     assert run.faults == []  # while it ran, too
     assert [stream.faults() for stream in result.streams] == [[] for _ in result.streams]
     for stream in result.streams:
@@ -129,7 +129,7 @@ def test_an_rtsp_camera_comes_back_as_often_as_it_goes(tmp_path: Path) -> None:
                 assert live.streams[name].source_status.connections == cycle + 1
         live.wait_for(lambda streams: streams[name].source_status.state == "backing off")
         result = live.stop()
-    check_books(live, result)
+    check_accounts(live, result)
     (stream,) = result.streams
     assert result.exit_code == 0
     assert stream.source_status.connections == 3
@@ -159,7 +159,7 @@ def test_passwords_are_neither_told_nor_written(
         live.wait_for(lambda streams: streams["wrong"].source_status.last_error is not None)
         source_status = live.streams["wrong"].source_status
         result = live.stop()
-    check_books(live, result)
+    check_accounts(live, result)
     assert "401" in str(source_status.last_error)
     told = [json.dumps(build_report(result, exit_code=0)), *summarize(result), caplog.text]
     told += [path.read_text() for path in (tmp_path / "out").glob("*.json")]
@@ -180,7 +180,7 @@ def test_every_kind_of_network_stream_becomes_masks(tmp_path: Path) -> None:
             for name in ("hls", "mjpeg", "udp"):
                 live.wait_for_masks(name, 5)
             result = live.stop()
-    check_books(live, result)
+    check_accounts(live, result)
     clocks = {s.name: s.info.clock for s in result.streams if s.info is not None}
     assert clocks == {"hls": "pts", "mjpeg": "arrival", "udp": "pts"}
     for stream in result.streams:
@@ -197,7 +197,7 @@ def test_a_recording_on_a_web_server_is_read_to_its_end(tmp_path: Path) -> None:
     ):
         live.wait_for(lambda streams: bool(streams["127.0.0.1_drive.mp4"].wall_s))
         result = live.stop()
-    check_books(live, result)
+    check_accounts(live, result)
     assert result.exit_code == 0
     assert result.streams[0].source_status.connections == 1
     times = [row["pts"] for row in rows(tmp_path / "out", "127.0.0.1_drive.mp4")]
@@ -215,7 +215,7 @@ def test_programs_that_push_frames_come_and_go(tmp_path: Path) -> None:
         with push_frames(f"tcp://127.0.0.1:{port}", "--frames", "5"):
             live.wait_for(lambda streams: bool(streams["127.0.0.1"].wall_s))
         result = live.stop()
-    check_books(live, result)
+    check_accounts(live, result)
     assert result.exit_code == 0
     assert len(result.streams[0].parts["areas"]) == 3  # each began its time anew
 
@@ -236,7 +236,7 @@ def test_one_bad_camera_does_not_disturb_the_others(tmp_path: Path) -> None:
             live.wait_for_masks("late", 3)
         live.wait_for(lambda streams: streams["flapping"].source_status.connections >= 3)
         result = live.stop()
-    check_books(live, result)
+    check_accounts(live, result)
     streams = {stream.name: stream for stream in result.streams}
     assert result.exit_code == 3  # two never came
     assert "refused" in str(streams["dead"].error)
@@ -289,7 +289,7 @@ def test_the_rate_limit_keeps_frames_by_their_times_alone(tmp_path: Path) -> Non
         with LiveRun([source], out, {"live.max_fps": 7}) as live:
             live.wait_for(lambda streams: bool(streams["synthetic"].wall_s))
             result = live.stop()
-        check_books(live, result)
+        check_accounts(live, result)
         assert set(result.streams[0].accounting.dropped) == {"rate"}
         kept.append([int(row["pts"]) for row in rows(out, "synthetic")])
     assert kept[0] == kept[1]
@@ -303,7 +303,7 @@ def test_live_streams_do_not_wait_for_one_another(tmp_path: Path) -> None:
         for name in ("synthetic", "synthetic-2", "synthetic-3"):
             live.wait_for_masks(name, 3)
         result = live.stop()
-    check_books(live, result)
+    check_accounts(live, result)
 
 
 def test_a_silent_camera_is_noticed_given_up_and_comes_back(tmp_path: Path) -> None:
@@ -314,8 +314,8 @@ def test_a_silent_camera_is_noticed_given_up_and_comes_back(tmp_path: Path) -> N
         live.wait_for_masks("synthetic", 3)
         assert live.streams["synthetic"].source_status.state == "live"
         result = live.stop()
-    check_books(live, result)
-    assert "no image for" in str(result.streams[0].source_status.last_error)
+    check_accounts(live, result)
+    assert "no frame for" in str(result.streams[0].source_status.last_error)
     assert result.streams[0].source_status.connections == 2
 
 
@@ -327,7 +327,7 @@ def test_eight_cameras_get_equal_shares(tmp_path: Path) -> None:
         live.wait_for_masks("synthetic", 40)
         done = [live.streams[name].accounting.encoded - count for name, count in before.items()]
         result = live.stop()
-    check_books(live, result)
+    check_accounts(live, result)
     assert len(done) == 8
     assert max(abs(count - sum(done) / 8) for count in done) < 0.25 * sum(done) / 8
     assert result.num_restarts == 0
@@ -347,7 +347,7 @@ def test_each_stream_may_have_settings_of_its_own(tmp_path: Path) -> None:
     with LiveRun([], tmp_path / "out", {"streams": entries}) as live:
         live.wait_for(lambda streams: len(streams) == 2 and all(s.wall_s for s in streams.values()))
         result = live.stop()
-    check_books(live, result)
+    check_accounts(live, result)
     assert [dict(s.accounting.dropped) for s in result.streams] == [{"rate": 10}, {}]
     assert len(list((tmp_path / "out" / "gate" / "masks").glob("*.png"))) == 10
     assert len(rows(tmp_path / "out", "yard")) == 20
@@ -358,7 +358,7 @@ def test_a_stream_ends_after_its_duration(tmp_path: Path) -> None:
     with LiveRun(["synthetic:", "/dev/video63"], tmp_path / "out", settings) as live:
         live.wait_for(lambda streams: all(s.wall_s for s in streams.values()))
         result = live.stop()
-    check_books(live, result)
+    check_accounts(live, result)
     assert result.streams[0].accounting.decoded > 0
     assert result.streams[0].error is None
 
@@ -396,7 +396,7 @@ def test_a_killed_decoder_is_replaced_and_the_stream_goes_on(tmp_path: Path) -> 
             os.kill(children(os.getpid())["decode"], signal.SIGKILL)
         live.wait_for_masks("synthetic", 3)
         result = live.stop()
-    check_books(live, result)
+    check_accounts(live, result)
     assert result.num_restarts == 2
     times = [float(row["seconds"]) for row in rows(tmp_path / "out", "synthetic")]
     assert times == sorted(set(times))

@@ -1,4 +1,4 @@
-"""The stages as processes: the same masks however they are spread, and books that close."""
+"""The stages as processes: the same masks however they are spread, and accounts that balance."""
 
 import itertools
 import json
@@ -224,7 +224,7 @@ def test_the_freshest_frames_are_kept_and_the_others_counted(tmp_path: Path) -> 
     assert set(times) <= {Fraction(n, 25) for n in range(200)}
 
 
-def test_a_frame_that_is_forgotten_shows_in_the_books(
+def test_a_frame_that_is_forgotten_shows_in_the_accounts(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add = WorkerPool.add

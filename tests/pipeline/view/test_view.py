@@ -104,7 +104,7 @@ def test_a_viewer_that_reads_a_byte_a_second_misses_frames_and_nobody_else_does(
         assert int(Path(f"/proc/{view}/statm").read_text().split()[1]) * 4096 < 400e6
 
 
-def test_figures_are_those_of_the_books(live: LiveRun) -> None:
+def test_metrics_are_those_of_the_accounts(live: LiveRun) -> None:
     text = get(f"{live.url('metrics')}/metrics")[1].decode()
     families = {family.name: family for family in text_string_to_metric_families(text)}
     status = live.status()

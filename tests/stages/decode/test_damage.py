@@ -1,4 +1,4 @@
-"""Damage at random, in nine formats: whatever happens, nothing crashes and the books close."""
+"""Damage at random, in nine formats: whatever happens, nothing crashes and the accounts balance."""
 
 from pathlib import Path
 

@@ -292,7 +292,7 @@ def test_time_that_runs_backwards_is_announced(tmp_path: Path) -> None:
     assert len(frames) == 12
 
 
-def test_stopping_in_the_middle_keeps_the_books(tmp_path: Path) -> None:
+def test_stopping_in_the_middle_keeps_the_accounts(tmp_path: Path) -> None:
     (spec,) = find_sources([str(make_clip(tmp_path / "clip.mp4", options={"bf": "3"}))])
     accounting = FrameAccounting()
     with open_source(spec, accounting=accounting) as source:

@@ -45,17 +45,17 @@ def sent(data: bytes, *, hold: bool = False) -> Iterator[str]:
 
 def read(address: str, accounting: FrameAccounting) -> tuple[list[LiveFrame], list[LostFrame], str]:
     """Reads a connection to its end; gives images, losses, and why it ended."""
-    shots, losses = [], []
+    frames, losses = [], []
     with FFmpegCamera(address, settings=SETTINGS, accounting=accounting, is_first=True) as camera:
         try:
             for thing in camera:
                 if isinstance(thing, LiveFrame):
-                    shots.append(thing)
+                    frames.append(thing)
                 elif isinstance(thing, LostFrame):
                     losses.append(thing)
         except SourceError as error:
-            return shots, losses, str(error)
-    return shots, losses, ""
+            return frames, losses, str(error)
+    return frames, losses, ""
 
 
 @pytest.fixture
@@ -72,13 +72,13 @@ def test_a_connection_that_begins_in_mid_gop_waits_for_a_key_frame(clip: Path) -
         whole = [RgbConverter().rgb(frame) for frame in file.decode(video=0)]
     accounting = FrameAccounting()
     with sent(clip.read_bytes()[begin:]) as address:
-        shots, losses, why = read(address, accounting)
+        frames, losses, why = read(address, accounting)
     assert why.endswith("the other side ended the connection")
     assert losses == []
-    assert len(shots) in (39, 40)  # what the end of a connection cuts off may be the last one
-    for shot, image in zip(shots, whole[20:], strict=False):
-        assert np.array_equal(shot.to_rgb(), image)
-    accounting.decoded = len(shots)
+    assert len(frames) in (39, 40)  # what the end of a connection cuts off may be the last one
+    for frame, image in zip(frames, whole[20:], strict=False):
+        assert np.array_equal(frame.to_rgb(), image)
+    accounting.decoded = len(frames)
     assert accounting.faults() == [
         f for f in accounting.faults() if "encoded" in f
     ]  # packets add up
@@ -90,9 +90,9 @@ def test_a_connection_that_falls_silent_is_given_up(clip: Path) -> None:
     accounting = FrameAccounting()
     begin = time.monotonic()
     with sent(clip.read_bytes()[: clip.stat().st_size // 2 // 188 * 188], hold=True) as address:
-        shots, _, why = read(address, accounting)
+        frames, _, why = read(address, accounting)
     assert why.endswith("nothing came in time")
-    assert shots
+    assert frames
     assert accounting.in_decoder == 0
     assert time.monotonic() - begin >= 1
 
@@ -146,8 +146,8 @@ def test_what_a_recording_promises_and_its_server_does_not_send_is_missing(
     accounting = FrameAccounting()
     half = recording[: len(recording) // 2]
     with served(half, length=len(recording)) as address:
-        shots, _, why = read(address, accounting)
-        assert 0 < len(shots) < 60
+        frames, _, why = read(address, accounting)
+        assert 0 < len(frames) < 60
         assert accounting.packets + accounting.missing == 60 or why  # then it is connected again
         with FFmpegCamera(
             address, settings=SETTINGS, accounting=accounting, is_first=False
@@ -173,8 +173,8 @@ def test_a_file_that_was_cut_off_is_missing_what_its_index_promises(recording: b
 def test_a_whole_recording_misses_nothing(recording: bytes) -> None:
     accounting = FrameAccounting()
     with served(recording, length=len(recording)) as address:
-        shots, losses, why = read(address, accounting)
-    assert (len(shots), losses, why) == (60, [], "")
+        frames, losses, why = read(address, accounting)
+    assert (len(frames), losses, why) == (60, [], "")
     assert accounting.missing == 0
 
 
@@ -182,8 +182,8 @@ def test_a_recording_without_an_index_that_is_cut_off_misses_at_least_one(clip: 
     accounting = FrameAccounting()
     data = clip.read_bytes()
     with served(data[: len(data) // 2], length=len(data)) as address:
-        shots, _, _ = read(address, accounting)
-        assert shots
+        frames, _, _ = read(address, accounting)
+        assert frames
         with FFmpegCamera(
             address, settings=SETTINGS, accounting=accounting, is_first=False
         ) as camera:

@@ -40,19 +40,19 @@ def test_it_counts_what_it_sends_and_what_it_loses() -> None:
 
 
 def test_the_image_moves_and_changes_its_size_when_it_is_told() -> None:
-    shots = [
+    frames = [
         thing
         for thing in things("frames=6,resize=3:96x64", FrameAccounting())
         if isinstance(thing, LiveFrame)
     ]
-    assert [shot.size for shot in shots] == [(240, 320)] * 3 + [(64, 96)] * 3
-    assert all(shot.to_rgb().shape == (*shot.size, 3) for shot in shots)
-    assert not np.array_equal(shots[0].to_rgb(), shots[1].to_rgb())
+    assert [frame.size for frame in frames] == [(240, 320)] * 3 + [(64, 96)] * 3
+    assert all(frame.to_rgb().shape == (*frame.size, 3) for frame in frames)
+    assert not np.array_equal(frames[0].to_rgb(), frames[1].to_rgb())
 
 
 def test_frames_of_a_stall_are_never_sent() -> None:
-    shots = [thing for thing in things("frames=30,rate=10,stall=10:1", FrameAccounting())]
-    numbers = [thing.pts for thing in shots if isinstance(thing, LiveFrame)]
+    frames = [thing for thing in things("frames=30,rate=10,stall=10:1", FrameAccounting())]
+    numbers = [thing.pts for thing in frames if isinstance(thing, LiveFrame)]
     assert numbers == [*range(10), *range(20, 30)]
 
 
