@@ -69,7 +69,7 @@ class EncoderSide:
         durable = stream.leases.durable
         self._context.send(self.worker, BeginEncode(list(durable.runs), durable.last))
 
-    def feed(self) -> None:
+    def send_frames(self) -> None:
         """Send the frames whose turn it is; after the last one, have the files closed."""
         stream, encoder = self._stream, self.ready
         if encoder is None or stream.phase >= Phase.CLOSING:

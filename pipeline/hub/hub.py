@@ -192,7 +192,7 @@ class Hub:
                 controller.tick()
         self._streams.settle(self._pools.dispatch())
         for controller in self._streams:
-            controller.feed_encoder()
+            controller.send_to_encoder()
         self._streams.remove_closed()
 
     def _watch(self, *, paused: bool) -> None:

@@ -103,9 +103,9 @@ class StreamController:
         if self._decoder.is_due_to_stop:
             self.end(to=Phase.STOPPING)
 
-    def feed_encoder(self) -> None:
+    def send_to_encoder(self) -> None:
         """Send the encode worker the frames whose turn it is."""
-        self._encoder.feed()
+        self._encoder.send_frames()
 
     def lose(self, worker: Worker) -> bool:
         """Note that one of the stream's own workers is gone; return whether another is needed."""

@@ -27,7 +27,7 @@ from icstream.stages.train.weights import WeightAverage, build_network
 
 log = logging.getLogger(__name__)
 
-_MAX_SURVEYED = 500
+_MAX_MEASURED = 500
 """The most training samples that are looked at for class weights, sizes and objects."""
 _OFFSETS = {"log": 1.1, "steep": 1.02}
 """Offsets of `log_class_weights`, by the setting `class_weights`."""
@@ -69,8 +69,8 @@ def build_training(
     """
     check_packages(settings)
     samples = data.split("train")
-    survey = survey_samples(samples, len(data.labels))
-    fit = make_fit(settings, survey.side)
+    statistics = measure_samples(samples, len(data.labels))
+    fit = make_fit(settings, statistics.side)
     preprocessing = Preprocessing()
     red, green, blue = (round(value) for value in preprocessing.mean_rgb)
     mean_color: Color = (red, green, blue)
@@ -93,7 +93,7 @@ def build_training(
         ranks=ranks,
         fit=fit,
         norm=InputNorm(preprocessing, ranks.device, settings.precision),
-        loss=make_loss(settings, survey, data.labels, ranks.device),
+        loss=make_loss(settings, statistics, data.labels, ranks.device),
         batches=batches,
         val_views=ValidationViews(data.split("val"), fit, mean_color),
         fingerprint=fingerprint_of(settings, data, ranks),
@@ -102,7 +102,7 @@ def build_training(
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class SampleStatistics:
     """What the training set is like."""
 
     pixels_K: Tensor
@@ -111,23 +111,25 @@ class Survey:
     """The usual shorter side of an image."""
 
 
-def survey_samples(samples: Sequence[Sample], num_classes: int) -> Survey:
+def measure_samples(samples: Sequence[Sample], num_classes: int) -> SampleStatistics:
     """Return what the training set is like; samples that cannot be used are left to the loader."""
     pixels = np.zeros(256, np.int64)
     sides = []
-    for sample in _surveyed(samples):
+    for sample in _spread_evenly(samples):
         try:
             ids_HW = sample.load().ids_HW
         except SampleError:
             continue
         pixels += np.bincount(ids_HW.ravel(), minlength=256)
         sides.append(min(ids_HW.shape))
-    return Survey(torch.from_numpy(pixels[:num_classes]), int(median(sides)) if sides else 0)
+    return SampleStatistics(
+        torch.from_numpy(pixels[:num_classes]), int(median(sides)) if sides else 0
+    )
 
 
-def _surveyed(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """Return at most `_MAX_SURVEYED` of the samples, evenly spread."""
-    return samples[:: -(-len(samples) // _MAX_SURVEYED)]
+def _spread_evenly(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Return at most `_MAX_MEASURED` of the samples, evenly spread."""
+    return samples[:: -(-len(samples) // _MAX_MEASURED)]
 
 
 def check_packages(settings: TrainSettings) -> None:
@@ -152,7 +154,7 @@ def objects_to_paste(
     if paste is None:
         return None
     class_ids = _class_ids(paste.classes, data.labels, setting="augmentation.paste.classes")
-    objects = cut_out_objects(_surveyed(data.split("train")), class_ids)
+    objects = cut_out_objects(_spread_evenly(data.split("train")), class_ids)
     if not objects:
         raise ConfigError(
             f"augmentation.paste.classes: no object of {', '.join(paste.classes)} to cut out"
@@ -202,14 +204,14 @@ def make_optimizer(model: ICNet, settings: TrainSettings) -> torch.optim.Optimiz
 
 
 def make_loss(
-    settings: TrainSettings, survey: Survey, labels: LabelSet, device: torch.device
+    settings: TrainSettings, statistics: SampleStatistics, labels: LabelSet, device: torch.device
 ) -> GuidedLoss:
     """Return the loss.
 
     Raises:
         ConfigError: a weight for a class that is not there.
     """
-    weights_K = _class_weights(settings, survey, labels)
+    weights_K = _class_weights(settings, statistics, labels)
     return GuidedLoss(
         void=VOID,
         head_weights=settings.aux_weights,
@@ -220,14 +222,16 @@ def make_loss(
     )
 
 
-def _class_weights(settings: TrainSettings, survey: Survey, labels: LabelSet) -> Tensor | None:
+def _class_weights(
+    settings: TrainSettings, statistics: SampleStatistics, labels: LabelSet
+) -> Tensor | None:
     factors, offset = settings.class_factors, _OFFSETS.get(settings.class_weights)
     _class_ids(factors, labels, setting="class_factors")
     if offset is None and not factors:
         return None
     weights_K = torch.ones(len(labels))
     if offset is not None:
-        weights_K = log_class_weights(survey.pixels_K, offset)
+        weights_K = log_class_weights(statistics.pixels_K, offset)
     return weights_K * torch.tensor([factors.get(name, 1.0) for name in labels.names])
 
 

@@ -82,7 +82,7 @@ class Stream:
                     self.context.pools.dispatch()
                     done = Done("drive", lease.meta.index, GEOMETRY, (), SPAN)
                     self.context.pools[kind].take(self.workers.of(kind), done, [])
-        self.controller.feed_encoder()
+        self.controller.send_to_encoder()
 
     def phase(self) -> Phase:
         return self.state.phase
@@ -192,9 +192,9 @@ def test_a_lost_encode_worker_gets_its_frames_again_even_while_it_closes() -> No
     assert stream.controller.lose(stream.workers.of("encode"))
     assert stream.phase() is Phase.DRAINING
     stream.controller.replace("encode")
-    stream.controller.feed_encoder()
+    stream.controller.send_to_encoder()
     stream.send("encode", SinksOpened(False, 1))
-    stream.controller.feed_encoder()
+    stream.controller.send_to_encoder()
     assert stream.workers.sent_to("encode")[-4:] == [BeginEncode, Work, Work, Finish]
     stream.send("encode", Closed(2, {}))
     assert stream.phase() is Phase.CLOSED

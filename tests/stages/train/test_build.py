@@ -15,7 +15,7 @@ from icstream.stages.train import (
     PolySchedule,
     TrainSettings,
 )
-from icstream.stages.train.build import Survey, check_packages, make_loss
+from icstream.stages.train.build import SampleStatistics, check_packages, make_loss
 from icstream.stages.train.fingerprint import settings_that_matter
 
 CPU = torch.device("cpu")
@@ -24,9 +24,9 @@ NUM_CLASSES = len(CAMVID)
 
 def test_factors_multiply_the_weights_of_their_classes() -> None:
     pixels_K = torch.arange(1, NUM_CLASSES + 1) * 100
-    survey = Survey(pixels_K, side=360)
+    statistics = SampleStatistics(pixels_K, side=360)
     settings = TrainSettings(class_weights="log", class_factors={"Pole": 4.0})
-    weights_K = make_loss(settings, survey, CAMVID, CPU).class_weights_K
+    weights_K = make_loss(settings, statistics, CAMVID, CPU).class_weights_K
     assert weights_K is not None
     expected = 1 / np.log(1.1 + pixels_K.numpy() / pixels_K.sum().item())
     expected[CAMVID.names.index("Pole")] *= 4
@@ -34,23 +34,23 @@ def test_factors_multiply_the_weights_of_their_classes() -> None:
 
 
 def test_factors_alone_leave_the_other_classes_at_one() -> None:
-    survey = Survey(torch.ones(NUM_CLASSES), side=360)
+    statistics = SampleStatistics(torch.ones(NUM_CLASSES), side=360)
     settings = TrainSettings(class_factors={"Car": 0.5})
-    weights_K = make_loss(settings, survey, CAMVID, CPU).class_weights_K
+    weights_K = make_loss(settings, statistics, CAMVID, CPU).class_weights_K
     assert weights_K is not None
     assert sorted(set(weights_K.tolist())) == [0.5, 1.0]
 
 
 def test_without_either_nothing_is_weighed() -> None:
-    survey = Survey(torch.ones(NUM_CLASSES), side=360)
-    assert make_loss(TrainSettings(), survey, CAMVID, CPU).class_weights_K is None
+    statistics = SampleStatistics(torch.ones(NUM_CLASSES), side=360)
+    assert make_loss(TrainSettings(), statistics, CAMVID, CPU).class_weights_K is None
 
 
 def test_a_factor_for_an_unknown_class_is_named() -> None:
-    survey = Survey(torch.ones(NUM_CLASSES), side=360)
+    statistics = SampleStatistics(torch.ones(NUM_CLASSES), side=360)
     settings = TrainSettings(class_factors={"Lamp": 2.0})
     with pytest.raises(ConfigError, match="no class 'Lamp'; there are Sky, Building"):
-        make_loss(settings, survey, CAMVID, CPU)
+        make_loss(settings, statistics, CAMVID, CPU)
 
 
 def test_settings_are_compared_by_the_text_that_state_files_of_0_1_0_hold() -> None:
