@@ -39,7 +39,7 @@ def plain(checkpoint: Checkpoint, threads: int) -> Engine:
     return run
 
 
-def engines(checkpoint: Checkpoint, threads: int) -> dict[str, Engine]:
+def open_engines(checkpoint: Checkpoint, threads: int) -> dict[str, Engine]:
     """Return all engines of this machine, by name."""
     found: dict[str, Engine] = {"plain": plain(checkpoint, threads)}
     half = ["fp32", "bf16"] if cpu_does_bf16() else ["fp32"]
@@ -78,7 +78,7 @@ def main() -> None:
     height, width = (int(side) for side in options.size.split("x"))
     image, _ = Street(0, size=(height, width)).render(1.0)
     checkpoint = load_weights(options.weights)
-    found = engines(checkpoint, options.threads)
+    found = open_engines(checkpoint, options.threads)
     reference = found["plain"](image)
     agreement = {name: float((run(image) == reference).mean()) for name, run in found.items()}
     times: dict[str, list[float]] = {name: [] for name in found}

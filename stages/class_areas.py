@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def class_areas(class_ids: NDArray[np.uint8], num_classes: int = 256) -> NDArray[np.int64]:
+def count_class_pixels(class_ids: NDArray[np.uint8], num_classes: int = 256) -> NDArray[np.int64]:
     """Return how many pixels of an (H, W) mask have each of the first `num_classes` ids."""
     counts = cv2.calcHist([class_ids], [0], None, [256], [0, 256])
     return counts.ravel()[:num_classes].astype(np.int64)

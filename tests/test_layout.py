@@ -124,6 +124,16 @@ def test_no_class_of_the_hub_is_too_long_to_read() -> None:
     assert longer_than(200, ast.ClassDef, sources("pipeline/hub")) == []
 
 
+def test_no_function_has_the_name_of_its_module() -> None:
+    found = [
+        str(path.relative_to(ROOT))
+        for path in sources(*FOLDERS, "benchmarks")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == path.stem
+    ]
+    assert sorted(found) == ["pipeline/cli/main.py", "pipeline/workers/main.py"]
+
+
 def test_the_pipeline_has_few_rooms() -> None:
     entries = [path for path in (ROOT / "pipeline").iterdir() if path.name != "__pycache__"]
     assert len(entries) <= 20

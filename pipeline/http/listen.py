@@ -55,7 +55,7 @@ def resolve(host: str, port: int) -> Endpoint:
     return Endpoint(tuple(found))
 
 
-def listen(endpoint: Endpoint, *, backlog: int) -> Listener:
+def listen_at(endpoint: Endpoint, *, backlog: int) -> Listener:
     """Return a socket that listens there and does not block.
 
     Args:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from icstream.model import LabelSet
 from icstream.pipeline.settings.publish import PublishSettings
 from icstream.stages import FrameMeta, SegmentedFrame
-from icstream.stages.class_areas import class_areas
+from icstream.stages.class_areas import count_class_pixels
 from icstream.stages.sinks import Part, SinkMaker
 from icstream.stages.sinks.parts import PartList
 from icstream.stages.sinks.png_masks import write_png
@@ -86,7 +86,7 @@ class Publish:
 
     def _header(self, frame: SegmentedFrame) -> bytes:
         meta, num_pixels = frame.meta, frame.class_ids.size
-        areas = class_areas(frame.class_ids, len(self._labels))
+        areas = count_class_pixels(frame.class_ids, len(self._labels))
         values = {
             "version": VERSION,
             "stream": meta.stream,

@@ -4,7 +4,7 @@ import os
 
 from icstream.model import ConfigError
 from icstream.pipeline.http.access import MIN_TOKEN_LENGTH, read_token_file
-from icstream.pipeline.http.listen import Endpoint, Listener, listen, resolve
+from icstream.pipeline.http.listen import Endpoint, Listener, listen_at, resolve
 from icstream.pipeline.settings.serve import ServerSettings
 
 TOKEN_VARIABLE = "ICSTREAM_SERVE_TOKEN"
@@ -57,7 +57,7 @@ def open_listener(server: ServerSettings, endpoint: Endpoint) -> Listener:
         ConfigError: the address cannot be used.
     """
     try:
-        return listen(endpoint, backlog=_BACKLOG)
+        return listen_at(endpoint, backlog=_BACKLOG)
     except OSError as error:
         raise _cannot_listen(server, error) from error
 

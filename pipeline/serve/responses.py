@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from icstream.model import LabelSet
 from icstream.pipeline.serve.models import Model
 from icstream.stages.annotate.network import has_background
-from icstream.stages.class_areas import class_areas
+from icstream.stages.class_areas import count_class_pixels
 from icstream.stages.coco_rle import class_masks
 from icstream.stages.sinks import Blend
 from icstream.stages.sinks.png_masks import write_png
@@ -46,7 +46,7 @@ def mask_reply(
 
 def class_shares(ids_HW: NDArray[np.uint8], labels: LabelSet) -> dict[int, float]:
     """Return the share of the pixels of each class that occurs, 0 to 1."""
-    areas = class_areas(ids_HW, len(labels))
+    areas = count_class_pixels(ids_HW, len(labels))
     return {int(k): int(areas[k]) / ids_HW.size for k in np.flatnonzero(areas)}
 
 

@@ -10,8 +10,8 @@ from icstream.model.settings_base import OldKey
 from icstream.pipeline.settings.schema_fields import (
     SchemaType,
     added_defaults,
+    list_fields,
     old_keys_of,
-    schema_fields,
 )
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class OldKeys:
                 found |= self._read(key, value, values, old=old_keys[key], path=path)
             else:
                 found[key] = value
-        for field in schema_fields(schema):
+        for field in list_fields(schema):
             for section in field.sections:
                 if field.key in found:
                     inner = f"{path}{field.key}"
@@ -77,7 +77,7 @@ def report_settings(settings: BaseModel, *, by_alias: bool = False) -> dict[str,
 
 def _reported(schema: SchemaType, values: Mapping[str, Any]) -> dict[str, Any]:
     sections = {}
-    for field in schema_fields(schema):
+    for field in list_fields(schema):
         for section in field.sections:
             sections[field.name] = sections[field.key] = section
     old_keys = old_keys_of(schema)

@@ -24,7 +24,7 @@ class SchemaField(NamedTuple):
     """The schemas of the section or sections that it holds; empty for a value."""
 
 
-def schema_fields(schema: SchemaType) -> list[SchemaField]:
+def list_fields(schema: SchemaType) -> list[SchemaField]:
     """Return the settings of a schema, in order."""
     if issubclass(schema, BaseModel):
         return [
@@ -58,7 +58,7 @@ def added_defaults(schema: SchemaType) -> Mapping[str, Any]:
 def present_keys(schema: SchemaType, prefix: str = "") -> dict[str, str]:
     """Return the dotted names of all settings, by themselves and by their old names."""
     keys = {prefix + key: prefix + old.names[0] for key, old in old_keys_of(schema).items()}
-    for field in schema_fields(schema):
+    for field in list_fields(schema):
         keys[prefix + field.key] = prefix + field.key
         for section in field.sections:
             keys |= present_keys(section, f"{prefix}{field.key}.")

@@ -3,7 +3,7 @@
 from icstream.model import ConfigError
 from icstream.model.packages import check_installed
 from icstream.pipeline.http.access import MIN_TOKEN_LENGTH
-from icstream.pipeline.http.listen import Listener, listen, resolve
+from icstream.pipeline.http.listen import Listener, listen_at, resolve
 
 _BACKLOG = 64
 
@@ -40,6 +40,6 @@ def open_listener(setting: str, address: str, *, token: str | None) -> Listener:
                 " know (--view-token or ICSTREAM_VIEW_TOKEN, at least"
                 f" {MIN_TOKEN_LENGTH} characters)"
             )
-        return listen(endpoint, backlog=_BACKLOG)
+        return listen_at(endpoint, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigError(f"{setting} {address}: cannot listen ({error.strerror})") from error

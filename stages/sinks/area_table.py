@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from icstream.model import LabelSet
-from icstream.stages.class_areas import class_areas
+from icstream.stages.class_areas import count_class_pixels
 from icstream.stages.items import SegmentedFrame
 from icstream.stages.sinks.line_sink import LineSink
 
@@ -26,7 +26,7 @@ class AreaTable(LineSink):
     def write(self, frame: SegmentedFrame) -> None:
         """See `Sink.write`."""
         meta, class_ids = frame.meta, frame.class_ids
-        areas = class_areas(class_ids, self._num_classes)
+        areas = count_class_pixels(class_ids, self._num_classes)
         shares = [f"{share:.6f}" for share in areas / class_ids.size]
         pts = "" if meta.pts is None else str(meta.pts)
         seconds = "" if meta.time is None else f"{float(meta.time):.9f}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from icstream.model import ConfigError, LabelSet
-from icstream.stages.class_areas import class_areas
+from icstream.stages.class_areas import count_class_pixels
 from icstream.stages.items import FrameMeta, SegmentedFrame
 from icstream.stages.sinks.event_rules import (
     EventRule,
@@ -65,7 +65,7 @@ class EventLines:
     def write(self, frame: SegmentedFrame) -> None:
         """See `Sink.write`."""
         file = self._file or self._open()
-        areas = class_areas(frame.class_ids)
+        areas = count_class_pixels(frame.class_ids)
         self._parts.count(frame.meta)
         for place, rule in enumerate(self._rules):
             share = Fraction(int(areas[rule.class_id]), frame.class_ids.size)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from icstream.model import ConfigError
-from icstream.pipeline.http.listen import Endpoint, listen, resolve
+from icstream.pipeline.http.listen import Endpoint, listen_at, resolve
 from icstream.pipeline.serve.listen import find_endpoint, read_token
 from icstream.pipeline.settings.serve import ServerSettings
 from icstream.pipeline.view.listen import open_listener
@@ -17,7 +17,7 @@ TOKEN = "a token of some length"
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "LOCALHOST", "0.0.0.0"])
 def test_a_socket_listens_where_it_says(host: str) -> None:
-    listener = listen(resolve(host, 0), backlog=4)
+    listener = listen_at(resolve(host, 0), backlog=4)
     with listener.socket:
         bound, port = listener.socket.getsockname()[:2]
         assert listener.loopback == ipaddress.ip_address(bound).is_loopback
@@ -74,4 +74,4 @@ def test_an_address_in_use_is_an_error_and_leaves_nothing_open() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         endpoint: Endpoint = resolve("127.0.0.1", taken.getsockname()[1])
         with pytest.raises(OSError, match="in use"):
-            listen(endpoint, backlog=1)
+            listen_at(endpoint, backlog=1)
