@@ -45,6 +45,7 @@ def check_output_folder(
     *,
     overwrite: bool,
     resume: bool = False,
+    can_resume: bool = True,
     results: Sequence[str] | None = None,
 ) -> None:
     """Check that results may be written into a folder; nothing is changed.
@@ -53,6 +54,7 @@ def check_output_folder(
         folder: need not exist.
         overwrite: earlier results may be replaced.
         resume: earlier results are continued.
+        can_resume: the command has `--resume`, which the error then names.
         results: names of files that count as earlier results; None: all that is in the folder.
 
     Raises:
@@ -65,10 +67,10 @@ def check_output_folder(
     if overwrite or resume or not folder.is_dir():
         return
     if results is None and any(folder.iterdir()):
-        raise ConfigError(
-            f"output {folder}: not empty; choose another folder, --overwrite to replace,"
-            " or --resume to go on with an interrupted run"
-        )
+        hint = "or --overwrite to replace"
+        if can_resume:
+            hint = "--overwrite to replace, or --resume to go on with an interrupted run"
+        raise ConfigError(f"output {folder}: not empty; choose another folder, {hint}")
     found = [name for name in results or () if (folder / name).exists()]
     if found:
         raise ConfigError(
@@ -103,14 +105,19 @@ def check_output_files(
 
 
 def prepare_output(
-    folder: Path, streams: Iterable[str], *, overwrite: bool, resume: bool = False
+    folder: Path,
+    streams: Iterable[str],
+    *,
+    overwrite: bool,
+    resume: bool = False,
+    can_resume: bool = True,
 ) -> None:
     """Make the folder; with `overwrite`, remove what an earlier run of these streams wrote.
 
     Raises:
         ConfigError: see `check_output_folder`, or it cannot be written.
     """
-    check_output_folder(folder, overwrite=overwrite, resume=resume)
+    check_output_folder(folder, overwrite=overwrite, resume=resume, can_resume=can_resume)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):

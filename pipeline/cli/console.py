@@ -107,8 +107,8 @@ def write_results(values: Mapping[str, Any], file: Path | None) -> None:
     write_json(values, file)
 
 
-def warn_renamed(old: str, new: str) -> None:
-    """Warn that a command or an option has another name now."""
+def print_renamed(old: str, new: str) -> None:
+    """Print a warning that a command or an option has another name now."""
     print_lines([f"icstream: warning: {old} is now called {new}"])
 
 
@@ -119,7 +119,7 @@ def renamed_command(
 
     @wraps(command)
     def call(*args: _Params.args, **kwargs: _Params.kwargs) -> _Result:
-        warn_renamed(f"icstream {old}", f"icstream {new}")
+        print_renamed(f"icstream {old}", f"icstream {new}")
         return command(*args, **kwargs)
 
     return call

@@ -8,7 +8,7 @@ import typer
 from icstream.model.errors import ConfigError
 from icstream.model.settings_base import DEFAULT_THREADS
 from icstream.model.size_text import Order, Size, parse_size
-from icstream.pipeline.cli.console import log_to_stderr, print_lines, warn_renamed, write_results
+from icstream.pipeline.cli.console import log_to_stderr, print_lines, print_renamed, write_results
 from icstream.pipeline.cli.options import JsonFile, Overwrite, Threads, Weights
 
 if TYPE_CHECKING:
@@ -146,10 +146,12 @@ def _parse_format(name: str, out: Path) -> "Format":
 
 def _parse_size(text: str | None, old_text: str | None) -> Size:
     if old_text is not None and text is None:
-        warn_renamed("--size HEIGHTxWIDTH", "--input-size WIDTHxHEIGHT")
+        print_renamed("--size HEIGHTxWIDTH", "--input-size WIDTHxHEIGHT")
         return _parse("--size", old_text, order="HEIGHTxWIDTH")
-    if text is None or old_text is not None:
-        raise ConfigError("export needs --input-size WIDTHxHEIGHT, once")
+    if text is None:
+        raise ConfigError("export needs --input-size WIDTHxHEIGHT")
+    if old_text is not None:
+        raise ConfigError("--size is now called --input-size, which is given too; keep that one")
     return _parse("--input-size", text, order="WIDTHxHEIGHT")
 
 

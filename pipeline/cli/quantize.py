@@ -7,7 +7,7 @@ import typer
 
 from icstream.model.errors import ConfigError
 from icstream.model.settings_base import DEFAULT_THREADS
-from icstream.pipeline.cli.console import log_to_stderr, print_lines, warn_renamed
+from icstream.pipeline.cli.console import log_to_stderr, print_lines, print_renamed
 from icstream.pipeline.cli.options import (
     DataFolder,
     DataFormat,
@@ -46,7 +46,7 @@ def quantize_command(
     """Calibrate weights for int8 on images, and store the ranges in the weights file."""
     log_to_stderr(quiet=False)
     if pictures is not None:
-        warn_renamed("--pictures", "--images")
+        print_renamed("--pictures", "--images")
         num_images = pictures
     if not weights.is_file():
         raise ConfigError(f"quantize needs a weights file of your own, got {weights}")

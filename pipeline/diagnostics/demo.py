@@ -75,7 +75,7 @@ def run_demo(
     Raises:
         ConfigError: the folder is in use, or cannot be written.
     """
-    prepare_output(folder, [Path(_CLIP).stem], overwrite=overwrite)
+    prepare_output(folder, [Path(_CLIP).stem], overwrite=overwrite, can_resume=False)
     street = Street(_SEED, size=_SIZE)
     clip = folder / _CLIP
     write_clip(clip, street, num_frames=_NUM_FRAMES)

@@ -127,6 +127,10 @@ def test_the_runtime_onnx_runs_recordings(tmp_path: Path) -> None:
         (["--size", "96", "-o", "net.onnx"], "--size 96: a size is HEIGHTxWIDTH"),
         (["--input-size", "96", "-o", "net.onnx"], "--input-size 96: a size is WIDTHxHEIGHT"),
         (["-o", "net.onnx"], "export needs --input-size WIDTHxHEIGHT"),
+        (
+            ["--size", "64x96", "--input-size", "96x64", "-o", "net.onnx"],
+            "--size is now called --input-size, which is given too; keep that one",
+        ),
         (["--size", "8x96", "-o", "net.onnx"], "size 8x96: sides from 64 to 8192"),
         (
             ["--input-size", "96x64", "--precision", "int8", "-o", "net.onnx"],
@@ -171,4 +175,5 @@ def test_old_names_of_quantizing_work_with_one_warning_each(data: Path, tmp_path
     assert ranges is not None
     assert ranges.calibrated_on.startswith("1 images of ")
     assert "quantise" not in call("--help").stdout
+    assert "quantise is now called icstream quantize" in call("quantise", "--help").stdout
     assert "--pictures" not in call("quantize", "--help").stdout

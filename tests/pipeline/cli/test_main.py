@@ -160,7 +160,8 @@ def test_one_bad_source_does_not_touch_the_others(clip: Path, tmp_path: Path) ->
             "none.yaml: cannot be read",
         ),
         (["run", "{clip}", "--weights", "{clip}", "-o", "{out}"], "not a safetensors file"),
-        (["run", "{clip}", *STREETS, "-o", "{used}"], "not empty.*--overwrite"),
+        (["run", "{clip}", *STREETS, "-o", "{used}"], "not empty.*--overwrite.*--resume"),
+        (["demo", "-o", "{used}"], "not empty; choose another folder, or --overwrite to replace$"),
         (["run", "{clip}", *STREETS, "-o", "{clip}"], "is a file, a folder is needed"),
         (
             ["run", "ftp://camera/a", *STREETS, "-o", "{out}"],
