@@ -66,7 +66,7 @@ def crowd(num_requests: int) -> None:
     """Send good and broken requests from 32 clients, and check answers and memory."""
     with tempfile.TemporaryDirectory(prefix="icstream-serve-") as name:
         images = make_images(Path(name), 200)
-        options = ("--weights", "streets", "--set", "model.warm_up=[40x60]")
+        options = ("--weights", "streets", "--set", "model.warm_up_sizes=[60x40]")
         with Server(*options, "--set", "limits.requests=24") as server:
             server.wait_ready()
             for begin in range(0, num_requests, _CHUNK):
@@ -142,7 +142,7 @@ def speed(
     plain = Path(__file__).with_name("serve_plain.py")
     process = subprocess.Popen([sys.executable, str(plain), weights, str(port)])
     try:
-        warm = ("--set", f"model.warm_up=[{height}x{width}]")
+        warm = ("--set", f"model.warm_up_sizes=[{width}x{height}]")
         with Server("--weights", weights, *warm, *options) as server:
             server.wait_ready()
             addresses = {"plain": f"127.0.0.1:{port}", "icstream": server.address}
