@@ -88,8 +88,10 @@ def test_converting_needs_no_sockets(tmp_path: Path) -> None:
     )
     assert (tmp_path / "report.json").exists()
     assert "zmq" not in modules
-    rooms = {name.split(".")[2] for name in modules if name.startswith("icstream.pipeline.")}
-    assert rooms == {"cli", "output"}
+    packages_of_ours = {
+        name.split(".")[2] for name in modules if name.startswith("icstream.pipeline.")
+    }
+    assert packages_of_ours == {"cli", "output"}
 
 
 def sources(*folders: str) -> list[Path]:
@@ -134,7 +136,7 @@ def test_no_function_has_the_name_of_its_module() -> None:
     assert sorted(found) == ["pipeline/cli/main.py", "pipeline/workers/main.py"]
 
 
-def test_the_pipeline_has_few_rooms() -> None:
+def test_the_pipeline_has_few_entries() -> None:
     entries = [path for path in (ROOT / "pipeline").iterdir() if path.name != "__pycache__"]
     assert len(entries) <= 20
 
