@@ -24,15 +24,15 @@ class Light:
     """The time of day and the weather of one street."""
 
     zenith: tuple[float, float, float]
-    """Colour of the sky above."""
+    """Color of the sky above."""
     rim: tuple[float, float, float]
-    """Colour of the sky at the horizon, and of the haze."""
+    """Color of the sky at the horizon, and of the haze."""
     tint: tuple[float, float, float]
     """By which all that is lit is multiplied."""
     clouds: float
     """Share of the sky under cloud, 0 to 1."""
     visibility: float
-    """Metres in which haze takes half."""
+    """Meters in which haze takes half."""
     sun: float
     """-1 from the left, 1 from the right."""
 

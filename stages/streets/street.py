@@ -19,7 +19,7 @@ from icstream.stages.streets.scenery import Building, Fence, Lamp, Sign, Tree
 from icstream.stages.streets.traffic import Car, Person, Rider
 
 _BLOCK = 16.0
-"""Metres of one block, in which houses, trees and the rest are drawn by lot."""
+"""Meters of one block, in which houses, trees and the rest are drawn by lot."""
 _LOOP = 150.0
 """Traffic that leaves this stretch comes back at its other end, in the haze."""
 _PAINTS = np.array(
