@@ -23,7 +23,6 @@ from icstream.pipeline.cli.options import (
     Transport,
     Weights,
 )
-from icstream.stages.sinks import SINKS
 
 if TYPE_CHECKING:
     from icstream.pipeline.settings.run import RunConfig
@@ -39,7 +38,9 @@ Sinks = Annotated[
     typer.Option(
         "--sink",
         metavar="NAME",
-        help=f"{', '.join(SINKS)} or publish; repeatable.",
+        # Spelled out, as importing the sinks would slow down every command; a test compares.
+        help="masks, overlay, png, rle, areas, supervisely, rolling, events or publish;"
+        " repeatable.",
     ),
 ]
 Policy = Annotated[str | None, typer.Option(metavar="NAME", help="auto, every_frame or freshest.")]

@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +23,7 @@ from PIL import Image
 
 from icstream.pipeline import segment
 from icstream.stages import FrameAccounting
+from icstream.stages.sinks import SINKS
 
 STREETS = ("--weights", "streets")
 
@@ -378,3 +380,15 @@ def test_half_a_recording_says_what_is_missing(data_dir: Path, tmp_path: Path) -
     assert (
         f"{stream['missing']} of the 221 frames in the file's own index are missing" in done.stderr
     )
+
+
+def test_the_help_names_every_sink_and_loads_none() -> None:
+    code = (
+        "import sys; from icstream.pipeline.cli.run import Sinks;"
+        "print(Sinks.__metadata__[0].help, 'icstream.stages.sinks.registry' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    named = ", ".join(SINKS)
+    assert done.stdout.strip() == f"{named} or publish; repeatable. False"
