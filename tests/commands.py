@@ -40,11 +40,12 @@ def error_line(done: subprocess.CompletedProcess[str], *, after_log: bool = Fals
 
     Args:
         done: the command.
-        after_log: it may have logged what it did until then, warnings included.
+        after_log: it may have logged what it did until then, or warned of an old name.
     """
     assert done.stdout == ""
     *logged, line = done.stderr.splitlines()
     assert line.startswith("icstream: ")
     assert after_log or not logged
-    assert all(re.match(r"[0-9 :,-]+ (INFO|WARNING) ", entry) for entry in logged)
+    a_log_line = r"[0-9 :,-]+ INFO |icstream: warning: .* is now called "
+    assert all(re.match(a_log_line, entry) for entry in logged)
     return line
