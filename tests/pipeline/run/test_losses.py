@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +154,12 @@ def test_killing_the_supervisor_leaves_no_process_and_a_playable_file(
     while any(is_running(pid) for pid in workers):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    with av.open(masks) as file:
-        assert sum(1 for _ in file.decode(video=0)) > 0
+    num_frames = 0
+    # The kill may cut the last packet in two; all before it must be there.
+    with av.open(masks) as file, suppress(av.error.InvalidDataError):
+        for _ in file.decode(video=0):
+            num_frames += 1
+    assert num_frames > 0
     assert not list(Path("/dev/shm").glob("icstream*"))
     mine = f"icstream-{process.pid}-*"
     assert list(Path(tempfile.gettempdir()).glob(mine))
