@@ -7,6 +7,7 @@ What needs PyTorch is imported on first use, so that processes that only move fr
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from icstream.model import telemetry as _telemetry
 from icstream.model.errors import (
     CheckpointError,
     ConfigError,
@@ -56,6 +57,8 @@ __all__ = [
     "random_checkpoint",
     "weight_names",
 ]
+
+_telemetry.turn_off()
 
 _WITH_TORCH = {
     "Agreement": "checkpoint",

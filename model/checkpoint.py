@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -37,7 +38,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if len(self.mean_rgb) != 3 or len(self.std_rgb) != 3:
             raise ConfigError("preprocessing: mean_rgb and std_rgb need three values each")
-        if not all(0 <= value <= 255 for value in self.mean_rgb) or min(self.std_rgb) <= 0:
+        deviations_fit = all(0 < value < math.inf for value in self.std_rgb)
+        if not all(0 <= value <= 255 for value in self.mean_rgb) or not deviations_fit:
             raise ConfigError(
                 f"preprocessing: got mean_rgb {self.mean_rgb} and std_rgb {self.std_rgb},"
                 " allowed are means 0..255 and positive deviations"

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, deserialize
 
 from icstream.model.activation_ranges import Ranges
 from icstream.model.checkpoint import Agreement, Checkpoint, Preprocessing
-from icstream.model.errors import CheckpointError
+from icstream.model.errors import CheckpointError, ConfigError
 from icstream.model.files import write_atomically
 from icstream.model.geometry import Fit
 from icstream.model.icnet_config import ICNetConfig
@@ -19,6 +19,8 @@ from icstream.model.lazy_tensors import StoredTensors
 
 FORMAT_VERSION = 1
 _HEADER_KEY = "icstream"
+# What values of other kinds, sizes and depths than ours have led to.
+_DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -30,24 +32,40 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         content = path.read_bytes()
-        entries = deserialize(content)  # type: ignore[no-untyped-call]
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
         raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
+    return checkpoint_from_bytes(content, name=str(path))
+
+
+def checkpoint_from_bytes(content: bytes, *, name: str) -> Checkpoint:
+    """Return the checkpoint in the content of a file.
+
+    Args:
+        content: of the file.
+        name: of the file, for errors.
+
+    Raises:
+        CheckpointError: see `read_checkpoint`.
+    """
+    try:
+        entries = deserialize(content)  # type: ignore[no-untyped-call]
+    except SafetensorError as error:
+        raise CheckpointError(f"{name}: not a safetensors file ({error})") from error
     header = _metadata(content).get(_HEADER_KEY)
     if header is None:
         raise CheckpointError(
-            f"{path}: no icstream header in it; foreign weights must be converted first"
+            f"{name}: no icstream header in it; foreign weights must be converted first"
         )
     try:
         tensors = StoredTensors(entries)
     except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    checkpoint = _from_header(path, header, tensors)
+        raise CheckpointError(f"{name}: {error}") from error
+    checkpoint = _from_header(name, header, tensors)
     problems = checkpoint.problems()
     if problems:
-        raise CheckpointError(f"{path}: {'; '.join(problems)}")
+        raise CheckpointError(f"{name}: {'; '.join(problems)}")
     return checkpoint
 
 
@@ -59,6 +77,11 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path, *, durable: bool) -> No
         path: of the file, in a folder that exists.
         durable: return only when the file would survive a loss of power.
     """
+    write_atomically(path, checkpoint_to_bytes(checkpoint), durable=durable)
+
+
+def checkpoint_to_bytes(checkpoint: Checkpoint) -> bytes:
+    """Return the content of a checkpoint's file."""
     from safetensors.torch import save
 
     header = {
@@ -72,8 +95,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path, *, durable: bool) -> No
         "ranges": None if checkpoint.ranges is None else asdict(checkpoint.ranges),
     }
     tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
-    content = save(tensors, metadata={_HEADER_KEY: json.dumps(header)})
-    write_atomically(path, content, durable=durable)
+    return save(tensors, metadata={_HEADER_KEY: json.dumps(header)})
 
 
 def _metadata(content: bytes) -> dict[str, str]:
@@ -83,13 +105,13 @@ def _metadata(content: bytes) -> dict[str, str]:
     return found if isinstance(found, dict) else {}
 
 
-def _from_header(path: Path, header: str, tensors: StoredTensors) -> Checkpoint:
+def _from_header(name: str, header: str, tensors: StoredTensors) -> Checkpoint:
     try:
         values = json.loads(header)
         version = values["version"]
         if version != FORMAT_VERSION:
             raise CheckpointError(
-                f"{path}: written in format {version}, this icstream reads {FORMAT_VERSION}"
+                f"{name}: written in format {version}, this icstream reads {FORMAT_VERSION}"
             )
         preprocessing = values["preprocessing"]
         return Checkpoint(
@@ -108,8 +130,10 @@ def _from_header(path: Path, header: str, tensors: StoredTensors) -> Checkpoint:
         )
     except CheckpointError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{path}: damaged header: {error!r}") from error
+    except ConfigError as error:
+        raise CheckpointError(f"{name}: {error}") from error
+    except _DAMAGED as error:
+        raise CheckpointError(f"{name}: damaged header: {error!r}") from error
 
 
 def _fit(values: dict[str, Any]) -> Fit:

@@ -6,12 +6,15 @@
     │   │   └── ConversionError        foreign weights that do not fill the network
     │   └── MisfitError            a mode of annotating that this image is too small for
     ├── SourceError            the input is gone, or cannot be opened
+    ├── LoaderError            a process that loads images for a training is gone. Exit code 1
     ├── StageError             this frame only; it is counted and the stream goes on
+    ├── OverBudgetError        more memory than may be reserved
     └── SampleError            this image, its labels or its annotation only; the job goes on
         ├── UnknownImageError      no image, or none in a format that may be used
         └── TooManyPixelsError     an image larger than allowed
 
-`MisfitError` is in `icstream.stages.annotate`, the last two are in `icstream.stages.image_files`.
+`MisfitError` is in `icstream.stages.annotate`, `LoaderError` in `icstream.stages.train.loader`,
+`OverBudgetError` in `icstream.model.memory`; the last two are in `icstream.stages.image_files`.
 
 Outside the tree, as they never reach the user of a command or of a function, are
 

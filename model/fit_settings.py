@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from icstream.model.errors import ConfigError
-from icstream.model.geometry import Fit
+from icstream.model.geometry import MAX_DOUBLE_BELOW, Fit
 from icstream.model.settings_base import Limits, OldKey, SettingsBase
 from icstream.model.size_text import parse_any_size
 
@@ -37,7 +37,7 @@ class FitSettings(SettingsBase):
     """Width in pixels, for stretch and letterbox."""
     height: Side | None = None
     """Height in pixels, for stretch and letterbox."""
-    double_below: Annotated[int, Limits(ge=0, le=10_000)] = 0
+    double_below: Annotated[int, Limits(ge=0, le=MAX_DOUBLE_BELOW)] = 0
     """native shows images whose shorter side has fewer pixels than this twice as large."""
 
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {

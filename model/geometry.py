@@ -6,7 +6,7 @@ nodes, and node i lies on pixel 8i (align-corners bilinear, the authors' `Interp
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,10 @@ FitMode = Literal["native", "stretch", "letterbox"]
 
 MIN_SIDE = 64
 """Smallest side, in pixels, that the network takes."""
+MAX_PIXELS = 64 * 2**20
+"""Larger images, label images, frames and fits are refused before memory is allocated for them."""
+MAX_DOUBLE_BELOW = 10_000
+"""Largest side, in pixels, up to which images may be shown twice as large."""
 STEP = 8
 """Input pixels from one score node to the next."""
 
@@ -82,15 +86,29 @@ class Fit:
     """native: images whose shorter side has fewer pixels than this are shown twice as large."""
 
     def __post_init__(self) -> None:
+        if self.mode not in get_args(FitMode):
+            raise ConfigError(
+                f"fit mode: got {self.mode!r}, allowed are {', '.join(get_args(FitMode))}"
+            )
+        if type(self.double_below) is not int or not 0 <= self.double_below <= MAX_DOUBLE_BELOW:
+            raise ConfigError(
+                f"fit double_below: got {self.double_below!r}, allowed are 0..{MAX_DOUBLE_BELOW}"
+            )
         if self.mode != "native" and self.double_below:
             raise ConfigError(f"fit {self.mode} takes no double_below; use fit native")
         if self.mode == "native" and self.size is not None:
             raise ConfigError("fit native takes no size; use fit stretch or letterbox")
         if self.mode != "native" and self.size is None:
             raise ConfigError(f"fit {self.mode} needs a size, for example 512x1024")
-        if self.size is not None and min(self.size) < MIN_SIDE:
+        if self.size is None:
+            return
+        height, width = self.size
+        if min(self.size) < MIN_SIDE:
+            raise ConfigError(f"fit size {height}x{width}: both sides must be {MIN_SIDE} or more")
+        if height * width > MAX_PIXELS:
             raise ConfigError(
-                f"fit size {self.size[0]}x{self.size[1]}: both sides must be {MIN_SIDE} or more"
+                f"fit size {height}x{width}: {height * width} pixels are more than the allowed"
+                f" {MAX_PIXELS}"
             )
 
     def geometry(self, source: tuple[int, int]) -> Geometry:

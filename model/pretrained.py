@@ -4,14 +4,14 @@ import difflib
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from icstream.model.cache import cache_dir, keep
+from icstream.model import cache
 from icstream.model.checkpoint import Checkpoint, random_checkpoint
 from icstream.model.errors import CheckpointError
 
 DEFAULT = "camvid"
 """The weights that are used where none are named."""
 RANDOM = "random"
-_RANDOM_FILE = "random-0.safetensors"
+_RANDOM_FILE = "random-1.bin"
 
 
 def weight_names() -> list[str]:
@@ -29,10 +29,7 @@ def load_weights(name_or_path: str) -> Checkpoint:
         CheckpointError: neither a name nor a usable file; the text lists the names.
     """
     if name_or_path == RANDOM:
-        path = cache_dir() / _RANDOM_FILE
-        if path.is_file() or keep(_RANDOM_FILE, lambda file: random_checkpoint().save(file)):
-            return Checkpoint.load(path)
-        return random_checkpoint()
+        return _random_weights()
     if name_or_path in weight_names():
         with as_file(files("icstream.model") / "weights" / f"{name_or_path}.safetensors") as path:
             return Checkpoint.load(path)
@@ -45,3 +42,14 @@ def load_weights(name_or_path: str) -> Checkpoint:
             f" (known: {', '.join(weight_names())}){hint}"
         )
     return Checkpoint.load(path)
+
+
+def _random_weights() -> Checkpoint:
+    """Return untrained weights; from the cache, they come without PyTorch."""
+    from icstream.model.checkpoint_file import checkpoint_from_bytes, checkpoint_to_bytes
+
+    content = cache.load(_RANDOM_FILE)
+    if content is None:
+        content = checkpoint_to_bytes(random_checkpoint())
+        cache.store(_RANDOM_FILE, content)
+    return checkpoint_from_bytes(content, name=RANDOM)

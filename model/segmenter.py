@@ -109,6 +109,19 @@ class Segmenter:
         """Return the scores of an input that `prepare_input` made; valid until the next call."""
         return Scores(self._runtime.scores(input_hw3[None])[0], geometry)
 
+    @property
+    def max_sizes(self) -> int | None:
+        """How many sizes of inputs stay prepared; None: all, until they are forgotten."""
+        return self._runtime.max_sizes
+
+    @max_sizes.setter
+    def max_sizes(self, count: int | None) -> None:
+        self._runtime.max_sizes = count
+
+    def forget(self, input_size: tuple[int, int]) -> None:
+        """Let go of the memory that inputs of (height, width) need; the next one costs time."""
+        self._runtime.forget(input_size)
+
     def warm_up(self, source: tuple[int, int]) -> None:
         """Compile for images of (height, width), so that the first one costs no more."""
         self.scores(np.zeros((*self._geometry(source).outer, 3), np.uint8), self._geometry(source))

@@ -1,5 +1,6 @@
 """Writing the network into files that other programs run, and running them as those would."""
 
+import errno
 import importlib.util
 import json
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from icstream.model.checkpoint import Checkpoint
 from icstream.model.errors import ConfigError
 from icstream.model.export.graph import ExportGraph, Form
+from icstream.model.files import write_atomically
 from icstream.model.geometry import MIN_SIDE, STEP
 from icstream.model.runtimes.graph_conversion import OPSET, to_onnx, to_openvino
 from icstream.model.segmenter import mean_color
@@ -25,6 +27,8 @@ ExportPrecision = Literal["fp32", "int8"]
 SUFFIXES: Mapping[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
 MAX_SIDE = 8192
 INPUT = "rgb"
+_IR_VERSION = 8
+"""The oldest version of ONNX's format that has opset 18 (onnx/helper.py, VERSION_TABLE)."""
 
 Run = Callable[[NDArray[np.uint8]], NDArray[Any]]
 """An exported graph: (N, H, W, 3) RGB in, class ids or logits out."""
@@ -56,25 +60,24 @@ def export_model(
 
     Raises:
         ConfigError: this cannot be written, or a package for it is not installed.
+        OSError: the disk is full or fails; what was written is removed.
     """
     _check(checkpoint, size, format=format, precision=precision)
     graph = ExportGraph(checkpoint, size, form)
     example_NHW3 = torch.zeros((batch, *size, 3), dtype=torch.uint8)
     facts = _facts(checkpoint, graph, size, form=form, precision=precision, batch=batch)
     facts["format"] = f"ONNX, opset {OPSET}" if format == "onnx" else "OpenVINO IR"
-    partial = out.with_name(f"partial-{out.name}")
     if format == "onnx":
-        _write_onnx(to_onnx(graph, example_NHW3, names=(INPUT, form)), facts, partial)
-    else:
-        model = to_openvino(graph, [example_NHW3])
-        if precision == "int8" and checkpoint.ranges is not None:
-            from icstream.model.runtimes.quantize import quantize_graph
+        model = to_onnx(graph, example_NHW3, names=(INPUT, form))
+        write_atomically(out, lambda path: _write_onnx(model, facts, path), durable=False)
+        return facts
+    model = to_openvino(graph, [example_NHW3])
+    if precision == "int8" and checkpoint.ranges is not None:
+        from icstream.model.runtimes.quantize import quantize_graph
 
-            # As it is fastest beside bf16, whatever this CPU has: files are for others too.
-            quantize_graph(model, checkpoint.ranges, beside="bf16")
-        _write_openvino(model, form, facts, partial)
-        partial.with_suffix(".bin").replace(out.with_suffix(".bin"))
-    partial.replace(out)
+        # As it is fastest beside bf16, whatever this CPU has: files are for others too.
+        quantize_graph(model, checkpoint.ranges, beside="bf16")
+    _write_openvino(model, form, facts, out)
     return facts
 
 
@@ -173,19 +176,32 @@ def _write_onnx(model: Any, facts: dict[str, Any], path: Path) -> None:
     import onnx
 
     model.producer_name, model.producer_version = "icstream", version("icstream")
+    # The exporter states the newest, of which the graph uses nothing; onnxruntime 1.15 reads this.
+    model.ir_version = _IR_VERSION
     onnx.helper.set_model_props(model, {key: _text(value) for key, value in facts.items()})
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
 
 
-def _write_openvino(model: Any, form: Form, facts: dict[str, Any], path: Path) -> None:
+def _write_openvino(model: Any, form: Form, facts: dict[str, Any], out: Path) -> None:
     import openvino
+
+    partial, weights = out.with_name(f"partial-{out.name}"), out.with_suffix(".bin")
+    partial_weights = partial.with_suffix(".bin")
 
     model.input(0).set_names({INPUT})
     model.output(0).set_names({form})
     for key, value in facts.items():
         model.set_rt_info(_text(value), ["icstream", key])
-    openvino.save_model(model, path, compress_to_fp16=False)
+    try:
+        openvino.save_model(model, partial, compress_to_fp16=False)
+        partial_weights.replace(weights)
+        partial.replace(out)
+    except RuntimeError as error:  # OpenVINO does not say what the disk said
+        raise OSError(errno.EIO, f"OpenVINO cannot write it ({error})", str(out)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+        partial_weights.unlink(missing_ok=True)
 
 
 def _text(value: Any) -> str:

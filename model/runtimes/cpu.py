@@ -2,7 +2,9 @@
 
 import hashlib
 import importlib.util
+import os
 import platform
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +12,14 @@ _BF16_FLAGS = frozenset(("avx512_bf16", "avx_ne_convert"))
 """What OpenVINO needs for bf16, by Linux's names."""
 _INT8_FLAGS = frozenset(("amx_int8", "avx512_vnni", "avx_vnni"))
 """Dot products of eight-bit numbers."""
+
+_COMPUTING = {
+    "flags": re.compile(r"sse4_\d|avx\w*|f16c|fma|amx_\w+"),  # of x86
+    "Features": re.compile(r"asimd\w*|i8mm|bf16|sve\w*|sme\w*"),  # of ARM
+}
+"""Features by which libraries choose how they compute, by the key and the names of Linux."""
+_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Variables that keep oneDNN, which OpenVINO and PyTorch compute with, from some features."""
 
 
 def has_openvino() -> bool:
@@ -63,6 +73,15 @@ def _cpuinfo(key: str) -> str | None:
         return None
     fields = (line.partition(":") for line in lines)
     return next((value.strip() for name, _, value in fields if name.strip() == key), None)
+
+
+def computing_features() -> str:
+    """Return the CPU's features that decide how libraries compute, and limits that were set."""
+    limits = [f"{name}={os.environ[name]}" for name in _LIMITS if os.environ.get(name)]
+    for key, pattern in _COMPUTING.items():
+        if features := (_cpuinfo(key) or "").split():
+            return " ".join([*sorted(filter(pattern.fullmatch, features)), *limits])
+    return cpu_name()
 
 
 def cpu_key() -> str:

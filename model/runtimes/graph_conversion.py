@@ -55,7 +55,7 @@ def to_onnx(graph: nn.Module, example: Tensor, *, names: tuple[str, str]) -> "Mo
 def to_openvino(graph: nn.Module, examples: Sequence[Tensor]) -> Any:
     """Return the graph for inputs of the examples' shapes, as an `openvino.Model`.
 
-    `openvino.convert_model` does the same, but takes twice the time and sends telemetry.
+    `openvino.convert_model` does the same, but takes twice the time.
     """
     import openvino
     from openvino.frontend import FrontEndManager

@@ -1,21 +1,17 @@
 """ONNX Runtime on the CPU."""
 
-import logging
 from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from icstream.model.cache import cache_dir, keep
+from icstream.model import cache
 from icstream.model.checkpoint import Checkpoint
 
-log = logging.getLogger(__name__)
-
-_MAX_SHAPES = 4
+_MAX_SIZES = 4
 """How many sessions are kept; a camera or a recording needs one."""
-_GRAPH_VERSION = 1
+_GRAPH_VERSION = 2
 """The version of the deploy graph; raise it with each change, so that no old one is taken."""
 _SILENT = 3
 
@@ -34,6 +30,7 @@ class OnnxRuntime:
         # Threads that wait must leave the CPU to the other stages.
         self._options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._options.log_severity_level = _SILENT
+        self.max_sizes: int | None = _MAX_SIZES
         self._sessions: OrderedDict[tuple[int, ...], onnxruntime.InferenceSession] = OrderedDict()
 
     def scores(self, rgb_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -41,30 +38,25 @@ class OnnxRuntime:
         session = self._sessions.get(rgb_NHW3.shape)
         if session is None:
             session = self._sessions[rgb_NHW3.shape] = self._open(rgb_NHW3.shape)
-            if len(self._sessions) > _MAX_SHAPES:
+            if self.max_sizes is not None and len(self._sessions) > self.max_sizes:
                 self._sessions.popitem(last=False)
         self._sessions.move_to_end(rgb_NHW3.shape)
         (scores_NKhw,) = session.run(None, {"rgb": np.ascontiguousarray(rgb_NHW3)})
         return np.asarray(scores_NKhw, np.float32)
 
+    def forget(self, size: tuple[int, int]) -> None:
+        """See `Runtime.forget`."""
+        for shape in [shape for shape in self._sessions if shape[1:3] == size]:
+            del self._sessions[shape]
+
     def _open(self, shape: tuple[int, ...]) -> onnxruntime.InferenceSession:
         sides = "x".join(map(str, shape))
-        path = cache_dir() / f"{self._checkpoint.digest()[:32]}-{sides}-{_GRAPH_VERSION}.onnx"
-        cached = self._cached(path)
-        if cached is not None:
-            return cached
-        content = _convert(self._checkpoint, shape)
-        keep(path.name, lambda file: _write(file, content))
+        name = f"{self._checkpoint.digest()[:32]}-{sides}-{_GRAPH_VERSION}.onnx"
+        content = cache.load(name)
+        if content is None:
+            content = _convert(self._checkpoint, shape)
+            cache.store(name, content)
         return self._session(content)
-
-    def _cached(self, path: Path) -> onnxruntime.InferenceSession | None:
-        if not path.exists():
-            return None
-        try:
-            return self._session(path.read_bytes())
-        except Exception as error:  # its classes of errors have no base in common
-            log.debug("cache %s: %s", path, error)
-            return None
 
     def _session(self, content: bytes) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(
@@ -81,7 +73,3 @@ def _convert(checkpoint: Checkpoint, shape: tuple[int, ...]) -> bytes:
     example_NHW3 = torch.zeros(shape, dtype=torch.uint8)
     model = to_onnx(DeployGraph(checkpoint), example_NHW3, names=("rgb", "scores"))
     return bytes(model.SerializeToString())
-
-
-def _write(file: Path, content: bytes) -> None:
-    file.write_bytes(content)

@@ -1,24 +1,26 @@
 """OpenVINO on the CPU."""
 
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from icstream.model.cache import cache_dir, keep
+from icstream.model import cache
 from icstream.model.checkpoint import Checkpoint
 from icstream.model.planar import copy_planes
 from icstream.model.runtimes.cpu import cpu_does_bf16, cpu_key
 from icstream.model.runtimes.quantize import quantize_graph
 
-_MAX_SHAPES = 4
+log = logging.getLogger(__name__)
+
+_MAX_SIZES = 4
 """How many compiled input shapes are kept; a camera or a recording needs one."""
-_GRAPH_VERSION = 5
+_GRAPH_VERSION = 6
 """The version of the deploy graph; raise it with each change, so that no old one is taken."""
 
 
@@ -42,6 +44,7 @@ class OpenVinoRuntime:
             # Pinned, the threads of all replicas would sit on the same cores.
             "ENABLE_CPU_PINNING": False,
         }
+        self.max_sizes: int | None = _MAX_SIZES
         self._compiled: OrderedDict[tuple[int, ...], _Compiled] = OrderedDict()
 
     def scores(self, rgb_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -49,28 +52,28 @@ class OpenVinoRuntime:
         compiled = self._compiled.get(rgb_NHW3.shape)
         if compiled is None:
             compiled = self._compiled[rgb_NHW3.shape] = self._compile(rgb_NHW3.shape)
-            if len(self._compiled) > _MAX_SHAPES:
+            if self.max_sizes is not None and len(self._compiled) > self.max_sizes:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(rgb_NHW3.shape)
         compiled.input.fill(rgb_NHW3)
         outputs = compiled.request.infer(share_outputs=True)
         return np.asarray(outputs[0], np.float32)
 
+    def forget(self, size: tuple[int, int]) -> None:
+        """See `Runtime.forget`."""
+        for shape in [shape for shape in self._compiled if shape[1:3] == size]:
+            del self._compiled[shape]
+
     def _compile(self, shape: tuple[int, ...]) -> "_Compiled":
         graph_input = _MeanFreeInput(self._checkpoint, shape, is_bf16=self._is_bf16)
         name = self._name(shape)
-        compiled = self._cached(cache_dir() / name)
+        compiled = self._cached(name)
         if compiled is None:
             model = graph_input.convert(self._checkpoint)
             if self._ranges is not None:
                 quantize_graph(model, self._ranges, beside="bf16" if self._is_bf16 else "fp32")
             compiled = self._core.compile_model(model, "CPU", self._settings)
-            exported = compiled.export_model()
-
-            def write(file: Path) -> None:
-                file.write_bytes(exported.getbuffer())
-
-            keep(name, write)
+            cache.store(name, compiled.export_model().getvalue())
         request = compiled.create_infer_request()
         for place, tensor in enumerate(graph_input.tensors):
             request.set_input_tensor(place, tensor)
@@ -85,10 +88,14 @@ class OpenVinoRuntime:
         sides = "x".join(map(str, shape))
         return f"{self._checkpoint.digest()[:32]}-{sides}-{release}-{'-'.join(kinds)}.blob"
 
-    def _cached(self, path: Path) -> openvino.CompiledModel | None:
+    def _cached(self, name: str) -> openvino.CompiledModel | None:
+        exported = cache.load(name)
+        if exported is None:
+            return None
         try:
-            return self._core.import_model(BytesIO(path.read_bytes()), "CPU", self._settings)
-        except (OSError, RuntimeError):  # not there, or damaged: it is made again
+            return self._core.import_model(BytesIO(exported), "CPU", self._settings)
+        except RuntimeError as error:  # of another build with the same version
+            log.debug("cache %s: %s", name, error)
             return None
 
 

@@ -20,6 +20,7 @@ class TorchRuntime:
     def __init__(
         self, checkpoint: Checkpoint, *, device: str, precision: str, threads: int
     ) -> None:
+        self.max_sizes: int | None = None  # nothing is kept
         self._device = torch.device(device)
         if self._device.type == "cpu":
             torch.set_num_threads(threads)
@@ -37,3 +38,6 @@ class TorchRuntime:
         input_NHW3 = torch.from_numpy(rgb_NHW3).to(self._device)
         scores_NKhw = self._graph(input_NHW3).float().cpu()
         return np.asarray(scores_NKhw.numpy())
+
+    def forget(self, size: tuple[int, int]) -> None:
+        """Do nothing: nothing is kept for a size."""

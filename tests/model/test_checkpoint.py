@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import math
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -163,6 +165,47 @@ def test_other_headers_are_refused(tmp_path: Path, header: str | None, words: st
     path = tmp_path / "w.safetensors"
     save_file({"a": torch.zeros(1)}, path, metadata=header and {"icstream": header})  # type: ignore[arg-type]
     with pytest.raises(CheckpointError, match=words):
+        Checkpoint.load(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (
+            {"fit": {"mode": "stretch", "size": [100_000, 100_000]}},
+            "fit size 100000x100000: 10000000000 pixels are more than the allowed 67108864",
+        ),
+        ({"fit": {"mode": "letterbox", "size": [64, 1 << 40]}}, "more than the allowed 67108864"),
+        ({"fit": {"mode": "stretch", "size": [math.inf, 64]}}, "damaged header"),
+        ({"fit": {"mode": "mirror", "size": [640, 640]}}, "fit mode: got 'mirror', allowed are"),
+        ({"fit": {"double_below": 10**9}}, r"got 1000000000, allowed are 0\.\.10000"),
+        ({"fit": {"double_below": "all"}}, "got 'all', allowed are"),
+        (
+            {"preprocessing": {"mean_rgb": [1, 2, 3], "std_rgb": [1, 1, math.nan], "order": "rgb"}},
+            "std_rgb .* allowed are means",
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_header_cannot_ask_for_more_than_is_allowed(
+    checkpoint: Checkpoint, tmp_path: Path, entry: dict[str, object], words: str
+) -> None:
+    path = tmp_path / "w.safetensors"
+    checkpoint.save(path)
+    content = path.read_bytes()
+    length = struct.unpack("<Q", content[:8])[0]
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    header = json.dumps(json.loads(metadata["icstream"]) | entry)
+    save_file(dict(checkpoint.tensors), path, metadata={"icstream": header})
+    with pytest.raises(CheckpointError, match=words) as caught:
+        Checkpoint.load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_header_of_endless_depth_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata={"icstream": 100_000 * "["})
+    with pytest.raises(CheckpointError, match="damaged header"):
         Checkpoint.load(path)
 
 

@@ -1,12 +1,14 @@
 """Files are replaced as a whole or not at all."""
 
+import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from icstream.model.files import write_atomically
+from icstream.model.files import reserved_space, write_atomically
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -19,6 +21,14 @@ def test_bytes_replace_the_file_and_nothing_lies_beside_it(
     write_atomically(path, b"new", durable=durable, shared=shared)
     assert path.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["report.json"]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_names_may_be_as_long_as_the_file_system_allows(tmp_path: Path, shared: bool) -> None:
+    for name in (255 * "a", 127 * "é" + "b"):
+        write_atomically(tmp_path / name, b"new", durable=False, shared=shared)
+        assert os.listdir(tmp_path) == [name]
+        (tmp_path / name).unlink()
 
 
 def test_a_writer_sees_the_old_file_until_it_has_returned(tmp_path: Path) -> None:
@@ -46,6 +56,34 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         write_atomically(path, fail, durable=False)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["state"]
+
+
+def test_space_that_is_reserved_is_free_again_afterwards(tmp_path: Path) -> None:
+    def held() -> list[int]:
+        """The sizes on disk of open files in the folder; some descriptors vanish meanwhile."""
+        found = []
+        for path in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                if str(tmp_path) in os.readlink(path):
+                    found.append(path.stat().st_blocks * 512)
+        return found
+
+    with reserved_space(tmp_path, 1_000_000):
+        assert os.listdir(tmp_path) == []
+        sizes = held()
+    if not sizes:
+        pytest.skip("this file system has no files without a name")
+    assert sizes[0] >= 1_000_000
+    assert held() == []
+
+
+def test_an_error_names_the_file_that_does_not_fit(tmp_path: Path) -> None:
+    def copy(_partial: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "source.mp4")
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_atomically(tmp_path / "copy.mp4", copy, durable=False)
+    assert caught.value.filename == str(tmp_path / "copy.mp4")
 
 
 def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:

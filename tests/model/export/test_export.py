@@ -1,5 +1,6 @@
 """Exported graphs: they do all that the segmenter does, and say what they are."""
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -147,3 +148,24 @@ def test_a_missing_package_names_the_extra(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else 1)
     with pytest.raises(ConfigError, match=rf"{package}, .* pip install 'icstream\[onnx\]'"):
         export_model(checkpoint, tmp_path / "net.onnx", size=SIZE, format="onnx")
+
+
+@pytest.mark.parametrize("file_format", ["onnx", "openvino"])
+def test_a_disk_that_fails_is_named_and_nothing_is_left(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: Format
+) -> None:
+    def fail_openvino(_model: object, path: Path, **_options: object) -> None:
+        path.write_text("<net")
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    def fail(path: Path, content: bytes) -> int:
+        path.open("wb").close()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(openvino, "save_model", fail_openvino)
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    out = tmp_path / ("x.onnx" if file_format == "onnx" else "x.xml")
+    with pytest.raises(OSError, match=r"No space left|cannot write it") as caught:
+        export_model(checkpoint, out, size=(64, 96), format=file_format)
+    assert caught.value.filename == str(out)
+    assert list(tmp_path.iterdir()) == []
