@@ -35,6 +35,12 @@ class FrameAccounting:
     """Frames that a stage could not process, by reason."""
     in_flight: int = 0
     """Frames between decoder and sinks right now: raised and lowered as they pass."""
+    noted: Counter[str] = field(default_factory=Counter)
+    """Decoded frames with something unusual that costs nothing, by what it is."""
+    cut_short: str | None = None
+    """What of the source could not be read, and why; None if all of it was."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Images that the source holds and that were not asked for, by what they are."""
 
     def faults(self) -> list[str]:
         """Return a sentence for each equation that does not hold; none if accounts balance."""
@@ -56,4 +62,4 @@ class FrameAccounting:
     @property
     def complete(self) -> bool:
         """Whether every frame that the source holds was decoded and none failed."""
-        return not (self.undecodable or self.failed or self.missing)
+        return not (self.undecodable or self.failed or self.missing or self.cut_short)

@@ -8,6 +8,9 @@ from icstream.stages.accounting import FrameAccounting
 from icstream.stages.items import FrameMeta, ScoredFrame, SegmentedFrame
 from icstream.stages.sinks.sink import Sink, any_wants_image
 
+_MAX_LATE_S = 1
+"""A frame that is later than this, in seconds, begins a new time."""
+
 
 class Encode:
     """Upsamples scores to class ids, writes each frame to every sink, and counts it."""
@@ -109,9 +112,15 @@ class Encode:
 
 
 def _continues(last: FrameMeta, meta: FrameMeta) -> bool:
-    """Return whether the frame can follow the other in one file."""
+    """Return whether the frame can follow the other in one file.
+
+    A frame that comes a little late, or has the time of another, does; what its file makes of
+    that, the sink knows.
+    """
     if (last.size, last.time_base) != (meta.size, meta.time_base):
+        return False
+    if last.pixel_aspect != meta.pixel_aspect:
         return False
     if last.pts is None or meta.pts is None:
         return last.pts is meta.pts
-    return meta.pts > last.pts
+    return (last.pts - meta.pts) * meta.time_base <= _MAX_LATE_S

@@ -1,12 +1,11 @@
 """Image files and label images: measured before they are unpacked, then unpacked by one rule."""
 
 import io
-import struct
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +14,9 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from icstream.model.errors import SampleError
+from icstream.model.geometry import MAX_PIXELS
+from icstream.model.shown import escape
+from icstream.stages.image_repair import PILLOW_ERRORS, repair_image
 from icstream.stages.input_files import naming, read_bytes
 from icstream.stages.items import Size
 
@@ -22,8 +24,8 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".t
 """Suffixes of image files in lower case; files may have them in any."""
 IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 """What files with those suffixes hold, as Pillow calls it; its JPEG takes in MPO."""
-MAX_PIXELS = 64 * 2**20
-"""Larger images, label images and frames are refused before memory is allocated for them."""
+READ_FORMATS = (*IMAGE_FORMATS, "AVIF", "GIF", "JPEG2000", "PPM")
+"""All formats that are read, of files with whatever suffix; no other reader of Pillow's is used."""
 
 Decoder: TypeAlias = Literal["pillow", "opencv"]
 """The library that unpacks an image.
@@ -36,14 +38,17 @@ one that it always had: sources and `/segment` Pillow, data sets and annotation 
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _INDEXED = 0, 3
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+# In a scan, FF 00 is a value of FF, FF D0 to FF D7 are restarts, and FF FF is a marker's filling
+# (ITU-T T.81, B.1.1.2 and B.1.1.5).
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_JPEG_ALONE = (b"\xff\x01", _JPEG_START)
+"""Markers that no length follows (ITU-T T.81, table B.1)."""
 _SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that exchange width and height (EXIF 2.32, table 4, tag Orientation)."""
-# What Pillow's readers have been seen to raise on damaged files, beside its own errors.
-_DAMAGED = (
-    *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError),
-    *(ArithmeticError, NotImplementedError, RuntimeError, struct.error, zlib.error),
-)
+_MAX_REASON = 120
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_T = TypeVar("_T")
 
 
 class UnknownImageError(SampleError):
@@ -77,31 +82,36 @@ def read_image(path: Path, *, decoder: Decoder) -> NDArray[np.uint8]:
 
 
 def unpack_image(
-    data: bytes, *, decoder: Decoder, formats: tuple[str, ...] | None = None
+    data: bytes, *, decoder: Decoder, formats: tuple[str, ...] = READ_FORMATS
 ) -> NDArray[np.uint8]:
     """Return the (H, W, 3) RGB in the bytes of an image file, turned as its EXIF says.
 
-    Alpha is dropped, gray is spread over three channels, 16 bits are scaled to 8.
+    Alpha is dropped, gray is spread over three channels, 16 bits are scaled to 8. Of several
+    images in one file it is the first.
 
     Args:
         data: content of the file.
         decoder: what unpacks it.
-        formats: those that are allowed, as Pillow calls them; None allows all.
+        formats: those that are allowed, as Pillow calls them.
 
     Raises:
         SampleError: damaged, cut off, no image, or more than `MAX_PIXELS`.
     """
-    with _opened(data, formats) as image:
+    return or_repaired(data, lambda file: _unpack(file, decoder, formats))
+
+
+def _unpack(data: bytes, decoder: Decoder, formats: tuple[str, ...]) -> NDArray[np.uint8]:
+    with open_image(data, formats) as image:
         if decoder == "pillow":
-            return _unpack_by_pillow(image)
-    if data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+            return unpack_by_pillow(image)
+    if data.startswith(_JPEG_START) and not _jpeg_ends(data):
         raise SampleError("the image is cut off")  # OpenCV may fill it up with gray
     bgr_HW3 = unpack_by_opencv(data, cv2.IMREAD_COLOR)
     return np.asarray(cv2.cvtColor(bgr_HW3, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def displayed_size(
-    data: bytes, *, formats: tuple[str, ...] | None = None, max_pixels: int = MAX_PIXELS
+    data: bytes, *, formats: tuple[str, ...] = READ_FORMATS, max_pixels: int = MAX_PIXELS
 ) -> Size:
     """Return (height, width) of an image as it is displayed, from the file's header.
 
@@ -110,7 +120,11 @@ def displayed_size(
         TooManyPixelsError: more pixels than allowed.
         SampleError: the header is damaged.
     """
-    with _opened(data, formats, max_pixels) as image:
+    return or_repaired(data, lambda file: _size_in_header(file, formats, max_pixels))
+
+
+def _size_in_header(data: bytes, formats: tuple[str, ...], max_pixels: int) -> Size:
+    with open_image(data, formats, max_pixels) as image:
         width, height = image.size
         if isinstance(image, TiffImageFile):  # some versions of Pillow have turned `size` already
             width, height = (int(image.tag_v2[tag]) for tag in (IMAGEWIDTH, IMAGELENGTH))
@@ -129,11 +143,27 @@ def read_ids(path: Path) -> NDArray[np.uint8]:
         check_size(header.width, header.height)
         if (header.color_type, header.depth) != (_GRAY, 8) and header.color_type != _INDEXED:
             raise SampleError("neither 8-bit gray nor indexed, as labels must be")
-        try:
-            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-                return np.array(image, np.uint8)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise SampleError("the image is damaged") from error
+        return or_repaired(data, _png_values)
+
+
+def _png_values(data: bytes) -> NDArray[np.uint8]:
+    with open_image(data, ("PNG",)) as image:
+        return np.array(image, np.uint8)
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Return whether a JPEG's own end is there, from marker to marker (ITU-T T.81, B.1.1).
+
+    Other images, clips and notes may lie in its segments and behind its end.
+    """
+    at = len(_JPEG_START)
+    while found := _JPEG_MARKER.search(data, at):
+        if found.group() == _JPEG_END:
+            return True
+        at = found.end()
+        if found.group() not in _JPEG_ALONE:
+            at += int.from_bytes(data[at : at + 2], "big")
+    return False
 
 
 def png_header(data: bytes) -> PngHeader:
@@ -174,25 +204,57 @@ def unpack_by_opencv(data: bytes, flags: int) -> NDArray[Any]:
 
 
 @contextmanager
-def _opened(
-    data: bytes, formats: tuple[str, ...] | None, max_pixels: int = MAX_PIXELS
+def open_image(
+    data: bytes, formats: tuple[str, ...] = READ_FORMATS, max_pixels: int = MAX_PIXELS
 ) -> Iterator[Image.Image]:
     """Open an image, check its size, and raise what goes wrong inside as a `SampleError`."""
-    try:
-        with Image.open(io.BytesIO(data), formats=formats) as image:
+    with as_sample_errors(max_pixels):
+        try:
+            image = Image.open(io.BytesIO(data), formats=formats)
+        except UnidentifiedImageError as error:
+            raise UnknownImageError(_why_unknown(data, formats)) from error
+        with image:
             check_size(image.width, image.height, max_pixels=max_pixels)
             yield image
-    except UnidentifiedImageError as error:
-        raise UnknownImageError("no image") from error
+
+
+def _why_unknown(data: bytes, formats: tuple[str, ...]) -> str:
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return "HEIC images of several tiles cannot be read; convert it to JPEG, PNG or AVIF"
+    return f"no image in one of the formats {', '.join(sorted(formats))}"
+
+
+@contextmanager
+def as_sample_errors(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
+    """Raise what Pillow's readers raise as a `SampleError`, with their reason."""
+    try:
+        yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixelsError(f"more pixels than the allowed {max_pixels}") from error
-    except _DAMAGED as error:
-        raise SampleError("the image is damaged or cut off") from error
+    except PILLOW_ERRORS as error:
+        reason = escape(str(error))[:_MAX_REASON]
+        text = "the image is damaged or cut off"
+        raise SampleError(f"{text} ({reason})" if reason else text) from error
 
 
-def _unpack_by_pillow(image: Image.Image) -> NDArray[np.uint8]:
+def or_repaired(data: bytes, read: Callable[[bytes], _T]) -> _T:
+    """Return what is read of a file, or of it once repaired if it is refused as damaged."""
+    try:
+        return read(data)
+    except TooManyPixelsError:
+        raise
+    except SampleError:
+        repaired = repair_image(data)
+        if repaired is None:
+            raise
+        return read(repaired)
+
+
+def unpack_by_pillow(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the (H, W, 3) RGB of an image that was opened; the image may be changed."""
     image.load()
-    ImageOps.exif_transpose(image, in_place=True)
+    with suppress(*PILLOW_ERRORS):  # damaged EXIF does not say how it is to be turned
+        ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):
         deep = np.asarray(image, np.int64)
         gray = (deep >> 8 if deep.max(initial=0) > 255 else deep).clip(0, 255).astype(np.uint8)

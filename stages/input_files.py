@@ -1,9 +1,10 @@
 """Reading files that somebody else made: limits, and errors that name the file."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -45,6 +46,8 @@ _T = TypeVar("_T")
 def parse_json(data: bytes | Raw, kind: type[_T]) -> _T:
     """Return JSON as a value of the given kind, without the fields that the kind does not have.
 
+    A byte order mark, UTF-16 and numbers like NaN, which Python's `json` writes, are read too.
+
     Raises:
         SampleError: it is no JSON, or something in it is missing or of another kind.
     """
@@ -53,4 +56,23 @@ def parse_json(data: bytes | Raw, kind: type[_T]) -> _T:
     except msgspec.ValidationError as error:
         raise SampleError(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SampleError(f"no JSON: {error}") from error
+        values = _by_python(bytes(data))
+        if values is None:
+            raise SampleError(f"no JSON: {error}") from error
+    try:
+        if kind in (dict[str, Any], Any):
+            return msgspec.convert(values, kind)  # NaN stays, to be written again as it was
+        return msgspec.json.decode(msgspec.json.encode(values), type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError) as error:
+        raise SampleError(str(error)) from error
+
+
+def _by_python(data: bytes) -> Any:
+    """Return the values that Python's `json` reads, which finds out the encoding; None: it fails.
+
+    Numbers that are not finite become null where msgspec writes them.
+    """
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None

@@ -40,6 +40,8 @@ class FrameMeta:
     """Height and width as displayed: cropped and rotated."""
     name: str | None = None
     """Name of the frame's image file, without suffix and unique; None in a video."""
+    pixel_aspect: Fraction | None = None
+    """Width of a pixel divided by its height, as displayed; None where they are equal."""
 
     @property
     def time(self) -> Fraction | None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -102,6 +103,15 @@ def damage_packet(path: Path, number: int) -> None:
     content = bytearray(path.read_bytes())
     noise = np.random.default_rng(1).integers(0, 256, size // 3, dtype=np.uint8).tobytes()
     content[position + size // 3 : position + size // 3 + len(noise)] = noise
+    path.write_bytes(content)
+
+
+def set_display_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
+    """Makes an MP4 say how its coded frames are displayed (ISO/IEC 14496-12, section 8.3.2)."""
+    content = bytearray(path.read_bytes())
+    a, b, c, d = (value * 2**16 for value in matrix)
+    begin = content.index(b"tkhd") + 44  # behind version 0's times, layer, volume
+    content[begin : begin + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 2**30)
     path.write_bytes(content)
 
 

@@ -1,5 +1,7 @@
 """Opening what a spec names."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from icstream.model import ConfigError
@@ -7,6 +9,7 @@ from icstream.model.planar import Empty
 from icstream.stages.accounting import FrameAccounting
 from icstream.stages.decode.find import SourceSpec, own_sources
 from icstream.stages.decode.images import ImageSource
+from icstream.stages.decode.left_out import LeftOut
 from icstream.stages.decode.loop import LoopedSource
 from icstream.stages.decode.source import Source, SourceContext
 from icstream.stages.decode.video import VideoSource
@@ -19,6 +22,7 @@ def open_source(
     threads: int = 1,
     num_loops: int = 1,
     first_image: int = 0,
+    left_out: Sequence[LeftOut] = (),
     empty: Empty = np.empty,
 ) -> Source:
     """Open a source; it keeps `accounting` while it is read.
@@ -29,6 +33,7 @@ def open_source(
         threads: of the decoder.
         num_loops: how often it is read from beginning to end.
         first_image: frames before this index may come without their image.
+        left_out: packets of a video, or images, that are not to be decoded.
         empty: allocates memory for frames, where the source can decode into any.
 
     Raises:
@@ -45,16 +50,22 @@ def open_source(
                 accounting=accounting,
                 threads=threads,
                 first_image=first_image,
+                left_out=left_out,
                 empty=empty,
             )
 
         return LoopedSource(open_again, num_loops=num_loops)
     if spec.kind == "images":
-        return ImageSource(spec, accounting=accounting)
+        return ImageSource(spec, accounting=accounting, left_out=left_out)
     if spec.kind == "other":
-        maker, _, rest = spec.given.partition(":")
+        maker, _, rest = (spec.address or spec.given).partition(":")
         source: Source = own_sources()[maker].load()(SourceContext(spec.name, rest, accounting))
         return source
     return VideoSource(
-        spec, accounting=accounting, threads=threads, first_image=first_image, empty=empty
+        spec,
+        accounting=accounting,
+        threads=threads,
+        first_image=first_image,
+        left_out=left_out,
+        empty=empty,
     )

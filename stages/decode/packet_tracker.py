@@ -9,8 +9,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from icstream.model import SourceError
+from icstream.model.geometry import MAX_PIXELS
 from icstream.stages.accounting import FrameAccounting
-from icstream.stages.image_files import MAX_PIXELS
 
 
 class SentPacket(NamedTuple):
@@ -18,8 +18,23 @@ class SentPacket(NamedTuple):
 
     pts: int | None
     """The packet's time in the time base of its stream."""
-    is_discard: bool
+    is_discard: bool = False
     """True if the container says that the packet's frame is not to be shown."""
+    num_restarts: int = 0
+    """How often time has begun anew before it."""
+    is_before_key: bool = False
+    """True if no key frame came before it."""
+    is_damaged: bool = False
+    """True if the container shows that something of it is lost."""
+
+
+class _Number(int):
+    """A number that is an object of its own.
+
+    PyAV tells what packets carry apart by identity, and forgets it for all once one is gone.
+    """
+
+    __slots__ = ()
 
 
 class PacketTracker:
@@ -47,19 +62,28 @@ class PacketTracker:
     def read(self) -> int:
         """Count a packet that came from the source, and return its number."""
         self._accounting.packets += 1
-        return self._accounting.packets
+        return _Number(self._accounting.packets)
 
-    def sent(self, number: int, pts: int | None, *, is_discard: bool = False) -> None:
-        """Note that a packet goes to the decoder."""
-        self._pending[number] = SentPacket(pts, is_discard)
+    def sent(
+        self,
+        number: int,
+        pts: int | None,
+        *,
+        is_discard: bool = False,
+        num_restarts: int = 0,
+        is_before_key: bool = False,
+        is_damaged: bool = False,
+    ) -> None:
+        """Note that a packet goes to the decoder; the arguments are those of `SentPacket`."""
+        self._pending[number] = SentPacket(pts, is_discard, num_restarts, is_before_key, is_damaged)
         self._accounting.in_decoder += 1
 
-    def came(self, number: object) -> bool:
-        """Note that a packet's frame came; return False if one came before, or it was given up."""
-        if self._pending.pop(number, None) is None:
-            return False
-        self._accounting.in_decoder -= 1
-        return True
+    def came(self, number: object) -> SentPacket | None:
+        """Take out the packet whose frame came; None if one came before, or it was given up."""
+        sent = self._pending.pop(number, None)
+        if sent is not None:
+            self._accounting.in_decoder -= 1
+        return sent
 
     def refused(self) -> SentPacket | None:
         """Take back the packet read last, as the decoder gives no frame for it; None if it had."""
@@ -111,8 +135,8 @@ def frame_fault(frame: VideoFrame) -> str | None:
     return None
 
 
-def find_video_stream(container: av.container.InputContainer, *, name: str) -> VideoStream:
-    """Return the first stream of frames that can be decoded; a cover image is none.
+def find_video_streams(container: av.container.InputContainer, *, name: str) -> list[VideoStream]:
+    """Return the streams of frames that can be decoded, in order; a cover image is none.
 
     Args:
         container: the opened input.
@@ -121,10 +145,23 @@ def find_video_stream(container: av.container.InputContainer, *, name: str) -> V
     Raises:
         SourceError: there is no such stream.
     """
-    for stream in container.streams.video:
-        if stream.codec_context is None or stream.codec_context.width == 0:
-            continue
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            return stream
-    others = ", ".join(f"{stream.type}" for stream in container.streams) or "nothing"
-    raise SourceError(f"{name}: holds no video that can be decoded (it has: {others})")
+    found = [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context is not None
+        and stream.codec_context.width
+        and not stream.disposition & av.stream.Disposition.attached_pic
+    ]
+    if not found:
+        others = ", ".join(f"{stream.type}" for stream in container.streams) or "nothing"
+        raise SourceError(f"{name}: holds no video that can be decoded (it has: {others})")
+    return found
+
+
+def find_video_stream(container: av.container.InputContainer, *, name: str) -> VideoStream:
+    """Return the first of those streams.
+
+    Raises:
+        SourceError: there is none.
+    """
+    return find_video_streams(container, name=name)[0]

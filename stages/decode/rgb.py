@@ -1,7 +1,10 @@
 """From a decoder's frame to RGB, by the color tags of the stream."""
 
+from typing import NamedTuple
+
 import numpy as np
 from av import VideoFrame
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
@@ -33,6 +36,16 @@ _FULL_RANGE = 2
 _SCALING = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BILINEAR
 
 
+class Orientation(NamedTuple):
+    """How a coded frame becomes the displayed one: transposed first, then mirrored."""
+
+    transposed: bool = False
+    left_right: bool = False
+    """Mirrored left to right, as displayed."""
+    top_bottom: bool = False
+    """Mirrored top to bottom, as displayed."""
+
+
 class RgbConverter:
     """Turns frames of one stream into RGB; keeps its tables from frame to frame."""
 
@@ -55,13 +68,14 @@ class RgbConverter:
             (h, w, 3) planar, of the size that `Fit` pads frames to; what is beyond the frame
             is undefined.
         """
-        height, width = size = displayed_size(frame)
+        orientation = orientation_of(frame)
+        height, width = size = _oriented_size(frame, orientation)
         canvas_hw3 = empty_planar(canvas_size(size), empty)
         untagged = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
         matrix = _MATRICES.get(int(frame.colorspace), untagged)
         full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
         is_420 = frame.format.name in ("yuv420p", "yuvj420p") and matrix in _LUMA_WEIGHTS
-        if is_420 and not round(frame.rotation / 90) % 4:
+        if is_420 and not any(orientation):
             _from_420(frame, matrix, planes(canvas_hw3), full=full)
             return canvas_hw3
         if is_420:
@@ -69,7 +83,7 @@ class RgbConverter:
             _from_420(frame, matrix, planes(rgb_HW3), full=full)
         else:
             rgb_HW3 = self._from_any(frame, matrix, full=full)
-        canvas_hw3[:height, :width] = turn(rgb_HW3, frame.rotation)
+        canvas_hw3[:height, :width] = orient(rgb_HW3, orientation)
         return canvas_hw3
 
     def _from_any(self, frame: VideoFrame, matrix: Colorspace, *, full: bool) -> NDArray[np.uint8]:
@@ -107,12 +121,36 @@ def _planes_of(frame: VideoFrame) -> list[NDArray[np.uint8]]:
     ]
 
 
-def turn(image: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
-    """Return a view of the frame, turned counter-clockwise to the nearest right angle."""
-    return np.rot90(image, round(degrees / 90) % 4)
+def orient(image: NDArray[np.uint8], orientation: Orientation) -> NDArray[np.uint8]:
+    """Return a view of a coded frame as it is displayed."""
+    if orientation.transposed:
+        image = image.swapaxes(0, 1)
+    if orientation.left_right:
+        image = image[:, ::-1]
+    return image[::-1] if orientation.top_bottom else image
+
+
+def orientation_of(frame: VideoFrame) -> Orientation:
+    """Return the orientation that a frame's display matrix asks for, to the nearest right angle.
+
+    The matrix takes (x, y) of the coded frame to (a x + c y, b x + d y) of the displayed one
+    (ISO/IEC 14496-12, section 6.2.2).
+    """
+    found: SideDataContainer = frame.side_data  # type: ignore[assignment]  # PyAV says TypedDict
+    data = next((data for data in found if data.type is Type.DISPLAYMATRIX), None)
+    if data is None:
+        return Orientation()
+    a, b, _, c, d = np.frombuffer(memoryview(data), np.int32)[:5].tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return Orientation(transposed=True, left_right=c < 0, top_bottom=b < 0)
+    return Orientation(left_right=a < 0, top_bottom=d < 0)
 
 
 def displayed_size(frame: VideoFrame) -> Size:
-    """Return (height, width) of the frame once it is turned as it should be shown."""
-    turned = round(frame.rotation / 90) % 2
-    return (frame.width, frame.height) if turned else (frame.height, frame.width)
+    """Return (height, width) of the frame as it is displayed."""
+    return _oriented_size(frame, orientation_of(frame))
+
+
+def _oriented_size(frame: VideoFrame, orientation: Orientation) -> Size:
+    size = (frame.height, frame.width)
+    return size[::-1] if orientation.transposed else size

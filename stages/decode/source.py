@@ -25,6 +25,8 @@ class SourceInfo:
     """How many frames its own index promises; None where it has no index."""
     size: Size
     """Height and width of the first frame, as displayed."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what was chosen, what is left out, and what is unusual."""
 
 
 @renamed_fields(books="accounting")
@@ -44,9 +46,9 @@ class Source(Protocol):
     """A stream of items, ended by `End`; to be used as a context manager and read once.
 
     It keeps its side of the accounting: `packets`, `decoded`, `undecodable`, `without_frame`,
-    `missing`, and it raises `in_flight` for each frame that it gives away. If the reader stops
-    before the end and closes the iterator, what the decoder still held is counted as
-    `without_frame["stopped"]`.
+    `missing`, `noted`, `cut_short`, and it raises `in_flight` for each frame that it gives away. If
+    the reader stops before the end and closes the iterator, what the decoder still held is counted
+    as `without_frame["stopped"]`.
     """
 
     info: SourceInfo

@@ -53,13 +53,15 @@ def parse_synthetic(argument: str) -> SyntheticOptions:
         key, equals, text = assignment.partition("=")
         if key not in _KEYS:
             raise ConfigError(f"{argument}: no such key {key!r}; known are {', '.join(_KEYS)}")
-        name, form, parse = _KEYS[key]
+        name, form, allowed, parse = _KEYS[key]
         try:
             if not equals:
                 raise ValueError
             values[name] = parse(text)
         except (ValueError, ZeroDivisionError):
-            raise ConfigError(f"{argument}: write it as {key}={form}, got {assignment!r}") from None
+            raise ConfigError(
+                f"{argument}: write it as {key}={form}, got {assignment!r}; allowed are {allowed}"
+            ) from None
     return SyntheticOptions(**values)
 
 
@@ -114,18 +116,19 @@ def _is_fast(text: str) -> bool:
     return ("real", "fast").index(text) == 1
 
 
-_KEYS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
-    "size": ("size", "WIDTHxHEIGHT", _size),
-    "rate": ("rate", "FRAMES_PER_SECOND", _rate),
-    "frames": ("frames", "N", _positive),
-    "seed": ("seed", "N", _count),
-    "pace": ("fast", "real|fast", _is_fast),
-    "loss": ("loss", "SHARE", _share),
-    "jitter": ("jitter", "SECONDS", _seconds),
-    "badpts": ("badpts", "SHARE", _share),
-    "stall": ("stall", "FRAME:SECONDS", _stall),
-    "resize": ("resize", "FRAME:WIDTHxHEIGHT", _resize),
-    "cut": ("cut", "FRAMES", _positive),
-    "offline": ("offline", "ATTEMPTS", _count),
+_SIDES = f"sides of {_MIN_SIDE} to {_MAX_SIDE} pixels"
+_KEYS: dict[str, tuple[str, str, str, Callable[[str], Any]]] = {
+    "size": ("size", "WIDTHxHEIGHT", _SIDES, _size),
+    "rate": ("rate", "FRAMES_PER_SECOND", "numbers and fractions above 0", _rate),
+    "frames": ("frames", "N", "whole numbers from 1", _positive),
+    "seed": ("seed", "N", "whole numbers from 0", _count),
+    "pace": ("fast", "real|fast", "these two", _is_fast),
+    "loss": ("loss", "SHARE", "0 to 1", _share),
+    "jitter": ("jitter", "SECONDS", "0 to less than 3600", _seconds),
+    "badpts": ("badpts", "SHARE", "0 to 1", _share),
+    "stall": ("stall", "FRAME:SECONDS", "frames from 0, less than 3600 seconds", _stall),
+    "resize": ("resize", "FRAME:WIDTHxHEIGHT", f"frames from 0, {_SIDES}", _resize),
+    "cut": ("cut", "FRAMES", "whole numbers from 1", _positive),
+    "offline": ("offline", "ATTEMPTS", "whole numbers from 0", _count),
 }
-"""The option, how it is written, and what reads it, by key."""
+"""The option, how it is written, what is allowed, and what reads it, by key."""

@@ -1,45 +1,55 @@
 """Recordings, decoded by FFmpeg with every packet accounted for."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
-from itertools import islice
-from pathlib import Path
 from typing import Self
 
-import av
 import numpy as np
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from icstream.model import SourceError
 from icstream.model.planar import Empty
 from icstream.stages.accounting import FrameAccounting
+from icstream.stages.decode.clock import (
+    SlotClock,
+    num_empty_chunks,
+    probe_recording,
+    promised_frames,
+    with_restarts,
+)
 from icstream.stages.decode.find import SourceSpec
+from icstream.stages.decode.left_out import REASON, LeftOut, LeftOutPackets
 from icstream.stages.decode.packet_tracker import (
     PacketTracker,
     SentPacket,
-    find_video_stream,
+    find_video_streams,
     frame_fault,
 )
+from icstream.stages.decode.pixel_aspect import PixelAspect
+from icstream.stages.decode.recording import Recording
 from icstream.stages.decode.rgb import RgbConverter, displayed_size
 from icstream.stages.decode.source import DEFAULT_RATE, SourceInfo
+from icstream.stages.decode.tracks import choose_track, describe_choice
 from icstream.stages.items import End, FormatChange, Frame, FrameMeta, Gap, Item, Size, size_change
 
 log = logging.getLogger(__name__)
 
 _PATIENCE = 128
 """A packet whose frame has not come after so many others will not give one."""
-_PROBE_PACKETS = 64
-"""Packets looked at to see whether a file has times."""
 _HIDING_CODECS = frozenset({"vp8", "vp9", "av1"})
 """Codecs with frames that are only there for others to refer to."""
 
 
+_CONCEALING_CODECS = frozenset({"hevc"})
+"""Codecs whose decoder patches frames up and does not flag them, unless it is told to refuse."""
+
+
 class VideoSource:
-    """The first video stream of a file."""
+    """A video track of a file."""
 
     def __init__(
         self,
@@ -48,6 +58,7 @@ class VideoSource:
         accounting: FrameAccounting,
         threads: int,
         first_image: int = 0,
+        left_out: Sequence[LeftOut] = (),
         empty: Empty = np.empty,
     ) -> None:
         """Open the file.
@@ -57,6 +68,7 @@ class VideoSource:
             accounting: of the stream; counts of an earlier reading are continued.
             threads: of the decoder.
             first_image: frames before this index come without their image, which saves time.
+            left_out: packets that are not sent to the decoder.
             empty: allocates the memory for each frame.
 
         Raises:
@@ -67,21 +79,31 @@ class VideoSource:
         self._tracker = PacketTracker(accounting, patience=_PATIENCE)
         self._threads = threads
         self._first_image = first_image
+        self._left_out = LeftOutPackets(left_out)
         self._empty = empty
         self._path = spec.paths[0]
-        self._container = _open(spec)
+        self._recording = Recording(self._path)
         try:
-            self._stream = find_video_stream(self._container, name=str(self._path))
+            tracks = find_video_streams(self._recording.container, name=str(self._path))
+            self._stream = choose_track(tracks, spec.track, name=str(self._path))
             codec = self._stream.codec_context
             codec.thread_count = threads
             codec.thread_type = "AUTO" if threads > 1 else "NONE"
             codec.copy_opaque = True
-            self.info = _info(spec, self._container, self._stream)
+            if codec.name in _CONCEALING_CODECS:
+                codec.options = {"err_detect": "explode"}
+            self._slots, self.info = _settle_clock(spec, self._recording, self._stream)
         except BaseException:
-            self._container.close()
+            self._recording.close()
             raise
+        if spec.track is None and (choice := describe_choice(tracks, self._stream, self._path)):
+            self.info = replace(self.info, notes=(*self.info.notes, choice))
+        for note in self.info.notes:
+            log.info("%s: %s", spec.name, note)
         self._converter = RgbConverter()
+        self._pixel_aspect = PixelAspect(self._stream)
         self._last_pts: int | None = None
+        self._last_restarts = 0
         self._last_size = self.info.size
         self._after_interlaced = False
         self._seen_key = False
@@ -91,7 +113,7 @@ class VideoSource:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._container.close()
+        self._recording.close()
 
     def __iter__(self) -> Iterator[Item]:
         """See `Source.__iter__`."""
@@ -102,11 +124,24 @@ class VideoSource:
         yield End(self._spec.name)
 
     def _decode(self) -> Iterator[Item]:
-        num_before = self._accounting.packets
-        for packet in self._packets():
+        accounting = self._accounting
+        num_before = accounting.packets
+        for packet, num_restarts in with_restarts(self._recording.packets(self._stream)):
             packet.opaque = number = self._tracker.read()
-            self._tracker.sent(number, packet.pts, is_discard=packet.is_discard)
+            if self._left_out.cover(number, is_key=packet.is_keyframe):
+                yield from self._leave_out(packet, number)
+                continue
             self._seen_key = self._seen_key or packet.is_keyframe
+            self._tracker.sent(
+                number,
+                packet.pts,
+                is_discard=packet.is_discard,
+                num_restarts=num_restarts,
+                is_before_key=not self._seen_key,
+                is_damaged=self._recording.is_damaged(packet),
+            )
+            if self._slots is not None:
+                self._slots.sent(packet)
             yield from self._send(packet)
             for sent in self._tracker.overdue():
                 yield from self._give_up(sent)
@@ -114,21 +149,9 @@ class VideoSource:
         for sent in self._tracker.rest():
             yield from self._give_up(sent)
         promised = self.info.num_frames or 0
-        self._accounting.missing += max(0, promised - (self._accounting.packets - num_before))
-
-    def _packets(self) -> "Iterator[Packet[VideoStream]]":
-        """Return the packets that hold data; they end where the file does, orderly or not."""
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except FFmpegError as error:
-                log.warning("%s: reading stopped: %s", self._path, error.strerror)
-                return
-            if packet is None:
-                return
-            if packet.size:
-                yield packet
+        accounting.missing += max(0, promised - (accounting.packets - num_before))
+        accounting.cut_short = accounting.cut_short or self._recording.why_cut_short()
+        self._recording.check_read()
 
     def _send(self, packet: "Packet[VideoStream] | None") -> Iterator[Item]:
         """Send a packet to the decoder, or None for the end; return what comes out."""
@@ -142,12 +165,24 @@ class VideoSource:
         for frame in frames:
             yield from self._take(frame)
 
+    def _leave_out(self, packet: "Packet[VideoStream]", number: int) -> Iterator[Item]:
+        """Count a packet that is not decoded; what follows refers to nothing before it."""
+        if self._left_out.begin_with(number):
+            yield from self._send(None)
+            for sent in self._tracker.rest():
+                yield from self._give_up(sent)
+            self._stream.codec_context.flush_buffers()
+        yield self._lose(packet.pts, REASON)
+
     def _take(self, frame: VideoFrame) -> Iterator[Item]:
-        if not self._tracker.came(frame.opaque):
+        sent = self._tracker.came(frame.opaque)
+        pts = self._pts(frame)
+        if sent is None:
             log.warning("%s: a second image of one packet is left out", self._path)
             return
         self._after_interlaced = frame.interlaced_frame
-        if (fault := frame_fault(frame)) is not None:
+        fault = "damaged packet" if sent.is_damaged else frame_fault(frame)
+        if fault is not None:
             yield self._lose(frame.pts, fault)
             return
         index = self._accounting.decoded
@@ -156,22 +191,33 @@ class VideoSource:
         if index >= self._first_image:
             canvas = self._converter.canvas(frame, self._empty)
             image = canvas[:height, :width]
-        pts = frame.pts if self.info.clock == "pts" else None
-        yield from self._changes(pts, size)
+        yield from self._changes(pts, size, sent.num_restarts)
         self._last_pts, self._last_size, self._seen_image = pts, size, True
         self._accounting.decoded += 1
         self._accounting.in_flight += 1
-        meta = FrameMeta(self._spec.name, index, pts, self._time_base(pts), size)
+        aspect = self._pixel_aspect.of(frame)
+        meta = FrameMeta(
+            self._spec.name, index, pts, self._time_base(pts), size, pixel_aspect=aspect
+        )
         yield Frame(meta, image, canvas=canvas)
 
-    def _changes(self, pts: int | None, size: Size) -> Iterator[Item]:
+    def _pts(self, frame: VideoFrame) -> int | None:
+        if self._slots is not None:
+            return self._slots.time_of(frame)
+        return frame.pts if self.info.clock == "pts" else None
+
+    def _changes(self, pts: int | None, size: Size, num_restarts: int) -> Iterator[Item]:
         name, index = self._spec.name, self._accounting.decoded
         if size != self._last_size:
             yield FormatChange(name, index, size_change(self._last_size, size))
         if self._seen_image and (pts is None) != (self._last_pts is None):
             yield FormatChange(name, index, "times end" if pts is None else "times begin")
         elif pts is not None and self._last_pts is not None and pts <= self._last_pts:
-            yield FormatChange(name, index, "time runs backwards")
+            if num_restarts != self._last_restarts:
+                yield FormatChange(name, index, "time runs backwards")
+            else:
+                self._accounting.noted["time does not increase"] += 1
+        self._last_restarts = num_restarts
 
     def _time_base(self, pts: int | None) -> Fraction:
         if pts is None and self.info.clock == "pts":
@@ -180,14 +226,14 @@ class VideoSource:
 
     def _lose(self, pts: int | None, reason: str) -> Gap:
         self._tracker.lost(reason)
-        shown = pts if self.info.clock == "pts" else None
+        shown = pts if self.info.clock == "pts" and self._slots is None else None
         return Gap(self._spec.name, self._accounting.decoded, shown, reason)
 
     def _give_up(self, sent: SentPacket) -> Iterator[Item]:
         """Count a packet that gave no frame of its own; give a gap where one is missing."""
         if hidden := self._why_hidden(sent):
             self._tracker.without_frame(hidden)
-        elif not self._seen_key:
+        elif sent.is_before_key:
             yield self._lose(sent.pts, "before the first key frame")
         else:
             yield self._lose(sent.pts, "no picture from the decoder")
@@ -203,53 +249,25 @@ class VideoSource:
         return None
 
 
-def _open(spec: SourceSpec) -> av.container.InputContainer:
-    path = spec.paths[0]
-    try:
-        if path.stat().st_size == 0:
-            raise SourceError(f"{spec.given}: the file is empty")
-        return av.open(path, metadata_errors="replace")
-    except FFmpegError as error:
-        raise SourceError(f"{path}: not a video that FFmpeg can read ({error.strerror})") from error
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _info(
-    spec: SourceSpec, container: av.container.InputContainer, stream: VideoStream
-) -> SourceInfo:
-    has_times, size = _probe(spec.paths[0], stream.index)
+def _settle_clock(
+    spec: SourceSpec, recording: Recording, stream: VideoStream
+) -> tuple[SlotClock | None, SourceInfo]:
+    """Return the clock of an AVI that must be counted, if it is one, and what is known."""
+    probe = probe_recording(spec.paths[0], stream.index)
+    is_avi = recording.container.format.name == "avi"
+    num_frames = promised_frames(stream, probe, is_avi=is_avi)
+    slots = None
+    has_times = probe.has_times
     # AVI numbers packets in the order of decoding, which is wrong once B frames reorder them.
-    if container.format.name == "avi" and stream.codec_context.has_b_frames:
-        has_times = False
+    if is_avi and stream.codec_context.has_b_frames:
+        has_times = num_empty_chunks(stream) > 0
+        slots = SlotClock() if has_times else None
     if has_times and stream.time_base is not None:
-        return SourceInfo("pts", stream.time_base, stream.frames or None, size)
-    return SourceInfo("index", 1 / _rate(stream), stream.frames or None, size)
+        info = SourceInfo("pts", stream.time_base, num_frames, probe.size)
+    else:
+        info = SourceInfo("index", 1 / _rate(stream), num_frames, probe.size)
+    return slots, replace(info, notes=recording.notes)
 
 
 def _rate(stream: VideoStream) -> Fraction:
     return stream.average_rate or stream.guessed_rate or DEFAULT_RATE
-
-
-def _probe(path: Path, index: int) -> tuple[bool, Size]:
-    """Return whether the first packets of the file have times, and the displayed size."""
-    times: list[int | None] = []
-    size = None
-    with av.open(path, metadata_errors="replace") as container:
-        stream = container.streams[index]
-        assert isinstance(stream, VideoStream)
-        codec = stream.codec_context
-        codec.thread_type = "NONE"
-        try:
-            for packet in islice(container.demux(stream), _PROBE_PACKETS):
-                if packet.size:
-                    times.append(packet.pts)
-                if size is None:
-                    size = next((displayed_size(frame) for frame in codec.decode(packet)), None)
-        except FFmpegError:
-            pass  # what is damaged here is counted when the file is really read
-        if size is None:
-            size = codec.height, codec.width
-    # Second fields come without a time of their own; the frames that they complete have one.
-    own = [time for time in times if time is not None]
-    return len(set(own)) == len(own) >= len(times) / 2 > 0, size

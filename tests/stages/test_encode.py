@@ -1,6 +1,7 @@
 """The encode stage, and the accounting that it keeps."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,6 +22,11 @@ def frame(index: int, pts: int | None = None, *, size: tuple[int, int] = (64, 96
     scores[0] = 1
     meta = FrameMeta("s", index, pts, Fraction(1, 25), size)
     return ScoredFrame(meta, np.full((*size, 3), index, np.uint8), Scores(scores, geometry))
+
+
+def wide(item: ScoredFrame) -> ScoredFrame:
+    """The frame with pixels twice as wide as high."""
+    return replace(item, meta=replace(item.meta, pixel_aspect=Fraction(2)))
 
 
 def encode(
@@ -46,13 +52,20 @@ def test_scores_become_ids_and_frames_are_counted() -> None:
 
 @pytest.mark.parametrize(
     "second",
-    [frame(1, 1, size=(32, 32)), frame(1, 0), frame(1, None)],
-    ids=["another size", "time does not increase", "no more times"],
+    [frame(1, 91, size=(32, 32)), frame(1, 64), frame(1, None), wide(frame(1, 91))],
+    ids=["another size", "time goes back by more than a second", "no more times", "wide pixels"],
 )
 def test_what_cannot_stand_in_one_file_begins_another(tmp_path: Path, second: ScoredFrame) -> None:
     sink = MasksVideo(tmp_path)
-    encode([frame(0, 0), second], sink)
+    encode([frame(0, 90), second], sink)
     assert [part.path for part in sink.parts] == ["masks.mp4", "masks.0001.mp4"]
+
+
+@pytest.mark.parametrize("pts", [65, 90, 91, 2**40])
+def test_a_time_that_is_late_repeated_or_far_away_begins_no_other(tmp_path: Path, pts: int) -> None:
+    sink = MasksVideo(tmp_path)
+    encode([frame(0, 90), frame(1, pts)], sink)
+    assert [part.path for part in sink.parts] == ["masks.mp4"]
 
 
 def test_an_announced_change_begins_one_part_and_not_two(tmp_path: Path) -> None:
@@ -87,6 +100,7 @@ class Images(PngMasks):
     wants_image = True
 
     def __init__(self) -> None:
+        super().__init__(Path("nothing is written"), CAMVID)
         self.images: list[np.ndarray] = []
 
     def write(self, frame: SegmentedFrame) -> None:

@@ -1,6 +1,8 @@
 """Image files: one rule for all that read them, whichever library unpacks."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any, get_args
 
@@ -102,6 +104,109 @@ def test_a_header_is_refused_for_what_is_wrong_with_it() -> None:
         displayed_size(data[:20])
 
 
+def png_chunk(kind: bytes, content: bytes, *, crc_error: int = 0) -> bytes:
+    crc = zlib.crc32(kind + content) ^ crc_error
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("place", [33, -12])
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2 * 2**20))),
+        png_chunk(b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(bytes(2 * 2**20))),
+        png_chunk(b"tEXt", b"Comment\0text", crc_error=1),
+    ],
+)
+def test_what_stands_beside_the_pixels_of_a_png_costs_none(
+    chunk: bytes, place: int, decoder: Decoder
+) -> None:
+    image = moving_image(3, (65, 97))
+    data = file_of(Image.fromarray(image), "PNG")
+    data = data[:place] + chunk + data[place:]  # behind IHDR, before IEND
+    assert (unpack_image(data, decoder=decoder) == image).all()
+    assert displayed_size(data) == (65, 97)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_png_without_its_end_is_read_if_no_pixel_is_missing(decoder: Decoder) -> None:
+    image = moving_image(3, (65, 97))
+    data = file_of(Image.fromarray(image), "PNG")
+    for whole in (data[:-12], data[:-5]):
+        assert (unpack_image(whole, decoder=decoder) == image).all()
+    for cut in (40, 400):
+        pixels = data[33:-cut]
+        ended = data[:33] + png_chunk(b"IDAT", pixels[8:]) + png_chunk(b"IEND", b"")
+        for file in (data[:-cut], ended):
+            with pytest.raises(SampleError, match="damaged"):
+                unpack_image(file, decoder=decoder)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_blocks": 3}]
+)
+def test_a_jpeg_without_its_end_is_read_if_no_pixel_is_missing(
+    options: dict[str, Any], decoder: Decoder
+) -> None:
+    data = file_of(Image.fromarray(moving_image(3, (65, 97))), "JPEG", **options)
+    image = unpack_image(data, decoder=decoder)
+    assert data.endswith(b"\xff\xd9")
+    for whole in (data[:-2], data[:-1]):
+        assert (unpack_image(whole, decoder=decoder) == image).all()
+    for cut in (3, 4, 8, 40, 400):
+        with pytest.raises(SampleError, match="cut off"):
+            unpack_image(data[:-cut], decoder=decoder)
+
+
+def test_a_progressive_jpeg_without_its_last_scan_is_cut_off() -> None:
+    data = file_of(Image.fromarray(moving_image(3, (65, 97))), "JPEG", progressive=True)
+    with pytest.raises(SampleError, match="cut off"):
+        unpack_image(data[: data.rfind(b"\xff\xda")], decoder="pillow")
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_damaged_exif_turns_nothing(decoder: Decoder) -> None:
+    image = Image.fromarray(moving_image(3, (65, 97)))
+    data = file_of(image, "JPEG", exif=b"Exif\0\0XX\0*garbage")
+    expected = unpack_image(file_of(image, "JPEG"), decoder=decoder)
+    assert (unpack_image(data, decoder=decoder) == expected).all()
+
+
+@pytest.mark.parametrize("kind", ["DDS", "ICO", "PCX", "SGI", "TGA", "EPS"])
+def test_only_listed_formats_are_read(kind: str) -> None:
+    data = file_of(Image.fromarray(moving_image(3, (64, 96))), kind)
+    for read in (displayed_size, lambda file: unpack_image(file, decoder="opencv")):
+        with pytest.raises(UnknownImageError, match="no image in one of the formats AVIF, BMP"):
+            read(data)
+
+
+def test_tiles_of_hevc_are_refused_with_what_to_do() -> None:
+    head = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+    item = b"\0\0\0\x15infe\2\0\0\0\0\1\0\0grid\0"
+    with pytest.raises(SampleError, match=r"HEIC images of several tiles .* convert it"):
+        unpack_image(head + item, decoder="pillow")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SampleError, match=r"a\.png: missing"):
         read_image(tmp_path / "a.png", decoder="pillow")
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(
+    "behind",
+    [b"\xff\xda\x00\x0c", b"\xff\xd8\xff\xda" + bytes(99), b"\x00\x00\x00\x18ftypmp42\xff\xda"],
+)
+def test_what_lies_behind_the_end_of_a_jpeg_is_no_part_of_it(
+    behind: bytes, progressive: bool
+) -> None:
+    image = Image.fromarray(moving_image(3, (65, 97)))
+    thumbnail = file_of(image.resize((16, 16)), "JPEG")
+    data = file_of(image, "JPEG", progressive=progressive, comment=thumbnail)
+    whole = unpack_image(data, decoder="pillow")
+    assert np.array_equal(unpack_image(data + behind, decoder="opencv"), whole)
+    assert np.array_equal(unpack_image(data[:-2], decoder="opencv"), whole)
+    with pytest.raises(SampleError, match="cut off"):
+        unpack_image(data[: len(data) * 3 // 4], decoder="opencv")

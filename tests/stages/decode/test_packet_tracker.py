@@ -23,7 +23,7 @@ def balances(accounting: FrameAccounting, *, decoded: int) -> bool:
 def test_frames_may_come_in_any_order() -> None:
     tracker, accounting = tracker_of(0, 3, 1, 2)
     assert (accounting.packets, accounting.in_decoder) == (4, 4)
-    assert [tracker.came(number) for number in (1, 3, 4, 2)] == [True] * 4
+    assert all(tracker.came(number) for number in (1, 3, 4, 2))
     assert accounting.in_decoder == 0
     assert balances(accounting, decoded=4)
 

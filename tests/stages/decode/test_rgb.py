@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from icstream.stages import Frame, FrameAccounting
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
-from icstream.stages.decode.rgb import RgbConverter, turn
+from icstream.stages.decode.rgb import Orientation, RgbConverter, orient
 from icstream.stages.decode.yuv import coefficients, yuv420_to_rgb
 
 # Luma weights of red and blue: ITU-R BT.601 section 2.5.1, BT.709 item 3.2, BT.2020 table 4.
@@ -90,11 +90,11 @@ def test_a_tagged_clip_gives_the_colors_that_went_in(
         assert np.abs(frame.image[32, 48].astype(int) - color).max() <= 2
 
 
-def test_turning_is_counter_clockwise() -> None:
+def test_transposing_comes_before_mirroring() -> None:
     image = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
-    assert turn(image, 90)[:, :, 0].tolist() == [[2, 5], [1, 4], [0, 3]]
-    assert turn(image, -90)[:, :, 0].tolist() == [[3, 0], [4, 1], [5, 2]]
-    assert turn(image, 0) is not None
+    turned_left = Orientation(transposed=True, top_bottom=True)
+    assert orient(image, turned_left)[:, :, 0].tolist() == np.rot90(image[:, :, 0]).tolist()
+    assert orient(image, Orientation())[:, :, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 @pytest.mark.parametrize("size", [(48, 64), (47, 63), (2, 2), (1, 1), (9, 130)])

@@ -8,7 +8,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import damage_packet, instant, make_clip, moving_image, packet_places, require_program
+from clips import (
+    damage_packet,
+    instant,
+    make_clip,
+    moving_image,
+    packet_places,
+    require_program,
+    set_display_matrix,
+)
 
 from icstream.model import SourceError
 from icstream.model.planar import planes
@@ -161,22 +169,30 @@ def test_ten_bits_become_eight(tmp_path: Path) -> None:
     assert np.abs(frames[3].image - wanted).mean() < 5
 
 
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_rotation_is_that_of_ffmpeg(tmp_path: Path, degrees: int) -> None:
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        *((0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)),  # turned
+        *((-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)),  # mirrored
+    ],
+    ids=["90", "180", "270", "left-right", "top-bottom", "transpose", "transverse"],
+)
+def test_a_display_matrix_does_what_ffmpeg_does(
+    tmp_path: Path, matrix: tuple[int, int, int, int]
+) -> None:
     ffmpeg = require_program("ffmpeg")
-    plain = make_clip(tmp_path / "plain.mp4")
-    turned, reference = tmp_path / "turned.mp4", tmp_path / "reference.png"
-    quiet = [ffmpeg, "-v", "error", "-y"]
-    tag = ["-metadata:s:v:0", f"rotate={degrees}"]
-    subprocess.run([*quiet, "-i", plain, "-c", "copy", *tag, turned], check=True, timeout=60)
-    subprocess.run([*quiet, "-i", turned, "-frames:v", "1", reference], check=True, timeout=60)
-    frames, _, _, info = decode(turned)
+    path, reference = make_clip(tmp_path / "clip.mp4"), tmp_path / "reference.png"
+    set_display_matrix(path, matrix)
+    command = [ffmpeg, "-v", "error", "-i", str(path), "-frames:v", "1", str(reference)]
+    subprocess.run(command, check=True, timeout=60)
+    frames, others, _, info = decode(path)
     expected, _, _, _ = decode(reference)
     assert frames[0].image is not None
     assert expected[0].image is not None
     assert frames[0].image.shape == expected[0].image.shape
     assert info.size == frames[0].meta.size == expected[0].meta.size
     assert np.abs(frames[0].image.astype(int) - expected[0].image).mean() < 4
+    assert others == []
 
 
 @pytest.mark.parametrize(

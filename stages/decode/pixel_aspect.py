@@ -1,0 +1,29 @@
+"""The shape of pixels, which are not square in every video."""
+
+from fractions import Fraction
+
+from av import VideoFrame
+from av.video.stream import VideoStream
+
+from icstream.stages.decode.rgb import orientation_of
+
+
+class PixelAspect:
+    """Width by height of the pixels of a stream's frames."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        """Look at a stream of which nothing has been decoded yet.
+
+        What the container says counts before what the codec says, as in FFmpeg's programs; only
+        the codec's word may change from frame to frame.
+        """
+        self._codec = stream.codec_context
+        guessed = stream.sample_aspect_ratio
+        self._of_container = guessed if guessed != self._codec.sample_aspect_ratio else None
+
+    def of(self, frame: VideoFrame) -> Fraction | None:
+        """Return the ratio for the frame decoded last, as displayed; None for square pixels."""
+        ratio = self._of_container or self._codec.sample_aspect_ratio
+        if not ratio or ratio == 1:
+            return None
+        return 1 / ratio if orientation_of(frame).transposed else ratio

@@ -1,0 +1,298 @@
+"""A recording as FFmpeg reads it: from its own files only, up to an end that is proven."""
+
+import io
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from icstream.model import SourceError
+from icstream.model.shown import escape
+from icstream.stages.decode.holes import HoleWatch
+from icstream.stages.decode.stated_end import why_unfinished
+from icstream.stages.decode.transport_stream import LossWatch
+
+log = logging.getLogger(__name__)
+
+_HLS_SUFFIXES = frozenset({".m3u8", ".m3u"})
+"""Suffixes of HLS playlists, in lower case; only these may refer to other files."""
+
+_END_MARK = b"\n#EXT-X-ENDLIST\n"
+"""Ends a playlist to which nothing will be added (RFC 8216, section 4.3.3.4)."""
+_SEGMENT = b"#EXTINF"
+"""Begins the entry of a segment; a playlist of playlists has none, and no end mark."""
+_MAX_PLAYLIST_BYTES = 16 * 2**20
+_PROBE_LONGER = {"probesize": str(128 * 2**20), "analyzeduration": str(600 * 10**6)}
+"""Bytes and microseconds in which a video must begin that FFmpeg does not find at once."""
+_WITH_STATED_DURATION = frozenset({"matroska", "webm", "flv", "asf", "mxf", "gxf"})
+"""Formats whose header says how long they are; others are measured by what is there."""
+_TOLERANCE_S = 1.0
+"""By how much a recording may be shorter than its header says."""
+_OPTIONS = {
+    "protocol_whitelist": "none",  # what does not ask `_Files` is not opened
+    "merge_pmt_versions": "1",  # of MPEG-TS: a stream goes on where its PID changes
+}
+
+
+class Recording:
+    """An opened recording.
+
+    Attributes:
+        container: What FFmpeg reads it with.
+    """
+
+    def __init__(self, path: Path, *, options: Mapping[str, str] | None = None) -> None:
+        """Open a file, and look into it until its video is known.
+
+        Args:
+            path: of the file.
+            options: of FFmpeg's demuxer.
+
+        Raises:
+            SourceError: it cannot be read, or FFmpeg cannot make anything of it.
+        """
+        self._path = path
+        self._files = _Files(path)
+        options = _OPTIONS | dict(options or {})
+        try:
+            self.container = self._files.open(options)
+            if not _is_video_known(self.container):
+                self.close()
+                self._files = _Files(path)
+                self.container = self._files.open(options | _PROBE_LONGER)
+        except BaseException:
+            self._files.close()
+            raise
+        self._holes = HoleWatch(self.container.format.name)
+        self._ends: dict[int, int] = {}
+        """Where the last packet of each stream ends, in units of its time base."""
+        self._read_to = 0
+        """Where the last packet ends, in bytes."""
+        self._missing_s = 0.0
+        self._stopped: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.container.close()
+        self._files.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what is unusual and was dealt with."""
+        return tuple(self._files.notes)
+
+    def packets(self, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
+        """Return the packets of a stream that hold data, up to the end of the recording.
+
+        Where reading fails it is tried again as long as that gets on: FFmpeg says "again" where it
+        has found nothing of use for a while, and may find its way after a damaged place.
+        """
+        progress = (0, 0)
+        num_packets = 0
+        while True:
+            try:
+                packets: Iterator[Any] = self.container.demux()  # of all streams, for their times
+                for packet in packets:
+                    if packet.size:
+                        num_packets += 1
+                        self._note_end(packet)
+                        self._holes.see(packet, is_video=packet.stream is stream)
+                        if packet.stream is stream:
+                            yield packet
+                break
+            except (FFmpegError, OSError) as error:
+                before, progress = progress, (self._files.place(), num_packets)
+                is_stuck = progress == before
+                if is_stuck or not isinstance(error, BlockingIOError):
+                    self._stopped = f"{error.strerror}".lower()
+                if is_stuck:
+                    break
+                self._holes.resynced()
+        self._missing_s = float(self._holes.missing * (stream.time_base or 0))
+
+    def is_damaged(self, packet: "Packet[VideoStream]") -> bool:
+        """Return whether something is lost inside a packet, as the container shows."""
+        return packet.pos in self._files.losses.damaged
+
+    def check_read(self) -> None:
+        """Check that every read of the file gave its data.
+
+        Raises:
+            SourceError: the file is there, and cannot be read throughout.
+        """
+        if self._files.faults:
+            raise SourceError(
+                f"{escape(str(self._path))}: reading stopped: {'; '.join(self._files.faults)}"
+            )
+
+    def why_cut_short(self) -> str | None:
+        """Return what could not be read, and why; None if all of it was."""
+        streams = self.container.streams
+        ends_s = [float(end * (streams[k].time_base or 0)) for k, end in self._ends.items()]
+        last_s = max(ends_s, default=0.0)
+        if self._stopped is not None:
+            return f"reading failed after {last_s:.3f} s: {self._stopped}"
+        if self._missing_s:
+            return f"{self._missing_s:.3f} s are missing where nothing in it can be read"
+        names, duration = set(self.container.format.name.split(",")), self.container.duration
+        stated_s = (duration or 0) / av.time_base
+        if names & _WITH_STATED_DURATION and last_s < stated_s - _TOLERANCE_S:
+            return f"it ends after {last_s:.3f} of the {stated_s:.3f} s that its header states"
+        try:
+            with self._path.open("rb") as file:
+                return why_unfinished(file, self.container.format.name, read_to=self._read_to)
+        except OSError as error:
+            return f"its end cannot be read ({error.strerror})"
+
+    def _note_end(self, packet: "Packet[VideoStream]") -> None:
+        if packet.pos is not None:
+            self._read_to = packet.pos + packet.size
+        time = packet.dts if packet.pts is None else packet.pts
+        if time is not None:
+            end, index = time + (packet.duration or 0), packet.stream_index
+            self._ends[index] = max(self._ends.get(index, end), end)
+
+
+class _Files:
+    """The files of a recording: one, and beside a playlist those that it names."""
+
+    def __init__(self, path: Path) -> None:
+        self.faults: Counter[str] = Counter()
+        """What could not be read, and how often."""
+        self.notes: list[str] = []
+        self.losses = LossWatch()
+        self._path = path
+        self._is_playlist = path.suffix.lower() in _HLS_SUFFIXES
+        self._opened: list[_File] = []
+
+    def open(self, options: Mapping[str, str]) -> InputContainer:
+        """Let FFmpeg open the recording.
+
+        Raises:
+            SourceError: it cannot.
+        """
+        try:
+            if self._path.stat().st_size == 0:
+                raise SourceError(f"{escape(str(self._path))}: the file is empty")
+            file = self._own(self._path)
+        except OSError as error:
+            raise SourceError(
+                f"{escape(str(self._path))}: cannot be read ({error.strerror})"
+            ) from error
+        try:
+            return av.open(
+                file,
+                "r",
+                format="hls" if self._is_playlist else None,
+                container_options=dict(options),
+                metadata_errors="replace",
+                io_open=self._open_other,
+            )
+        except (FFmpegError, OSError, ValueError) as error:
+            why = "; ".join(self.faults) or getattr(error, "strerror", None) or str(error)
+            raise SourceError(
+                f"{escape(str(self._path))}: not a video that FFmpeg can read ({why})"
+            ) from error
+
+    def place(self) -> int:
+        """Return how many bytes were read, of all files."""
+        return sum(file.num_read for file in self._opened)
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in self._opened:
+            file.close()
+
+    def _open_other(self, name: str, _flags: int, _options: object) -> "_File":
+        """Open a file that the recording refers to; what may not be opened reads as empty.
+
+        PyAV prints what is raised here where FFmpeg goes on without the file.
+        """
+        path, folder = Path(name.removeprefix("file:")), self._path.resolve().parent
+        try:
+            if self._is_playlist and folder in path.resolve().parents:
+                return self._own(path)
+            self.faults[
+                f"it refers to {escape(name)}, which is not in the folder of a playlist"
+            ] += 1
+        except OSError as error:
+            self.faults[f"{escape(name)} cannot be opened ({error.strerror})"] += 1
+        return _File(io.BytesIO(), path, self.faults)
+
+    def _own(self, path: Path) -> "_File":
+        file: BinaryIO = path.open("rb", buffering=0)
+        if path.suffix.lower() in _HLS_SUFFIXES:
+            with file:
+                text = file.read(_MAX_PLAYLIST_BYTES)
+            if _SEGMENT in text and _END_MARK.strip() not in text:
+                # FFmpeg would wait for more, which never comes to a file that a crash has left.
+                text += _END_MARK
+                self.notes.append(f"{escape(path.name)} has no end mark: it was probably cut off")
+            file = io.BytesIO(text)
+        losses = None if self._is_playlist else self.losses
+        self._opened.append(_File(file, path, self.faults, losses))
+        return self._opened[-1]
+
+
+class _File:
+    """A file for FFmpeg: an error ends its data, and is kept.
+
+    FFmpeg's demuxers take many errors of reading for the end of the file.
+    """
+
+    def __init__(
+        self, file: BinaryIO, path: Path, faults: Counter[str], losses: LossWatch | None = None
+    ) -> None:
+        self.name = os.path.abspath(path)
+        self.num_read = 0
+        self._file = file
+        self._faults = faults
+        self._losses = losses
+
+    def read(self, size: int) -> bytes:
+        try:
+            place = self._file.tell()
+            data = self._file.read(size) or b""
+        except OSError as error:
+            where = f"byte {self._file.tell()} of {escape(Path(self.name).name)}"
+            self._faults[f"{where} cannot be read ({error.strerror})"] += 1
+            return b""
+        if self._losses is not None:
+            self._losses.see(place, data)
+        self.num_read += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _is_video_known(container: InputContainer) -> bool:
+    """Return whether the size of every video is known; a cover image counts for nothing."""
+    videos = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & av.stream.Disposition.attached_pic
+    ]
+    return bool(videos) and all(
+        stream.codec_context is None or stream.codec_context.width for stream in videos
+    )

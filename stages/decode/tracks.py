@@ -1,0 +1,73 @@
+"""The video tracks of a recording: which is read, and what is said of the others."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import av
+from av.video.stream import VideoStream
+
+from icstream.model import SourceError
+from icstream.model.shown import escape
+from icstream.stages.decode.find import SourceSpec
+from icstream.stages.decode.packet_tracker import find_video_streams
+from icstream.stages.decode.recording import Recording
+
+Track: TypeAlias = int | Literal["auto", "all"]
+"""A track by its number among the video tracks, from 0; the one that players show; or each."""
+
+_DEFAULT_IS_WORTH_PIXELS = 5_000_000
+"""What FFmpeg adds to the size of a track that its container marks as the default."""
+
+
+def choose_track(tracks: Sequence[VideoStream], number: int | None, *, name: str) -> VideoStream:
+    """Return the track of that number; without one, the one that the program `ffmpeg` takes.
+
+    Raises:
+        SourceError: there is no track of that number.
+    """
+    if number is None:
+        return max(tracks, key=_score)  # of equals, the first
+    if number >= len(tracks):
+        last = len(tracks) - 1
+        raise SourceError(f"{name}: has no video track {number}; its last one is track {last}")
+    return tracks[number]
+
+
+def describe_choice(tracks: Sequence[VideoStream], chosen: VideoStream, path: Path) -> str | None:
+    """Return a sentence about the tracks that are left out; None if there are none."""
+    others = [
+        f"{number} ({_describe(track)})"
+        for number, track in enumerate(tracks)
+        if track is not chosen
+    ]
+    if not others:
+        return None
+    return (
+        f"of its {len(tracks)} video tracks, {tracks.index(chosen)} ({_describe(chosen)}) is read;"
+        f" left out: {', '.join(others)}; {escape(path.name)}#N reads track N, and source.track=all"
+        " each of them"
+    )
+
+
+def select_tracks(spec: SourceSpec, track: Track) -> list[SourceSpec]:
+    """Return the streams to be made of one: of a recording that is one for each track asked for."""
+    if spec.kind != "video" or spec.track is not None or track == "auto":
+        return [spec]
+    if track != "all":
+        return [spec.of_track(track)]
+    try:
+        with Recording(spec.paths[0]) as recording:
+            num_tracks = len(find_video_streams(recording.container, name=spec.given))
+    except SourceError:
+        return [spec]  # which says why it cannot be read once it is opened
+    return [spec.of_track(number) for number in range(num_tracks)] if num_tracks > 1 else [spec]
+
+
+def _score(track: VideoStream) -> int:
+    is_default = bool(track.disposition & av.stream.Disposition.default)
+    return track.width * track.height + is_default * _DEFAULT_IS_WORTH_PIXELS
+
+
+def _describe(track: VideoStream) -> str:
+    return f"{track.codec_context.name} {track.width}x{track.height}"

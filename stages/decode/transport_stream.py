@@ -1,0 +1,77 @@
+"""Losses inside the frames of a transport stream, which FFmpeg's parsers do not hand on."""
+
+_SYNC = b"\x47"
+_STRIDES = ((188, 0), (192, 4))
+"""Bytes from packet to packet, and those before its sync byte; M2TS begins with a time."""
+_NUM_SYNCS = 4
+"""As many packets in a row make a transport stream."""
+_NULL_PID = 0x1FFF
+
+
+class LossWatch:
+    """Follows the continuity counters of all packets (ISO/IEC 13818-1, section 2.4.3.3).
+
+    A jump of the counter inside a frame is a loss in that frame. Where a frame begins, it may as
+    well be that recordings were joined.
+
+    Attributes:
+        damaged: Where frames begin in which something is lost, in bytes.
+    """
+
+    def __init__(self) -> None:
+        self.damaged: set[int] = set()
+        self._next = 0
+        """Where the bytes go on that were not seen yet."""
+        self._rest = b""
+        self._stride, self._lead = 0, 0
+        self._is_other = False
+        """It is no transport stream."""
+        self._counters: dict[int, int] = {}
+        self._starts: dict[int, int] = {}
+        """Where the present frame begins, by PID."""
+
+    def see(self, offset: int, data: bytes) -> None:
+        """Note what was read at an offset; FFmpeg reads some of it twice, or ahead of the rest."""
+        new = data[self._next - offset :]
+        if self._is_other or offset > self._next or not new:
+            return
+        self._next += len(new)
+        data = self._rest + new
+        begin, at = self._next - len(data), 0
+        if not self._stride:
+            at = self._find_packets(data)
+        while at + self._stride <= len(data) and not self._is_other:
+            sync = at + self._lead
+            if data[sync : sync + 1] == _SYNC:
+                self._take(data[sync : sync + 6], begin + at)
+                at += self._stride
+            else:
+                found = data.find(_SYNC, sync + 1)
+                at = len(data) if found < 0 else found - self._lead
+        self._rest = data[at:]
+
+    def _find_packets(self, data: bytes) -> int:
+        """Find out how packets lie; return where the first one begins."""
+        for stride, lead in _STRIDES:
+            for at in range(stride):
+                syncs = data[at + lead : at + lead + _NUM_SYNCS * stride : stride]
+                if syncs == _SYNC * _NUM_SYNCS:
+                    self._stride, self._lead = stride, lead
+                    return at
+        self._is_other = True
+        return 0
+
+    def _take(self, head: bytes, place: int) -> None:
+        pid, counter = (head[1] & 0x1F) << 8 | head[2], head[3] & 0xF
+        has_payload, has_adaptation = head[3] & 0x10, head[3] & 0x20
+        if pid == _NULL_PID or not has_payload:
+            return  # the counter stands still
+        last = self._counters.get(pid)
+        self._counters[pid] = counter
+        if head[1] & 0x40:
+            self._starts[pid] = place
+            last = None
+        is_announced = has_adaptation and head[4] and head[5] & 0x80
+        is_lost = last is not None and counter not in (last, (last + 1) & 0xF) and not is_announced
+        if pid in self._starts and (is_lost or head[1] & 0x80):
+            self.damaged.add(self._starts[pid])

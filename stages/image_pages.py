@@ -1,0 +1,81 @@
+"""The images in one file: pages of a TIFF, frames of an animated PNG or WebP."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.MpoImagePlugin import MpoImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from icstream.stages.image_files import (
+    as_sample_errors,
+    check_size,
+    open_image,
+    or_repaired,
+    unpack_by_pillow,
+)
+
+_MPO_ENTRIES = 0xB002
+_TIFF_SUBFILE_TYPE = 254
+_REDUCED, _MASK = 1, 4
+"""Bits of the tag NewSubfileType (TIFF 6.0, section 8): a smaller version of another page, or
+which pixels of another page are opaque."""
+
+
+def count_pages(data: bytes) -> int:
+    """Return how many images a file holds, without previews and smaller versions of others.
+
+    Raises:
+        SampleError: they cannot be counted.
+    """
+    with warnings.catch_warnings(), open_image(_openable(data)) as image:
+        # Pillow ends the list of pages there, and counts those before.
+        warnings.filterwarnings("error", message="Corrupt EXIF data|Truncated File Read")
+        return len(list(_numbers(image)))
+
+
+def open_further_pages(data: bytes) -> Iterator[Callable[[], NDArray[np.uint8]]]:
+    """Return a function for each image in a file but the first, to be called before the next.
+
+    It returns (H, W, 3) RGB, as `unpack_image` does, or raises `SampleError`.
+
+    Raises:
+        SampleError: the file cannot be opened.
+    """
+    with open_image(_openable(data)) as image:
+        for number in list(_numbers(image))[1:]:
+            yield partial(_unpack_page, image, number)
+
+
+@as_sample_errors()
+def _unpack_page(image: Image.Image, number: int) -> NDArray[np.uint8]:
+    image.seek(number)
+    check_size(image.width, image.height)
+    return unpack_by_pillow(image.copy())
+
+
+def _openable(data: bytes) -> bytes:
+    """Return the file, or the file repaired if only that can be opened."""
+
+    def opened(file: bytes) -> bytes:
+        with open_image(file):
+            return file
+
+    return or_repaired(data, opened)
+
+
+def _numbers(image: Image.Image) -> Iterator[int]:
+    yield 0
+    for number in range(1, getattr(image, "n_frames", 1)):
+        if isinstance(image, MpoImageFile) and image.mpinfo is not None:
+            kind = image.mpinfo[_MPO_ENTRIES][number]["Attribute"]["MPType"]
+            if kind.startswith("Large Thumbnail"):
+                continue
+        elif isinstance(image, TiffImageFile):
+            image.seek(number)
+            if image.tag_v2.get(_TIFF_SUBFILE_TYPE, 0) & (_REDUCED | _MASK):
+                continue
+        yield number
