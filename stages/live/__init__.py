@@ -1,11 +1,12 @@
 """Live sources: cameras and network streams, one connection at a time."""
 
-from icstream.stages.live.camera import Camera, LiveFrame, LostFrame
+from icstream.stages.live.camera import AwaitsKeyFrame, Camera, LiveFrame, LostFrame
 from icstream.stages.live.settings import Backoff, CameraSettings, LiveSettings
 from icstream.stages.live.status import ReadingState, SourceState
 from icstream.stages.live.timeline import RateLimit, Timeline
 
 __all__ = [
+    "AwaitsKeyFrame",
     "Backoff",
     "Camera",
     "CameraSettings",

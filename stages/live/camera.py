@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from icstream.stages.items import Size
 
+MAX_AHEAD_S = 2.0
+"""How far the time of a camera may run ahead of the arrival of its frames from one to the next."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveFrame:
@@ -23,6 +26,8 @@ class LiveFrame:
     """Height and width as displayed."""
     to_rgb: Callable[[], NDArray[np.uint8]]
     """Function that returns (H, W, 3) RGB, which the caller owns."""
+    pixel_aspect: Fraction | None = None
+    """See `FrameMeta`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,11 @@ class LostFrame:
     """A few fixed words, under which the frame is counted."""
 
 
+@dataclass(frozen=True, slots=True)
+class AwaitsKeyFrame:
+    """A sign of life: packets come, and none can be used until the next key frame."""
+
+
 class Camera(Protocol):
     """One connection to a live source; to be used as a context manager and read once.
 
@@ -44,16 +54,19 @@ class Camera(Protocol):
     Attributes:
         comes_in_bursts: frames come faster than they were filmed, and then none for a while.
         may_be_silent: a lack of frames is no reason to connect again.
+        max_ahead_s: how far its time may run ahead of arrivals from one frame to the next; None if
+            its times hold whenever its frames come.
     """
 
     comes_in_bursts: bool
     may_be_silent: bool
+    max_ahead_s: float | None
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
 
-    def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
+    def __iter__(self) -> Iterator[LiveFrame | LostFrame | AwaitsKeyFrame | None]:
         """Return frames as they come, and None for signs of life without a frame.
 
         It ends where the source is at its end for good.

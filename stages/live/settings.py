@@ -3,13 +3,11 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from icstream.model.settings_base import Limits, ParsedBy, ReportedBy, SettingsBase
+from icstream.model.shown import HIDDEN
 from icstream.model.size_text import Size, parse_any_size
-
-HIDDEN = "..."
-"""What reports show in place of a value that may be a secret."""
 
 
 def hide_values(values: Mapping[str, str]) -> dict[str, str]:
@@ -54,6 +52,8 @@ class Backoff(SettingsBase):
 class LiveSettings(SettingsBase):
     """How live sources are read; an entry of `streams` may differ in each setting."""
 
+    ADDED: ClassVar[frozenset[str]] = frozenset({"keep_damaged"})
+
     max_age_s: Annotated[float, Limits(gt=0, le=3600)] = 0.5
     """Policy freshest drops frames that are older than this and that no worker has begun."""
     max_fps: Annotated[float, Limits(gt=0, le=1000)] | None = None
@@ -68,6 +68,9 @@ class LiveSettings(SettingsBase):
     """Seconds without data or without a frame after which the connection is closed as lost."""
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     """How RTSP sources send their data."""
+    keep_damaged: bool = False
+    """Whether frames are kept that the decoder patched up, or that build on packets that were lost;
+    otherwise the stream goes on with the next key frame."""
     hardware: str = "auto"
     """auto decodes by a device if there is one, off never does; or a device type by FFmpeg's name:
     cuda, vaapi, ..."""

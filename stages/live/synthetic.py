@@ -11,7 +11,7 @@ from icstream.model import SourceError
 from icstream.stages.accounting import FrameAccounting
 from icstream.stages.decode.synthetic_spec import SyntheticOptions
 from icstream.stages.items import Size
-from icstream.stages.live.camera import LiveFrame, LostFrame
+from icstream.stages.live.camera import MAX_AHEAD_S, LiveFrame, LostFrame
 
 _SPEED = 4
 """Pixels by which the image moves from frame to frame."""
@@ -69,6 +69,7 @@ class SyntheticCamera:
         self._scene = scene
         self._accounting = accounting
         self._wait_until = wait_until
+        self.max_ahead_s = None if scene.options.fast else MAX_AHEAD_S
 
     def __enter__(self) -> Self:
         return self
@@ -80,6 +81,7 @@ class SyntheticCamera:
         """See `Camera.__iter__`."""
         scene, options = self._scene, self._scene.options
         first = scene.next_frame
+        scene.render(first, options.size)  # painted now, and not while the first frame ages
         while options.frames is None or scene.next_frame < options.frames:
             number = scene.next_frame
             scene.next_frame += 1

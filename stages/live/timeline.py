@@ -1,6 +1,7 @@
 """The times of a live stream, over all its connections; and which frames a rate limit keeps."""
 
 import math
+from collections import deque
 from fractions import Fraction
 from typing import Literal
 
@@ -10,15 +11,17 @@ ARRIVAL_BASE = Fraction(1, 1_000_000)
 _TOLERANCE_S = Fraction(2)
 """A clock that is this far from where it should be has begun anew."""
 _MAX_FAULTS = 3
-"""A connection whose time ran backwards more often has unusable timestamps."""
+"""A connection whose time jumps more often within `_FAULTS_WITHIN_S` has unusable timestamps."""
+_FAULTS_WITHIN_S = 60.0
 
 
 class Timeline:
     """One time that only increases, made of the times of one connection after another.
 
-    The source's own times are kept as long as they increase. Where they begin anew, they are
-    shifted so that they go on from the last frame by as much as passed between the two arrivals.
-    Where they are unusable, the moment of arrival since the first frame takes their place.
+    The source's own times are kept as long as they increase, and are not far ahead of the frames'
+    arrival. Where they begin anew, or jump, they are shifted so that they go on from the last frame
+    by as much as passed between the two arrivals; where they jump back to where they were, as they
+    were. Where they are unusable, the moment of arrival since the first frame takes their place.
 
     Attributes:
         clock: where the time of the last frame is from.
@@ -31,10 +34,16 @@ class Timeline:
             last: time of the last frame in seconds, and when it arrived.
         """
         self.clock: Literal["pts", "arrival"] = "pts"
+        self._first = last
+        """Time and arrival of the frame from which time passes as it does here."""
         self._last: Fraction | None = None
         self._last_arrived = 0.0
         self._offset = Fraction(0)
-        self._num_faults = 0
+        self._earlier_offset: Fraction | None = None
+        """The offset before the last jump."""
+        self._faults: deque[float] = deque()
+        """When time jumped lately, by arrivals."""
+        self._is_unusable = False
         self._begins = True
         self._has_clock = False
         """True if the connection has given times."""
@@ -44,11 +53,17 @@ class Timeline:
     def begin_connection(self) -> None:
         """Note that the next frame is the first of a connection."""
         self._begins = True
-        self._has_clock = False
-        self._num_faults = 0
+        self._has_clock = self._is_unusable = False
+        self._faults.clear()
+        self._earlier_offset = None
 
     def place(
-        self, pts: int | None, time_base: Fraction, arrived: float
+        self,
+        pts: int | None,
+        time_base: Fraction,
+        arrived: float,
+        *,
+        max_ahead_s: float | None = None,
     ) -> tuple[int, Fraction, str | None]:
         """Return the time of a frame, its unit, and what happened to time before it, if anything.
 
@@ -56,14 +71,16 @@ class Timeline:
             pts: as the source gives it.
             time_base: seconds per unit of `pts`.
             arrived: when the frame came, in seconds by a clock that only increases.
+            max_ahead_s: how far time may run ahead of arrivals from one frame to the next; None if
+                the source's times hold whenever its frames come.
         """
         change = None
-        if pts is not None and not self._begins and self._num_faults <= _MAX_FAULTS:
-            change = self._check(pts * time_base, arrived)
+        if pts is not None and not self._begins and not self._is_unusable:
+            change = self._check(pts * time_base, arrived, max_ahead_s)
         elif pts is not None and self._begins:
             self._begin(pts * time_base, arrived)
         self.clock = "pts"
-        if self._num_faults > _MAX_FAULTS or (pts is None and not self._has_clock):
+        if self._is_unusable or (pts is None and not self._has_clock):
             self.clock = "arrival"
             unit, own = ARRIVAL_BASE, math.ceil(self._expected(arrived) / ARRIVAL_BASE)
         elif pts is None:  # one frame without a time among others that have theirs
@@ -75,33 +92,65 @@ class Timeline:
             own = max(own, math.floor(self._last / unit) + 1)
         self._begins = False
         self._last, self._last_arrived = own * unit, arrived
+        self._first = self._first or (self._last, arrived)
         return own, unit, change
 
     def _begin(self, time: Fraction, arrived: float) -> None:
         """Decide whether a connection's clock goes on where the last one's was."""
         if self._last is None:
             return
-        expected = self._expected(arrived)
         for offset in (Fraction(0), self._offset):
-            if self._last < time + offset and abs(time + offset - expected) <= _TOLERANCE_S:
+            if self._fits(time + offset, arrived):
                 self._offset = offset
                 return
-        self._offset = expected - time
+        # From the first frame of all, and not from the last one: what each connection holds back
+        # at its beginning would add up.
+        self._offset = max(self._last, self._expected_since_first(arrived)) - time
 
-    def _check(self, time: Fraction, arrived: float) -> str | None:
-        if self._last is None or time + self._offset > self._last:
+    def _check(self, time: Fraction, arrived: float, max_ahead_s: float | None) -> str | None:
+        """Move the clock where it has jumped; return what it did, if anything."""
+        if self._last is None:
             return None
-        self._num_faults += 1
-        if self._num_faults > _MAX_FAULTS:
+        placed = time + self._offset
+        # What was held up may catch up with the arrivals.
+        due = max(self._expected(arrived), self._expected_since_first(arrived))
+        if placed <= self._last:
+            change = "time runs backwards"
+        elif max_ahead_s is not None and placed - due > max_ahead_s:
+            change = "time jumps ahead"
+        else:
+            return None
+        earlier, self._earlier_offset = self._earlier_offset, self._offset
+        if earlier is not None and self._fits(time + earlier, arrived):
+            self._offset = earlier
+            return change
+        self._faults.append(arrived)
+        while arrived - self._faults[0] > _FAULTS_WITHIN_S:
+            self._faults.popleft()
+        if len(self._faults) > _MAX_FAULTS:
+            self._is_unusable = True
             return "times are of no use: those of arrival from here"
         self._offset = self._expected(arrived) - time
-        return "time runs backwards"
+        return change
+
+    def _fits(self, time: Fraction, arrived: float) -> bool:
+        """Return whether a time goes on behind the last frame as the arrivals do."""
+        assert self._last is not None
+        return self._last < time and abs(time - self._expected(arrived)) <= _TOLERANCE_S
 
     def _expected(self, arrived: float) -> Fraction:
         """Return the last time, moved on by what has passed since that frame arrived."""
-        if self._last is None:
-            return Fraction(0)
-        return self._last + Fraction(round(1e6 * (arrived - self._last_arrived)), 1_000_000)
+        return _moved_on(self._last, self._last_arrived, arrived)
+
+    def _expected_since_first(self, arrived: float) -> Fraction:
+        """Return the first time, moved on by what has passed since that frame arrived."""
+        return Fraction(0) if self._first is None else _moved_on(*self._first, arrived)
+
+
+def _moved_on(time: Fraction | None, then: float, now: float) -> Fraction:
+    if time is None:
+        return Fraction(0)
+    return time + Fraction(round(1e6 * (now - then)), 1_000_000)
 
 
 class RateLimit:

@@ -56,6 +56,70 @@ def test_a_clock_that_runs_backwards_again_and_again_is_given_up() -> None:
     assert line.clock == "arrival"
 
 
+AHEAD_S = 37_600
+"""How far some recorders stamp a frame ahead."""
+
+
+def test_a_frame_that_is_stamped_far_ahead_changes_nothing_behind_it() -> None:
+    line = Timeline()
+    line.begin_connection()
+    given = [40 * n + (1000 * AHEAD_S if n == 50 else 0) for n in range(100)]
+    placed = [line.place(pts, MILLI, 7 + 0.04 * n, max_ahead_s=2.0) for n, pts in enumerate(given)]
+    assert [pts for pts, _, _ in placed] == [40 * n for n in range(100)]
+    changes = {n: change for n, (_, _, change) in enumerate(placed) if change}
+    assert changes == {50: "time jumps ahead", 51: "time runs backwards"}
+
+
+def test_a_clock_that_was_set_ahead_goes_on_as_arrivals_do() -> None:
+    line = Timeline()
+    line.begin_connection()
+    given = [40 * n + (1000 * AHEAD_S if n >= 50 else 0) for n in range(100)]
+    placed = [line.place(pts, MILLI, 7 + 0.04 * n, max_ahead_s=2.0) for n, pts in enumerate(given)]
+    assert [pts for pts, _, _ in placed] == [40 * n for n in range(100)]
+    assert [change for _, _, change in placed if change] == ["time jumps ahead"]
+
+
+def test_stray_stamps_hours_apart_do_not_make_a_clock_useless() -> None:
+    line = Timeline()
+    line.begin_connection()
+    for hour in range(20):
+        for second in range(3):
+            stray = 1000 * AHEAD_S if second == 1 else 0
+            now = 3600 * hour + second
+            placed, _, _ = line.place(1000 * now + stray, MILLI, float(now), max_ahead_s=2.0)
+            assert placed == 1000 * now
+            assert line.clock == "pts"
+
+
+def test_what_was_held_up_may_catch_up_with_the_arrivals() -> None:
+    line = Timeline()
+    line.begin_connection()
+    assert line.place(0, MILLI, 0.0, max_ahead_s=2.0)[2] is None
+    assert line.place(1000, MILLI, 20.0, max_ahead_s=2.0)[2] is None  # 19 s late
+    assert line.place(20_000, MILLI, 20.1, max_ahead_s=2.0) == (20_000, MILLI, None)
+
+
+def test_the_times_of_a_recording_hold_however_fast_it_comes() -> None:
+    line = Timeline()
+    line.begin_connection()
+    given = [0, 40, 5_000_000, 5_000_040]
+    assert [line.place(pts, MILLI, 1.0)[0] for pts in given] == given
+
+
+@pytest.mark.parametrize("held_back_s", [0.0, 0.7])
+def test_time_does_not_drift_over_many_connections(held_back_s: float) -> None:
+    """Each connection begins with what the server held back, which comes at once."""
+    line, now = Timeline(), 100.0
+    for _ in range(10):
+        line.begin_connection()
+        for n in range(20):  # its clock begins at 0 again
+            arrived = now + max(held_back_s, 0.1 * n)
+            placed, unit, _ = line.place(100 * n, MILLI, arrived, max_ahead_s=2.0)
+        now += 2.5
+    passed_s = 9 * 2.5 + 1.9
+    assert abs(float(placed * unit) - passed_s) < 0.1
+
+
 def test_a_source_without_times_gets_those_of_arrival() -> None:
     line = Timeline()
     line.begin_connection()

@@ -1,0 +1,81 @@
+"""What is sent to the decoder of a live stream: nothing that builds on what was lost."""
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from icstream.stages.live.h264_order import H264Order
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.stream import VideoStream
+
+Verdict: TypeAlias = Literal["begin", "decode", "damaged", "after damage", "before the first key"]
+"""What a packet is: "begin" is a key frame that the decoder begins anew with."""
+
+_STRICT = frozenset({"hevc", "mjpeg"})
+"""Codecs of which FFmpeg patches up what is damaged without a flag, unless it is told to refuse."""
+
+
+def refuse_damage(codec: "VideoCodecContext") -> None:
+    """Have the decoder refuse damaged packets where it would otherwise hide the damage."""
+    if codec.name in _STRICT:
+        codec.options = {**codec.options, "err_detect": "explode"}
+
+
+class DamageFilter:
+    """Decides of each packet whether its frame can be whole.
+
+    Behind damage, nothing is decoded until the next key frame or recovery point. A connection
+    begins in the same way.
+    """
+
+    def __init__(self, codec: "VideoCodecContext", *, keep_damaged: bool) -> None:
+        """Begin a connection.
+
+        Args:
+            codec: the decoder.
+            keep_damaged: only the beginning waits for a key frame.
+        """
+        self._keep_damaged = keep_damaged
+        self._order = H264Order(codec.extradata) if codec.name == "h264" else None
+        self._has_begun = self._was_damaged = self._seen_time = False
+        self.waits = True
+        """Whether nothing is decoded until the next key frame."""
+        self._begin_pts: int | None = None
+        """Time of the key frame that the decoder began with, until its frame has come."""
+
+    def check(self, packet: "Packet[VideoStream]") -> Verdict:
+        """Return what is to be done with the next packet."""
+        damaged = misses = suspect = beheaded = False
+        if not self._keep_damaged:
+            # FFmpeg's parsers emit a packet with the marks of the one behind it.
+            damaged, suspect = packet.is_corrupt, self._was_damaged
+            self._was_damaged = damaged
+            misses = self._order is not None and self._order.misses(bytes(packet))
+            # A beginning without a time, where others have one, has lost its own.
+            beheaded = self.waits and packet.pts is None and self._seen_time
+            self._seen_time = self._seen_time or packet.pts is not None
+        if packet.is_keyframe and not (damaged or suspect or beheaded):
+            begins = self.waits or misses
+            self._has_begun, self.waits = True, False
+            self._begin_pts = packet.pts if begins else None
+            return "begin" if begins else "decode"
+        if not self._has_begun:
+            return "before the first key"
+        if damaged or misses or suspect:
+            self.note_damage()
+        return "damaged" if damaged else "after damage" if self.waits else "decode"
+
+    def note_damage(self) -> None:
+        """Note that damage was found: what follows builds on it."""
+        self.waits = self.waits or not self._keep_damaged
+
+    def is_leading(self, pts: int | None) -> bool:
+        """Return whether a frame is shown before the key frame that the decoder began with.
+
+        It may build on what came before that key frame (an open group of pictures).
+        """
+        if pts is None or self._begin_pts is None or pts >= self._begin_pts:
+            self._begin_pts = None
+            return False
+        return True
