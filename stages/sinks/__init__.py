@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         SINKS,
         SinkContext,
         SinkMaker,
+        find_written,
         open_sink,
         restart_point,
     )
@@ -46,6 +47,7 @@ __all__ = [
     "SinkContext",
     "SinkMaker",
     "SuperviselyProject",
+    "find_written",
     "open_sink",
     "restart_point",
 ]
@@ -63,6 +65,7 @@ _ON_FIRST_USE = {
     "SinkContext": "registry",
     "SinkMaker": "registry",
     "SuperviselyProject": "supervisely_project",
+    "find_written": "registry",
     "open_sink": "registry",
     "restart_point": "registry",
 }

@@ -10,6 +10,8 @@ from icstream.stages.class_areas import count_class_pixels
 from icstream.stages.items import SegmentedFrame
 from icstream.stages.sinks.line_sink import LineSink
 
+FILE = "areas.csv"
+
 
 class AreaTable(LineSink):
     """A row per frame: index, pts, seconds, then the share of each class, 0 to 1.
@@ -20,7 +22,7 @@ class AreaTable(LineSink):
 
     def __init__(self, folder: Path, labels: LabelSet) -> None:
         header = _row(["index", "pts", "seconds", *labels.names]) + "\n"
-        super().__init__(folder, "areas.csv", header=header)
+        super().__init__(folder, FILE, header=header)
         self._num_classes = len(labels)
 
     def write(self, frame: SegmentedFrame) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from icstream.model import ConfigError, LabelSet
+from icstream.model.files import naming_file, sync_folder
 from icstream.stages.class_areas import count_class_pixels
 from icstream.stages.items import FrameMeta, SegmentedFrame
 from icstream.stages.sinks.event_rules import (
@@ -15,9 +16,12 @@ from icstream.stages.sinks.event_rules import (
     RuleState,
     event_line,
 )
+from icstream.stages.sinks.line_sink import find_end_of_lines
 from icstream.stages.sinks.parts import PartList
 from icstream.stages.sinks.sink import Part
 
+FILE = "events.jsonl"
+STATE_FILE = "events.state"
 _COUNT_BYTES = 16
 """The state file begins with the number of frames, in a line of its own."""
 
@@ -40,10 +44,10 @@ class EventLines:
         self._num_classes = len(labels)
         self._rules = [EventRule.of(rule, labels) for rule in settings.rules]
         self._states = [RuleState() for _ in self._rules]
-        self._log = EventLog(folder / "events.state")
+        self._log = EventLog(folder / STATE_FILE)
         self._file: IO[str] | None = None
         self._num_lines = 0
-        self._parts = PartList("events.jsonl")
+        self._parts = PartList(FILE)
 
     @property
     def parts(self) -> list[Part]:
@@ -64,7 +68,10 @@ class EventLines:
 
     def write(self, frame: SegmentedFrame) -> None:
         """See `Sink.write`."""
-        file = self._file or self._open()
+        with naming_file(self._folder / FILE):
+            self._examine(frame, self._file or self._open())
+
+    def _examine(self, frame: SegmentedFrame, file: IO[str]) -> None:
         areas = count_class_pixels(frame.class_ids)
         self._parts.count(frame.meta)
         for place, rule in enumerate(self._rules):
@@ -77,6 +84,7 @@ class EventLines:
                 line = event_line("begin" if after.active else "end", rule, share, frame.meta)
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
                 file.flush()
+                os.fsync(file.fileno())
                 self._num_lines += 1
             self._states[place] = after
             self._log.note(self._parts.num_frames, place, after, self._num_lines)
@@ -88,18 +96,16 @@ class EventLines:
             self._open()
         if self._file is not None:
             self._file.close()
-        self._log.close()
+            self._log.close()
+            sync_folder(self._folder)
 
     def _open(self) -> IO[str]:
         """Cut the file behind the events of the frames that were skipped."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._num_lines = self._log.open(self._parts.num_frames, self._states)
-        path = self._folder / "events.jsonl"
-        with path.open("a+b") as file:
-            file.seek(0)
-            for _ in range(self._num_lines):
-                file.readline()
-            file.truncate(file.tell())
+        path = self._folder / FILE
+        path.touch()
+        os.truncate(path, find_end_of_lines(path, at_most=self._num_lines)[1])
         self._file = path.open("a", encoding="utf-8", newline="\n")
         return self._file
 
@@ -155,6 +161,7 @@ class EventLog:
         os.pwrite(self._file.fileno(), b"%0*d\n" % (_COUNT_BYTES - 1, num_frames), 0)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, which then would survive a loss of power."""
         if self._file is not None:
+            os.fsync(self._file.fileno())
             self._file.close()

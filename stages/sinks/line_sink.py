@@ -1,11 +1,33 @@
 """What sinks that write a line of text per frame share."""
 
+import os
 from pathlib import Path
 from typing import IO
 
+from icstream.model.files import naming_file, sync_file, sync_folder
 from icstream.stages.items import FrameMeta
 from icstream.stages.sinks.parts import PartList
 from icstream.stages.sinks.sink import Part
+
+_BLOCK = 1 << 20
+"""Bytes that are looked through at once; files of masks have many gigabytes."""
+
+
+def find_end_of_lines(path: Path, *, at_most: int | None = None) -> tuple[int, int]:
+    """Return how many whole lines a file has, up to so many, and where the last of them ends."""
+    count, end, place = 0, 0, 0
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            num_lines = block.count(b"\n")
+            if at_most is not None and count + num_lines >= at_most:
+                inside = 0
+                for _ in range(at_most - count):
+                    inside = block.index(b"\n", inside) + 1
+                return at_most, place + inside if at_most > count else end
+            if num_lines:
+                count, end = count + num_lines, place + block.rindex(b"\n") + 1
+            place += len(block)
+    return count, end
 
 
 class LineSink:
@@ -45,8 +67,7 @@ class LineSink:
         """See `Sink.restart_point`."""
         if not self._path.exists():
             return 0
-        with self._path.open("rb") as file:
-            whole = sum(1 for line in file if line.endswith(b"\n"))
+        whole, _ = find_end_of_lines(self._path)
         return max(0, min(at_most, whole - self._num_header_lines))
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
@@ -60,12 +81,15 @@ class LineSink:
             self._file = self._continue()
         if self._file is not None:
             self._file.close()
+            sync_file(self._path)
+            sync_folder(self._path.parent)
 
     def _write_line(self, meta: FrameMeta, line: str) -> None:
         if self._file is None:
             self._file = self._continue() if self._num_skipped else self._begin()
-        self._file.write(f"{line}\n")
-        self._file.flush()
+        with naming_file(self._path):
+            self._file.write(f"{line}\n")
+            self._file.flush()
         self._parts.count(meta)
 
     def _begin(self) -> IO[str]:
@@ -76,8 +100,7 @@ class LineSink:
 
     def _continue(self) -> IO[str]:
         """Cut the file behind the lines that were skipped and open it for more."""
-        with self._path.open("r+b") as file:
-            for _ in range(self._num_header_lines + self._num_skipped):
-                file.readline()
-            file.truncate(file.tell())
+        num_kept = self._num_header_lines + self._num_skipped
+        _, end = find_end_of_lines(self._path, at_most=num_kept)
+        os.truncate(self._path, end)
         return self._path.open("a", encoding="utf-8", newline="\n")

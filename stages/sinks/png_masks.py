@@ -1,5 +1,11 @@
 """masks/NAME.png: an indexed PNG per frame."""
 
+import errno
+import logging
+import os
+import re
+import time
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -8,11 +14,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from icstream.model import LabelSet
-from icstream.model.files import write_atomically
+from icstream.model.files import sync_file, sync_folder, write_atomically
+from icstream.stages.decode.file_kinds import VIDEO_SUFFIXES
 from icstream.stages.items import FrameMeta, SegmentedFrame
+from icstream.stages.names import image_name, is_named_after
 from icstream.stages.sinks.parts import PartList
 from icstream.stages.sinks.sink import Part
 
+log = logging.getLogger(__name__)
+
+_NAME_REFUSED = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
+"""What file systems answer to names that others allow."""
+FOLDER = "masks"
+_PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_NUM_SUSPECTED = 256
+"""So many of the files written last are read through; of the others, the ends are looked at."""
+_SYNC_EVERY_S = 1.0
 _COMPRESSION = 1
 """zlib's fastest; higher levels take twice the time for a tenth of the size."""
 
@@ -24,6 +42,16 @@ def write_png(ids_HW: NDArray[np.uint8], labels: LabelSet, target: Path | Binary
     image.save(target, format="PNG", compress_level=_COMPRESSION)
 
 
+def png_files(folder: Path, source_names: Collection[str]) -> Iterator[Path]:
+    """Yield the files that `PngMasks` has written for images of these names, or for a video."""
+    images = [name for name in source_names if Path(name).suffix.lower() not in VIDEO_SUFFIXES]
+    frames = {image_name(name) for name in images}
+    for path in (folder / FOLDER).glob("*.png"):
+        is_numbered = re.fullmatch(r"(frame-)?\d{6,}", path.stem)
+        if is_numbered or is_named_after(path.stem, frames):
+            yield path
+
+
 class PngMasks:
     """Class ids as palette indices, in the label set's colors."""
 
@@ -31,9 +59,11 @@ class PngMasks:
     num_held_back = 0
 
     def __init__(self, folder: Path, labels: LabelSet) -> None:
-        self._folder = folder / "masks"
+        self._folder = folder / FOLDER
         self._labels = labels
-        self._parts = PartList("masks")
+        self._parts = PartList(FOLDER)
+        self._not_synced: list[Path] = []
+        self._synced_s = time.monotonic()
 
     @property
     def parts(self) -> list[Part]:
@@ -48,16 +78,48 @@ class PngMasks:
         """See `Sink.write`; a file is there wholly or not at all."""
         self._folder.mkdir(parents=True, exist_ok=True)
         name = f"{frame.meta.index:06}" if frame.meta.name is None else frame.meta.name
-        write_atomically(
-            self._folder / f"{name}.png",
-            lambda path: write_png(frame.class_ids, self._labels, path),
-            durable=False,
-        )
+        try:
+            self._write(name, frame.class_ids)
+        except OSError as error:
+            if error.errno not in _NAME_REFUSED:
+                raise
+            own = f"frame-{frame.meta.index:06}"
+            log.warning("%s: the file system does not take the name; called %s.png", name, own)
+            self._write(own, frame.class_ids)
         self._parts.count(frame.meta)
+        if time.monotonic() - self._synced_s > _SYNC_EVERY_S:
+            self._sync()
+
+    def _sync(self) -> None:
+        """Make sure that what was written survives a loss of power."""
+        for path in self._not_synced:
+            sync_file(path)
+        if self._not_synced:
+            sync_folder(self._folder)
+        self._not_synced.clear()
+        self._synced_s = time.monotonic()
+
+    def _write(self, name: str, class_ids: NDArray[np.uint8]) -> None:
+        path = self._folder / f"{name}.png"
+        write_atomically(
+            path, lambda partial: write_png(class_ids, self._labels, partial), durable=False
+        )
+        self._not_synced.append(path)
 
     def restart_point(self, at_most: int) -> int:
-        """See `Sink.restart_point`."""
-        return min(at_most, sum(1 for _ in self._folder.glob("*.png")))
+        """See `Sink.restart_point`; a loss of power may have torn the files written last."""
+        paths = list(self._folder.glob("*.png"))
+        numbered = [path for path in paths if path.stem.isdecimal()]
+        if numbered:
+            paths = sorted(numbered, key=lambda path: int(path.stem))
+        else:  # images have names of their own, and are written one after the other
+            paths.sort(key=lambda path: path.stat().st_mtime_ns)
+        suspected = len(paths) - _NUM_SUSPECTED
+        for count, path in enumerate(paths[:at_most]):
+            if not (_is_whole(path) if count >= suspected else _has_end(path)):
+                log.warning("%s: damaged, so masks are made again from there on", path)
+                return count
+        return min(at_most, len(paths))
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
         """See `Sink.skip`; files behind the restart point are written again."""
@@ -65,3 +127,25 @@ class PngMasks:
 
     def close(self) -> None:
         """See `Sink.close`; nothing is open between frames."""
+        self._sync()
+
+
+def _has_end(path: Path) -> bool:
+    """Return whether a file begins and ends as a PNG does (ISO/IEC 15948, 5.2 and 11.2.5)."""
+    with path.open("rb") as file:
+        begins = file.read(len(_PNG_BEGIN)) == _PNG_BEGIN
+        end = file.seek(0, os.SEEK_END) - len(_PNG_END)
+        file.seek(max(0, end))
+        return begins and file.read() == _PNG_END
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether every chunk of a PNG has its checksum."""
+    if not _has_end(path):
+        return False
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.verify()
+    except (OSError, SyntaxError, ValueError):  # what Pillow raises for damage
+        return False
+    return True

@@ -1,7 +1,7 @@
 """Sinks by name: ours, and those of other packages."""
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from icstream.model import ConfigError, LabelSet
+from icstream.stages.sinks import area_table, event_lines, rle_lines
 from icstream.stages.sinks.area_table import AreaTable
 from icstream.stages.sinks.event_lines import EventLines
 from icstream.stages.sinks.event_rules import EventSettings
 from icstream.stages.sinks.masks_video import MasksVideo
 from icstream.stages.sinks.overlay_video import OverlayVideo
-from icstream.stages.sinks.png_masks import PngMasks
+from icstream.stages.sinks.png_masks import PngMasks, png_files
 from icstream.stages.sinks.rle_lines import RleLines
+from icstream.stages.sinks.rolling_index import rolling_files
 from icstream.stages.sinks.rolling_settings import RollingSettings
 from icstream.stages.sinks.rolling_video import RollingVideo
 from icstream.stages.sinks.sink import Sink
-from icstream.stages.sinks.supervisely_project import SuperviselyProject
+from icstream.stages.sinks.supervisely_project import SuperviselyProject, project_files
+from icstream.stages.sinks.video_sink import video_files
 
 ENTRY_POINTS = "icstream.sinks"
 """Group of entry points under which other packages offer makers of sinks."""
@@ -59,7 +62,19 @@ SINKS: dict[str, SinkMaker] = {
 }
 """The sinks that come with icstream."""
 
+FileFinder: TypeAlias = Callable[[Path, Collection[str]], Iterable[Path]]
+"""Returns the files in a stream's folder, given the names of the files that it came from."""
 
+_FINDERS: dict[str, FileFinder] = {
+    "masks": lambda folder, _: video_files(folder, "masks"),
+    "overlay": lambda folder, _: video_files(folder, "overlay"),
+    "png": png_files,
+    "rle": lambda folder, _: _present(folder, rle_lines.FILE),
+    "areas": lambda folder, _: _present(folder, area_table.FILE),
+    "supervisely": project_files,
+    "rolling": lambda folder, _: rolling_files(folder),
+    "events": lambda folder, _: _present(folder, event_lines.FILE, event_lines.STATE_FILE),
+}
 _NO_LIMIT = 2**63 - 1
 """More frames than any stream has."""
 
@@ -88,6 +103,22 @@ def open_sink(
         raise ConfigError(f"sink: got {name!r}, known are {', '.join(known)}{hint}")
     maker: SinkMaker = plugins[name].load()
     return maker(context)
+
+
+def find_written(sink: str, folder: Path, source_names: Collection[str]) -> list[Path]:
+    """Return the files in a stream's folder that only this sink can have written there.
+
+    Args:
+        sink: its name; sinks of other packages look after their files themselves.
+        folder: of the stream's results.
+        source_names: of the recording, or of the images, that the stream came from.
+    """
+    find = _FINDERS.get(sink)
+    return sorted(find(folder, source_names)) if find is not None else []
+
+
+def _present(folder: Path, *names: str) -> Iterator[Path]:
+    return (folder / name for name in names if (folder / name).is_file())
 
 
 def restart_point(sinks: Sequence[Sink]) -> int:

@@ -7,6 +7,8 @@ from icstream.model import LabelSet
 from icstream.stages.items import SegmentedFrame
 from icstream.stages.sinks.line_sink import LineSink
 
+FILE = "masks.jsonl"
+
 
 class RleLines(LineSink):
     """Class masks as JSON lines; what `pycocotools.mask.decode` reads."""
@@ -15,7 +17,7 @@ class RleLines(LineSink):
         # Here and not above: the compiler behind it is slow to import, and few runs need it.
         from icstream.stages.coco_rle import class_masks
 
-        super().__init__(folder, "masks.jsonl")
+        super().__init__(folder, FILE)
         self._names = labels.names
         self._class_masks = class_masks
 

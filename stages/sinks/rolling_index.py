@@ -1,7 +1,9 @@
 """rolling/segments.jsonl: where each file of a rolling recording begins."""
 
 import json
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +13,17 @@ from icstream.model.files import write_atomically
 from icstream.stages.items import FrameMeta
 from icstream.stages.sinks.event_rules import moment
 
+FOLDER = "rolling"
+INDEX_FILE = "segments.jsonl"
+
+
+def rolling_files(folder: Path) -> Iterator[Path]:
+    """Yield the files of a rolling recording in a stream's folder."""
+    for path in (folder / FOLDER).glob("*"):
+        is_video = re.fullmatch(r"(masks|overlay)\.\d{9,}\.mp4", path.name)
+        if is_video or path.name == INDEX_FILE:
+            yield path
+
 
 @dataclass(frozen=True, slots=True)
 class RollingFile:
@@ -19,15 +32,47 @@ class RollingFile:
     start: int
     """How many frames were recorded before it."""
     first: FrameMeta
+    jumped: Fraction = Fraction(0)
+    """By how much the stream's time had jumped in all until it began; see `RecordedTime`."""
 
     @property
     def time(self) -> Fraction:
         """When it begins, in the stream's own time."""
         return moment(self.first.index, self.first.pts, self.first.time_base)
 
+    @property
+    def recorded(self) -> Fraction:
+        """When it begins, in time that passes as frames come."""
+        return self.time - self.jumped
+
     def stem(self, kind: str) -> str:
         """Return the name of its file of that kind, without suffix."""
         return f"{kind}.{self.start:09}"
+
+
+class RecordedTime:
+    """The stream's own time without its jumps.
+
+    Cameras put frames hours ahead, or back. What is kept must not depend on one such time.
+    """
+
+    def __init__(self, *, longest_step_s: Fraction) -> None:
+        """Begin before the first frame; a step that is longer, or goes back, is a jump."""
+        self.jumped = Fraction(0)
+        self._longest_step_s = longest_step_s
+        self._last: Fraction | None = None
+
+    def go_on(self, jumped: Fraction, last: Fraction) -> None:
+        """Go on behind a frame at that time."""
+        self.jumped, self._last = jumped, last
+
+    def advance(self, meta: FrameMeta) -> None:
+        """Note the time of the next frame."""
+        now = moment(meta.index, meta.pts, meta.time_base)
+        step = Fraction(0) if self._last is None else now - self._last
+        if not 0 <= step <= self._longest_step_s:
+            self.jumped += step
+        self._last = now
 
 
 class RollingIndex:
@@ -49,7 +94,7 @@ class RollingIndex:
         self.close()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(map(_line, segments))
-        write_atomically(self._path, lines.encode(), durable=False)
+        write_atomically(self._path, lines.encode(), durable=True)
         self._file = self._path.open("a", encoding="utf-8", newline="\n")
 
     def add(self, segment: RollingFile) -> None:
@@ -57,6 +102,7 @@ class RollingIndex:
         assert self._file is not None
         self._file.write(_line(segment))
         self._file.flush()
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
@@ -76,6 +122,8 @@ def _line(segment: RollingFile) -> str:
         "time_base": str(first.time_base),
         "size": list(first.size),
     }
+    if segment.jumped:
+        values["jumped"] = str(segment.jumped)
     return json.dumps(values, ensure_ascii=False) + "\n"
 
 
@@ -84,4 +132,4 @@ def _segment(line: bytes) -> RollingFile:
     height, width = values["size"]
     time_base = Fraction(values["time_base"])
     first = FrameMeta(values["stream"], values["index"], values["pts"], time_base, (height, width))
-    return RollingFile(values["start"], first)
+    return RollingFile(values["start"], first, Fraction(values.get("jumped", 0)))

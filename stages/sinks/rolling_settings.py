@@ -22,7 +22,8 @@ class RollingSettings(SettingsBase):
     keep_files: Annotated[int, Limits(ge=1)] | None = None
     """Number of files of each kind that are kept, the current one included; without it all are."""
     keep_s: Annotated[float, Limits(gt=0)] | None = None
-    """Files whose last frame is older than this, in the stream's own time, are removed."""
+    """Files are removed when more than this was recorded since their last frame; jumps of the
+    stream's time do not count."""
     keep_bytes: Annotated[int, Limits(ge=1)] | None = None
     """The oldest files are removed while all of them together are larger than this."""
 

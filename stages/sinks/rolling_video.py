@@ -1,17 +1,28 @@
 """rolling/: recordings cut into files, of which the oldest may be removed."""
 
-import os
+import time
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 from icstream.model import LabelSet
 from icstream.stages.items import FrameMeta, SegmentedFrame
 from icstream.stages.sinks.event_rules import moment
+from icstream.stages.sinks.fragments import last_fragment
 from icstream.stages.sinks.masks_video import MasksVideo
 from icstream.stages.sinks.overlay_video import OverlayVideo
-from icstream.stages.sinks.rolling_index import RollingFile, RollingIndex
+from icstream.stages.sinks.rolling_index import (
+    FOLDER,
+    INDEX_FILE,
+    RecordedTime,
+    RollingFile,
+    RollingIndex,
+)
 from icstream.stages.sinks.rolling_settings import RollingSettings
 from icstream.stages.sinks.sink import Part
+
+_LONGEST_STEP_S = 10
+"""Frames that are further apart are so because time has jumped, or nothing came."""
 
 
 class RollingVideo:
@@ -24,15 +35,16 @@ class RollingVideo:
 
     def __init__(self, folder: Path, labels: LabelSet, settings: RollingSettings) -> None:
         self.wants_image = settings.overlay
-        self._folder = folder / "rolling"
+        self._folder = folder / FOLDER
         self._labels = labels
         self._settings = settings
-        self._index = RollingIndex(self._folder / "segments.jsonl")
+        self._index = RollingIndex(self._folder / INDEX_FILE)
         self._segments: list[RollingFile] | None = None
         """Those that are kept, in order; None until files are touched."""
         self._current: list[MasksVideo | OverlayVideo] = []
         self._num_frames = 0
         self._begins_part = False
+        self._time = RecordedTime(longest_step_s=_longest_step_s(settings))
 
     @property
     def parts(self) -> list[Part]:
@@ -40,7 +52,7 @@ class RollingVideo:
         segments = self._segments or []
         stops = [*(segment.start for segment in segments[1:]), self._num_frames]
         return [
-            Part.beginning(f"rolling/{path.name}", segment.first, num_frames=stop - segment.start)
+            Part.beginning(f"{FOLDER}/{path.name}", segment.first, num_frames=stop - segment.start)
             for segment, stop in zip(segments, stops, strict=False)
             for path in self._paths(segment)
         ]
@@ -72,6 +84,7 @@ class RollingVideo:
         """See `Sink.write`."""
         if self._segments is None:
             self._segments = self._settle()
+        self._time.advance(frame.meta)
         if not self._segments or self._is_due(frame.meta, self._segments[-1]):
             self._begin(frame.meta, self._segments)
         for sink in self._current:
@@ -97,7 +110,16 @@ class RollingVideo:
             self._current = self._sinks(kept[-1])
             for sink in self._current:
                 sink.skip(kept[-1].first, self._num_frames - kept[-1].start)
+            self._time.go_on(kept[-1].jumped, self._last_time(kept[-1]))
         return kept
+
+    def _last_time(self, segment: RollingFile) -> Fraction:
+        """Return the time of the last frame that was recorded, which is in this segment."""
+        path = self._folder / f"{segment.stem('masks')}.mp4"
+        last = last_fragment(path, at_most=self._num_frames - segment.start)
+        if last is None:
+            return segment.time
+        return Fraction(last.time, segment.first.time_base.denominator)
 
     def _is_due(self, meta: FrameMeta, segment: RollingFile) -> bool:
         """Return whether the frame begins a new file."""
@@ -107,13 +129,14 @@ class RollingVideo:
         if settings.file_s is not None:
             step = Fraction(str(settings.file_s))
             now = moment(meta.index, meta.pts, meta.time_base)
-            if now // step != segment.time // step:
+            # Frames may come a little late; that is no reason to begin a file.
+            if now > segment.time and now // step != segment.time // step:
                 return True
         return settings.file_bytes is not None and self._size(segment) >= settings.file_bytes
 
     def _begin(self, meta: FrameMeta, segments: list[RollingFile]) -> None:
         self._finish()
-        segment = RollingFile(self._num_frames, meta)
+        segment = RollingFile(self._num_frames, meta, self._time.jumped)
         segments.append(segment)
         self._index.add(segment)
         self._current = self._sinks(segment)
@@ -122,13 +145,9 @@ class RollingVideo:
             self._remove(segments.pop(0))
 
     def _finish(self) -> None:
-        """Close the files under way and make sure that they are on disk."""
+        """Close the files under way, which are on disk then."""
         for sink in self._current:
             sink.close()
-        if self._current and self._segments:
-            for path in self._paths(self._segments[-1]):
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
         self._current = []
 
     def _is_too_old(self, segments: list[RollingFile]) -> bool:
@@ -136,13 +155,24 @@ class RollingVideo:
         settings = self._settings
         if settings.keep_files is not None and len(segments) > settings.keep_files:
             return True
-        if settings.keep_s is not None:
-            age = segments[-1].time - segments[1].time
-            if age > Fraction(str(settings.keep_s)):
-                return True
+        if settings.keep_s is not None and self._is_older(segments, Fraction(str(settings.keep_s))):
+            return True
         if settings.keep_bytes is None:
             return False
         return sum(map(self._size, segments)) > settings.keep_bytes
+
+    def _is_older(self, segments: Sequence[RollingFile], keep_s: Fraction) -> bool:
+        """Return whether what was recorded since the oldest ended is longer than so many seconds.
+
+        After an outage the clock of this machine may say so too, if the stream's does: neither of
+        them alone removes a file.
+        """
+        if segments[-1].recorded - segments[1].recorded > keep_s:
+            return True
+        if segments[-1].time - segments[1].time <= keep_s:
+            return False
+        written = [path.stat().st_mtime for path in self._paths(segments[0])]
+        return time.time() - max(written, default=0) > keep_s
 
     def _sinks(self, segment: RollingFile) -> list[MasksVideo | OverlayVideo]:
         sinks: list[MasksVideo | OverlayVideo] = [
@@ -164,3 +194,8 @@ class RollingVideo:
     def _remove(self, segment: RollingFile) -> None:
         for path in self._paths(segment):
             path.unlink()
+
+
+def _longest_step_s(settings: RollingSettings) -> Fraction:
+    """Return how far apart frames may be; where much is kept, more, as of slow cameras."""
+    return max(Fraction(_LONGEST_STEP_S), Fraction(str(settings.keep_s or 0)) / 60)

@@ -2,10 +2,13 @@
 
 import json
 import logging
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from icstream.model import ConfigError, LabelSet
+from icstream.model.files import partial_path, sync_folder, write_atomically
 from icstream.stages.items import FrameMeta, SegmentedFrame
+from icstream.stages.names import MAX_NAME_BYTES, fit_name
 from icstream.stages.sinks.video_annotation import VideoAnnotation
 from icstream.stages.supervisely.classes import project_meta
 from icstream.stages.supervisely.files import (
@@ -21,6 +24,26 @@ from icstream.stages.supervisely.objects import bitmap_geometry
 from icstream.stages.supervisely.video import video_figure, video_head, video_object
 
 log = logging.getLogger(__name__)
+
+FOLDER = "supervisely"
+
+
+def project_files(folder: Path, source_names: Collection[str]) -> Iterator[Path]:
+    """Yield the files of a project of one of these recordings in a stream's folder."""
+    project = folder / FOLDER
+    for name in source_names:
+        own_name = _own_name(name)
+        annotation = annotation_path(project / DATASET, own_name)
+        video = video_path(project / DATASET, own_name)
+        found = [p for p in (annotation, partial_path(annotation), video) if p.is_file()]
+        yield from found
+        if found:
+            yield from (p for p in (project / META, project / KEY_IDS) if p.is_file())
+
+
+def _own_name(name: str) -> str:
+    """Return the name of a recording in the project."""
+    return fit_name(name, max_bytes=MAX_NAME_BYTES - len(".json"))
 
 
 class SuperviselyProject(VideoAnnotation):
@@ -39,12 +62,13 @@ class SuperviselyProject(VideoAnnotation):
         """
         if source is None:
             raise ConfigError("sink supervisely: writes video projects, so it needs a video file")
-        self._project = folder / "supervisely"
+        self._project = folder / FOLDER
+        self._video = _own_name(source.name)
         self._labels = labels
         self._source = source
         self._first: FrameMeta | None = None
         self._left_out = 0
-        super().__init__(annotation_path(self._project / DATASET, source.name), shown="supervisely")
+        super().__init__(annotation_path(self._project / DATASET, self._video), shown=FOLDER)
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
         """See `Sink.skip`."""
@@ -62,7 +86,7 @@ class SuperviselyProject(VideoAnnotation):
             return
         figures = [
             video_figure(
-                self._source.name,
+                self._video,
                 name,
                 "bitmap",
                 bitmap_geometry(frame.class_ids == k),
@@ -89,14 +113,20 @@ class SuperviselyProject(VideoAnnotation):
         return fits
 
     def _lay_out(self, first: FrameMeta) -> None:
-        """Make the project's folders and files, and the head of the annotation."""
-        video = video_path(self._project / DATASET, self._source.name)
+        """Make the project's folders and files, and the head of the annotation.
+
+        They are on the disk before a frame can be: a run that goes on after a loss of power makes
+        again only what is behind the frames that it finds.
+        """
+        video = video_path(self._project / DATASET, self._video)
         for folder in (video.parent, self._annotation.parent):
             folder.mkdir(parents=True, exist_ok=True)
         if not video.exists():
-            link_or_copy(self._source, video)
+            link_or_copy(self._source, video, durable=True)
         meta = project_meta(self._labels, project_type="videos")
-        (self._project / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
-        (self._project / KEY_IDS).write_text(json.dumps(NO_IDS), encoding="utf-8")
-        objects = [video_object(self._source.name, name) for name in self._labels.names]
-        self.begin(video_head(self._source.name, first.size, objects))
+        for name, values in ((META, json.dumps(meta, indent=1)), (KEY_IDS, json.dumps(NO_IDS))):
+            write_atomically(self._project / name, values.encode(), durable=True)
+        for folder in (video.parent.parent, self._project.parent):
+            sync_folder(folder)
+        objects = [video_object(self._video, name) for name in self._labels.names]
+        self.begin(video_head(self._video, first.size, objects))

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from icstream.model.files import partial_path, sync_file, sync_folder
 from icstream.stages.items import FrameMeta
 from icstream.stages.sinks.line_sink import LineSink
 from icstream.stages.supervisely.video import (
@@ -19,16 +20,17 @@ class VideoAnnotation(LineSink):
     """A line per frame under another name; the file gets its own name when it is whole."""
 
     def __init__(self, path: Path, *, shown: str) -> None:
-        """Name the file, which is called NAME.json.partial until it is whole.
+        """Name the file, which has another name until it is whole (see `partial_path`).
 
         Args:
             path: of the annotation.
             shown: path for the report.
         """
         self._annotation = path
+        self._is_whole = False
         super().__init__(
             path.parent,
-            f"{path.name}.partial",
+            partial_path(path).name,
             header="\n\n",  # two lines, which `begin` knows
             shown=shown,
         )
@@ -65,11 +67,16 @@ class VideoAnnotation(LineSink):
 
     def close(self) -> None:
         """See `Sink.close`; the annotation gets its name only now that it is whole."""
+        if self._is_whole:
+            return  # the file would be replaced by one without frames
         super().close()
         if self._parts.num_frames:
             with self._path.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(text_after_frames(self._parts.num_frames))
+            sync_file(self._path)
             self._path.replace(self._annotation)
+            sync_folder(self._annotation.parent)
+            self._is_whole = True
 
     def _open_again(self) -> None:
         """Turn a finished annotation into one that can be continued."""
@@ -78,3 +85,4 @@ class VideoAnnotation(LineSink):
             frames = without_text_after_frames(content)
             self._path.write_text(frames, encoding="utf-8", newline="\n")
             self._annotation.unlink()
+            self._is_whole = False

@@ -1,45 +1,63 @@
 """One fragmented MP4 file in which every frame stands at its exact time."""
 
+import logging
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
+from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
-from icstream.stages.items import FrameMeta
-from icstream.stages.sinks.fragments import FragmentAppender, read_fragments
+from icstream.stages.items import FrameMeta, Size
+from icstream.stages.sinks.fragments import FragmentFile, cut_back
 from icstream.stages.sinks.sink import Part
+
+log = logging.getLogger(__name__)
 
 # One fragment per frame, no finalization needed: what is on disk can be played.
 # frag_discont keeps starts other than zero; the muxer would shift them.
 _MOVFLAGS = "frag_every_frame+empty_moov+default_base_moof+delay_moov+frag_discont+skip_trailer"
+_MAX_DURATION = 2**31 - 1
+"""A frame is shown for fewer units than this: what FFmpeg's muxer has room for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFormat:
+    """How the frames of a file are encoded."""
+
+    codec: Literal["ffv1", "libx264"]
+    """FFmpeg's name of the encoder."""
+    pix_fmt: Literal["gray", "yuv420p"]
+    """FFmpeg's name of the pixel format."""
+    size: Size
+    """Height and width of the encoded images."""
+    options: dict[str, str]
+    """Of the encoder."""
+    colorspace: Colorspace | int
+    """Color tag of the file."""
+    color_range: ColorRange | int
+    """Color tag of the file."""
+    pixel_aspect: Fraction | None
+    """See `FrameMeta`."""
 
 
 class VideoPart:
     """A video file, opened with its first frame."""
 
     def __init__(
-        self,
-        path: Path,
-        first: FrameMeta,
-        *,
-        codec: str,
-        pix_fmt: str,
-        encoded_size: tuple[int, int],
-        options: dict[str, str],
-        num_done: int = 0,
+        self, path: Path, first: FrameMeta, video_format: VideoFormat, *, num_done: int = 0
     ) -> None:
         """Create the file.
 
         Args:
             path: of the file.
             first: of the first frame; it fixes time base and clock of the part.
-            codec: FFmpeg's name of the encoder.
-            pix_fmt: FFmpeg's name of the pixel format.
-            encoded_size: (height, width) of the images to come.
-            options: of the encoder.
+            video_format: of all images to come.
             num_done: frames that an earlier run wrote; the file is cut behind them and continued.
 
         Raises:
@@ -47,38 +65,40 @@ class VideoPart:
         """
         self._path = path
         self._first = first
+        self._format = video_format
         self._num_frames = num_done
         # MP4 counts in whole fractions of a second: 1001/30000 s becomes 1001 units of 1/30000 s.
         self._unit = Fraction(1, first.time_base.denominator)
-        target: Path | FragmentAppender = path
-        number = 1
-        if num_done:
-            number += cut_back(path, num_done)
-            target = FragmentAppender(path.open("ab"))
-        self._target = target
-        self._container = av.open(
-            target,
+        self._last = cut_back(path, num_done).time if num_done else None
+        """When the last frame is shown, in units; None before the first."""
+        self._num_moved = 0
+        self._file = FragmentFile(path, continued=bool(num_done))
+        self._container, self._stream = self._open_muxer()
+
+    def _open_muxer(self) -> tuple[OutputContainer, VideoStream]:
+        """Open a muxer that goes on behind the frames that are in the file."""
+        container = av.open(
+            self._file,
             "w",
             format="mp4",
             options={
                 "movflags": _MOVFLAGS,
                 "video_track_timescale": str(self._unit.denominator),
                 "fflags": "+bitexact+flush_packets",
-                "fragment_index": str(number),
+                "fragment_index": str(self._num_frames + 1),
             },
         )
-        stream = self._container.add_stream(codec, options=options)
+        stream = container.add_stream(self._format.codec, options=self._format.options)
         assert isinstance(stream, VideoStream)
-        self._stream = stream
-        self._stream.height, self._stream.width = encoded_size
-        self._stream.pix_fmt = pix_fmt
-        self._stream.time_base = self._stream.codec_context.time_base = self._unit
-        self._stream.codec_context.thread_count = 1
-
-    @property
-    def codec_context(self) -> av.VideoCodecContext:
-        """The encoder, for color tags."""
-        return self._stream.codec_context
+        stream.height, stream.width = self._format.size
+        stream.pix_fmt = self._format.pix_fmt
+        stream.time_base = stream.codec_context.time_base = self._unit
+        stream.codec_context.thread_count = 1
+        stream.codec_context.colorspace = self._format.colorspace
+        stream.codec_context.color_range = self._format.color_range
+        if self._format.pixel_aspect is not None:
+            stream.codec_context.sample_aspect_ratio = self._format.pixel_aspect
+        return container, stream
 
     def part(self) -> Part:
         """Return the entry for the report."""
@@ -90,7 +110,7 @@ class VideoPart:
         Raises:
             OSError: the disk is full, or gone.
         """
-        image.pts = _pts(meta)
+        image.pts = self._place(meta)
         image.time_base = self._unit
         self._container.mux(self._stream.encode(image))
         self._end_frame()
@@ -102,40 +122,52 @@ class VideoPart:
             OSError: the disk is full, or gone.
         """
         packet = Packet(data)
+        packet.pts = packet.dts = self._place(meta)
         packet.stream = self._stream
-        packet.pts = packet.dts = _pts(meta)
         packet.time_base = self._unit
         packet.is_keyframe = True
         self._container.mux(packet)
         self._end_frame()
 
-    def _end_frame(self) -> None:
-        if isinstance(self._target, FragmentAppender):
-            self._target.flush()
-        self._num_frames += 1
-
     def close(self) -> None:
         """Write what the encoder still holds and close the file."""
+        try:
+            self._close_muxer()
+        finally:
+            self._file.close()
+        if self._num_moved:
+            log.warning(
+                "%s/%s: holds only times that increase; frames that stand one unit of time behind"
+                " the one before, as their own time does not: %d",
+                self._path.parent.name,
+                self._path.name,
+                self._num_moved,
+            )
+
+    def _place(self, meta: FrameMeta) -> int:
+        """Return when the frame is shown, in units, and have the file ready for it.
+
+        A container of this kind holds only times that increase.
+        """
+        time = (meta.index if meta.pts is None else meta.pts) * meta.time_base.numerator
+        if self._last is not None and time <= self._last:
+            time = self._last + 1
+            self._num_moved += 1
+        if self._last is not None and time - self._last >= _MAX_DURATION:
+            # No frame is shown for so long, but a fragment may begin at any time.
+            self._close_muxer()
+            self._file.continue_behind()
+            self._container, self._stream = self._open_muxer()
+        self._last = time
+        return time
+
+    def _end_frame(self) -> None:
+        self._file.commit()
+        self._num_frames += 1
+
+    def _close_muxer(self) -> None:
         try:
             self._container.mux(self._stream.encode())
         finally:
             self._container.close()
-            if isinstance(self._target, FragmentAppender):
-                self._target.close()
-
-
-def _pts(meta: FrameMeta) -> int:
-    """Return the time of a frame in the units of its part."""
-    return (meta.index if meta.pts is None else meta.pts) * meta.time_base.numerator
-
-
-def cut_back(path: Path, num_frames: int) -> int:
-    """Cut a file behind its first frames; return the number of fragments that are left.
-
-    `num_frames` ends a fragment, as `VideoSink.restart_point` ensures.
-    """
-    fragments = read_fragments(path)
-    count = fragments.count_within(num_frames)
-    with path.open("r+b") as file:
-        file.truncate(fragments.ends[count - 1])
-    return count
+            self._file.commit()

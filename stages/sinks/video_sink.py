@@ -1,13 +1,24 @@
 """What the video sinks share: files, parts, and when a new one begins."""
 
+import glob
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from av.video.frame import VideoFrame
 
 from icstream.stages.items import FrameMeta
-from icstream.stages.sinks.fragments import read_fragments
+from icstream.stages.sinks.fragments import cut_back, last_fragment
 from icstream.stages.sinks.sink import Part
-from icstream.stages.sinks.video_part import VideoPart, cut_back
+from icstream.stages.sinks.video_part import VideoFormat, VideoPart
+
+
+def video_files(folder: Path, stem: str) -> Iterator[Path]:
+    """Yield the files that a `VideoSink` has written there under a stem."""
+    for path in folder.glob(f"{glob.escape(stem)}*.mp4"):
+        if re.fullmatch(r"(\.\d{4,})?", path.name.removeprefix(stem).removesuffix(".mp4")):
+            yield path
 
 
 class VideoSink:
@@ -17,12 +28,18 @@ class VideoSink:
     """The muxer keeps a frame until it knows from the next one how long it is shown."""
 
     def __init__(
-        self, folder: Path, stem: str, *, codec: str, pix_fmt: str, options: dict[str, str]
+        self,
+        folder: Path,
+        stem: str,
+        *,
+        codec: Literal["ffv1", "libx264"],
+        pix_fmt: Literal["gray", "yuv420p"],
+        options: dict[str, str],
     ) -> None:
         self._folder = folder
         self._stem = stem
-        self._codec = codec
-        self._pix_fmt = pix_fmt
+        self._codec: Literal["ffv1", "libx264"] = codec
+        self._pix_fmt: Literal["gray", "yuv420p"] = pix_fmt
         self._options = options
         self._current: VideoPart | None = None
         self._skipped: tuple[FrameMeta, int] | None = None
@@ -45,15 +62,12 @@ class VideoSink:
         """
         total, number = 0, 0
         while self._path(number).exists() and total < at_most:
-            samples = read_fragments(self._path(number)).samples
+            last = last_fragment(self._path(number))
+            total += 0 if last is None else last.number
             number += 1
-            if not self._path(number).exists():
-                samples = samples[:-1]
-            for count in samples:
-                if total + count > at_most:
-                    return total
-                total += count
-        return total
+            if last is not None and not self._path(number).exists():
+                total -= 1
+        return min(total, at_most)
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
         """See `Sink.skip`."""
@@ -87,15 +101,14 @@ class VideoSink:
         self._folder.mkdir(parents=True, exist_ok=True)
         first, num_done = self._skipped or (meta, 0)
         self._skipped = None
-        part = VideoPart(
-            self._path(len(self._finished)),
-            first,
+        video_format = VideoFormat(
             codec=self._codec,
             pix_fmt=self._pix_fmt,
-            encoded_size=(image.height, image.width),
+            size=(image.height, image.width),
             options=self._options,
-            num_done=num_done,
+            colorspace=image.colorspace,
+            color_range=image.color_range,
+            pixel_aspect=meta.pixel_aspect,
         )
-        part.codec_context.colorspace = image.colorspace
-        part.codec_context.color_range = image.color_range
-        return part
+        path = self._path(len(self._finished))
+        return VideoPart(path, first, video_format, num_done=num_done)

@@ -1,6 +1,8 @@
 """Rolling recordings: what is in which file, which are kept, and what an interruption leaves."""
 
 import json
+import os
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -112,6 +114,55 @@ def test_the_oldest_files_go_first(
     assert list(files(tmp_path)) == wanted
     assert [p.path for p in sink.parts if "masks" in p.path] == [f"rolling/{n}" for n in wanted]
     assert len(files(tmp_path, "overlay")) == len(kept)
+
+
+def go_on(folder: Path, frames: list[SegmentedFrame], *, num_done: int, parts: set[int]) -> None:
+    """Writes frames behind those that are there, with a new part at some of them."""
+    sink = RollingVideo(folder, CAMVID, RollingSettings(file_s=50, keep_s=140))
+    if num_done:
+        sink.skip(frames[0].meta, num_done)
+    for index, item in enumerate(frames[num_done:], num_done):
+        if index in parts:
+            sink.begin_part()
+        sink.write(item)
+    sink.close()
+
+
+@pytest.mark.parametrize("jump_s", [37_600, -37_600])
+@pytest.mark.parametrize("num_done", [0, 3, 17, 22])
+def test_nothing_is_removed_for_a_jump_of_time(tmp_path: Path, jump_s: int, num_done: int) -> None:
+    times_s = [10_000_000 + 10 * i + (0 if i < 17 else jump_s) for i in range(35)]
+    frames = [frame(i, pts=10 * time_s) for i, time_s in enumerate(times_s)]
+    parts = {17} if jump_s < 0 else set()  # as Encode begins them
+    if num_done:
+        go_on(tmp_path, frames[:num_done], num_done=0, parts=parts)
+    go_on(tmp_path, frames, num_done=num_done, parts=parts)
+    # 340 s were recorded, in files of 50 s; those of the last 140 s, 10 s of which the jump hides.
+    assert list(files(tmp_path)) == [f"masks.{n:09}.mp4" for n in (10, 15, 17, 20, 25, 30)]
+
+
+def test_after_an_outage_two_clocks_together_remove_what_is_old(tmp_path: Path) -> None:
+    settings = RollingSettings(file_s=0.5, keep_s=60)
+    sink = RollingVideo(tmp_path, CAMVID, settings)
+    for index in range(12):
+        sink.write(frame(index))
+    old = time.time() - 7200
+    for path in (tmp_path / "rolling").glob("*.000000000.mp4"):
+        os.utime(path, (old, old))
+    sink.write(frame(12, pts=12 + 72_000))
+    sink.write(frame(13, pts=13 + 72_000))
+    sink.close()
+    assert list(files(tmp_path)) == [f"masks.{n:09}.mp4" for n in (5, 10, 12)]
+
+
+def test_a_late_frame_begins_no_file(tmp_path: Path) -> None:
+    pts = (0, 4, 5, 4, 6, 9, 11)
+    record(tmp_path, RollingSettings(file_s=0.5), [frame(i, pts=p) for i, p in enumerate(pts)])
+    assert files(tmp_path) == {
+        "masks.000000000.mp4": [0, 4],
+        "masks.000000002.mp4": [5, 6, 7, 9],
+        "masks.000000006.mp4": [11],
+    }
 
 
 def test_each_file_is_playable_while_it_is_written(tmp_path: Path) -> None:

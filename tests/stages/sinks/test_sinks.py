@@ -1,9 +1,11 @@
 """Sinks: what is read back with PyAV and Pillow must be what went in, at its time."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -71,6 +73,12 @@ TIMES = {
     "milliseconds": (Fraction(1, 1000), (0, 33, 67, 100, 133, 5_000)),
     "microseconds": (Fraction(1, 1_000_000), tuple(range(10**9, 10**9 + 400_000, 40_000))),
     "past 33 bits": (Fraction(1, 90000), tuple(2**33 + 3_600 * i for i in range(5))),
+    # MP4 holds durations in 32 bits, which FFmpeg takes as signed; 14 h of 1/90000 s are more.
+    "a gap of 14 h": (Fraction(1, 90000), (0, 3_600, 3_600 + 14 * 3600 * 90000, 2**33, 2**42)),
+    "at the limit": (Fraction(1, 90000), (0, 2**31 - 2, 2**32 - 3, 2**32 + 2**31 - 3)),
+    "an hour of microseconds": (Fraction(1, 1_000_000), (5, 3_600_000_005, 3_600_040_005)),
+    "nanoseconds": (Fraction(1, 10**9), tuple(i * 3 * 10**9 + i for i in range(6))),
+    "a gap of NTSC": (Fraction(1001, 30000), (0, 1, 3_000_000, 3_000_001)),
 }
 
 
@@ -87,6 +95,35 @@ def test_times_are_exact(
         assert integers == list(pts)
     (part,) = sink.parts
     assert (part.num_frames, part.clock, part.time_base) == (len(pts), "pts", time_base)
+
+
+@pytest.mark.parametrize("kind", ["masks", "overlay"])
+def test_frames_that_are_not_later_stand_as_soon_as_they_can(
+    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pts = (0, 3_600, 3_600, 3_600, 7_200, 5_000, 7_201, 10_800)
+    sink = open_sink(kind, SinkContext(tmp_path, CAMVID, None))
+    write(sink, [frame(i, p, time_base=Fraction(1, 90000)) for i, p in enumerate(pts)])
+    _, integers, masks = read(tmp_path / f"{kind}.mp4")
+    assert integers == [0, 3_600, 3_601, 3_602, 7_200, 7_201, 7_202, 10_800]
+    if kind == "masks":
+        assert all((got == mask(i, (64, 96))).all() for i, got in enumerate(masks))
+    assert [part.num_frames for part in sink.parts] == [8]
+    assert f"{kind}.mp4: holds only times that increase" in caplog.text
+    assert "as their own time does not: 4" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["masks", "overlay", "rolling"])
+def test_the_shape_of_pixels_is_passed_on(tmp_path: Path, kind: str) -> None:
+    ratio = Fraction(24, 11)
+    sink = open_sink(kind, SinkContext(tmp_path, CAMVID, None))
+    frames = [frame(i, i) for i in range(4)]
+    write(sink, [replace(f, meta=replace(f.meta, pixel_aspect=ratio)) for f in frames])
+    videos = list(tmp_path.rglob("*.mp4"))
+    assert len(videos) == (2 if kind == "rolling" else 1)
+    for video in videos:
+        with av.open(video) as file:
+            assert file.streams.video[0].sample_aspect_ratio == ratio
 
 
 def test_without_a_clock_frames_stand_at_their_index(tmp_path: Path) -> None:
@@ -185,6 +222,64 @@ def test_pngs_are_named_after_their_images(tmp_path: Path) -> None:
     names = sorted(path.name for path in (tmp_path / "masks").iterdir())
     assert names == ["b.png", "left.png"]
     assert sink.parts[0].num_frames == 2
+
+
+def test_a_name_that_the_file_system_refuses_costs_no_frame(tmp_path: Path) -> None:
+    sink = PngMasks(tmp_path, CAMVID)
+    write(sink, [frame(0, None, name=251 * "a"), frame(1, None, name=252 * "b")])
+    names = sorted(path.name for path in (tmp_path / "masks").iterdir())
+    assert names == [251 * "a" + ".png", "frame-000001.png"]
+
+
+def test_a_video_is_written_where_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # FFmpeg takes "12" for a protocol in a relative name
+    folder = Path("12:30") / os.fsdecode(b"caf\xe9")
+    write(MasksVideo(folder), [frame(i, i) for i in range(3)])
+    assert len(read(tmp_path / folder / "masks.mp4")[1]) == 3
+
+
+def test_a_supervisely_project_names_its_video_in_utf_8_and_not_too_long(tmp_path: Path) -> None:
+    source = tmp_path / os.fsdecode(b"caf\xe9" + 247 * b"x" + b".mp4")
+    source.write_bytes(b"content")
+    context = SinkContext(folder=tmp_path / "out", labels=CAMVID, source=source)
+    write(open_sink("supervisely", context), [frame(0, 0, num_ids=len(CAMVID))])
+    dataset = tmp_path / "out" / "supervisely" / "dataset"
+    (video,) = (dataset / "video").iterdir()
+    assert video.read_bytes() == b"content"
+    (annotation,) = (dataset / "ann").iterdir()
+    assert annotation.name == f"{video.name}.json"
+    assert json.loads(annotation.read_text(encoding="utf-8"))["framesCount"] == 1
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("damage", ["cut", "emptied", "zeroed", "zeroed within", "no end"])
+@pytest.mark.parametrize("bad", [0, 3, 299])
+def test_masks_are_made_again_from_the_first_damaged_png_on(
+    tmp_path: Path, named: bool, damage: str, bad: int
+) -> None:
+    sink = PngMasks(tmp_path, CAMVID)
+    names = [f"img{299 - i}" if named else None for i in range(300)]
+    write(sink, [frame(i, None, name=name, size=(8, 8)) for i, name in enumerate(names)])
+    if named:
+        for i, name in enumerate(names):
+            os.utime(tmp_path / "masks" / f"{name}.png", ns=(0, 10**9 + i))
+    assert PngMasks(tmp_path, CAMVID).restart_point(10**9) == 300
+    assert PngMasks(tmp_path, CAMVID).restart_point(17) == 17
+    path = tmp_path / "masks" / f"{names[bad] or f'{bad:06}'}.png"
+    content, times = path.read_bytes(), path.stat()
+    torn = {
+        "cut": content[:-20],
+        "emptied": b"",
+        "zeroed": bytes(len(content)),
+        "zeroed within": content[:-30] + bytes(8) + content[-22:],
+        "no end": content[:-12] + bytes(12),
+    }
+    path.write_bytes(torn[damage])
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    within_old = damage == "zeroed within" and bad < 300 - 256
+    assert PngMasks(tmp_path, CAMVID).restart_point(10**9) == (300 if within_old else bad)
 
 
 def test_blending_mixes_colors_and_spares_void() -> None:

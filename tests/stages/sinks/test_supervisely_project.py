@@ -81,3 +81,14 @@ def test_the_same_frames_give_the_same_project(tmp_path: Path) -> None:
 def test_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs a video file"):
         open_sink("supervisely", SinkContext(tmp_path, CAMVID, None))
+
+
+def test_closing_twice_leaves_the_annotation_as_it_is(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", pts=tuple(range(2)))
+    sink = open_sink("supervisely", SinkContext(tmp_path / "out", CAMVID, clip))
+    for index in range(2):
+        sink.write(frame(index))
+    sink.close()
+    sink.close()
+    (annotation,) = (tmp_path / "out").rglob("ann/*.json")
+    assert len(json.loads(annotation.read_text(encoding="utf-8"))["frames"]) == 2
