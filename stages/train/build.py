@@ -3,21 +3,25 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from icstream.model import Checkpoint, ConfigError, Fit, ICNet, LabelSet, Preprocessing
 from icstream.model.labels import Color
 from icstream.model.loss import GuidedLoss, log_class_weights
-from icstream.stages.data import VOID, LabeledData, Sample, SampleError
+from icstream.stages.data import VOID, LabeledData
 from icstream.stages.train.checkpointing import TrainState
 from icstream.stages.train.data_loading import TrainBatches, TrainViews, ValidationViews
 from icstream.stages.train.fingerprint import fingerprint_of
 from icstream.stages.train.inputs import InputNorm
+from icstream.stages.train.measure import (
+    SampleStatistics,
+    measure_samples,
+    spread_evenly,
+    warn_of_absent_classes,
+)
 from icstream.stages.train.paste import CutOut, cut_out_objects
 from icstream.stages.train.ranks import Ranks
 from icstream.stages.train.schedule import Patience, ValidationClock
@@ -27,8 +31,6 @@ from icstream.stages.train.weights import WeightAverage, build_network
 
 log = logging.getLogger(__name__)
 
-_MAX_MEASURED = 500
-"""The most training samples that are looked at for class weights, sizes and objects."""
 _OFFSETS = {"log": 1.1, "steep": 1.02}
 """Offsets of `log_class_weights`, by the setting `class_weights`."""
 
@@ -69,7 +71,12 @@ def build_training(
     """
     check_packages(settings)
     samples = data.split("train")
-    statistics = measure_samples(samples, len(data.labels))
+    measured = {
+        split: measure_samples(data.split(split), len(data.labels)) for split in ("train", "val")
+    }
+    statistics = measured["train"]
+    if ranks.first:
+        warn_of_absent_classes(data, statistics)
     fit = make_fit(settings, statistics.side)
     preprocessing = Preprocessing()
     red, green, blue = (round(value) for value in preprocessing.mean_rgb)
@@ -96,40 +103,9 @@ def build_training(
         loss=make_loss(settings, statistics, data.labels, ranks.device),
         batches=batches,
         val_views=ValidationViews(data.split("val"), fit, mean_color),
-        fingerprint=fingerprint_of(settings, data, ranks),
+        fingerprint=fingerprint_of(settings, data, measured, ranks),
     )
     return setup, state
-
-
-@dataclass(frozen=True, slots=True)
-class SampleStatistics:
-    """What the training set is like."""
-
-    pixels_K: Tensor
-    """The labeled pixels of each class."""
-    side: int
-    """The usual shorter side of an image."""
-
-
-def measure_samples(samples: Sequence[Sample], num_classes: int) -> SampleStatistics:
-    """Return what the training set is like; samples that cannot be used are left to the loader."""
-    pixels = np.zeros(256, np.int64)
-    sides = []
-    for sample in _spread_evenly(samples):
-        try:
-            ids_HW = sample.load().ids_HW
-        except SampleError:
-            continue
-        pixels += np.bincount(ids_HW.ravel(), minlength=256)
-        sides.append(min(ids_HW.shape))
-    return SampleStatistics(
-        torch.from_numpy(pixels[:num_classes]), int(median(sides)) if sides else 0
-    )
-
-
-def _spread_evenly(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """Return at most `_MAX_MEASURED` of the samples, evenly spread."""
-    return samples[:: -(-len(samples) // _MAX_MEASURED)]
 
 
 def check_packages(settings: TrainSettings) -> None:
@@ -154,7 +130,7 @@ def objects_to_paste(
     if paste is None:
         return None
     class_ids = _class_ids(paste.classes, data.labels, setting="augmentation.paste.classes")
-    objects = cut_out_objects(_spread_evenly(data.split("train")), class_ids)
+    objects = cut_out_objects(spread_evenly(data.split("train")), class_ids)
     if not objects:
         raise ConfigError(
             f"augmentation.paste.classes: no object of {', '.join(paste.classes)} to cut out"

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from icstream.model import Checkpoint, Fit, ICNet, LabelSet
+from icstream.model import Checkpoint, ConfigError, Fit, ICNet, LabelSet
 from icstream.stages.train.ranks import Ranks
 from icstream.stages.train.schedule import Patience, ValidationClock
 from icstream.stages.train.state import (
+    STATE_FILE,
     TrainPosition,
     check_fingerprint,
     load_state,
@@ -99,11 +100,15 @@ class RunFolder:
         """Load the state in the folder.
 
         Raises:
-            ConfigError: there is none, or it is of a run with other settings, data or ranks.
+            ConfigError: there is none, it is damaged, or it is of a run with other settings, data
+                or ranks.
         """
         values = load_state(self.path)
-        check_fingerprint(self.path, values["told"], self.fingerprint)
-        state.load(values)
+        try:
+            check_fingerprint(self.path, values["told"], self.fingerprint)
+            state.load(values)
+        except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+            raise ConfigError(f"{self.path / STATE_FILE}: not the state of a training") from error
 
     def save_state(self, state: TrainState) -> None:
         """Write state.pt, from which the run goes on."""

@@ -1,20 +1,19 @@
 """From samples to batches: the order of an epoch, loader processes, samples that fail."""
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from icstream.model import ConfigError, Fit, Geometry
 from icstream.model.labels import Color
 from icstream.stages.data import VOID, LabeledImage, Sample, SampleError
 from icstream.stages.train.augment import View, fitted_view, random_view, whole_view
+from icstream.stages.train.loader import load_batches
 from icstream.stages.train.paste import CutOut, with_pasted
 from icstream.stages.train.settings import Augmentation, TrainSettings
 
@@ -174,7 +173,7 @@ class TrainBatches:
 
         All epochs come from the same workers, as starting others takes as long as several steps.
         """
-        yield from _loader(
+        yield from load_batches(
             self.views,
             _Draws(self, first_step),
             workers=self.settings.workers_train,
@@ -272,7 +271,7 @@ def validation_batches(
     """Yield this rank's share of the samples in order, in batches of one size, and failures."""
     singles = [[i] for i in range(rank, len(views), ranks)]
     waiting: list[Fitted] = []
-    for made in _loader(views, singles, workers=workers, collate=_only):
+    for made in load_batches(views, singles, workers=workers, collate=_only):
         if isinstance(made, dict):
             yield made
             continue
@@ -286,25 +285,3 @@ def validation_batches(
 
 def _only(made: list[Fitted | Failures]) -> Fitted | Failures:
     return made[0]
-
-
-def _loader(
-    views: Dataset[Any],
-    batches: Iterable[list[Any]],
-    *,
-    workers: int,
-    collate: Callable[[list[Any]], Any],
-) -> Iterator[Any]:
-    """Yield the batches in order, as they are made."""
-    with warnings.catch_warnings():
-        # More workers than cores are the user's choice; PyTorch would warn of them at every epoch.
-        warnings.filterwarnings("ignore", message="This DataLoader will create")
-        loader: DataLoader[Any] = DataLoader(
-            views,
-            batch_sampler=batches,
-            num_workers=workers,
-            collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
-        )
-        made = iter(loader)
-    yield from made

@@ -1,20 +1,35 @@
 """The fingerprint of a training: what must be the same for it to go on."""
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from icstream.stages.data import LabeledData
+from icstream.stages.train.measure import SampleStatistics
 from icstream.stages.train.ranks import Ranks
 from icstream.stages.train.settings import TrainSettings
 from icstream.stages.train.state import environment
 
 
-def fingerprint_of(settings: TrainSettings, data: LabeledData, ranks: Ranks) -> dict[str, Any]:
-    """Return settings, data and environment, as state files have them."""
-    names = {split: [sample.name for sample in data.split(split)] for split in ("train", "val")}
+def fingerprint_of(
+    settings: TrainSettings,
+    data: LabeledData,
+    measured: Mapping[str, SampleStatistics],
+    ranks: Ranks,
+) -> dict[str, Any]:
+    """Return settings, data and environment, as state files have them.
+
+    Args:
+        settings: all but the data.
+        data: with the splits "train" and "val".
+        measured: what the samples of each split are like.
+        ranks: this process's place among those that train together.
+    """
+    names = {split: [sample.name for sample in data.split(split)] for split in measured}
+    content = {split: dict(statistics.digests) for split, statistics in measured.items()}
     return {
         "settings": settings_that_matter(settings),
-        "data": {"names": names, "classes": list(data.labels.names)},
+        "data": {"names": names, "classes": list(data.labels.names), "content": content},
         "environment": environment(ranks),
     }
 

@@ -7,9 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from icstream.model.files import naming_file, write_atomically
 from icstream.stages.train.ranks import Ranks
 
 METRICS_FILE = "metrics.jsonl"
+BOARD = "tensorboard"
+"""The folder of TensorBoard's files."""
 
 
 class MetricsLog:
@@ -20,16 +23,16 @@ class MetricsLog:
 
     def __init__(self, folder: Path, *, from_step: int) -> None:
         """Open the files of a run in `folder`."""
-        path = folder / METRICS_FILE
+        self._path = path = folder / METRICS_FILE
         kept = []
         if from_step and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                with suppress(ValueError):
+            # A loss of power leaves lines of anything.
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                with suppress(ValueError, KeyError, TypeError):
                     if json.loads(line)["step"] <= from_step:
                         kept.append(line + "\n")
-        path.write_text("".join(kept), encoding="utf-8")
-        self._file = path.open("a", encoding="utf-8")
-        self._board = _open_board(folder / "tensorboard", from_step)
+        write_atomically(path, "".join(kept).encode(), durable=False)
+        self._board = _open_board(folder / BOARD, from_step)
 
     def __enter__(self) -> Self:
         return self
@@ -40,15 +43,19 @@ class MetricsLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
         if self._board is not None:
             self._board.close()
 
     def write(self, kind: str, step: int, epoch: float, values: Mapping[str, Any]) -> None:
-        """Add a line; numbers go to TensorBoard too."""
+        """Add a line; numbers go to TensorBoard too.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         line = {"type": kind, "step": step, "epoch": round(epoch, 4), **values}
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        # Closed after each line: of a full disk one error comes, and none later.
+        with naming_file(self._path), self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
         if self._board is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):

@@ -1,6 +1,8 @@
 """The state of a training run on disk: all that going on takes, to the same weights bit for bit."""
 
+import io
 import logging
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,12 @@ log = logging.getLogger(__name__)
 
 STATE_FILE = "state.pt"
 _FORMAT = 1
+_KEYS = {"format", "progress", "told", "model", "optimiser", "scaler", "average"}
+# What `torch.load` has been seen to raise on damaged files.
+_UNREADABLE = (
+    *(OSError, RuntimeError, ValueError, EOFError, UnpicklingError, LookupError),
+    *(TypeError, AttributeError, AssertionError, ArithmeticError, MemoryError, struct.error),
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,6 +67,9 @@ def save_state(folder: Path, state: Mapping[str, Any], fingerprint: Mapping[str,
         folder: of the run.
         state: tensors and plain values; "progress" is how far the run is.
         fingerprint: settings, data and environment, to be compared when the run goes on.
+
+    Raises:
+        OSError: it cannot be written; the old one is as it was.
     """
     values = {
         "format": _FORMAT,
@@ -66,7 +77,12 @@ def save_state(folder: Path, state: Mapping[str, Any], fingerprint: Mapping[str,
         "told": dict(fingerprint),
         **state,
     }
-    write_atomically(folder / STATE_FILE, lambda path: torch.save(values, path), durable=True)
+    # PyTorch, given a path, tells nothing of a full disk but that a position is not the expected.
+    content = io.BytesIO()
+    torch.save(values, content)
+    write_atomically(
+        folder / STATE_FILE, lambda path: path.write_bytes(content.getbuffer()), durable=True
+    )
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -82,10 +98,12 @@ def load_state(folder: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{folder}: no {STATE_FILE} in it, so there is nothing to resume"
         ) from error
-    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+    except _UNREADABLE as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"{path}: cannot be read ({reason})") from error
-    if values.get("format") != _FORMAT:
+    if not isinstance(values, dict) or not values.keys() >= _KEYS:
+        raise ConfigError(f"{path}: not the state of a training")
+    if values["format"] != _FORMAT:
         raise ConfigError(f"{path}: written by another version of icstream; start a new run")
     return values
 
@@ -98,9 +116,13 @@ def check_fingerprint(
     Raises:
         ConfigError: it was begun with other settings, data, or another number of ranks.
     """
-    for part in ("settings", "data"):
-        if fingerprint[part] != ours[part]:
+    for part, told, now in (
+        ("settings", fingerprint["settings"], ours["settings"]),
+        ("data", _without_content(fingerprint["data"]), _without_content(ours["data"])),
+    ):
+        if told != now:
             raise ConfigError(f"{folder}: was begun with other {part}; start a new run")
+    _check_content(folder, fingerprint["data"].get("content", {}), ours["data"]["content"])
     before, now = fingerprint["environment"], ours["environment"]
     if before["ranks"] != now["ranks"]:
         raise ConfigError(
@@ -112,4 +134,29 @@ def check_fingerprint(
                 "%s: was begun with %s %s, goes on with %s; the weights will not be the same to"
                 " the last bit",
                 *(folder, name, before[name], value),
+            )
+
+
+def _without_content(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key != "content"}
+
+
+def _check_content(
+    folder: Path, before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Check that samples are what they were, as far as they were looked at both times.
+
+    States of 0.1.0 do not tell it.
+
+    Raises:
+        ConfigError: one is another; it is named.
+    """
+    for split, digests in before.items():
+        changed = [
+            name for name, digest in digests.items() if now[split].get(name, digest) != digest
+        ]
+        if changed:
+            raise ConfigError(
+                f"{folder}: was begun with other data: images or labels of {len(changed)} samples"
+                f" have changed, the first is {changed[0]!r}; start a new run"
             )

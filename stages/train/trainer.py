@@ -6,9 +6,9 @@ was interrupted anywhere goes on to the same weights, bit for bit.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,16 +24,19 @@ from icstream.stages.train.build import TrainSetup, build_training
 from icstream.stages.train.checkpointing import RunFolder, TrainState
 from icstream.stages.train.corrupted_samples import Corrupted
 from icstream.stages.train.data_loading import Batch, Failures, validation_batches
+from icstream.stages.train.loader import LoaderError
 from icstream.stages.train.metrics_log import MetricsLog, open_metrics_log
 from icstream.stages.train.ranks import Ranks
 from icstream.stages.train.schedule import poly_factor
 from icstream.stages.train.settings import PatienceSchedule, PolySchedule, TrainSettings
-from icstream.stages.train.validate import Validation, validate_network
+from icstream.stages.train.validate import Validation, is_better, validate_network
+from icstream.stages.train.weights import all_finite
 
 log = logging.getLogger(__name__)
 
 HEADS = ("sub124", "sub24", "sub4")
 """The heads of `BranchLogits`, in its order."""
+_REMEDY = "a lower lr, or precision bf16 instead of fp16, may help"
 
 
 class Display(Protocol):
@@ -62,6 +65,8 @@ class Trained:
     """Samples that could not be used, and why."""
     labels: LabelSet
     """The classes of the trained network."""
+    left_out: tuple[str, ...] = ()
+    """See `LabeledData.left_out`."""
 
     @property
     def finished(self) -> bool:
@@ -80,6 +85,7 @@ def train_network(
     record: dict[str, Any],
     display: Display,
     should_stop: Callable[[], bool],
+    on_begin: Callable[[], None] = lambda: None,
 ) -> Trained:
     """Train to the end, or until it is to stop; the state in `folder` goes on from there.
 
@@ -88,16 +94,21 @@ def train_network(
     Args:
         settings: all but the data.
         data: with the splits "train" and "val".
-        folder: of the run; exists.
+        folder: of the run; exists, or `on_begin` makes it.
         ranks: this process's place among those that train together; each calls this.
         start: weights to start from, as `settings.init` says; None: random ones.
         resume: go on from the state in `folder`.
         record: goes into the header of the weights.
         display: shows how it goes.
         should_stop: asked after each step; the state is saved first.
+        on_begin: called before anything is written, once settings, data and state are known to be
+            usable.
 
     Raises:
-        ConfigError: settings, data or state that cannot be used, or too many corrupted samples.
+        ConfigError: settings, data or state that cannot be used, too many corrupted samples, or
+            losses or weights that are not finite.
+        LoaderError: a process that loads images is gone.
+        OSError: a file cannot be written.
     """
     setup, state = build_training(settings, data, ranks=ranks, start=start)
     run_folder = RunFolder(
@@ -112,9 +123,10 @@ def train_network(
     trainer.note_corrupted({text: text for text in data.corrupted})
     if resume:
         trainer.restore()
+    on_begin()
     with suppress(_Stop):
         trainer.run(should_stop)
-    return trainer.outcome()
+    return replace(trainer.outcome(), left_out=data.left_out)
 
 
 class _Stop(Exception):  # noqa: N818 - no error, but the way out of the loop
@@ -157,6 +169,7 @@ class _Trainer:
         )
         self._corrupted.failures = state.position.failures
         self._validation: Validation | None = None
+        self._val_failures: Failures = {}
 
     def note_corrupted(self, failures: Failures) -> None:
         """Count samples that were found to be corrupted before the first step.
@@ -188,7 +201,8 @@ class _Trainer:
         with open_metrics_log(
             self._folder.path, from_step=first_step, ranks=self._ranks
         ) as metrics_log:
-            for batch in self._setup.batches.batches(first_step):
+            batches = self._setup.batches.batches(first_step)
+            while (batch := self._next(batches)) is not None:
                 loss, lr = self._step(model, batch, metrics_log)
                 step = self._state.position.step
                 self._display.step(step, self._num_steps, loss, lr)
@@ -207,9 +221,21 @@ class _Trainer:
             steps=self._state.position.step,
             num_steps=self._num_steps,
             validation=self._validation,
-            failures=self._corrupted.failures,
+            failures={**self._corrupted.failures, **self._val_failures},
             labels=self._setup.labels,
         )
+
+    def _next(self, batches: Iterator[Batch]) -> Batch | None:
+        """Return the next batch; None after the last.
+
+        Raises:
+            LoaderError: a process that loads images is gone; the state is saved.
+        """
+        try:
+            return next(batches, None)
+        except LoaderError as error:
+            self._folder.save_state(self._state)
+            raise LoaderError(f"{error}; the state is saved, go on with --resume") from error
 
     def _step(
         self, model: nn.Module, batch: Batch, metrics_log: MetricsLog | None
@@ -260,8 +286,7 @@ class _Trainer:
         losses = [value / self._ranks.count for value in losses]
         if not np.isfinite(losses[0]):
             raise ConfigError(
-                f"the loss became {losses[0]} at step {self._state.position.step}; a lower lr, or"
-                " precision bf16 instead of fp16, may help"
+                f"the loss became {losses[0]} at step {self._state.position.step}; {_REMEDY}"
             )
         values = {"loss": losses[0]}
         values |= {f"loss_{head}": value for head, value in zip(HEADS, losses[1:], strict=True)}
@@ -289,10 +314,11 @@ class _Trainer:
         """Validate, save weights and state, and lower the learning rate where it is time."""
         position, labels = self._state.position, self._setup.labels
         validation = self._validation = self._score()
+        self._check_finite(validation)
         score = validation.confusion.miou()
         if self._state.patience is not None:
             score = -validation.loss
-        best = position.best is None or score > position.best
+        best = validation.is_finite and is_better(score, position.best)
         if best:
             position.best = score
         values = validation.values(labels)
@@ -317,7 +343,7 @@ class _Trainer:
         """Return how well the network does on the validation samples.
 
         Raises:
-            ConfigError: too many of them are corrupted.
+            ConfigError: too many of them are corrupted, or all.
         """
         network = self._state.result
         # Without SyncBN each rank has met images of its own.
@@ -337,7 +363,33 @@ class _Trainer:
         )
         allowed = self._settings.allow_corrupted_val
         Corrupted("validation", allowed=allowed, ranks=self._ranks).note(validation.failures)
+        self._val_failures |= validation.failures
+        if not validation.num_samples:
+            first = next(iter(validation.failures.values()))
+            raise ConfigError(f"not one validation sample can be used, the first: {first}")
         return validation
+
+    def _check_finite(self, validation: Validation) -> None:
+        """Check that weights are worth to be saved.
+
+        A loss may overflow in a lower precision and be finite the next time, but not at the end.
+
+        Raises:
+            ConfigError: weights are not finite, or the last loss is not.
+        """
+        step = self._state.position.step
+        if not all_finite(self._state.result):
+            what = f"weights are not finite at step {step}"
+        elif validation.is_finite:
+            return
+        elif step == self._num_steps:
+            what = f"the validation loss became {validation.loss} at step {step}"
+        else:
+            log.warning(
+                "the validation loss is %g at step %d: not counted as best", validation.loss, step
+            )
+            return
+        raise ConfigError(f"{what}; {_REMEDY}")
 
     def _adapt_lr(self, val_loss: float) -> None:
         schedule, patience = self._settings.schedule, self._state.patience

@@ -1,5 +1,6 @@
 """Validation: the loss of the finest head, and one confusion matrix over all pixels."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,16 +30,31 @@ class Validation:
     failures: Failures = field(default_factory=dict)
     """The samples that could not be used, and why."""
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss is a number."""
+        return math.isfinite(self.loss)
+
     def values(self, labels: LabelSet) -> dict[str, Any]:
-        """Return the results as JSON values; classes that do not occur have no IoU."""
+        """Return the results as JSON values, null for what is not finite.
+
+        Classes that do not occur have no IoU.
+        """
         iou = zip(labels.names, self.confusion.iou().tolist(), strict=True)
         return {
-            "loss": self.loss,
-            "accuracy": self.confusion.pixel_accuracy(),
-            "miou": self.confusion.miou(),
+            "loss": _finite(self.loss),
+            "accuracy": _finite(self.confusion.pixel_accuracy()),
+            "miou": _finite(self.confusion.miou()),
             "iou": {name: round(value, 5) for name, value in iou if value == value},
             "num_samples": self.num_samples,
         }
+
+
+def is_better(score: float, best: float | None) -> bool:
+    """Return whether a score is above the best one so far; one that is not finite never is."""
+    if not math.isfinite(score):
+        return False
+    return best is None or not math.isfinite(best) or score > best
 
 
 @torch.inference_mode()
@@ -98,3 +114,7 @@ def _score(
         )
         total += float(loss.of_head(logits_Khw[None], ids_HW[None], FACTORS[0]))
     return total
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

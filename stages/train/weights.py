@@ -1,13 +1,16 @@
 """The weights of a training: what it starts from, and their moving average."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from icstream.model import Checkpoint, CheckpointError, ICNet, ICNetConfig, LabelSet
+from icstream.model import Checkpoint, CheckpointError, ICNet, ICNetConfig, LabelSet, Preprocessing
 from icstream.model.icnet import initialize
 from icstream.stages.train.settings import TrainSettings
+
+log = logging.getLogger(__name__)
 
 _CLASSIFIERS = ("classifier.", "cff24.aux.", "cff12.aux.")
 _MAX_NAMED = 5
@@ -18,8 +21,11 @@ def build_network(
 ) -> tuple[ICNet, list[str]]:
     """Return the network to train, and the names of tensors that stayed random.
 
+    Weights that were trained in another graph, or on other inputs, are warned of.
+
     Raises:
-        CheckpointError: weights to start from that do not fit.
+        CheckpointError: weights to start from that do not fit, or that `continue_training` cannot
+            go on with.
     """
     model = ICNet(
         ICNetConfig(
@@ -49,6 +55,11 @@ def _take_over(model: ICNet, start: Checkpoint, labels: LabelSet, init: str) -> 
     unknown = [name for name in taken if name not in state]
     if unknown and init == "continue_training":
         raise CheckpointError(f"the weights have what the network lacks: {_some(unknown)}")
+    if differences := _differences(start, model.config):
+        text = f"the weights were trained with {', '.join(differences)}"
+        if init == "continue_training":
+            raise CheckpointError(f"continue_training needs the same network: {text}")
+        log.warning("%s; they may be of little use", text)
     taken = {name: tensor for name, tensor in taken.items() if name in state}
     wrong = [
         f"{name} is {tuple(tensor.shape)}, the network needs {tuple(state[name].shape)}"
@@ -61,6 +72,22 @@ def _take_over(model: ICNet, start: Checkpoint, labels: LabelSet, init: str) -> 
     return [
         name for name in state if name not in taken and not name.endswith("num_batches_tracked")
     ]
+
+
+def _differences(start: Checkpoint, config: ICNetConfig) -> list[str]:
+    """Return a clause for each way in which the weights were used otherwise, by their header."""
+    pairs = {
+        "variant": (start.config.variant, config.variant),
+        "use_batchnorm": (start.config.use_batchnorm, config.use_batchnorm),
+        "preprocessing": (start.preprocessing, Preprocessing()),
+    }
+    return [f"{name} {was}, now it is {now}" for name, (was, now) in pairs.items() if was != now]
+
+
+def all_finite(model: ICNet) -> bool:
+    """Return whether every weight of a network is a finite number."""
+    floats = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
+    return all(bool(torch.isfinite(tensor).all()) for tensor in floats)
 
 
 def _some(names: Sequence[str]) -> str:

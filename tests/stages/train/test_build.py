@@ -15,8 +15,9 @@ from icstream.stages.train import (
     PolySchedule,
     TrainSettings,
 )
-from icstream.stages.train.build import SampleStatistics, check_packages, make_loss
+from icstream.stages.train.build import check_packages, make_loss
 from icstream.stages.train.fingerprint import settings_that_matter
+from icstream.stages.train.measure import SampleStatistics
 
 CPU = torch.device("cpu")
 NUM_CLASSES = len(CAMVID)

@@ -1,10 +1,14 @@
 """The training loop on small images: it learns, and going on changes no bit."""
 
+import errno
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -25,8 +29,12 @@ from icstream.stages.train import (
     Trained,
     TrainSettings,
     train_network,
+    trainer,
 )
+from icstream.stages.train.data_loading import Batch, TrainBatches
+from icstream.stages.train.loader import LoaderError
 from icstream.stages.train.ranks import Ranks
+from icstream.stages.train.validate import Validation, validate_network
 
 ALONE = Ranks(rank=0, count=1, device=torch.device("cpu"))
 
@@ -39,6 +47,7 @@ def run(
     start: Checkpoint | None = None,
     resume: bool = False,
     display: Silent | None = None,
+    on_begin: Callable[[], None] = lambda: None,
 ) -> Trained:
     folder.mkdir(exist_ok=True)
     display = display or Silent()
@@ -52,6 +61,7 @@ def run(
         record={},
         display=display,
         should_stop=display.should_stop,
+        on_begin=on_begin,
     )
 
 
@@ -367,6 +377,18 @@ def test_weights_with_batch_norm_do_not_continue_without(tmp_path: Path) -> None
         run(without, tmp_path / "second", start=start)
 
 
+def test_weights_of_another_variant_are_warned_of_and_do_not_continue(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(replace(PLUGIN, epochs=1), tmp_path / "first")
+    start = Checkpoint.load(tmp_path / "first" / "last.safetensors")
+    paper = replace(PLUGIN, epochs=1, variant="paper")
+    run(paper, tmp_path / "second", start=start)
+    assert "were trained with variant supervisely, now it is paper" in caplog.text
+    with pytest.raises(CheckpointError, match=r"needs the same network: .* supervisely"):
+        run(replace(paper, init="continue_training"), tmp_path / "third", start=start)
+
+
 def change(name: str) -> Callable[[TrainSettings], TrainSettings]:
     values: dict[str, object] = {"lr": 0.1, "seed": 7, "epochs": 5}
     return lambda settings: replace(settings, **{name: values[name]})  # type: ignore[arg-type]
@@ -383,6 +405,119 @@ def test_going_on_with_other_data_is_refused(tmp_path: Path) -> None:
     run(RECIPE, tmp_path, display=Silent(2))
     with pytest.raises(ConfigError, match="was begun with other data"):
         run(RECIPE, tmp_path, data=stripes_data(num_train=11), resume=True)
+
+
+def test_going_on_with_other_labels_is_refused_and_a_state_of_0_1_0_tells_none(
+    tmp_path: Path,
+) -> None:
+    run(RECIPE, tmp_path, display=Silent(2))
+    data = stripes_data()
+    train = (*data.splits["train"][:5], Halved(data.splits["train"][5]), *data.splits["train"][6:])
+    changed = replace(data, splits={**data.splits, "train": train})
+    with pytest.raises(ConfigError, match="1 samples have changed, the first is 'stripes 5'"):
+        run(RECIPE, tmp_path, data=changed, resume=True)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["told"]["data"]["content"]
+    torch.save(state, tmp_path / "state.pt")
+    assert run(RECIPE, tmp_path, data=changed, resume=True).finished
+
+
+def test_nothing_is_begun_that_is_refused(tmp_path: Path) -> None:
+    run(RECIPE, tmp_path, display=Silent(2))
+    begun: list[str] = []
+    for settings, resume in ((replace(RECIPE, lr=0.1), True), (RECIPE, True)):
+        with suppress(ConfigError):
+            run(settings, tmp_path, resume=resume, on_begin=lambda: begun.append("begun"))
+    assert begun == ["begun"]
+
+
+def with_loss(monkeypatch: pytest.MonkeyPatch, *losses: float) -> None:
+    """Lets validations have these losses, one after the other."""
+    left = iter(losses)
+    validate = validate_network
+
+    def validate_so(*args: Any, **options: Any) -> Validation:
+        return replace(validate(*args, **options), loss=next(left))
+
+    monkeypatch.setattr(trainer, "validate_network", validate_so)
+
+
+@pytest.mark.parametrize("settings", [RECIPE, replace(PLUGIN, epochs=3)], ids=["recipe", "plugin"])
+def test_a_loss_that_is_not_finite_is_never_best(
+    settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_loss(monkeypatch, math.nan, 0.5, 0.7)
+    run(settings, tmp_path)
+    text = (tmp_path / "metrics.jsonl").read_text()
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
+    validations = [line for line in lines if line["type"] == "val"]
+    assert [line["loss"] for line in validations] == [None, 0.5, 0.7]
+    assert [line["best"] for line in validations][:2] == [False, True]
+    assert Checkpoint.load(tmp_path / "best.safetensors").training["validation"]["loss"] != math.nan
+
+
+def test_a_last_loss_that_is_not_finite_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_loss(monkeypatch, math.inf)
+    with pytest.raises(ConfigError, match="validation loss became inf at step 3; a lower lr"):
+        run(replace(RECIPE, epochs=1), tmp_path)
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a lower lr"):
+        run(replace(PLUGIN, epochs=1, batch_train=12, lr=1e38), tmp_path)
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_full_disk_is_named_and_leaves_the_earlier_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(RECIPE, tmp_path, display=Silent(2))
+    before = (tmp_path / "state.pt").read_bytes()
+
+    def full(path: Path, content: Any) -> int:
+        with path.open("wb") as file:
+            file.write(bytes(content)[: 100 if "state" in path.name else None])
+        if not path.name.startswith("state.pt"):
+            return len(content)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        run(replace(RECIPE, checkpoint_every_steps=1), tmp_path, resume=True)
+    assert caught.value.filename == str(tmp_path / "state.pt")
+    assert (tmp_path / "state.pt").read_bytes() == before
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_when_a_loader_is_killed_the_state_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = TrainBatches.batches
+
+    def some(self: TrainBatches, first_step: int) -> Iterator[Batch]:
+        yield from islice(batches(self, first_step), 2)
+        raise LoaderError("a process was killed")
+
+    monkeypatch.setattr(TrainBatches, "batches", some)
+    with pytest.raises(LoaderError, match="killed; the state is saved, go on with --resume"):
+        run(RECIPE, tmp_path / "parts")
+    monkeypatch.undo()
+    assert run(RECIPE, tmp_path / "parts", resume=True).finished
+    run(RECIPE, tmp_path / "whole")
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_validation_samples_that_fail_are_failures_and_all_of_them_an_error(tmp_path: Path) -> None:
+    data = stripes_data()
+    broken = (Stripes(7, corrupted=True), Stripes(8, corrupted=True))
+    settings = replace(PLUGIN, epochs=1, allow_corrupted_val=2)
+    some = replace(data, splits={**data.splits, "val": (*data.splits["val"], *broken)})
+    assert run(settings, tmp_path / "some", data=some).failures.keys() == {"stripes 7", "stripes 8"}
+    with pytest.raises(ConfigError, match="not one validation sample can be used, the first:"):
+        run(settings, tmp_path / "all", data=replace(data, splits={**data.splits, "val": broken}))
 
 
 def test_going_on_with_other_threads_is_said(
@@ -404,6 +539,25 @@ def test_a_state_that_is_damaged_or_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "state.pt").write_bytes(b"no state")
     with pytest.raises(ConfigError, match=r"state\.pt: cannot be read"):
         run(RECIPE, tmp_path, resume=True)
+    for other in ([1, 2], {"format": 1}, {"model": torch.zeros(2)}):
+        torch.save(other, tmp_path / "state.pt")
+        with pytest.raises(ConfigError, match=r"state\.pt: not the state of a training"):
+            run(RECIPE, tmp_path, resume=True)
+    run(RECIPE, tmp_path / "run", display=Silent(2))
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    for key in ("told", "progress", "model", "optimiser"):
+        torch.save({**state, key: {}}, tmp_path / "state.pt")
+        with pytest.raises(ConfigError, match=r"state\.pt: not the state of a training"):
+            run(RECIPE, tmp_path, resume=True)
+
+
+def test_lines_of_anything_in_the_metrics_are_dropped_when_it_goes_on(tmp_path: Path) -> None:
+    run(RECIPE, tmp_path, display=Silent(2))
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"type": "train", "st\n[1]\n{}\n' + b"\0\xff" * 50)
+    run(RECIPE, tmp_path, resume=True)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["step"] for line in lines if line["type"] == "train"] == list(range(1, 10))
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
