@@ -65,20 +65,40 @@ def sliding(size: tuple[int, int], window: WindowSize, min_overlap: MinOverlap) 
     Raises:
         MisfitError: the window is larger than the image.
     """
+    _check_fit(size, window)
+    height, width = size
+    for top in _starts(height, window.height, min_overlap.y):
+        for left in _starts(width, window.width, min_overlap.x):
+            yield Window(top, left, top + window.height, left + window.width)
+
+
+def count_sliding(size: tuple[int, int], window: WindowSize, min_overlap: MinOverlap) -> int:
+    """Return the number of windows that `sliding` would make, without making them.
+
+    Raises:
+        MisfitError: the window is larger than the image.
+    """
+    _check_fit(size, window)
+    rows = len(_before_last(size[0], window.height, min_overlap.y)) + 1
+    columns = len(_before_last(size[1], window.width, min_overlap.x)) + 1
+    return rows * columns
+
+
+def _check_fit(size: tuple[int, int], window: WindowSize) -> None:
     height, width = size
     if window.height > height or window.width > width:
         raise MisfitError(
             f"mode.window: {window.width}x{window.height} is larger than the image,"
             f" {width}x{height}"
         )
-    for top in _starts(height, window.height, min_overlap.y):
-        for left in _starts(width, window.width, min_overlap.x):
-            yield Window(top, left, top + window.height, left + window.width)
 
 
 def _starts(side: int, window: int, min_overlap: int) -> list[int]:
-    last = side - window
-    return [*range(0, last, window - min_overlap), last]
+    return [*_before_last(side, window, min_overlap), side - window]
+
+
+def _before_last(side: int, window: int, min_overlap: int) -> range:
+    return range(0, side - window, window - min_overlap)
 
 
 def box_of(geometry: ObjectGeometry, size: tuple[int, int]) -> Window | None:

@@ -1,6 +1,6 @@
 """The objects that an image has already."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from icstream.model.errors import SampleError
 from icstream.stages.annotate.crops import box_of
 from icstream.stages.annotate.window_scores import Window
 from icstream.stages.input_files import naming, parse_json
-from icstream.stages.supervisely.annotation import LabeledObject, Outline
+from icstream.stages.supervisely.annotation import LabeledObject, Outline, is_known, shape_of
 from icstream.stages.supervisely.geometries import ObjectGeometry
 
 
@@ -26,6 +26,8 @@ class ExistingObjects:
     """Shape of each class of the project, by name."""
     size: tuple[int, int]
     """Height and width of the image."""
+    unknown: dict[int, str] = field(default_factory=dict)
+    """Shapes that are not supported, by the number of the object that was asked for."""
     _pixels: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     @classmethod
@@ -41,6 +43,8 @@ class ExistingObjects:
             found = msgspec.convert(annotation, Outline)
         except msgspec.ValidationError as error:
             raise SampleError(f"the annotation: {error}") from error
+        if not isinstance(annotation.get("customBigData") or {}, Mapping):
+            raise SampleError("the annotation: customBigData is not an object")
         stated = (found.size.height, found.size.width)
         if stated != size:
             raise SampleError(
@@ -52,36 +56,50 @@ class ExistingObjects:
         return cls(list(annotation["objects"]), shapes, size)
 
     def box(self, number: int) -> Window | None:
-        """Return the box around an object; None if the object lies outside the image.
+        """Return the box around an object; None if it lies outside the image.
+
+        Objects of a shape that is not supported lie nowhere.
 
         Raises:
             SampleError: the object cannot be read.
         """
-        return box_of(self._geometry(number), self.size)
+        geometry = self._geometry(number)
+        return None if geometry is None else box_of(geometry, self.size)
 
-    def overlap(self, title: str, mask_HW: NDArray[np.bool_], window: Window) -> float:
+    def overlap(
+        self, title: str, mask_HW: NDArray[np.bool_], window: Window, *, check: Callable[[], None]
+    ) -> float:
         """Return the IoU of a mask with all objects of a class together, inside a window.
+
+        `check` is called between objects, and ends the work by raising.
 
         Raises:
             SampleError: one of the objects cannot be read.
         """
         if title not in self._pixels:
-            self._pixels[title] = self._paint(title)
+            self._pixels[title] = self._paint(title, check)
         canvas_HW = self._pixels[title]
         there_HW = canvas_HW[window.top : window.bottom, window.left : window.right] > 0
         union = np.count_nonzero(there_HW | mask_HW)
         return np.count_nonzero(there_HW & mask_HW) / union if union else 0.0
 
-    def _paint(self, title: str) -> NDArray[np.uint8]:
+    def _paint(self, title: str, check: Callable[[], None]) -> NDArray[np.uint8]:
         canvas_HW = np.zeros(self.size, np.uint8)
         for number, entry in enumerate(self.entries):
             if entry["classTitle"] == title:
-                self._geometry(number).paint(canvas_HW, 1)
+                check()
+                if geometry := self._geometry(number):
+                    geometry.paint(canvas_HW, 1)
         return canvas_HW
 
-    def _geometry(self, number: int) -> ObjectGeometry:
+    def _geometry(self, number: int) -> ObjectGeometry | None:
+        """Return where an object is; None if its shape is not supported."""
         entry = self.entries[number]
         title = entry["classTitle"]
         with naming(f"object {number} ({title!r})"):
             read = parse_json(msgspec.json.encode(entry), LabeledObject)
-            return read.geometry(self.shapes[title])
+            shape = shape_of(read, self.shapes[title])
+            if shape and not is_known(shape):
+                self.unknown[number] = shape
+                return None
+            return read.geometry(shape)

@@ -1,5 +1,6 @@
 """Inference over one annotated image: the model's objects are put beside those that are there."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -24,6 +25,10 @@ PredictMany: TypeAlias = Callable[[Iterable[NDArray[np.uint8]]], Iterator[NDArra
 """Function from crops to the scores of each, in their order; it may do several at once."""
 
 _LABELS, _CLASSES = "probabilityLabels", "probabilityClasses"
+
+
+def _go_on() -> None:
+    """Let the work go on."""
 
 
 class Annotated(NamedTuple):
@@ -70,10 +75,22 @@ def annotate(
     image_HW3: NDArray[np.uint8],
     annotation: Mapping[str, Any],
     predict: PredictMany,
+    *,
+    check: Callable[[], None] = _go_on,
+    unknown: Counter[str] | None = None,
 ) -> dict[str, Any]:
     """Return the new annotation of an image; see `annotate_image`.
 
-    Existing objects in it are the very values that `annotation` holds.
+    Existing objects in it are the very values that `annotation` holds. Those of a shape that is
+    not supported are treated as if they lay outside the image, and counted.
+
+    Args:
+        plan: what is looked at, and what is saved.
+        image_HW3: RGB.
+        annotation: of the image, as JSON values.
+        predict: scores of crops.
+        check: called between the steps of the work, and ends it by raising.
+        unknown: counts existing objects that could not be looked at, by shape.
     """
     if image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.dtype != np.uint8:
         raise ConfigError(
@@ -81,8 +98,10 @@ def annotate(
         )
     size = (image_HW3.shape[0], image_HW3.shape[1])
     existing = ExistingObjects.read(annotation, plan.shapes, size)
-    work = _Work(plan, image_HW3, existing, predict)
+    work = _Work(plan, image_HW3, existing, predict, check)
     work.run()
+    if unknown is not None:
+        unknown.update(existing.unknown.values())
     return {
         "description": "",
         **annotation,
@@ -99,6 +118,7 @@ class _Work:
     image_HW3: NDArray[np.uint8]
     existing: ExistingObjects
     predict: PredictMany
+    check: Callable[[], None]
     objects: list[dict[str, Any]] = field(default_factory=list)
     scores: list[dict[str, Any]] = field(default_factory=list)
     """Objects of `save_probabilities`, for customBigData."""
@@ -141,6 +161,7 @@ class _Work:
         windows: list[Window | None] = []
         for number, entry in enumerate(self.existing.entries):
             box = None
+            self.check()
             if is_chosen(entry["classTitle"], mode.from_classes):
                 box = self.existing.box(number)
             windows.append(box and crops.padded(box, mode.padding, self.existing.size))
@@ -155,6 +176,7 @@ class _Work:
         """Return (K, H, W) probabilities of each window."""
         cut = (self.image_HW3[w.top : w.bottom, w.left : w.right] for w in windows)
         for window, scores_Khw in zip(windows, self.predict(cut), strict=True):
+            self.check()
             num_channels = len(self.plan.classes) + 1
             yield probabilities(np.asarray(scores_Khw), window.size, num_channels)
 
@@ -166,6 +188,7 @@ class _Work:
     def _add_masks(self, window: Window, ids_HW: NDArray[np.uint8]) -> None:
         """Add an object for each class that has pixels, in the order of the channels."""
         for channel, (name, title, _) in enumerate(self.plan.classes, start=1):
+            self.check()
             mask_HW = ids_HW == channel
             if title is None or not mask_HW.any() or self._is_there(name, mask_HW, window):
                 continue
@@ -175,11 +198,13 @@ class _Work:
         mode = self.plan.mode
         return (
             mode.existing_objects == "merge"
-            and self.existing.overlap(name, mask_HW, window) >= mode.existing_objects_iou
+            and self.existing.overlap(name, mask_HW, window, check=self.check)
+            >= mode.existing_objects_iou
         )
 
     def _add_scores(self, window: Window, scores_KHW: NDArray[np.floating[Any]]) -> None:
         for channel, (_, title, _) in enumerate(self.plan.classes, start=1):
+            self.check()
             if title is not None:
                 self.scores.append(
                     probability_object(title, scores_KHW[channel], top=window.top, left=window.left)

@@ -18,6 +18,7 @@ from icstream.stages.supervisely.files import (
     image_path,
     link_or_copy,
     pair_images,
+    project_of,
     write_values,
 )
 
@@ -58,7 +59,7 @@ class ProjectImage:
         target = self.annotation_in(project)
         for folder in (image.parent, target.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        link_or_copy(self.image, image)
+        link_or_copy(self.image, image, inside=project_of(self.image, self.dataset))
         write_values(target, annotation)
 
 

@@ -1,7 +1,7 @@
 """A checkpoint as what modes ask for: probabilities of crops, channel 0 the background."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from icstream.model.geometry import Axis
 from icstream.model.labels import Color
 from icstream.model.runtimes import RuntimeChoice, open_runtime
 from icstream.model.segmenter import mean_color
-from icstream.stages.annotate.window_scores import softmax
+from icstream.stages.annotate.window_scores import softmax_in_place
 
 _BACKGROUNDS = ("background", "unlabelled")
 """Names of class 0 where it holds the pixels that nobody labeled."""
@@ -73,10 +73,14 @@ class NetworkScores:
     ) -> NDArray[np.float32]:
         if self._fit.mode == "stretch":
             geometry = Geometry(geometry.inner, geometry.inner, geometry.outer)
-        scores_KHW = softmax(interpolate(logits_Khw, *geometry.axes()))
-        if not self._has_background:  # nothing is left for it
-            scores_KHW = np.concatenate([np.zeros_like(scores_KHW[:1]), scores_KHW])
-        return np.asarray(scores_KHW, np.float32)
+        rows, columns = geometry.axes()
+        first = 0 if self._has_background else 1  # nothing is left for it
+        # Channels side by side: on the order of the sum over them its last bit depends.
+        shape = (len(rows.nodes), len(columns.nodes), first + len(logits_Khw))
+        scores_KHW = np.zeros(shape, np.float32).transpose(2, 0, 1)
+        interpolate(logits_Khw, rows, columns, out_KHW=scores_KHW[first:])
+        softmax_in_place(scores_KHW[first:])
+        return scores_KHW
 
 
 def has_background(labels: LabelSet) -> bool:
@@ -91,13 +95,15 @@ def label_classes(labels: LabelSet) -> list[tuple[str, Color]]:
     return pairs[1:] if has_background(labels) else pairs
 
 
-def interpolate(values_Khw: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArray[np.float32]:
-    """Return (K, H, W) values between the nodes, rounded as in `icstream.model.upsample`."""
+def interpolate(
+    values_Khw: NDArray[np.float32], rows: Axis, columns: Axis, *, out_KHW: NDArray[np.float32]
+) -> None:
+    """Write the values between the nodes, rounded as in `icstream.model.upsample`.
+
+    Besides the result, not more than a few channels are in memory at once.
+    """
     one = np.float32(1)
     fx, fy = columns.fractions, rows.fractions[:, None]
-    across_KhW: NDArray[Any] = (
-        values_Khw[:, :, columns.nodes] * (one - fx) + values_Khw[:, :, columns.nodes + 1] * fx
-    )
-    return np.asarray(
-        across_KhW[:, rows.nodes] * (one - fy) + across_KhW[:, rows.nodes + 1] * fy, np.float32
-    )
+    for values_hw, out_HW in zip(values_Khw, out_KHW, strict=True):
+        across_hW = values_hw[:, columns.nodes] * (one - fx) + values_hw[:, columns.nodes + 1] * fx
+        out_HW[:] = across_hW[rows.nodes] * (one - fy) + across_hW[rows.nodes + 1] * fy

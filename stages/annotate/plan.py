@@ -116,10 +116,11 @@ def _box_classes(mode: Mode, there: Iterable[ClassEntry]) -> list[dict[str, Any]
 
 
 def _refuse_repeated(known: set[str], added: list[dict[str, Any]], key: str) -> None:
-    titles = [entry["title"] for entry in added]
-    for title in titles:
-        if title in known or titles.count(title) > 1:
+    seen = set(known)
+    for title in (entry["title"] for entry in added):
+        if title in seen:
             raise ConfigError(f"{key}: there would be two classes {title!r}; choose another one")
+        seen.add(title)
 
 
 def _name_and_color(entry: Mapping[str, Any] | tuple[str, Sequence[int] | str]) -> tuple[str, str]:

@@ -1,6 +1,8 @@
 """Video projects: each frame is annotated as an image is, and its objects become figures."""
 
+import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +14,20 @@ from icstream.stages.accounting import FrameAccounting
 from icstream.stages.annotate.image import PredictMany, annotate
 from icstream.stages.annotate.plan import AnnotationPlan
 from icstream.stages.decode import open_source
-from icstream.stages.decode.find import VIDEO_SUFFIXES, find_sources
+from icstream.stages.decode.file_kinds import VIDEO_SUFFIXES
+from icstream.stages.decode.find import find_sources
 from icstream.stages.input_files import naming, parse_json, read_bytes
 from icstream.stages.items import Frame, Size
 from icstream.stages.sinks.video_annotation import VideoAnnotation
 from icstream.stages.supervisely.files import (
+    ANNOTATIONS,
     DATASET,
     VIDEOS,
     annotation_path,
+    dataset_name,
     find_video_datasets,
     link_or_copy,
+    project_of,
     video_path,
 )
 from icstream.stages.supervisely.objects import size_values
@@ -33,6 +39,8 @@ from icstream.stages.supervisely.video import (
     video_figure,
     video_object,
 )
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,11 @@ class ProjectVideo:
     annotation: Path | None
     """File of the annotation; None where there is none."""
 
+    @property
+    def root(self) -> Path | None:
+        """The folder of the project; None: it is in none."""
+        return None if self.annotation is None else project_of(self.video, self.dataset)
+
     def annotation_in(self, project: Path) -> Path:
         """Return where the new annotation lies; it is there once the video is done."""
         return annotation_path(project / self.dataset, self.video.name)
@@ -56,8 +69,13 @@ class ProjectVideo:
         """Return the annotation's values; of a recording without one, those of an empty one.
 
         Raises:
-            SampleError: it is missing, damaged, or refers to what is not there.
+            SampleError: it is missing, damaged, or refers to what is not there, or so is the
+                recording.
         """
+        if not self.video.is_file():
+            raise SampleError(f"{self.video}: {'no file' if self.video.exists() else 'missing'}")
+        if self.video.suffix.lower() not in VIDEO_SUFFIXES:
+            raise SampleError(f"{self.video}: its suffix is none of a video")
         if self.annotation is None:
             return empty_video_annotation(self.name)
         data = read_bytes(self.annotation)
@@ -86,11 +104,24 @@ def single_video(video: Path) -> ProjectVideo:
 
 def _videos(project: Path) -> Iterator[ProjectVideo]:
     for folder in find_video_datasets(project):
-        for video in sorted((folder / VIDEOS).iterdir()):
-            if video.suffix.lower() in VIDEO_SUFFIXES and not video.name.startswith("."):
-                annotation = annotation_path(folder, video.name)
-                name = f"{folder.name}/{video.name}"
-                yield ProjectVideo(name, Path(folder.name), video, annotation)
+        dataset = folder.relative_to(project)
+        for video in _names(folder):
+            annotation = annotation_path(folder, video.name)
+            yield ProjectVideo(f"{dataset_name(dataset)}/{video.name}", dataset, video, annotation)
+
+
+def _names(dataset: Path) -> Iterator[Path]:
+    """Yield each video of a dataset, and the path of each that only an annotation tells of."""
+    videos = []
+    for path in sorted((dataset / VIDEOS).iterdir()):
+        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith("."):
+            videos.append(path)
+        elif not path.name.startswith(".") and not annotation_path(dataset, path.name).exists():
+            log.warning("%s: left out; its suffix is none of a video", path)
+    yield from videos
+    annotated = {path.stem for path in (dataset / ANNOTATIONS).glob("[!.]*.json")}
+    for name in sorted(annotated - {video.name for video in videos}):
+        yield video_path(dataset, name)
 
 
 def annotate_video(
@@ -101,6 +132,7 @@ def annotate_video(
     *,
     on_frame: Callable[[int, int], None],
     should_stop: Callable[[], bool],
+    unknown: Counter[str] | None = None,
 ) -> FrameAccounting | None:
     """Put a recording and its new annotation into another project.
 
@@ -113,6 +145,7 @@ def annotate_video(
         predict: scores of crops.
         on_frame: called after each frame with how many are done, and of how many (0: unknown).
         should_stop: asked before each frame.
+        unknown: counts existing figures that could not be looked at, by shape.
 
     Returns:
         What became of the recording's packets; None if it was stopped before the end.
@@ -129,7 +162,7 @@ def annotate_video(
     accounting = FrameAccounting()
     try:
         with open_source(spec, accounting=accounting, first_image=num_before) as source:
-            frames = _VideoFrames(plan, item, values, source.info.size)
+            frames = _VideoFrames(plan, item, values, source.info.size, unknown)
             sink.begin(frames.head())
             for frame in source:
                 if not isinstance(frame, Frame):
@@ -148,7 +181,7 @@ def annotate_video(
         raise
     target = video_path(project / item.dataset, item.video.name)
     target.parent.mkdir(parents=True, exist_ok=True)
-    link_or_copy(item.video, target)
+    link_or_copy(item.video, target, inside=item.root)
     sink.close()
     return accounting
 
@@ -157,7 +190,12 @@ class _VideoFrames:
     """The new annotation of a recording, made frame by frame from the old one."""
 
     def __init__(
-        self, plan: AnnotationPlan, item: ProjectVideo, values: Mapping[str, Any], size: Size
+        self,
+        plan: AnnotationPlan,
+        item: ProjectVideo,
+        values: Mapping[str, Any],
+        size: Size,
+        unknown: Counter[str] | None,
     ) -> None:
         if plan.mode.save_probabilities:
             raise ConfigError("mode.save_probabilities: annotations of videos have no place for it")
@@ -169,6 +207,7 @@ class _VideoFrames:
                 f" {stated['width']}x{stated['height']}"
             )
         self._plan = plan
+        self._unknown = unknown
         self._name = item.name
         self._values = dict(values)
         self._size = size
@@ -199,10 +238,10 @@ class _VideoFrames:
         objects = [figure_as_object(figure, self._titles[figure["objectKey"]]) for figure in there]
         figure_of = {id(entry): figure for entry, figure in zip(objects, there, strict=True)}
         annotation = {"size": size_values(self._size), "tags": [], "objects": objects}
-        done = annotate(self._plan, frame.image, annotation, predict)["objects"]
+        done = annotate(self._plan, frame.image, annotation, predict, unknown=self._unknown)
         return [
             figure_of.get(id(entry)) or self._as_figure(entry, frame.meta.index, number)
-            for number, entry in enumerate(done)
+            for number, entry in enumerate(done["objects"])
         ]
 
     def check_all_written(self, num_frames: int) -> None:

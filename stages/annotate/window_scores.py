@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from icstream.model import ConfigError
 
+_ROWS = 64
 _SUM_TOLERANCE = 1e-3
 """Largest distance from one of the sum of scores that are probabilities."""
 
@@ -64,9 +65,16 @@ def probabilities(
 
 def softmax(logits_Khw: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Return probabilities over the first axis."""
-    exponents_Khw: NDArray[np.floating[Any]] = np.exp(logits_Khw - logits_Khw.max(0))
-    exponents_Khw /= exponents_Khw.sum(0)
-    return exponents_Khw
+    scores_Khw = logits_Khw.copy(order="K")
+    softmax_in_place(scores_Khw)
+    return scores_Khw
+
+
+def softmax_in_place(logits_Khw: NDArray[np.floating[Any]]) -> None:
+    """Make logits probabilities over the first axis."""
+    logits_Khw -= logits_Khw.max(0)
+    np.exp(logits_Khw, out=logits_Khw)
+    logits_Khw /= logits_Khw.sum(0)
 
 
 def winners(
@@ -82,7 +90,10 @@ def winners(
     channels = np.arange(len(scores_KHW)) if order is None else np.array(order)
     if order is not None:
         scores_KHW = scores_KHW[channels]
-    ids_HW: NDArray[np.uint8] = channels.astype(np.uint8)[scores_KHW.argmax(0)]
+    ids_HW = np.empty(scores_KHW.shape[1:], np.uint8)
+    for top in range(0, len(ids_HW), _ROWS):  # NumPy copies what it looks through
+        rows = slice(top, top + _ROWS)
+        ids_HW[rows] = channels.astype(np.uint8)[scores_KHW[:, rows].argmax(0)]
     if threshold > 0:
         ids_HW[scores_KHW.max(0) < threshold] = 0
     return ids_HW

@@ -58,6 +58,8 @@ class Findings:
     """A line for each file or sample that cannot be used."""
     num_in_several: int
     """Samples that are in more than one split."""
+    left_out: tuple[str, ...] = ()
+    """See `LabeledData.left_out`."""
 
     def never(self) -> list[str]:
         """Return the names of the classes without a pixel."""
@@ -74,6 +76,7 @@ class Findings:
         lines += self._table()
         if never := self.never():
             lines.append(f"classes that never occur: {', '.join(never)}")
+        lines += [f"left out: {text}" for text in self.left_out]
         lines += [f"corrupted: {text}" for text in self.corrupted]
         return lines
 
@@ -97,6 +100,7 @@ class Findings:
             "never": self.never(),
             "in_several_splits": self.num_in_several,
             "corrupted": list(self.corrupted),
+            **({"left_out": list(self.left_out)} if self.left_out else {}),
         }
 
     def _table(self) -> list[str]:
@@ -145,6 +149,7 @@ def check_data(
         splits,
         tuple(corrupted),
         sum(len(names) > 1 for _, names in places),
+        data.left_out,
     )
 
 

@@ -1,6 +1,5 @@
 """A folder of images, label images, and lists of names as labeled images."""
 
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, TypeAlias
 
@@ -30,7 +29,7 @@ def open_labeled_folder(folder: Path) -> LabeledData:
 
     Each list (train.txt, val.txt, test.txt; one at least) has a name per line. The image NAME is
     images/NAME with any suffix of an image, its labels are labels/NAME.png, 8 bits, a class id per
-    pixel, 255 for void.
+    pixel, 255 for void. Lists may name images with their suffix; links are followed.
 
     The classes stand in classes.json as `[["road", [128, 64, 128]], ...]` in the order of their
     ids. Without it they are taken for CamVid's: 0 to 10, and 11 is void; the first labels of each
@@ -45,9 +44,12 @@ def open_labeled_folder(folder: Path) -> LabeledData:
     if not found:
         raise ConfigError(f"{folder}: no list of names; needed is one of train.txt, val.txt, ...")
     labels, table = _classes(folder)
-    images = _images(folder / IMAGES)
+    images = _Images(folder / IMAGES)
     splits = {
-        split: tuple(_sample(folder, images, name, table) for name in names)
+        split: tuple(
+            _sample(folder, images, name, table)
+            for name in _plain_names(names, images, folder / f"{split}.txt")
+        )
         for split, names in found.items()
     }
     if not (folder / CLASSES).exists():
@@ -82,14 +84,27 @@ def _names(path: Path) -> list[str] | None:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: no text in UTF-8") from error
     names = [line.strip() for line in lines if line.strip()]
-    seen: set[str] = set()
     for name in names:
-        if name in seen:
-            raise ConfigError(f"{path}: {name!r} is listed twice")
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise ConfigError(f"{path}: {name!r} is outside the folder")
-        seen.add(name)
     return names
+
+
+def _plain_names(names: list[str], images: "_Images", path: Path) -> list[str]:
+    """Return the names in a list without the suffixes of images.
+
+    Raises:
+        ConfigError: two entries name the same image.
+    """
+    plain: dict[str, str] = {}
+    for entry in names:
+        name = entry
+        if images.find(name) is None and PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES:
+            name = PurePosixPath(name).with_suffix("").as_posix()
+        if name in plain:
+            raise ConfigError(f"{path}: {name!r} is listed twice")
+        plain[name] = entry
+    return list(plain)
 
 
 def _classes(folder: Path) -> tuple[LabelSet, NDArray[np.int16]]:
@@ -100,25 +115,45 @@ def _classes(folder: Path) -> tuple[LabelSet, NDArray[np.int16]]:
     return labels, plain_table(len(labels))
 
 
-def _images(folder: Path) -> Mapping[str, Path]:
-    """Return the images by their paths inside the folder, without suffix."""
-    if not folder.is_dir():
-        raise ConfigError(f"{folder}: missing")
+class _Images:
+    """The images of a folder, and of the folders in it, each of which is listed when asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the folder.
+
+        Raises:
+            ConfigError: it is missing.
+        """
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: missing")
+        self._folder = folder
+        self._listed: dict[Path, dict[str, Path]] = {}
+
+    def find(self, name: str) -> Path | None:
+        """Return the image of a name, which is its path inside the folder without suffix.
+
+        Raises:
+            ConfigError: two images have a name in the same folder.
+        """
+        path = self._folder / name
+        if path.parent not in self._listed:
+            self._listed[path.parent] = _images_in(path.parent)
+        return self._listed[path.parent].get(path.name)
+
+
+def _images_in(folder: Path) -> dict[str, Path]:
     images: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
             continue
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in images:
-            raise ConfigError(f"{path}: {images[name].name} has the same name; only one may")
-        images[name] = path
+        if path.stem in images:
+            raise ConfigError(f"{path}: {images[path.stem].name} has the same name; only one may")
+        images[path.stem] = path
     return images
 
 
-def _sample(
-    folder: Path, images: Mapping[str, Path], name: str, table: NDArray[np.int16]
-) -> IdSample:
-    image = images.get(name, folder / IMAGES / f"{name}.*")
+def _sample(folder: Path, images: _Images, name: str, table: NDArray[np.int16]) -> IdSample:
+    image = images.find(name) or folder / IMAGES / f"{name}.*"
     return IdSample(name, image, folder / LABELS / f"{name}.png", table)
 
 

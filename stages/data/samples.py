@@ -61,6 +61,8 @@ class LabeledData:
     corrupted sample of the training set."""
     faults: Mapping[str, str] = field(default_factory=dict)
     """Why nothing can be trained or scored on a split, by its name."""
+    left_out: tuple[str, ...] = ()
+    """A line for each kind of objects that are left out, while their images are used."""
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of a split.

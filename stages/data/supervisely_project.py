@@ -1,5 +1,6 @@
 """Supervisely image projects as labeled images."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from icstream.model.errors import SampleError
 from icstream.stages.data.samples import LabeledData, LabeledImage
 from icstream.stages.image_files import read_image
 from icstream.stages.input_files import naming, parse_json, read_bytes
-from icstream.stages.supervisely.annotation import Annotation, Overview
+from icstream.stages.supervisely.annotation import Annotation, Overview, is_known, shape_of
 from icstream.stages.supervisely.classes import ProjectClasses, read_classes
 from icstream.stages.supervisely.files import META, find_datasets, pair_images
 
@@ -26,7 +27,10 @@ class SuperviselySample:
     classes: ProjectClasses = field(compare=False, repr=False)
 
     def load(self) -> LabeledImage:
-        """See `Sample.load`; later objects are painted over earlier ones, neutral or not."""
+        """See `Sample.load`; later objects are painted over earlier ones, neutral or not.
+
+        Objects of a shape that is not known are left out.
+        """
         rgb_HW3 = read_image(self.image, decoder="opencv")
         ids_HW = np.zeros(rgb_HW3.shape[:2], np.uint8)
         data = read_bytes(self.annotation)
@@ -35,8 +39,11 @@ class SuperviselySample:
                 title = entry.class_title
                 if title not in self.classes.shapes:
                     raise SampleError(f"object {number}: meta.json has no class {title!r}")
+                shape = shape_of(entry, self.classes.shapes[title])
+                if shape and not is_known(shape):
+                    continue  # it was counted when the project was opened
                 with naming(f"object {number} ({title!r})"):
-                    geometry = entry.geometry(self.classes.shapes[title])
+                    geometry = entry.geometry(shape)
                 geometry.paint(ids_HW, self.classes.ids[title])
         return LabeledImage(rgb_HW3, ids_HW)
 
@@ -89,6 +96,10 @@ class _Scan:
         self._num_objects = dict.fromkeys(tags, 0)
         self._num_annotations = 0
         self._corrupted: list[str] = []
+        self._unknown: Counter[str] = Counter()
+        """Number of objects by shape, where it is not known."""
+        self._first: dict[str, str] = {}
+        """The first image with an object of a shape."""
 
     def add(self, dataset_name: str, dataset: Path) -> None:
         for image, annotation in pair_images(dataset):
@@ -107,10 +118,14 @@ class _Scan:
             sample = SuperviselySample(
                 f"{dataset_name}/{image.name}", image, annotation, self._classes
             )
+            unknown = overview.unknown_shapes(self._classes.shapes)
+            if names & set(self._tags.values()):
+                self._unknown += unknown
+                self._first = {**dict.fromkeys(unknown, sample.name), **self._first}
             for split, tag in self._tags.items():
                 if tag in names:
                     self._samples[split].append(sample)
-                    self._num_objects[split] += len(overview.objects)
+                    self._num_objects[split] += len(overview.objects) - unknown.total()
 
     def result(self, folder: Path) -> LabeledData:
         if not self._num_annotations and not self._corrupted:
@@ -129,6 +144,11 @@ class _Scan:
             splits={split: tuple(samples) for split, samples in self._samples.items()},
             corrupted=tuple(self._corrupted),
             faults=faults,
+            left_out=tuple(
+                f"{number} objects of shape {shape!r}, which is not supported; the first is on"
+                f" {self._first[shape]}"
+                for shape, number in self._unknown.items()
+            ),
         )
 
     def _fault(self, split: str) -> str | None:

@@ -58,6 +58,8 @@ class Evaluation:
     """SHA-256 of the weights and what belongs to them."""
     seconds: float
     """The time that everything took: reading, inference, counting."""
+    left_out: tuple[str, ...] = ()
+    """See `LabeledData.left_out`."""
 
     @property
     def protocol(self) -> str:

@@ -25,6 +25,7 @@ def evaluation_report(evaluation: Evaluation) -> dict[str, Any]:
         "num_frames": len(evaluation.frames),
         "corrupted": [asdict(sample) for sample in evaluation.corrupted],
         "without_split": list(evaluation.without_split),
+        **({"left_out": list(evaluation.left_out)} if evaluation.left_out else {}),
         **_scores(evaluation.confusion, matching.scored),
         "exits": {
             name: _scores(confusion, matching.scored)

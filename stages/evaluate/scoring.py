@@ -53,6 +53,8 @@ def evaluate_dataset(
     matching = Matching.of(data.labels, segmenter.labels)
     for note in matching.notes:
         log.warning("%s", note)
+    for text in data.left_out:
+        log.warning("left out: %s", text)
     for fault in data.corrupted:
         log.warning("left out, its split is unknown: %s", fault)
     total = matching.confusion()
@@ -80,6 +82,7 @@ def evaluate_dataset(
         fit=segmenter.fit,
         digest=segmenter.digest,
         seconds=time.monotonic() - begun,
+        left_out=data.left_out,
     )
 
 

@@ -7,6 +7,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
+from icstream.stages.media_names import ffmpeg_name
 from icstream.stages.streets.street import Street
 
 TIME_BASE = Fraction(1, 90_000)
@@ -28,7 +29,7 @@ def write_clip(path: Path, street: Street, *, num_frames: int) -> list[int]:
     times: list[int] = [_FIRST_PTS, *(_FIRST_PTS + np.cumsum(steps)).tolist()]
     height, width = street.size
     options = {"video_track_timescale": str(TIME_BASE.denominator)}
-    with av.open(path, "w", format="mp4", options=options) as file:
+    with av.open(ffmpeg_name(path), "w", format="mp4", options=options) as file:
         stream = file.add_stream("libx264", rate=25, options={"preset": "fast", "crf": "18"})
         stream.height, stream.width = height + height % 2, width + width % 2
         stream.pix_fmt = "yuv420p"

@@ -1,6 +1,8 @@
 """Annotations of images, read from JSON: tags, and objects with their geometries."""
 
+import base64
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeAlias
 
@@ -46,6 +48,23 @@ class Overview(Struct):
         """Return the names of the tags, which are bare strings in old annotations."""
         return {tag if isinstance(tag, str) else tag.name for tag in self.tags}
 
+    def unknown_shapes(self, shapes: Mapping[str, str]) -> Counter[str]:
+        """Return the number of objects by shape whose shape is not known; see `LabeledObject`.
+
+        Args:
+            shapes: of the classes, by name. Objects of other classes do not count.
+        """
+        unknown: Counter[str] = Counter()
+        for raw in self.objects:
+            try:
+                entry = parse_json(raw, _Shaped)
+            except SampleError:
+                continue  # it is said when the image is loaded
+            shape = shape_of(entry, shapes.get(entry.class_title, ""))
+            if shape and not is_known(shape):
+                unknown[shape] += 1
+        return unknown
+
 
 class _Size(Struct):
     height: int
@@ -68,12 +87,27 @@ class Outline(Struct):
         return [entry.class_title for entry in self.objects]
 
 
-class LabeledObject(Struct, rename="camel"):
-    """An object; which of the geometries is to be read depends on the shape of its class."""
+class _Shaped(Struct, rename="camel"):
+    """What decides about the shape of an object."""
 
     class_title: str
     geometry_type: str = ""
     shape: str = ""
+
+
+def shape_of(entry: _Shaped, class_shape: str) -> str:
+    """Return the shape of an object, which that of its class in meta.json decides; "" if none."""
+    return class_shape if class_shape != "any" else entry.geometry_type or entry.shape
+
+
+def is_known(shape: str) -> bool:
+    """Return whether objects of a shape can be painted; newer projects may have others."""
+    return shape in _READERS
+
+
+class LabeledObject(_Shaped, rename="camel"):
+    """An object; which of the geometries is to be read depends on the shape of its class."""
+
     bitmap: Raw = Raw()
     points: Raw = Raw()
     nodes: Raw = Raw()
@@ -85,10 +119,10 @@ class LabeledObject(Struct, rename="camel"):
         Raises:
             SampleError: it is missing, damaged, or of a shape that has no pixels.
         """
-        shape = class_shape if class_shape != "any" else self.geometry_type or self.shape
+        shape = shape_of(self, class_shape)
         if not shape:
             raise SampleError("a class of shape any needs objects with a geometryType")
-        if shape not in _READERS:
+        if not is_known(shape):
             known = ", ".join(_READERS)
             raise SampleError(f"shape {shape!r} is not supported; supported are {known}")
         return _READERS[shape](self)
@@ -107,7 +141,8 @@ class _Contours(Struct):
 
 class _Bitmap(Struct):
     origin: _Point
-    data: bytes  # base64 in the file
+    data: str
+    """In base64, perhaps with line breaks in it."""
 
 
 class _Node(Struct):
@@ -140,7 +175,7 @@ def _exterior(entry: LabeledObject, *, at_least: int, at_most: int | None) -> ND
 def _bitmap(entry: LabeledObject) -> Bitmap:
     found = _part(entry.bitmap, "bitmap", _Bitmap)
     (left, top) = _array([found.origin])[0].tolist()
-    png = _png(found.data)
+    png = _png(_from_base64(found.data))
     header = png_header(png)
     check_size(header.width, header.height)
     pixels = unpack_by_opencv(png, cv2.IMREAD_UNCHANGED)
@@ -153,6 +188,13 @@ def _bitmap(entry: LabeledObject) -> Bitmap:
     if not mask_HW.any():
         raise SampleError("the bitmap is empty")
     return Bitmap(left, top, mask_HW)
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError as error:
+        raise SampleError("'bitmap': Invalid base64 encoded string") from error
 
 
 def _png(data: bytes) -> bytes:

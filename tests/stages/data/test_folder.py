@@ -126,7 +126,7 @@ def test_faulty_files_are_named(tmp_path: Path) -> None:
         "label": "labels/label.png: missing",
         "size": "labels/size.png: is 4x2, its image 3x2",
         "kind": "labels/kind.png: neither 8-bit gray nor indexed, as labels must be",
-        "cut": "labels/cut.png: the image is damaged",
+        "cut": "labels/cut.png: the image is damaged or cut off (image file is truncated)",
     }
 
 
@@ -136,3 +136,28 @@ def test_samples_can_be_sent_to_other_processes(tmp_path: Path) -> None:
     again = pickle.loads(pickle.dumps(sample))
     assert again == sample
     assert (again.load().ids_HW == sample.load().ids_HW).all()
+
+
+def test_lists_may_name_images_with_their_suffix(tmp_path: Path) -> None:
+    make_folder(tmp_path, {"train": {"a": IDS, "b.png": IDS, "c": IDS}})
+    (tmp_path / "train.txt").write_text("a.png\nb.png\nc.jpg\nd.png\n")
+    samples = open_labeled_folder(tmp_path).split("train")
+    # There is an image b.png.png, so "b.png" is a name without suffix; d is nowhere.
+    assert [sample.name for sample in samples] == ["a", "b.png", "c", "d"]
+    assert all(sample.load().ids_HW.shape == (2, 3) for sample in samples[:3])
+    with pytest.raises(SampleError, match=r"images/d\.\*: missing"):
+        samples[3].load()
+    (tmp_path / "train.txt").write_text("a.png\na\n")
+    with pytest.raises(ConfigError, match=r"train\.txt: 'a' is listed twice"):
+        open_labeled_folder(tmp_path)
+
+
+def test_links_to_folders_are_followed_and_may_lead_back(tmp_path: Path) -> None:
+    elsewhere = make_folder(tmp_path / "elsewhere", {"train": {"a": IDS}})
+    folder = make_folder(tmp_path / "data", {"train": {"b": IDS}})
+    for part in ("images", "labels"):
+        (folder / part / "drive_1").symlink_to(elsewhere / part)
+        (folder / part / "back").symlink_to(folder / part)
+    (folder / "train.txt").write_text("b\ndrive_1/a\nback/drive_1/a\n")
+    samples = open_labeled_folder(folder).split("train")
+    assert [sample.load().ids_HW.shape for sample in samples] == [(2, 3)] * 3

@@ -277,7 +277,7 @@ def test_a_faulty_image_is_named(project: Project) -> None:
     image.write_bytes(whole[: len(whole) // 2])
     assert fault(project).startswith(f"{image}: the image is ")
     image.write_bytes(b"hello")
-    assert fault(project) == f"{image}: no image"
+    assert fault(project).startswith(f"{image}: no image in one of the formats AVIF, ")
     huge = bytearray(whole)
     huge[16:24] = (9_000).to_bytes(4, "big") * 2
     huge[29:33] = zlib.crc32(huge[12:29]).to_bytes(4, "big")
@@ -293,3 +293,55 @@ def test_a_jpeg_that_is_cut_off_is_corrupted(project: Project) -> None:
     Image.fromarray(noise).save(image)
     image.write_bytes(image.read_bytes()[:-400])
     assert fault(project) == f"{image}: the image is cut off"
+
+
+def test_annotations_are_read_as_python_and_the_official_sdk_write_and_read_them(
+    project: Project,
+) -> None:
+    """`base64.encodebytes` breaks lines, `json.dumps` writes NaN, Windows puts a mark in front."""
+    data = packed(np.full((3, 4), 255, np.uint8))
+    broken = "\n".join(data[k : k + 20] for k in range(0, len(data), 20)) + "\n"
+    tags = [{"name": "train"}, {"name": "speed", "value": float("nan")}]
+    _, path = project.add(
+        "n.png", tags=tags, objects=[thing("tree", bitmap((1, 2), broken), "bitmap")]
+    )
+    assert "NaN" in path.read_text()
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path.write_text(path.read_text(), encoding=encoding)
+        meta = project.folder / "meta.json"
+        meta.write_text(meta.read_text(), encoding=encoding)
+        opened = open_supervisely_project(project.folder)
+        assert opened.corrupted == ()
+        ids_HW = opened.splits["train"][1].load().ids_HW
+        assert (ids_HW > 0).sum() == 12
+        path.write_text(path.read_bytes().decode(encoding))
+        meta.write_text(meta.read_bytes().decode(encoding))
+
+
+def test_a_coordinate_that_is_no_number_is_damage(project: Project) -> None:
+    project.add(
+        "n.png", tags=["train"], objects=[thing("Car", outline([[0, float("nan")], [3, 3]]))]
+    )
+    sample = open_supervisely_project(project.folder).splits["train"][1]
+    with pytest.raises(SampleError, match="Expected `float`, got `null`"):
+        sample.load()
+
+
+@pytest.mark.parametrize("shape", ["alpha_mask", "oriented_bbox", "multipolygon"])
+def test_an_object_of_an_unknown_shape_costs_itself_alone_and_is_counted(
+    shape: str, tmp_path: Path
+) -> None:
+    project = Project(tmp_path / "p", {"tree": "any", "new": shape, "Car": "rectangle"})
+    car = thing("Car", outline([[0, 0], [3, 2]]))
+    new = [thing("tree", outline([[0, 0], [7, 5]]), shape), thing("new", {"anything": [1]}, shape)]
+    project.add("a.png", tags=["train"], objects=[car, *new])
+    project.add("b.png", tags=["val"], objects=new)
+    data = open_supervisely_project(project.folder)
+    assert data.left_out == (
+        f"4 objects of shape {shape!r}, which is not supported; the first is on ds/a.png",
+    )
+    ids_HW = data.split("train")[0].load().ids_HW
+    assert (ids_HW[:3, :4] == data.labels.names.index("Car")).all()
+    assert (ids_HW > 0).sum() == 12
+    with pytest.raises(ConfigError, match="there are no objects on the images tagged 'val'"):
+        data.split("val")
