@@ -1,19 +1,24 @@
 """Parts of a hub for tests: streams and workers without processes."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from icstream.model import Fit
+from icstream.model.memory import MemoryBudget
 from icstream.pipeline.hub.controller_context import ControllerContext
 from icstream.pipeline.hub.lease import Lease
+from icstream.pipeline.hub.network_sizes import NetworkSizes
 from icstream.pipeline.hub.slots import SlotPool
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.hub.worker_pool import SharedPools, WorkerPool
 from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.messages import Message, Slot, StageSpan
+from icstream.pipeline.wire.shared_memory import Arena
+from icstream.pipeline.wire.slot_size import SlotSize
 from icstream.stages import FrameMeta
 from icstream.stages.decode.find import SourceSpec
 
@@ -22,12 +27,23 @@ GEOMETRY = Fit().geometry(SIZE)
 SPAN = StageSpan(0.0, 1.0)
 
 
+def slot_pool(arena: Arena | None = None, *, num_bytes: int = 10**9) -> SlotPool:
+    """Gives memory for frames of any size, for a network of two classes."""
+    return SlotPool(arena, size=SlotSize(Fit(), 2), budget=MemoryBudget(num_bytes))
+
+
+def network_sizes(num_bytes: int = 10**9) -> NetworkSizes:
+    """Gives what decides which worker prepares for which size."""
+    return NetworkSizes(Fit(), MemoryBudget(num_bytes), on_cpu=True)
+
+
 class Workers:
     """Starts workers that are no processes, and keeps what they are sent."""
 
     def __init__(self) -> None:
         self.started: list[Worker] = []
         self.sent: list[tuple[str, Message]] = []
+        self.sent_to_each: defaultdict[bytes, list[Message]] = defaultdict(list)
 
     def start(self, kind: str, which: object = 0) -> Worker:
         name = f"{kind} {which}"
@@ -37,6 +53,7 @@ class Workers:
 
     def send(self, worker: Worker, body: Message, payload: list[Any] | None = None) -> None:
         self.sent.append((worker.label, body))
+        self.sent_to_each[worker.name].append(body)
 
     def of(self, kind: str) -> Worker:
         """Gives the one that was started last."""
@@ -45,11 +62,11 @@ class Workers:
     def sent_to(self, kind: str) -> list[type[Message]]:
         return [type(body) for label, body in self.sent if label.startswith(kind)]
 
-    def pools(self, count: int = 1) -> SharedPools:
+    def pools(self, count: int = 1, *, sizes: NetworkSizes | None = None) -> SharedPools:
         def start(kind: str) -> Callable[[int], Worker]:
             return lambda number: self.start(kind, number)
 
-        segment = WorkerPool("segment", start("segment"), count=count, send=self.send)
+        segment = WorkerPool("segment", start("segment"), count=count, send=self.send, sizes=sizes)
         preprocess = WorkerPool(
             "preprocess", start("preprocess"), count=count, send=self.send, successor=segment
         )
@@ -57,12 +74,12 @@ class Workers:
             worker.connected = worker.ready = True
         return SharedPools(segment, preprocess)
 
-    def context(self, *, window: int = 4) -> ControllerContext:
+    def context(self, *, window: int = 4, num_bytes: int = 10**9) -> ControllerContext:
         return ControllerContext(
             window=window,
-            slots=SlotPool(None, fit=Fit(), num_classes=2),
+            slots=slot_pool(num_bytes=num_bytes),
             send=self.send,
-            pools=self.pools(),
+            pools=self.pools(sizes=network_sizes()),
             on_frame=lambda _stream, _lease: None,
         )
 

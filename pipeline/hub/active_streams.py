@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from icstream.pipeline.hub.controller_context import ControllerContext
+from icstream.pipeline.hub.outcomes import FailedFrame, Outcome, Overtaken, Returned
 from icstream.pipeline.hub.phase import Phase
 from icstream.pipeline.hub.stream_controller import StreamController
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.hub.worker import Worker
-from icstream.pipeline.hub.worker_pool import FailedFrame, Outcome, Overtaken, Returned
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +37,6 @@ class ActiveStreams:
     def num_recordings(self) -> int:
         """Recordings under way."""
         return sum(not stream.is_live for stream in self._controllers)
-
-    @property
-    def sizes(self) -> set[tuple[int, int]]:
-        """Sizes of the frames of all streams that are open, as (height, width)."""
-        return {stream.info.size for stream in self._controllers if stream.info is not None}
 
     def begin(self, stream: StreamState) -> None:
         """Start a stream's workers.
@@ -91,3 +86,4 @@ class ActiveStreams:
         """Forget the streams that are closed."""
         for stream in [s for s in self._controllers if s.phase is Phase.CLOSED]:
             del self._controllers[stream]
+            self._context.pools.forget(stream)

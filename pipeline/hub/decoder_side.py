@@ -5,9 +5,12 @@ import time
 import zmq
 
 from icstream.pipeline.hub.controller_context import ControllerContext
+from icstream.pipeline.hub.decoder_losses import DecoderLosses
 from icstream.pipeline.hub.lease import Lease
 from icstream.pipeline.hub.phase import Phase
+from icstream.pipeline.hub.stream_slots import StreamSlots
 from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.hub.supervisor import LostWorker
 from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.wire.frames import received_arrays
 from icstream.pipeline.wire.messages import (
@@ -17,10 +20,11 @@ from icstream.pipeline.wire.messages import (
     FormatChanged,
     GapFound,
     Grant,
+    NeedRoom,
+    NoRoom,
     Opened,
     Skipped,
     Slot,
-    SourceChanged,
     WireError,
 )
 
@@ -30,6 +34,7 @@ class DecoderSide:
 
     Attributes:
         worker: The decoder; None while a lost one is not replaced.
+        losses: Where decoders of the stream were lost.
     """
 
     def __init__(self, stream: StreamState, context: ControllerContext) -> None:
@@ -38,12 +43,11 @@ class DecoderSide:
         self._context = context
         self._begun: Worker | None = None
         """The decoder that was asked to begin."""
-        self._live_since_s: float | None = None
-        """When the first decoder of a live source was asked to."""
-        self._free: list[Slot] | None = None
-        """Slots that nobody uses; None until they are made."""
-        self._granted: dict[int, Slot] = {}
-        """Slots that the decoder may fill, by number."""
+        self._first_frame = 0
+        """Index of the frame that the decoder is to begin with."""
+        holding = context.slots.hold(stream.name, is_live=stream.is_live)
+        self._slots = StreamSlots(context.slots, holding, window=context.window)
+        self.losses = DecoderLosses(stream)
 
     @property
     def ready(self) -> Worker | None:
@@ -51,22 +55,13 @@ class DecoderSide:
         return self.worker if self.worker is not None and self.worker.ready else None
 
     @property
-    def slots(self) -> list[Slot]:
-        """Slots that hold no frame."""
-        return [*(self._free or ()), *self._granted.values()]
-
-    @property
     def is_full(self) -> bool:
         """Whether all slots hold frames, so that none can come."""
-        return not self._free and not self._granted
+        return not self._slots.all
 
-    @property
-    def is_due_to_stop(self) -> bool:
-        """Whether a live source has been read for as long as it should be."""
-        duration_s = self._stream.plan.settings.duration_s
-        if duration_s is None or self._live_since_s is None:
-            return False
-        return time.monotonic() - self._live_since_s > duration_s
+    def is_used_up_by(self, num_frames: int) -> bool:
+        """Return whether no frame can come before one of these is through."""
+        return self._slots.are_used_up_by(num_frames)
 
     def start(self) -> None:
         """Start a decoder, which goes on where a lost one stopped.
@@ -74,6 +69,7 @@ class DecoderSide:
         Raises:
             OSError: The system has no room for another process.
         """
+        self._first_frame = self._stream.leases.num_ordered
         self.worker = self._stream.start_decode()
 
     def begin(self, *, encoder_ready: bool) -> None:
@@ -89,9 +85,10 @@ class DecoderSide:
             self._begun = decoder
             first = max(stream.leases.num_ordered, stream.num_done)
             if stream.is_live:
-                self._live_since_s = self._live_since_s or time.monotonic()
+                stream.live_since_s = stream.live_since_s or time.monotonic()
                 first = 0
-            begin = BeginDecode(stream.num_items, first, stream.resume_state())
+            state, left_out = stream.resume_state(), self.losses.left_out
+            begin = BeginDecode(stream.num_items, first, state, left_out)
             self._context.send(decoder, begin)
         if decoder is self._begun and self._may_read():
             self._read()
@@ -101,7 +98,7 @@ class DecoderSide:
         assert self.worker is not None
         self.worker.ready = True
         self._stream.info = self._stream.info or body.info
-        self._context.pools.warm_up(body.info.size)
+        self._context.pools.announce(self._stream, body.info.size)
 
     def take_frame(self, body: Decoded, payload: list[zmq.Frame]) -> Lease:
         """Return the lease of a frame that the decoder has sent.
@@ -111,21 +108,33 @@ class DecoderSide:
         """
         stream, meta = self._stream, body.frame.meta
         arrays = received_arrays(body.slot, body.frame.arrays, payload)
-        if self._granted.get(body.slot.number) != body.slot:
+        if not self._slots.fill_granted(body.slot):
             raise WireError(f"slot {body.slot.number} was filled and not granted")
         stream.check_frame(meta)
         stream.count_item(body.number, body.accounting)
         stream.source.note_frame(meta, body.served.start)
-        del self._granted[body.slot.number]
         return stream.leases.open(
             meta, body.slot, body.served, arrays=arrays, geometry=body.frame.geometry
         )
 
     def take_skipped(self, body: Skipped, _: list[zmq.Frame]) -> None:
-        """Count a frame that the decoder has left out."""
+        """Count a frame that goes no further than the decoder."""
         self._stream.check_index(body.index)
         self._stream.count_item(body.number, body.accounting)
-        self._stream.skip(body.index, body.reason)
+        self._stream.skip(body.index, body.reason, failure=body.failure)
+
+    def take_need(self, body: NeedRoom, _: list[zmq.Frame]) -> None:
+        """Find room for a frame that is larger than those before it."""
+        self._slots.want(body.size, body.slots)
+        self._settle_want()
+        self.grant()
+
+    def refill(self) -> None:
+        """Use memory that has become free, if it was short."""
+        if self._stream.phase is Phase.READING:
+            self._settle_want()
+            self._slots.fill()
+            self.grant()
 
     def take_gap(self, body: GapFound, _: list[zmq.Frame]) -> None:
         """Count a frame that is not there."""
@@ -137,16 +146,10 @@ class DecoderSide:
         self._stream.count_item(body.number, None)
         self._stream.leases.begin_section()
 
-    def take_source_change(self, body: SourceChanged, _: list[zmq.Frame]) -> None:
-        """Note how the source is doing."""
-        self._stream.source.note_change(body)
-
     def take_slot(self, lease: Lease) -> None:
         """Take back the slot of a frame that is through, so that another may come."""
-        if self._free is None:
-            self._context.slots.give_back([lease.slot])
-            return
-        self._free.append(self._context.slots.fitting(lease.slot, lease.meta.size))
+        self._slots.take_back(lease.slot, lease.meta.size)
+        self._settle_want()
         self.grant()
 
     def grant(self) -> None:
@@ -154,17 +157,22 @@ class DecoderSide:
 
         A decoder that decodes several frames in a row has its memory in the CPU's caches.
         """
-        stream, decoder = self._stream, self.ready
+        stream, decoder, slots = self._stream, self.ready, self._slots
         if decoder is None or decoder is not self._begun or stream.phase is not Phase.READING:
             return
-        if not self._free:
+        if not slots.free:
             return
         enough = -(-self._context.window // 3)
-        is_short = not self._granted and self._num_unsegmented() < enough
-        if stream.plan.freshest or is_short or len(self._free) >= enough:
-            self._granted.update({slot.number: slot for slot in self._free})
-            self._context.send(decoder, Grant(self._free))
-            self._free = []
+        is_short = not slots.granted and self._num_unsegmented() < enough
+        if self.losses.call_for_caution:
+            if not slots.granted:
+                self._context.send(decoder, Grant(slots.grant(at_most=1)))
+        elif stream.plan.freshest or is_short or len(slots.free) >= enough:
+            self._context.send(decoder, Grant(slots.grant()))
+
+    def end(self) -> list[Slot]:
+        """Return the slots that hold no frame, as the stream has ended."""
+        return self._slots.end()
 
     def finish(self) -> bool:
         """Ask the decoder to send no more than it has begun; False if it is not decoding."""
@@ -174,12 +182,14 @@ class DecoderSide:
         self._context.send(decoder, Finish())
         return True
 
-    def lose(self) -> None:
-        """Note that the decoder is gone, and take back what it was granted."""
+    def lose(self, lost: LostWorker) -> str | None:
+        """Take back what a lost decoder was granted; return why another would get no further."""
         self.worker = self._begun = None
-        if self._free is not None:
-            self._free += self._granted.values()
-        self._granted.clear()
+        was_reading = bool(self._slots.granted)
+        self._slots.take_granted()
+        if self._stream.leases.num_ordered > self._first_frame:
+            lost.worker.gain()
+        return self.losses.add(lost, was_reading=was_reading)
 
     def _may_begin(self) -> bool:
         """Return whether source and network are ready, as far as they must be."""
@@ -190,20 +200,25 @@ class DecoderSide:
 
     def _may_read(self) -> bool:
         """Return whether frames may come: the network may have to prepare for their size first."""
-        if self._stream.info is None:
+        stream = self._stream
+        if stream.info is None:
             return False
-        is_reading = self._free is not None
-        return is_reading or not self._stream.plan.freshest or self._context.pools.are_staffed()
+        may_wait = self._slots.are_made or not stream.plan.freshest
+        return may_wait or self._context.pools.are_ready_for(stream.info.size)
 
     def _read(self) -> None:
         """Let frames come."""
         stream = self._stream
         assert stream.info is not None
         stream.phase = Phase.READING
-        if self._free is None:
-            size, make = stream.info.size, self._context.slots.make
-            self._free = [make(number, size) for number in range(self._context.window)]
+        if not self._slots.are_made:
+            self._slots.make(stream.info.size)
         self.grant()
+
+    def _settle_want(self) -> None:
+        reason = self._slots.settle_want()
+        if reason is not None and self.ready is not None:
+            self._context.send(self.ready, NoRoom(reason))
 
     def _num_unsegmented(self) -> int:
         """Return how many frames have not passed the network."""

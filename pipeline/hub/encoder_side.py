@@ -3,8 +3,10 @@
 from icstream.pipeline.hub.controller_context import ControllerContext
 from icstream.pipeline.hub.dispatch import send_frame
 from icstream.pipeline.hub.lease import Lease
+from icstream.pipeline.hub.losses import LossesInOrder, Surrenders
 from icstream.pipeline.hub.phase import Phase
 from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.hub.supervisor import LostWorker
 from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.wire.messages import BeginEncode, Finish, SinksOpened, Written
 
@@ -23,6 +25,10 @@ class EncoderSide:
         self.worker: Worker | None = None
         self._stream = stream
         self._context = context
+        self._losses = LossesInOrder()
+        self._surrenders = Surrenders()
+        self._furthest = -1
+        """Index of the last frame that was in all sinks, also of a worker that was lost since."""
 
     @property
     def ready(self) -> Worker | None:
@@ -31,18 +37,23 @@ class EncoderSide:
 
     @property
     def has_room(self) -> bool:
-        """Whether the encode worker may get another frame."""
-        return not self._stream.plan.freshest or self._stream.leases.order.num_unwritten < _DEPTH
+        """Whether the encode worker may get another frame.
+
+        Where workers were lost, it gets one frame at a time.
+        """
+        order = self._stream.leases.order
+        if self._losses.calls_for_caution(self._furthest + 1):
+            return not order.num_unwritten
+        return not self._stream.plan.freshest or order.num_unwritten < _DEPTH
 
     @property
     def is_stuck(self) -> bool:
-        """Whether all frames that may be in flight lie in the sinks, so that none can follow.
+        """Whether all frames in flight lie in the sinks.
 
         A sink gives frames free as others come after them.
         """
         leases = self._stream.leases
-        is_full = len(leases) >= self._context.window
-        return is_full and leases.all_at_writer() and not leases.order.num_unwritten
+        return leases.all_at_writer() and not leases.order.num_unwritten
 
     def start(self) -> None:
         """Start an encode worker, which goes on where a lost one stopped.
@@ -91,6 +102,10 @@ class EncoderSide:
 
     def take_written(self, body: Written) -> list[Lease]:
         """Note that all sinks have a frame; return the leases that end with that."""
+        if body.index > self._furthest and self.worker is not None:
+            self._furthest = body.index
+            self._surrenders.clear()
+            self.worker.gain()
         self._stream.leases.mark_written(body.index, body.part, body.served)
         return self.release(body.num_durable)
 
@@ -100,8 +115,19 @@ class EncoderSide:
         self._stream.accounting.encoded = num_durable
         return released
 
-    def lose(self) -> None:
-        """Note that the encode worker is gone; another one writes its frames once more."""
+    def lose(self, lost: LostWorker) -> Lease | None:
+        """Note that the encode worker is gone; another one writes its frames once more.
+
+        Returns:
+            The frame that is to be given up, as workers are lost at it every time; None mostly.
+        """
         self.worker = None
         if self._stream.phase is Phase.CLOSING:
             self._stream.phase = Phase.DRAINING
+        at = self._stream.leases.order.first_unwritten
+        if not lost.worker.ready or at is None:
+            return None
+        if not self._losses.add(at.meta.index, crashed=lost.crashed).are_too_many:
+            return None
+        self._surrenders.add(lost.worker)
+        return at

@@ -9,7 +9,6 @@ from icstream.pipeline.hub.lease import Lease, LeaseState
 from icstream.pipeline.hub.phase import Phase
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.wire.messages import Slot
-from icstream.stages import Gap
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +25,8 @@ class FramesInFlight:
 
     def fail(self, lease: Lease, reason: str, detail: str) -> None:
         """Take out a frame that a stage could not process."""
-        stream, meta = self._stream, lease.meta
-        log.warning("%s: frame %d failed: %s", stream.name, meta.index, detail)
-        stream.note_gap(Gap(stream.name, meta.index, meta.pts, reason))
-        stream.leases.fail(lease, reason)
+        self._stream.note_failure(lease.meta.index, lease.meta.pts, reason, detail)
+        self._stream.leases.fail(lease, reason)
         self.release_slot(lease)
 
     def drop(self, lease: Lease, reason: str) -> None:

@@ -16,6 +16,7 @@ from icstream.pipeline.hub.active_streams import ActiveStreams
 from icstream.pipeline.hub.controller_context import ControllerContext
 from icstream.pipeline.hub.lease import Lease
 from icstream.pipeline.hub.link_check import LinkCheck
+from icstream.pipeline.hub.network_sizes import NetworkSizes
 from icstream.pipeline.hub.processes import WorkerProcess
 from icstream.pipeline.hub.recovery import Recovery
 from icstream.pipeline.hub.shutdown import Shutdown
@@ -51,6 +52,8 @@ class HubSettings:
     """Frames of a stream that may be in flight."""
     max_streams: int
     """Recordings that are worked on at once; live streams do not wait for one another."""
+    max_restarts: int
+    """How often a worker is restarted without anything gained in between."""
     stop_s: float
     """How long frames in flight may take to finish once the run is to stop."""
     replicas: int
@@ -69,6 +72,7 @@ class Hub:
         socket: HubSocket,
         supervisor: Supervisor,
         slots: SlotPool,
+        sizes: NetworkSizes,
         start_preprocess: Callable[[int], Worker],
         start_segment: Callable[[int], Worker],
         start_others: Mapping[str, Callable[[], Worker]],
@@ -82,6 +86,7 @@ class Hub:
             socket: The bound socket that workers connect to.
             supervisor: The watch over the workers.
             slots: The memory for frames in flight.
+            sizes: The sizes that the network's workers are prepared for.
             start_preprocess: Starts a preprocess worker, given its number.
             start_segment: Starts a segment worker, given its number.
             start_others: By kind, what starts a worker that gets no frames from the hub; a run goes
@@ -95,7 +100,7 @@ class Hub:
         self._slots = slots
         self._on_tick = on_tick
         self._links = LinkCheck()
-        self._pools = self._start_pools(start_preprocess, start_segment)
+        self._pools = self._start_pools(start_preprocess, start_segment, sizes)
         context = ControllerContext(settings.window, slots, self._send, self._pools, on_frame)
         self._streams = ActiveStreams(context)
         self._shutdown = Shutdown(self._streams)
@@ -103,7 +108,7 @@ class Hub:
             streams=self._streams,
             pools=self._pools,
             start_others=start_others,
-            restarts_per_minute=supervisor.restarts_per_minute,
+            max_restarts=settings.max_restarts,
             shutdown=self._shutdown,
             send=self._send,
         )
@@ -156,9 +161,12 @@ class Hub:
         self,
         start_preprocess: Callable[[int], Worker],
         start_segment: Callable[[int], Worker],
+        sizes: NetworkSizes,
     ) -> SharedPools:
         settings = self._settings
-        segment = WorkerPool("segment", start_segment, count=settings.replicas, send=self._send)
+        segment = WorkerPool(
+            "segment", start_segment, count=settings.replicas, send=self._send, sizes=sizes
+        )
         preprocess = WorkerPool(
             "preprocess",
             start_preprocess,
@@ -199,6 +207,7 @@ class Hub:
         for lost in self._supervisor.watch(paused=paused):
             self._links.forget(lost.worker)
             self._recovery.take_loss(lost)
+        self._recovery.tick()
         self._slots.collect()
         self._streams.audit()
 
@@ -209,7 +218,7 @@ class Hub:
         while (received := self._socket.receive()) is not None:
             name, header, payload = received
             worker = self._supervisor.processes.get(worker_of(name))
-            if worker is None:
+            if worker is None or worker.killed_for is not None:
                 continue  # one that was discarded, or a stranger
             worker.last_seen_s = time.monotonic()
             try:
@@ -242,9 +251,6 @@ class Hub:
 
     def _take_connected(self, worker: WorkerProcess, _: Connected) -> None:
         worker.connected = True
-        if worker.kind == "segment":
-            for size in self._streams.sizes:
-                self._pools["segment"].warm_up(worker, size)
 
     def _take_ready(self, worker: WorkerProcess, _: Ready) -> None:
         worker.ready = True

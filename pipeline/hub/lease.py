@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Any
 
 from icstream.model import Geometry
+from icstream.pipeline.hub.losses import Losses
 from icstream.pipeline.hub.stage_counts import STAGES
 from icstream.pipeline.wire.messages import Pixels, Slot, StageSpan
 from icstream.stages import FrameMeta
@@ -46,8 +47,8 @@ class Lease:
     """When each stage worked on it."""
     part: int = 0
     """The number of the part that it was written to."""
-    num_crashes: int = 0
-    """Processes that ended on their own while they had it."""
+    losses: Losses = field(default_factory=Losses)
+    """Workers of its present stage that were lost at it."""
 
     @property
     def is_at_writer(self) -> bool:

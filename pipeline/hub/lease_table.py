@@ -10,6 +10,7 @@ from typing import Any
 
 from icstream.model import Geometry
 from icstream.pipeline.hub.lease import Lease, LeaseState
+from icstream.pipeline.hub.losses import Losses
 from icstream.pipeline.hub.stage_counts import STAGES, FrameCounts, StageCounts
 from icstream.pipeline.hub.write_order import DurableFrames, WriteOrder
 from icstream.pipeline.wire.messages import Pixels, Slot, StageSpan
@@ -100,9 +101,9 @@ class LeaseTable:
             self._advance(lease)
         return lease
 
-    def skip(self, index: int, reason: str) -> None:
-        """Count a frame that left the decoder and goes no further."""
-        self._counts.skip(reason)
+    def skip(self, index: int, reason: str, *, failed: bool = False) -> None:
+        """Count a frame that left the decoder and goes no further, on purpose or as it failed."""
+        self._counts.skip(reason, failed=failed)
         self.num_ordered += 1
         self.order.leave_out(index)
 
@@ -150,13 +151,13 @@ class LeaseTable:
         """Give up a frame that nobody has, so that others go on; the counts will not match."""
         self._faults.append(f"frame {lease.meta.index} vanished in {lease.stage}")
         lease.state = LeaseState.OUT
-        self.order.leave_out(lease.meta.index)
+        self.order.remove(lease)
         del self._leases[lease.meta.index]
 
-    def hand_out_again(self, lease: Lease, *, crashed: bool = False) -> None:
-        """Let a frame wait once more, as its worker was lost, or even crashed on it."""
+    def hand_out_again(self, lease: Lease) -> None:
+        """Let a frame wait once more, as its worker was lost."""
         self.stage_counts[lease.stage].retry()
-        lease.num_crashes += crashed
+        lease.served.pop(lease.stage, None)
         lease.state = LeaseState.WAITING
 
     def next_to_write(self) -> Lease | None:
@@ -208,7 +209,7 @@ class LeaseTable:
     def _advance(self, lease: Lease) -> None:
         stage = STAGES[STAGES.index(lease.stage) + 1]
         self._counts.advance(lease.stage, stage)
-        lease.stage, lease.state = stage, LeaseState.WAITING
+        lease.stage, lease.state, lease.losses = stage, LeaseState.WAITING, Losses()
 
     def _take_out(self, lease: Lease, state: LeaseState) -> None:
         self.order.remove(lease)

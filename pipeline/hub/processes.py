@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from icstream.model.shown import printable
+from icstream.pipeline.hub.stderr_lines import StderrLines
 from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.wire.worker_names import new_worker_name
 
@@ -21,11 +23,12 @@ log = logging.getLogger(__name__)
 
 _WORKER_MODULE = "icstream.pipeline.workers.main"
 
-_MAX_LINE = 2000
 _NUM_LAST_LINES = 30
 _STARVED_S = 10.0
 """The longest silence of a process that runs but does not get its turn on a crowded machine."""
-_KILL_WAIT_S = 5.0
+_KILL_WAIT_S = 0.1
+_END_WAIT_S = 2.0
+"""How long the last workers may take to be gone once they are killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,20 @@ class WorkerProcess(Worker):
     """How long it has been at one frame."""
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_NUM_LAST_LINES))
     """What it wrote last to standard error."""
-    _unread: bytes = b""
+    killed_for: str | None = None
+    """Why the hub has killed it; None if it has not."""
+    killed_s: float | None = None
+    """When that was."""
+    _lines: StderrLines = field(init=False)
+
+    def __post_init__(self) -> None:
+        assert self.process.stderr is not None
+        self._lines = StderrLines(self.process.stderr.fileno())
+
+    def gain(self) -> None:
+        """Note that the run has come further by the worker, which may so take longer to start."""
+        self.has_gained = True
+        self.started_s = time.monotonic()
 
     def is_running(self) -> bool:
         """Return whether the process has not ended."""
@@ -82,13 +98,8 @@ class WorkerProcess(Worker):
 
     def read_stderr(self) -> None:
         """Read what the process wrote: log records are logged, the rest is kept for its end."""
-        assert self.process.stderr is not None
-        with suppress(BlockingIOError):
-            while chunk := os.read(self.process.stderr.fileno(), 65536):
-                self._unread += chunk
-        *lines, self._unread = self._unread.split(b"\n")
-        for line in lines:
-            self._take_line(line[:_MAX_LINE].decode(errors="replace"))
+        for line in self._lines.read():
+            self._take_line(line)
 
     def _take_line(self, line: str) -> None:
         if line.startswith('{"log":'):
@@ -98,7 +109,7 @@ class WorkerProcess(Worker):
                 return
         if line.strip():
             log.debug("%s: %s", self.label, line)
-            self.last_lines.append(line)
+            self.last_lines.append(printable(line))
 
     def ended(self) -> str | None:
         """Return how the process ended; None while it runs."""
@@ -138,13 +149,26 @@ class WorkerProcess(Worker):
         if not self.ready:
             self.started_s = now_s
 
-    def kill(self) -> None:
-        """End the process at once and wait until it is gone."""
+    def kill(self, *, wait_s: float = _KILL_WAIT_S) -> bool:
+        """End the process; return whether it is gone.
+
+        One that waits for a device, such as a disk that does not answer, goes later. Until then the
+        system may still write to its memory.
+        """
         self.process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(_KILL_WAIT_S)
+        self.killed_s = self.killed_s or time.monotonic()
+        try:
+            self.process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            return False
         self.read_stderr()
         self.close()
+        return True
+
+    @property
+    def dying_s(self) -> float:
+        """For how long it has been killed and not gone."""
+        return 0.0 if self.killed_s is None else time.monotonic() - self.killed_s
 
     def close(self) -> None:
         """Close the pipes of a process that has ended."""
@@ -218,8 +242,6 @@ class Processes:
                 # Ctrl-C in a terminal is for the supervisor, which ends its workers in order.
                 process_group=0,
             )
-        assert process.stderr is not None
-        os.set_blocking(process.stderr.fileno(), False)
         worker = WorkerProcess(kind, f"{kind} {which}", name, process=process)
         self._workers[name] = worker
         return worker
@@ -237,7 +259,10 @@ class Processes:
                 worker.read_stderr()
             time.sleep(0.01)
         for worker in self:
-            worker.kill()
+            worker.process.kill()
+        deadline_s = time.monotonic() + _END_WAIT_S
+        for worker in self:
+            worker.kill(wait_s=max(0.0, deadline_s - time.monotonic()))
             self.forget(worker)
 
 

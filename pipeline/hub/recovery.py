@@ -1,10 +1,12 @@
 """What a run does when a worker gives up or is lost."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 
 from icstream.pipeline.hub.active_streams import ActiveStreams
 from icstream.pipeline.hub.dispatch import Send
+from icstream.pipeline.hub.losses import FruitlessRestarts
 from icstream.pipeline.hub.phase import Phase
 from icstream.pipeline.hub.shutdown import Shutdown
 from icstream.pipeline.hub.stream_controller import StreamController
@@ -14,6 +16,9 @@ from icstream.pipeline.hub.worker_pool import SharedPools
 from icstream.pipeline.wire.messages import Fault, Stop
 
 log = logging.getLogger(__name__)
+
+_MAX_DELAY_S = 60.0
+"""The longest time between two tries to start a worker that cannot be kept alive."""
 
 
 class Recovery:
@@ -25,14 +30,17 @@ class Recovery:
         streams: ActiveStreams,
         pools: SharedPools,
         start_others: Mapping[str, Callable[[], Worker]],
-        restarts_per_minute: int,
+        max_restarts: int,
         shutdown: Shutdown,
         send: Send,
     ) -> None:
         self._streams = streams
         self._pools = pools
         self._start_others = start_others
-        self._restarts_per_minute = restarts_per_minute
+        self._max_restarts = max_restarts
+        self._fruitless = FruitlessRestarts()
+        self._postponed: list[tuple[float, Worker, StreamController | None]] = []
+        """When a worker is to be replaced, and whose it was."""
         self._shutdown = shutdown
         self._send = send
 
@@ -58,29 +66,55 @@ class Recovery:
                 self._shutdown.begin(drain_s=0)
 
     def take_loss(self, lost: LostWorker) -> None:
-        """Hand out again what a worker had, and start another in its place if it is needed."""
+        """Hand out again what a worker had, and start another in its place if it is needed.
+
+        Restarts are judged by progress: where nothing was gained for too many of them, what needs
+        the worker ends. What lives from a live source is tried again for ever, ever more slowly.
+        """
         worker = lost.worker
         controller, pool = self._streams.owner(worker), self._pools.get(worker.kind)
         if pool is not None:
             self._streams.settle(pool.lose(worker, crashed=lost.crashed))
-        elif worker.kind not in self._start_others and (
-            controller is None or not controller.lose(worker)
-        ):
+        elif controller is not None:
+            controller.lose(lost)
+            if not controller.needs(worker.kind):
+                return
+        elif worker.kind not in self._start_others:
             return
-        if lost.too_often:
-            self._abandon(lost, controller)
-            return
-        log.warning("%s: %s; it is started again", worker.label, lost.why)
-        try:
+        num_fruitless = self._fruitless.add(worker)
+        if num_fruitless <= self._max_restarts:
+            log.warning("%s; it is started again", lost)
             self._replace(worker, controller)
-        except OSError as error:
-            reason = f"{worker.label}: cannot be started again: {error.strerror}"
-            self._shutdown.begin(reason, drain_s=0)
+        elif self._is_kept_alive(worker, controller):
+            delay_s = min(_MAX_DELAY_S, 2.0 ** min(num_fruitless - self._max_restarts - 1, 10))
+            log.warning("%s; it is started again in %g s", lost, delay_s)
+            self._postponed.append((time.monotonic() + delay_s, worker, controller))
+        else:
+            self._abandon(lost, controller)
+
+    def tick(self) -> None:
+        """Start the workers whose time has come."""
+        now_s = time.monotonic()
+        due = [entry for entry in self._postponed if entry[0] <= now_s]
+        self._postponed = [entry for entry in self._postponed if entry[0] > now_s]
+        for _, worker, controller in due:
+            if controller is None or controller.needs(worker.kind):
+                self._replace(worker, controller)
+
+    def _is_kept_alive(self, worker: Worker, controller: StreamController | None) -> bool:
+        """Return whether live streams need a worker that did its work in this run before."""
+        if worker.kind in self._start_others:
+            return False
+        if controller is not None:
+            stream = controller.stream
+            return stream.is_live and (worker.kind == "decode" or stream.accounting.encoded > 0)
+        streams = [controller.stream for controller in self._streams]
+        return any(stream.is_live and stream.accounting.encoded > 0 for stream in streams)
 
     def _abandon(self, lost: LostWorker, controller: StreamController | None) -> None:
         """End what needs a worker that cannot be kept alive."""
-        times = self._restarts_per_minute + 1
-        reason = f"{lost.worker.label}: {lost.why}, lost {times} times in a minute"
+        times = self._max_restarts + 1
+        reason = f"{lost}, lost {times} times in a row"
         if lost.worker.kind in self._start_others:
             log.error("%s; the run goes on without it", reason)
         elif controller is None:
@@ -92,9 +126,13 @@ class Recovery:
 
     def _replace(self, worker: Worker, controller: StreamController | None) -> None:
         pool = self._pools.get(worker.kind)
-        if pool is not None:
-            pool.replace(worker)
-        elif worker.kind in self._start_others:
-            self._start_others[worker.kind]()
-        elif controller is not None:
-            controller.replace(worker.kind)
+        try:
+            if pool is not None:
+                pool.replace(worker)
+            elif worker.kind in self._start_others:
+                self._start_others[worker.kind]()
+            elif controller is not None:
+                controller.replace(worker.kind)
+        except OSError as error:
+            reason = f"{worker.label}: cannot be started again: {error.strerror}"
+            self._shutdown.begin(reason, drain_s=0)

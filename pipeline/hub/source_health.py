@@ -60,13 +60,12 @@ class SourceHealth:
 
     def note_change(self, change: SourceChanged) -> None:
         """Note a change of a live source, and log what is new."""
-        if change.state == "live":
+        known = ("connecting", change.error)
+        if change.error and (self.status.state, self.status.last_error) != known:
+            then = "; connecting again" if change.state == "backing off" else ""
+            log.warning("%s: %s%s", self._stream, change.error, then)
+        elif change.state == "live":
             log.info("%s: connected", self._stream)
-        elif change.error and (self.status.state, self.status.last_error) != (
-            "connecting",
-            change.error,
-        ):
-            log.warning("%s: %s; connecting again", self._stream, change.error)
         self.status = replace(
             self.status.to(change.state),
             connections=change.connections,

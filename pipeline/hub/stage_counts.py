@@ -69,9 +69,9 @@ class FrameCounts:
         self._accounting.in_flight += 1
         self.stages[stage].receive()
 
-    def skip(self, reason: str) -> None:
+    def skip(self, reason: str, *, failed: bool) -> None:
         """Count a frame that left the decoder and goes to no stage."""
-        self._accounting.dropped[reason] += 1
+        (self._accounting.failed if failed else self._accounting.dropped)[reason] += 1
         self._num_skipped += 1
 
     def advance(self, stage: str, to: str) -> None:

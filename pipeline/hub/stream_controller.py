@@ -1,12 +1,12 @@
 """One stream under way, from its decoder to its sinks."""
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
 import zmq
 
+from icstream.model.geometry import MAX_PIXELS
 from icstream.pipeline.hub.controller_context import ControllerContext
 from icstream.pipeline.hub.decoder_side import DecoderSide
 from icstream.pipeline.hub.encoder_side import EncoderSide
@@ -14,14 +14,17 @@ from icstream.pipeline.hub.frames_in_flight import FramesInFlight
 from icstream.pipeline.hub.lease import Lease
 from icstream.pipeline.hub.phase import Phase
 from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.hub.supervisor import LostWorker
 from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.wire.messages import (
+    CaughtUp,
     Closed,
     Decoded,
     Ended,
     Failed,
     FormatChanged,
     GapFound,
+    NeedRoom,
     Opened,
     SinksOpened,
     Skipped,
@@ -30,8 +33,9 @@ from icstream.pipeline.wire.messages import (
     WireError,
     Written,
 )
+from icstream.stages.items import Size
 
-log = logging.getLogger(__name__)
+Side = DecoderSide | EncoderSide
 
 
 class StreamController:
@@ -53,18 +57,17 @@ class StreamController:
         self._decoder = DecoderSide(stream, context)
         self._encoder = EncoderSide(stream, context)
         self.frames = FramesInFlight(stream, context, self._decoder)
-        self._sides: dict[str, DecoderSide | EncoderSide] = {
-            "decode": self._decoder,
-            "encode": self._encoder,
-        }
+        self._sides: dict[str, Side] = {"decode": self._decoder, "encode": self._encoder}
         self._handlers: dict[str, dict[type, Callable[[Any, list[zmq.Frame]], None]]] = {
             "decode": {
                 Opened: self._take_opened,
+                CaughtUp: self._decoder.losses.take_caught_up,
                 Decoded: self._take_decoded,
                 Skipped: self._decoder.take_skipped,
+                NeedRoom: self._decoder.take_need,
                 GapFound: self._decoder.take_gap,
                 FormatChanged: self._decoder.take_format_change,
-                SourceChanged: self._decoder.take_source_change,
+                SourceChanged: lambda body, _: stream.source.note_change(body),
                 Ended: self._take_ended,
             },
             "encode": {
@@ -98,23 +101,30 @@ class StreamController:
         stream = self.stream
         stream.source.watch()
         self._begin()
+        self._decoder.refill()
         if stream.plan.freshest:
             self.frames.drop_stale(encoder_has_room=self._encoder.has_room)
-        if self._decoder.is_due_to_stop:
+        if stream.is_due_to_stop:
             self.end(to=Phase.STOPPING)
 
     def send_to_encoder(self) -> None:
         """Send the encode worker the frames whose turn it is."""
         self._encoder.send_frames()
 
-    def lose(self, worker: Worker) -> bool:
-        """Note that one of the stream's own workers is gone; return whether another is needed."""
-        self._sides[worker.kind].lose()
-        if worker.kind == "encode":
-            return True
-        if self.stream.phase is Phase.STOPPING:
+    def lose(self, lost: LostWorker) -> None:
+        """Note that one of the stream's own workers is gone."""
+        if lost.worker.kind == "encode":
+            if (failed := self._encoder.lose(lost)) is not None:
+                self.frames.fail(failed, "encode crashed", str(lost))
+        elif (reason := self._decoder.lose(lost)) is not None:
+            self.end(reason, to=Phase.DRAINING, broken=True)
+        elif self.stream.phase is Phase.STOPPING:
             self.stream.phase = Phase.DRAINING
-        return self.stream.phase < Phase.DRAINING
+
+    def needs(self, kind: str) -> bool:
+        """Return whether the stream lacks one of its own workers."""
+        end = Phase.DRAINING if kind == "decode" else Phase.CLOSED
+        return self._sides[kind].worker is None and self.stream.phase < end
 
     def replace(self, kind: str) -> None:
         """Start a worker in the place of a lost one.
@@ -139,7 +149,7 @@ class StreamController:
         if stream.phase is Phase.CLOSED:
             return
         stream.broken = stream.broken or broken
-        self._note_error(error)
+        stream.note_error(error)
         if stream.phase >= to:
             return
         if to is Phase.CLOSED or stream.phase is Phase.OPENING:
@@ -150,11 +160,6 @@ class StreamController:
             stream.phase = Phase.STOPPING
         else:
             stream.phase = Phase.DRAINING
-
-    def _note_error(self, error: str | None) -> None:
-        if error and self.stream.error is None:
-            self.stream.error = error
-            log.error("%s", error)
 
     def _abort(self) -> None:
         """Drop what the encode worker does not have, and have it close its files."""
@@ -167,7 +172,7 @@ class StreamController:
         """Drop all that is in flight, compare the accounts, and end the stream's workers."""
         stream = self.stream
         stream.phase = Phase.CLOSED
-        slots = [*self._decoder.slots, *self.frames.drop_all()]
+        slots = [*self._decoder.end(), *self.frames.drop_all()]
         stream.source.end()
         stream.leases.close(stream.accounting.decoded)
         workers = [side.worker for side in self._sides.values() if side.worker is not None]
@@ -185,6 +190,9 @@ class StreamController:
         self._decoder.begin(encoder_ready=self._encoder.ready is not None)
 
     def _take_opened(self, body: Opened, _: list[zmq.Frame]) -> None:
+        if (reason := _why_too_large(body.info.size)) is not None:
+            self.end(f"{self.stream.spec.given}: {reason}", to=Phase.DRAINING)
+            return
         self._decoder.open(body)
         self._begin()
 
@@ -198,7 +206,7 @@ class StreamController:
 
     def _take_ended(self, body: Ended, _: list[zmq.Frame]) -> None:
         self.stream.take_accounting(body.accounting)
-        self._note_error(body.error)
+        self.stream.note_error(body.error)
         # The encode worker is there, also where a live source ended before its first frame.
         self.stream.phase = max(self.stream.phase, Phase.DRAINING)
 
@@ -208,12 +216,9 @@ class StreamController:
 
     def _take_written(self, body: Written, _: list[zmq.Frame]) -> None:
         self._release(self._encoder.take_written(body))
-        stream, window = self.stream, self._context.window
-        if stream.phase < Phase.DRAINING and self._encoder.is_stuck:
-            error = (
-                f"{stream.name}: a sink holds back the last {window} frames, and no more may be in"
-                " flight; pipeline.window must be larger"
-            )
+        num_frames, reading = len(self.stream.leases), self.stream.phase < Phase.DRAINING
+        if reading and self._encoder.is_stuck and self._decoder.is_used_up_by(num_frames):
+            error = _why_stuck(self.stream.name, num_frames, window=self._context.window)
             self.end(error, to=Phase.CLOSED, broken=True)
 
     def _take_failed(self, body: Failed, _: list[zmq.Frame]) -> None:
@@ -232,3 +237,18 @@ class StreamController:
             self.stream.latency.add(lease)
             self._context.on_frame(self.stream, lease)
             self.frames.release_slot(lease)
+
+
+def _why_too_large(size: Size) -> str | None:
+    height, width = size
+    if height * width <= MAX_PIXELS:
+        return None
+    return f"{width}x{height} pixels are more than the allowed {MAX_PIXELS}"
+
+
+def _why_stuck(name: str, num_frames: int, *, window: int) -> str:
+    setting = "memory_mb" if num_frames < window else "window"
+    return (
+        f"{name}: a sink holds back the last {num_frames} frames, and no more may be in flight;"
+        f" pipeline.{setting} must be larger"
+    )

@@ -1,5 +1,7 @@
 """The state of one stream of a run."""
 
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,7 +17,11 @@ from icstream.stages.decode.find import SourceSpec
 from icstream.stages.decode.source import SourceInfo
 from icstream.stages.sinks import Part
 
+log = logging.getLogger(__name__)
+
 _MAX_GAPS = 1000
+_MAX_LOGGED = 100
+"""Failed frames of a stream that are logged one by one: whoever sends them chooses how many."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +39,8 @@ class StreamState:
     phase: Phase = Phase.OPENING
     started_s: float | None = None
     """When its workers were started, by the monotonic clock."""
+    live_since_s: float | None = None
+    """When the first decoder of a live source was asked to begin, by the monotonic clock."""
     wall_s: float = 0.0
     """Time from then until it was closed."""
     error: str | None = None
@@ -55,6 +63,8 @@ class StreamState:
     """Whether a sink needs the frame besides its mask."""
     num_done: int = 0
     """Frames that an earlier run wrote."""
+    _num_logged: int = 0
+    """Failed frames so far."""
     num_items: int = 0
     """Items that the decoder has sent, of all kinds."""
 
@@ -73,6 +83,14 @@ class StreamState:
     def is_live(self) -> bool:
         """Whether its source may come and go, and cannot be read again."""
         return self.spec.kind == "live"
+
+    @property
+    def is_due_to_stop(self) -> bool:
+        """Whether a live source has been read for as long as it should be."""
+        duration_s, since_s = self.plan.settings.duration_s, self.live_since_s
+        if duration_s is None or since_s is None:
+            return False
+        return time.monotonic() - since_s > duration_s
 
     @property
     def source_status(self) -> SourceStatus:
@@ -130,10 +148,27 @@ class StreamState:
         """
         source.write_to(self.accounting)
 
-    def skip(self, index: int, reason: str) -> None:
-        """Count a frame that left the decoder and goes no further."""
-        self.leases.skip(index, reason)
+    def skip(self, index: int, reason: str, *, failure: str | None = None) -> None:
+        """Count a frame that left the decoder and goes no further, on purpose or as it failed."""
+        self.leases.skip(index, reason, failed=failure is not None)
+        if failure is not None:
+            self.note_failure(index, None, reason, failure)
         self.source.note_skipped()
+
+    def note_failure(self, index: int, pts: int | None, reason: str, detail: str) -> None:
+        """Log that a frame failed, unless very many did, and keep its gap for the report."""
+        self._num_logged += 1
+        if self._num_logged <= _MAX_LOGGED:
+            log.warning("%s: frame %d failed: %s", self.name, index, detail)
+        if self._num_logged == _MAX_LOGGED:
+            log.warning("%s: further failed frames are counted and not logged", self.name)
+        self.note_gap(Gap(self.name, index, pts, reason))
+
+    def note_error(self, error: str | None) -> None:
+        """Keep the first reason why the stream ends before its end, and log it."""
+        if error and self.error is None:
+            self.error = error
+            log.error("%s", error)
 
     def note_gap(self, gap: Gap) -> None:
         """Keep a gap for the report."""

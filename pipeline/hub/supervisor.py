@@ -1,12 +1,14 @@
-"""The watch over the workers: which died or hang, and how often."""
+"""The watch over the workers: which died or hang."""
 
+import logging
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from icstream.pipeline.hub.processes import Processes, WorkerProcess
 from icstream.pipeline.hub.worker import Worker
+
+log = logging.getLogger(__name__)
 
 _MAX_ENDING_S = 5.0
 """How long a worker may take to end once it was asked to."""
@@ -31,9 +33,10 @@ class LostWorker:
     worker: Worker
     why: str
     crashed: bool
-    """Whether it ended by its own doing: nobody killed it."""
-    too_often: bool
-    """Whether it has used up its restarts."""
+    """Whether it ended by its own doing, or hung: nobody else killed it."""
+
+    def __str__(self) -> str:
+        return f"{self.worker.label}: {self.why}"
 
 
 class Supervisor:
@@ -41,19 +44,13 @@ class Supervisor:
 
     Attributes:
         processes: The workers.
-        restarts_per_minute: How often one worker may be replaced.
         num_lost: Workers that were lost so far.
     """
 
-    def __init__(
-        self, processes: Processes, deadlines: Deadlines, *, restarts_per_minute: int
-    ) -> None:
+    def __init__(self, processes: Processes, deadlines: Deadlines) -> None:
         self.processes = processes
-        self.restarts_per_minute = restarts_per_minute
         self.num_lost = 0
         self._deadlines = deadlines
-        self._losses_s: dict[str, deque[float]] = {}
-        """When each worker was lost lately, by its label."""
 
     def watch(self, *, paused: bool) -> Iterator[LostWorker]:
         """Look after all workers, and yield each that is lost once its process has ended.
@@ -64,6 +61,10 @@ class Supervisor:
         now_s = time.monotonic()
         for worker in self.processes:
             worker.read_stderr()
+            if worker.killed_for is not None:
+                if (lost := self.discard(worker, worker.killed_for)) is not None:
+                    yield lost
+                continue
             if paused:
                 worker.reset_deadlines(now_s)
                 continue
@@ -76,14 +77,24 @@ class Supervisor:
                 yield lost
 
     def discard(self, worker: WorkerProcess, why: str) -> LostWorker | None:
-        """End a worker for good; None if that is no loss, as it was to end."""
-        hung = worker.is_running()
-        worker.kill()
+        """End a worker for good.
+
+        Returns:
+            What was lost. None if that is no loss, as it was to end, and as long as its process
+            is not gone: then `watch` yields it later.
+        """
+        hung = worker.killed_for is not None or worker.is_running()
+        worker.killed_for = why
+        if not worker.kill():
+            if worker.dying_s > _MAX_ENDING_S and not worker.end_seen:
+                worker.end_seen = True  # said once
+                log.warning("%s: %s; killed, but it waits for a device", worker.label, why)
+            return None
         self.processes.forget(worker)
         if worker.is_ending:
             return None
         self.num_lost += 1
-        return LostWorker(worker, why, hung or worker.crashed, self._is_too_often(worker.label))
+        return LostWorker(worker, why, hung or worker.crashed)
 
     def _overdue(self, worker: WorkerProcess, now_s: float) -> str | None:
         """Return which deadline a worker has missed."""
@@ -97,14 +108,9 @@ class Supervisor:
             return f"was not ready after {self._deadlines.start_s:g} s" if late else None
         if worker.is_silent(now_s, heartbeat_s=self._deadlines.heartbeat_s):
             return f"gave no sign of life for {now_s - worker.last_seen_s:.1f} s"
+        if worker.warming:
+            late = worker.busy_s > self._deadlines.start_s
+            return f"prepared for one size for {worker.busy_s:.0f} s" if late else None
         if worker.busy_s > self._deadlines.frame_s:
             return f"was at one frame for {worker.busy_s:.0f} s"
         return None
-
-    def _is_too_often(self, label: str) -> bool:
-        losses_s = self._losses_s.setdefault(label, deque())
-        now_s = time.monotonic()
-        losses_s.append(now_s)
-        while now_s - losses_s[0] > 60:
-            losses_s.popleft()
-        return len(losses_s) > self.restarts_per_minute

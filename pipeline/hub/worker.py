@@ -17,14 +17,22 @@ class Worker:
     """Whether it has sent something."""
     ready: bool = False
     """Whether it takes work."""
-    warming: set[tuple[int, int]] = field(default_factory=set)
-    """Sizes of frames that it is preparing for, as (height, width)."""
+    warming: dict[tuple[int, int], None] = field(default_factory=dict)
+    """Sizes of frames that it is preparing for, as (height, width), in order."""
+    input_sizes: dict[tuple[int, int], None] = field(default_factory=dict)
+    """Sizes of inputs that it is prepared for; the one used last is the last."""
+    has_gained: bool = False
+    """Whether the run has come further by it."""
     ending_since_s: float | None = None
     """When it was asked to end, so that its end is no loss."""
     num_sent: int = 0
     """Messages to it."""
     num_received: int = 0
     """Messages from it."""
+
+    def gain(self) -> None:
+        """Note that the run has come further by the worker."""
+        self.has_gained = True
 
     def end(self) -> None:
         """Note that the worker was asked to end."""

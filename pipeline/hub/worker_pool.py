@@ -1,58 +1,26 @@
 """The workers of one stage that all streams share, and the frames that wait for them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import zmq
 
 from icstream.pipeline.hub.dispatch import Send, send_frame
 from icstream.pipeline.hub.fair_queue import FairQueue
+from icstream.pipeline.hub.held_frames import HeldFrames
 from icstream.pipeline.hub.lease import Lease, LeaseState
+from icstream.pipeline.hub.losses import UnusableSizes
+from icstream.pipeline.hub.network_sizes import EverySize, NetworkSizes
+from icstream.pipeline.hub.outcomes import FailedFrame, Outcome, Returned
 from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.hub.turn import Turn
 from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.wire.frames import received_arrays
-from icstream.pipeline.wire.messages import Done, Failed, WarmedUp, WarmUp, WireError
-
-_DEPTH = 2
-"""Frames that a worker has at once: one in progress and one queued."""
-_QUICK = 0.1
-"""A stage is quick for a stream if it takes less than this share of a frame's greatest age."""
-_MAX_CRASHES = 3
-"""A frame on which so many processes ended by their own doing fails."""
+from icstream.pipeline.wire.messages import Done, Failed, WarmedUp, WireError
+from icstream.stages.items import Size
 
 _NEEDS = {"preprocess": ("image", "canvas"), "segment": ("prepared",)}
 """The arrays that a stage needs. A canvas that is the network's input stands for `prepared`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Overtaken:
-    """A frame that waited, and is too old now that a newer one was handed out."""
-
-    stream: StreamState
-    lease: Lease
-
-
-@dataclass(frozen=True, slots=True)
-class FailedFrame:
-    """A frame that the stage could not process."""
-
-    stream: StreamState
-    lease: Lease
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Returned:
-    """A frame that was dropped while a worker had it, and that no worker uses any more."""
-
-    stream: StreamState
-    lease: Lease
-
-
-Outcome: TypeAlias = Overtaken | FailedFrame | Returned
-"""What became of a frame that the pool has parted with, for its stream's controller to act on."""
 
 
 class WorkerPool:
@@ -71,6 +39,7 @@ class WorkerPool:
         count: int,
         send: Send,
         successor: "WorkerPool | None" = None,
+        sizes: NetworkSizes | EverySize | None = None,
     ) -> None:
         """Start the workers.
 
@@ -80,16 +49,16 @@ class WorkerPool:
             count: How many there are.
             send: Sends them messages.
             successor: Gets the frames that are finished; None: the encode workers do.
+            sizes: Which workers take frames of which size; None: all take all.
         """
         self.stage = stage
         self._start = start
         self._send = send
         self._successor = successor
         self._waiting = FairQueue()
-        self._service_s: float | None = None
-        """What a frame has taken lately; None before the first."""
-        self._held: dict[bytes, list[tuple[StreamState, Lease]]] = {}
-        """The frames that each worker has, by its name."""
+        self._sizes = sizes or EverySize()
+        self._unusable = UnusableSizes()
+        self._held = HeldFrames()
         self._handlers: dict[type, Callable[[Worker, Any, list[zmq.Frame]], list[Outcome]]] = {
             Done: self._take_done,
             Failed: self._take_failed,
@@ -103,9 +72,7 @@ class WorkerPool:
 
     def has(self, stream: StreamState, lease: Lease) -> bool:
         """Return whether the frame waits here, or one of the workers has it."""
-        return (stream, lease) in self._waiting or any(
-            (stream, lease) in held for held in self._held.values()
-        )
+        return (stream, lease) in self._waiting or (stream, lease) in self._held
 
     def withdraw(self, stream: StreamState, lease: Lease) -> None:
         """Take a frame out of the queue, if it is in it."""
@@ -115,30 +82,34 @@ class WorkerPool:
         """Return whether a worker could begin with a frame at once."""
         return any(worker.ready and not worker.warming for worker in self.workers)
 
-    def warm_up(self, worker: Worker, size: tuple[int, int]) -> None:
-        """Have a worker prepare for frames of a size, if it can be reached."""
-        if worker.connected:
-            worker.warming.add(size)
-            self._send(worker, WarmUp(size))
+    def announce(self, stream: StreamState, size: Size) -> None:
+        """Have a worker prepare for frames of a size, which will come soon."""
+        if size not in self._unusable:
+            self._sizes.announce(stream, size)
+
+    def is_settled(self, size: Size) -> bool:
+        """Return whether a worker takes frames of a size, or it is known that none will."""
+        return size in self._unusable or self._sizes.is_settled(self.workers, size)
+
+    def forget(self, stream: StreamState) -> None:
+        """Note that a stream has ended."""
+        self._sizes.forget(stream)
 
     def dispatch(self) -> list[Outcome]:
         """Hand out what waits, as far as workers have room; return what was overtaken."""
-        outcomes: list[Outcome] = []
-        ready = [worker for worker in self.workers if worker.ready and not worker.warming]
-        while ready and (stream := self._waiting.next_stream()) is not None:
-            worker = min(ready, key=lambda worker: len(self._held.get(worker.name, ())))
-            held = self._held.setdefault(worker.name, [])
-            if len(held) >= self._depth(stream):
-                break
-            lease, overtaken = self._waiting.take()
-            outcomes += [Overtaken(stream, stale) for stale in overtaken]
-            stream.leases.hold(lease)
-            held.append((stream, lease))
-            fields = _NEEDS[self.stage]
-            if self.stage == "segment" and "prepared" not in lease.arrays:
-                fields = ("canvas",)
-            send_frame(self._send, worker, lease, fields)
-        return outcomes
+        turn = Turn(
+            self._waiting,
+            self._held,
+            self._sizes,
+            self._unusable,
+            [worker for worker in self.workers if worker.ready and not worker.warming],
+            self._hand_out,
+            self._why_lost,
+        )
+        turn.run()
+        demands = list(turn.demands.values())
+        turn.refuse(self._sizes.assign(self.workers, demands, send=self._send))
+        return turn.outcomes
 
     def take(self, worker: Worker, body: Any, payload: list[zmq.Frame]) -> list[Outcome]:
         """Act on a message from one of the workers.
@@ -152,22 +123,33 @@ class WorkerPool:
         return handler(worker, body, payload)
 
     def lose(self, worker: Worker, *, crashed: bool) -> list[Outcome]:
-        """Hand out again, before all others, what a worker had that is gone."""
+        """Hand out again, before all others, what a worker had that is gone.
+
+        A frame on which workers are lost every time fails, and one on which several were lost is
+        tried alone, after all others. So is a size that workers do not survive preparing for.
+        """
         outcomes: list[Outcome] = []
-        held = self._held.pop(worker.name, [])
-        retried = []
-        for place, (stream, lease) in enumerate(held):
+        held = self._held.take_all(worker)
+        if held:
+            held[0][1].losses.add(crashed=crashed)
+        elif worker.warming:
+            size = next(iter(worker.warming))
+            if self._unusable.note_loss(size, crashed=crashed):
+                self._sizes.withdraw(size)
+                worker.gain()
+        self._sizes.lose(worker)
+        for stream, lease in reversed(held):
             if lease.state is LeaseState.ABANDONED:
                 outcomes.append(self._return(stream, lease))
                 continue
-            stream.leases.hand_out_again(lease, crashed=crashed and place == 0)
-            if lease.num_crashes >= _MAX_CRASHES:
-                reason, detail = f"{self.stage} crashed", "its worker crashed on it every time"
-                outcomes.append(FailedFrame(stream, lease, reason, detail))
+            stream.leases.hand_out_again(lease)
+            if lease.losses.are_too_many:
+                self._unusable.note_failed(lease.meta.size, worker)
+                outcomes.append(FailedFrame(stream, lease, *self._why_lost("it")))
+            elif lease.losses.is_suspect:
+                self._waiting.set_aside(stream, lease)
             else:
-                retried.append((stream, lease))
-        for stream, lease in reversed(retried):
-            self._waiting.put_back(stream, lease)
+                self._waiting.put_back(stream, lease)
         return outcomes
 
     def replace(self, worker: Worker) -> None:
@@ -179,18 +161,22 @@ class WorkerPool:
         number = self.workers.index(worker)
         self.workers[number] = self._start(number)
 
-    def _depth(self, stream: StreamState) -> int:
-        """Return how many frames a worker may have once it gets one of this stream.
+    def _hand_out(self, worker: Worker, stream: StreamState, lease: Lease) -> None:
+        stream.leases.hold(lease)
+        self._held.add(worker, stream, lease)
+        self._sizes.note_use(worker, lease.meta.size)
+        fields = _NEEDS[self.stage]
+        if self.stage == "segment" and "prepared" not in lease.arrays:
+            fields = ("canvas",)
+        send_frame(self._send, worker, lease, fields)
 
-        A fresh frame that waited in a worker for a slow one could not be overtaken any more.
-        """
-        plan, service_s = stream.plan, self._service_s
-        if plan.freshest and (service_s is None or service_s > _QUICK * plan.settings.max_age_s):
-            return 1
-        return _DEPTH
+    def _why_lost(self, place: str) -> tuple[str, str]:
+        """Return the reason, in a few words and in full, of a frame that workers were lost at."""
+        detail = f"its {self.stage} worker was lost at {place} every time"
+        return f"{self.stage} crashed", detail
 
     def _take_done(self, worker: Worker, body: Done, payload: list[zmq.Frame]) -> list[Outcome]:
-        found = self._find(worker, body.stream, body.index)
+        found = self._held.find(worker, body.stream, body.index)
         if found is None:
             return []
         stream, lease = found
@@ -203,41 +189,36 @@ class WorkerPool:
                 served=body.served,
                 keep_image=stream.wants_image,
             )
-            self._note_service(body.served.stop - body.served.start)
+            self._held.note_service(body.served.stop - body.served.start)
             if self._successor is not None:
                 self._successor.add(stream, lease)
-        self._held[worker.name].remove(found)
+        self._held.take(worker, found)
+        worker.gain()
+        self._unusable.note_used(lease.meta.size)
         return [self._return(stream, lease)] if lease.state is LeaseState.ABANDONED else []
 
     def _take_failed(self, worker: Worker, body: Failed, _: list[zmq.Frame]) -> list[Outcome]:
-        found = self._find(worker, body.stream, body.index)
+        found = self._held.find(worker, body.stream, body.index)
         if found is None:
             return []
-        self._held[worker.name].remove(found)
+        self._held.take(worker, found)
+        worker.gain()
         stream, lease = found
         if lease.state is LeaseState.ABANDONED:
             return [self._return(stream, lease)]
         return [FailedFrame(stream, lease, body.reason, body.detail)]
 
     def _take_warmed_up(self, worker: Worker, body: WarmedUp, _: list[zmq.Frame]) -> list[Outcome]:
-        worker.warming.discard(body.size)
+        worker.warming.pop(body.size, None)
+        self._sizes.finish(worker)
+        worker.gain()
+        self._unusable.note_used(body.size)
         return []
-
-    def _find(self, worker: Worker, stream: str, index: int) -> tuple[StreamState, Lease] | None:
-        """Return a frame that a worker has; None if it does not have it."""
-        for found in self._held.get(worker.name, ()):
-            if found[0].name == stream and found[1].meta.index == index:
-                return found
-        return None
 
     @staticmethod
     def _return(stream: StreamState, lease: Lease) -> Returned:
         stream.leases.note_returned(lease)
         return Returned(stream, lease)
-
-    def _note_service(self, took_s: float) -> None:
-        before_s = took_s if self._service_s is None else self._service_s
-        self._service_s = 0.8 * before_s + 0.2 * took_s
 
 
 class SharedPools:
@@ -272,11 +253,17 @@ class SharedPools:
         """Return whether every stage has a worker that could begin with a frame at once."""
         return all(pool.is_staffed() for pool in self._pools.values())
 
-    def warm_up(self, size: tuple[int, int]) -> None:
-        """Have the network's workers prepare for frames of a size."""
-        pool = self._pools["segment"]
-        for worker in pool.workers:
-            pool.warm_up(worker, size)
+    def announce(self, stream: StreamState, size: Size) -> None:
+        """Have the network prepare for frames of a size, which will come soon."""
+        self._pools["segment"].announce(stream, size)
+
+    def are_ready_for(self, size: Size) -> bool:
+        """Return whether frames of a size could be processed at once, or never can."""
+        return self.are_staffed() and self._pools["segment"].is_settled(size)
+
+    def forget(self, stream: StreamState) -> None:
+        """Note that a stream has ended."""
+        self._pools["segment"].forget(stream)
 
     def dispatch(self) -> list[Outcome]:
         """Hand out what waits in each pool."""

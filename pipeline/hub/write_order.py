@@ -2,7 +2,8 @@
 
 from collections import deque
 
-from icstream.pipeline.hub.lease import Lease, LeaseState
+from icstream.pipeline.hub.index_ranges import IndexRanges
+from icstream.pipeline.hub.lease import Lease
 from icstream.pipeline.wire.messages import PartRun
 from icstream.stages import FrameMeta
 
@@ -20,7 +21,7 @@ class WriteOrder:
         self.faults: list[str] = []
         self._ahead: deque[Lease] = deque()
         """Frames that the encode worker does not have yet, in order."""
-        self._out: set[int] = set()
+        self._out = IndexRanges()
         """Frames behind the last durable one that go no further."""
         self._next_index = 0
         self._section = 0
@@ -33,6 +34,11 @@ class WriteOrder:
         """Frames that the encode worker has and has not handed to all sinks."""
         return sum("encode" not in lease.served for lease in self.at_writer)
 
+    @property
+    def first_unwritten(self) -> Lease | None:
+        """The frame that the encode worker is at; None if it has handed all to all sinks."""
+        return next((lease for lease in self.at_writer if "encode" not in lease.served), None)
+
     def add(self, lease: Lease) -> None:
         """Note the next frame from the decoder."""
         self._ahead.append(lease)
@@ -40,38 +46,39 @@ class WriteOrder:
     def leave_out(self, index: int) -> None:
         """Note that a frame goes no further, so that none is waited for."""
         self._out.add(index)
+        self._pass_over()
 
     def remove(self, lease: Lease) -> None:
         """Take out a frame that goes no further, wherever it is."""
-        self.leave_out(lease.meta.index)
         if lease in self.at_writer:
             self.at_writer.remove(lease)
+        elif lease in self._ahead:
+            self._ahead.remove(lease)
+        self.leave_out(lease.meta.index)
 
     def next(self) -> tuple[Lease, bool] | None:
         """Return the frame that the encode worker gets now, and whether it begins a part.
 
         None if the next one is not ready.
         """
-        while self._ahead:
-            lease = self._ahead[0]
-            self.expect(lease.meta.index)
-            if lease.state in (LeaseState.OUT, LeaseState.ABANDONED):
-                self._ahead.popleft()
-                continue
-            if lease.stage != "encode":
-                return None
-            self._ahead.popleft()
-            self.at_writer.append(lease)
-            self._next_index = lease.meta.index + 1
-            begins_part = lease.section != self._section
-            self._section = lease.section
-            return lease, begins_part
-        return None
+        if not self._ahead:
+            return None
+        lease = self._ahead[0]
+        self.expect(lease.meta.index)
+        if lease.stage != "encode":
+            return None
+        self._ahead.popleft()
+        self.at_writer.append(lease)
+        self._next_index = lease.meta.index + 1
+        begins_part = lease.section != self._section
+        self._section = lease.section
+        return lease, begins_part
 
     def release(self) -> Lease:
         """Return the first frame that the encode worker has: it is durable now."""
         lease = self.at_writer.popleft()
-        self._out = {index for index in self._out if index > lease.meta.index}
+        self._out.remove_below(lease.meta.index + 1)
+        self._pass_over()
         self._durable_section = lease.section
         return lease
 
@@ -87,10 +94,15 @@ class WriteOrder:
 
     def expect(self, index: int) -> None:
         """Note as faults the frames before this one that were not seen to go."""
-        for missed in range(self._next_index, index):
-            if missed not in self._out:
-                self.faults.append(f"frame {missed} vanished on its way")
+        for missed in self._out.missing(self._next_index, index):
+            self.faults.append(f"frame {missed} vanished on its way")
         self._next_index = max(self._next_index, index)
+
+    def _pass_over(self) -> None:
+        """Forget the frames that go no further and that no encode worker will be behind again."""
+        if not self.at_writer:
+            self._next_index = self._out.end(self._next_index)
+            self._out.remove_below(self._next_index)
 
 
 class DurableFrames:

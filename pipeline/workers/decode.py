@@ -1,32 +1,36 @@
 """The decode worker: sends the frames of one source as fast as there is room for them."""
 
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 from icstream.model import Geometry, SourceError
 from icstream.model.network_input import image_fault
 from icstream.model.planar import planes
+from icstream.model.shown import printable
 from icstream.pipeline.wire.connection import WorkerConnection
 from icstream.pipeline.wire.frames import SlotSpace
 from icstream.pipeline.wire.messages import (
     BeginDecode,
+    CaughtUp,
     Decoded,
     Ended,
-    Finish,
     FormatChanged,
     GapFound,
-    Grant,
     Opened,
+    Skipped,
     Slot,
     SourceAccounting,
     StageSpan,
     WireFrame,
 )
+from icstream.pipeline.wire.slot_size import SlotSize
 from icstream.pipeline.wire.tasks import DecodeTask, task_from_json
+from icstream.pipeline.workers.grants import NO_MEMORY, Grants
 from icstream.stages import End, FormatChange, Frame, FrameAccounting, Gap, Item
+from icstream.stages.items import Size
 from icstream.stages.preprocess import Preprocess
 
 _WAIT_S = 0.5
@@ -43,7 +47,14 @@ def run_decode_worker(connection: WorkerConnection) -> None:
         from icstream.pipeline.workers.live_decode import decode_live
 
         open_camera = camera_opener(task.spec, task.live.settings, accounting, threads=task.threads)
-        decode_live(connection, task.spec.name, open_camera, plan=task.live, accounting=accounting)
+        decode_live(
+            connection,
+            task.spec.name,
+            open_camera,
+            plan=task.live,
+            accounting=accounting,
+            slot_size=_slot_size(task),
+        )
     connection.wait_for_stop()
 
 
@@ -68,12 +79,19 @@ def _read_recording(
         stack.enter_context(source)
         connection.link.send(Opened(source.info))
         begin = connection.expect(BeginDecode)
-        if begin.first_image:
+        if begin.first_image or begin.left_out:
             stack.close()
-            source = open_again(first_image=begin.first_image)
+            source = open_again(first_image=begin.first_image, left_out=begin.left_out)
             stack.enter_context(source)
-        reader = _RecordingReader(connection, accounting, begin.skip_items, space, preprocess)
+        grants = Grants(connection, _slot_size(task))
+        reader = _RecordingReader(
+            connection, accounting, begin.skip_items, space, preprocess, grants
+        )
         reader.read(iter(source))
+
+
+def _slot_size(task: DecodeTask) -> SlotSize:
+    return SlotSize(task.preprocess.fit, task.num_classes)
 
 
 class _RecordingReader:
@@ -86,16 +104,15 @@ class _RecordingReader:
         skip_items: int,
         space: SlotSpace,
         preprocess: Preprocess,
+        grants: Grants,
     ) -> None:
         self._connection = connection
         self._accounting = accounting
         self._skip_items = skip_items
         self._space = space
         self._preprocess = preprocess
+        self._grants = grants
         self._number = 0
-        self._slots: deque[Slot] = deque()
-        """The frame that comes next goes into the first."""
-        self._stopped = False
 
     def read(self, items: Iterator[Item]) -> None:
         """Send everything up to the end, or until the hub needs no more."""
@@ -103,7 +120,7 @@ class _RecordingReader:
         try:
             self._send_all(items)
         except SourceError as failure:
-            error = str(failure)
+            error = printable(str(failure))
         finally:
             if hasattr(items, "close"):  # of a generator: counts what the decoder still held
                 items.close()
@@ -112,6 +129,8 @@ class _RecordingReader:
     def _send_all(self, items: Iterator[Item]) -> None:
         announced = False  # by a change of format: that frame is decoded, and counted
         while announced or self._has_room():
+            if self._number == self._skip_items:
+                self._connection.link.send(CaughtUp())
             start = time.monotonic()
             with self._connection.busy():
                 item = next(items, None)
@@ -125,16 +144,35 @@ class _RecordingReader:
     def _send(self, item: Item, served: StageSpan) -> None:
         link = self._connection.link
         if isinstance(item, Gap):
-            link.send(GapFound(self._number, item, self._accounting_now()))
+            gap = replace(item, reason=printable(item.reason))
+            link.send(GapFound(self._number, gap, self._accounting_now()))
         elif isinstance(item, FormatChange):
             link.send(FormatChanged(self._number, item))
         elif isinstance(item, Frame):
-            slot = self._slots.popleft()
-            geometry = self._pack(item)
-            places, payload = self._space.packed()
-            frame = WireFrame(item.meta, geometry, places)
-            message = Decoded(self._number, slot, frame, self._accounting_now(), served)
-            link.send(message, payload)
+            self._send_frame(item, served)
+
+    def _send_frame(self, item: Frame, served: StageSpan) -> None:
+        link, meta, expected = self._connection.link, item.meta, self._grants.first
+        slot, refusal = self._room_for(meta.size)
+        if slot is None:
+            reason = NO_MEMORY if refusal else "stopped"
+            accounting = self._accounting_now()
+            link.send(Skipped(self._number, meta.index, reason, accounting, refusal))
+            return
+        if slot is not expected:
+            self._space.begin((slot.start, slot.stop))
+        geometry = self._pack(item)
+        places, payload = self._space.packed()
+        frame = WireFrame(meta, geometry, places)
+        link.send(Decoded(self._number, slot, frame, self._accounting_now(), served), payload)
+
+    def _room_for(self, size: Size) -> tuple[Slot | None, str | None]:
+        """Return a slot for a frame, or why there is none; neither if it is not needed."""
+        while (slot := self._grants.take(size)) is None and not self._grants.stopped:
+            self._grants.receive(_WAIT_S)
+            if (refusal := self._grants.take_refusal()) is not None:
+                return None, refusal
+        return slot, None
 
     def _pack(self, frame: Frame) -> Geometry | None:
         """Put the frame into its slot; return its geometry if it is the network's input already.
@@ -155,21 +193,13 @@ class _RecordingReader:
 
     def _has_room(self) -> bool:
         """Wait for a slot for the next frame; return False if there will be none any more."""
-        self._receive(0)
-        while not self._slots and not self._stopped:
-            self._receive(_WAIT_S)
-        if self._slots:
-            self._space.begin((self._slots[0].start, self._slots[0].stop))
-        return not self._stopped
-
-    def _receive(self, timeout_s: float) -> None:
-        """Take what the hub has sent."""
-        while (received := self._connection.receive(timeout_s)) is not None:
-            if isinstance(received[0], Grant):
-                self._slots.extend(received[0].slots)
-            elif isinstance(received[0], Finish):
-                self._stopped = True
-            timeout_s = 0
+        grants = self._grants
+        grants.receive(0)
+        while grants.first is None and not grants.stopped:
+            grants.receive(_WAIT_S)
+        if grants.first is not None:
+            self._space.begin((grants.first.start, grants.first.stop))
+        return not grants.stopped
 
     def _accounting_now(self) -> SourceAccounting:
         return SourceAccounting.of(self._accounting)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from icstream.model import Fit, Scores, StageError
+from icstream.model.shown import printable
 from icstream.pipeline.wire.connection import Stopped, WorkerConnection
 from icstream.pipeline.wire.frames import unpack_scored
 from icstream.pipeline.wire.messages import (
@@ -111,7 +112,9 @@ def _write_frame(
             try:
                 frame = stage.process(unpack_scored(work.frame, payload, connection.memory))
             except StageError as error:
-                connection.link.send(Failed(meta.stream, meta.index, error.reason, str(error)))
+                connection.link.send(
+                    Failed(meta.stream, meta.index, error.reason, printable(str(error)))
+                )
                 return
             show(frame)
     served = StageSpan(start, time.monotonic())

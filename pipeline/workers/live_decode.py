@@ -23,10 +23,8 @@ from icstream.pipeline.wire.messages import (
     BeginDecode,
     Decoded,
     Ended,
-    Finish,
     FormatChanged,
     GapFound,
-    Grant,
     Opened,
     Ready,
     Skipped,
@@ -36,6 +34,8 @@ from icstream.pipeline.wire.messages import (
     StageSpan,
     WireFrame,
 )
+from icstream.pipeline.wire.slot_size import SlotSize
+from icstream.pipeline.workers.grants import NO_MEMORY, Grants
 from icstream.stages import FormatChange, FrameAccounting, Gap
 from icstream.stages.decode.source import SourceInfo
 from icstream.stages.items import Size
@@ -61,6 +61,7 @@ def decode_live(
     *,
     plan: LivePlan,
     accounting: FrameAccounting,
+    slot_size: SlotSize,
 ) -> None:
     """Read a live source until it ends or the run does.
 
@@ -70,6 +71,7 @@ def decode_live(
         open_camera: makes connections, which keep `accounting`.
         plan: what connecting and dropping follow.
         accounting: of the stream.
+        slot_size: how large the slots of its frames are.
     """
     connection.link.send(Ready())
     begin = connection.expect(BeginDecode)
@@ -90,6 +92,7 @@ def decode_live(
         reader,
         begin.skip_items,
         begin.before.accounting,
+        Grants(connection, slot_size),
         freshest=plan.freshest,
     )
     try:
@@ -162,6 +165,7 @@ class _Sender:
         reader: _LiveReader,
         num_items: int,
         accounting: SourceAccounting,
+        grants: Grants,
         *,
         freshest: bool,
     ) -> None:
@@ -171,34 +175,31 @@ class _Sender:
         self._number = num_items
         self._freshest = freshest
         self._entries: deque[_Entry] = deque()
-        self._slots: deque[Slot] = deque()
+        self._grants = grants
+        self._room_since_s: float | None = None
+        """When the hub first granted room, as the network was ready; frames age from then on."""
         self._last = accounting
         """As of the last item that was sent."""
         self._end_accounting = accounting
         """As of the end of the source."""
         self._size: Size | None = None
-        self._stopped = self._ended = False
+        self._ended = False
 
     def run(self, *, max_age_s: float) -> None:
         """Send until the source has ended, or the hub needs no more."""
-        while not self._stopped and not (self._ended and not self._entries):
+        while not self._grants.stopped and not (self._ended and not self._entries):
             is_full = len(self._entries) >= _QUEUE
             self._connection.link.wait(_WAIT_S, also=None if is_full else self._reader.wake)
-            self._receive()
+            self._grants.receive(0)
+            if self._room_since_s is None and self._grants.first is not None:
+                self._room_since_s = time.monotonic()
             if not is_full:
                 self._take()
             self._send_entries(max_age_s if self._freshest else None)
         for entry in self._entries:
             self._send_other(entry, "stopped")
-        accounting = self._last if self._stopped else self._end_accounting
+        accounting = self._last if self._grants.stopped else self._end_accounting
         self._connection.link.send(Ended(self._number, accounting.closed(), None))
-
-    def _receive(self) -> None:
-        while (received := self._connection.receive(0)) is not None:
-            if isinstance(received[0], Grant):
-                self._slots.extend(received[0].slots)
-            elif isinstance(received[0], Finish):
-                self._stopped = True
 
     def _take(self) -> None:
         for entry in self._reader.take():
@@ -222,17 +223,21 @@ class _Sender:
                 self._send_other(entry, "rate")
             elif max_age_s is not None and self._is_stale(entry.item, max_age_s):
                 self._send_other(entry, "stale")
-            elif self._slots:
-                self._send_frame(entry, entry.item, self._slots.popleft())
+            elif (refusal := self._grants.take_refusal()) is not None:
+                self._send_other(entry, NO_MEMORY, refusal)
+            elif (slot := self._grants.take(entry.item.meta.size)) is not None:
+                self._send_frame(entry, entry.item, slot)
             else:
                 return
             self._entries.popleft()
 
     def _is_stale(self, frame: PendingFrame, max_age_s: float) -> bool:
         """Return whether a frame is too old, or a newer one waits for the same room."""
-        if time.monotonic() - frame.arrived > max_age_s:
+        if self._room_since_s is None:
+            return len(self._entries) >= _QUEUE
+        if time.monotonic() - self._begin_of(frame) > max_age_s:
             return True
-        return not self._slots and any(
+        return self._grants.first is None and any(
             isinstance(entry.item, PendingFrame) and entry.item.is_kept
             for entry in list(self._entries)[1:]
         )
@@ -242,16 +247,21 @@ class _Sender:
             self._space.begin((slot.start, slot.stop))
             self._space.copy("image", interleaved(frame.to_rgb()))
             places, payload = self._space.packed()
-        served = StageSpan(frame.arrived, time.monotonic())
+        served = StageSpan(self._begin_of(frame), time.monotonic())
         sent = WireFrame(frame.meta, None, places)
         self._send(Decoded(self._number, slot, sent, entry.accounting, served), payload)
         self._last = entry.accounting
 
-    def _send_other(self, entry: _Entry, reason: str) -> None:
-        """Send what is no frame, or that a frame is left out and why."""
+    def _begin_of(self, frame: PendingFrame) -> float:
+        """Return when a frame began to age: what came while the network was not ready may wait."""
+        return max(frame.arrived, self._room_since_s or frame.arrived)
+
+    def _send_other(self, entry: _Entry, reason: str, failure: str | None = None) -> None:
+        """Send what is no frame, or that a frame is left out or failed, and why."""
         match entry.item:
             case PendingFrame(meta=meta):
-                self._send(Skipped(self._number, meta.index, reason, entry.accounting))
+                skipped = Skipped(self._number, meta.index, reason, entry.accounting, failure)
+                self._send(skipped)
                 self._last = entry.accounting
             case Gap() as gap:
                 self._send(GapFound(self._number, gap, entry.accounting))

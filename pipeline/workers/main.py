@@ -4,7 +4,6 @@
 `Stop`, or with its parent.
 """
 
-import ctypes
 import json
 import logging
 import os
@@ -19,11 +18,14 @@ from typing import Literal
 import zmq
 
 from icstream.model import ConfigError, SourceError
+from icstream.model.orphans import end_with_parent
 from icstream.model.renamed import log_renamed
+from icstream.model.shown import printable
 from icstream.pipeline.wire.connection import Stopped, WorkerConnection
-from icstream.pipeline.wire.messages import Connected, Fault, Heartbeat, write
+from icstream.pipeline.wire.headers import write
+from icstream.pipeline.wire.messages import Connected, Fault, Heartbeat
 from icstream.pipeline.wire.shared_memory import ArenaView
-from icstream.pipeline.wire.sockets import WorkerLink
+from icstream.pipeline.wire.sockets import WorkerLink, connect_to_hub
 from icstream.pipeline.wire.worker_names import heartbeat_name
 from icstream.pipeline.workers.kinds import WORKER_KINDS
 
@@ -32,7 +34,6 @@ _STOP_WAIT_S = 30.0
 """How long a worker that cannot go on waits for the hub to end it."""
 _LINGER_S = 1.0
 """How long a worker that crashes tries to send what it has made."""
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # the hub gets them too, and ends us in order
     kind = sys.argv[1]
     startup = json.load(sys.stdin)
-    _end_with_parent(startup["parent"])
+    end_with_parent(startup["parent"])
     _log_as_json()
     _limit_opencv_threads()
     name, endpoint = bytes.fromhex(startup["name"]), startup["endpoint"]
@@ -78,7 +79,7 @@ def _report_fault(connection: WorkerConnection, error: Exception) -> None:
     elif isinstance(error, OSError):
         kind = "output" if sys.argv[1] == "encode" else "source"
         text = f"{error.filename or sys.argv[2]}: {error.strerror or error}"
-    connection.link.send(Fault(kind, text, connection.parts))
+    connection.link.send(Fault(kind, printable(text), connection.parts))
     deadline = time.monotonic() + _STOP_WAIT_S
     with suppress(Stopped):
         while time.monotonic() < deadline:
@@ -90,7 +91,7 @@ def _send_heartbeats(connection: WorkerConnection, endpoint: str, name: bytes) -
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.setsockopt(zmq.ROUTING_ID, heartbeat_name(name))
         socket.setsockopt(zmq.LINGER, 0)
-        socket.connect(endpoint)
+        connect_to_hub(socket, endpoint)
         number = 0
         while True:
             since = connection.busy_since
@@ -105,14 +106,6 @@ def _send_heartbeats(connection: WorkerConnection, endpoint: str, name: bytes) -
                 )
                 number += 1
             time.sleep(_HEARTBEAT_EVERY_S)
-
-
-def _end_with_parent(parent: int) -> None:
-    """Have the system kill this process when the hub ends, however that may happen."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _limit_opencv_threads() -> None:

@@ -9,6 +9,7 @@ import zmq
 
 from icstream.model import Geometry, StageError
 from icstream.model.planar import planes
+from icstream.model.shown import printable
 from icstream.pipeline.wire.connection import WorkerConnection
 from icstream.pipeline.wire.frames import SlotSpace, unpack_frame, unpack_prepared
 from icstream.pipeline.wire.messages import (
@@ -55,7 +56,9 @@ class StageWorker(Generic[Given, Made]):
                 made = self.stage.process(self.unpack(work.frame, payload, self.connection.memory))
                 geometry = self.pack(self.space, made)
         except StageError as error:
-            self.connection.link.send(Failed(meta.stream, meta.index, error.reason, str(error)))
+            self.connection.link.send(
+                Failed(meta.stream, meta.index, error.reason, printable(str(error)))
+            )
             return
         places, rest = self.space.packed()
         served = StageSpan(start, time.monotonic())
@@ -75,10 +78,7 @@ def run_segment_worker(connection: WorkerConnection) -> None:
     """Run the network, for any stream."""
     segmenter = _open_segmenter(task_from_json(SegmentTask, connection.task.encode()))
     worker = segment_worker(connection, segmenter)
-    # What frames will come is often known by now.
-    while (received := connection.receive(0)) is not None:
-        if isinstance(received[0], WarmUp):
-            _warm_up(connection, segmenter, received[0])
+    segmenter.max_sizes = None  # the hub knows what there is memory for
     connection.link.send(Ready())
     for body, payload in connection.messages():
         if isinstance(body, WarmUp):
@@ -122,6 +122,8 @@ def pack_scores(space: SlotSpace, frame: ScoredFrame) -> Geometry:
 
 def _warm_up(connection: WorkerConnection, segmenter: "Segmenter", request: WarmUp) -> None:
     with connection.busy():
+        for input_size in request.forget:
+            segmenter.forget(input_size)
         segmenter.warm_up(request.size)
     connection.link.send(WarmedUp(request.size))
 

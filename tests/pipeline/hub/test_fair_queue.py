@@ -18,9 +18,9 @@ def wait(queue: FairQueue, stream: StreamState, *indices: int) -> None:
 
 def take(queue: FairQueue) -> tuple[str, int] | None:
     """Gives the frame that is next."""
-    if queue.next_stream() is None:
+    if not queue.streams():
         return None
-    lease, _ = queue.take()
+    lease, _ = queue.take(queue.streams()[0])
     return lease.meta.stream, lease.meta.index
 
 
@@ -42,7 +42,8 @@ def test_the_newest_frame_overtakes_those_before_it() -> None:
     fresh, whole = stream("fresh", freshest=True), stream("whole")
     wait(queue, fresh, 0, 1, 2)
     wait(queue, whole, 0, 1)
-    lease, overtaken = queue.take()
+    assert queue.next_of(fresh) is fresh.leases.get(2)
+    lease, overtaken = queue.take(fresh)
     assert (lease.meta.index, [stale.meta.index for stale in overtaken]) == (2, [0, 1])
     assert not any((fresh, stale) in queue for stale in overtaken)
     assert take_all(queue) == [("whole", 0), ("whole", 1)]
@@ -53,7 +54,7 @@ def test_what_is_handed_out_again_goes_before_all_others() -> None:
     a, b = stream("a"), stream("b")
     wait(queue, a, 0, 1)
     wait(queue, b, 0)
-    lease, _ = queue.take()
+    lease, _ = queue.take(a)
     queue.put_back(a, lease)
     assert take_all(queue) == [("a", 0), ("b", 0), ("a", 1)]
 

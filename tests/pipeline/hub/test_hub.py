@@ -4,10 +4,9 @@ import errno
 import os
 
 import pytest
+from hub_parts import network_sizes, slot_pool
 
-from icstream.model import Fit
 from icstream.pipeline.hub.hub import Hub, HubSettings
-from icstream.pipeline.hub.slots import SlotPool
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.hub.supervisor import Deadlines, Supervisor
 from icstream.pipeline.hub.worker import Worker
@@ -33,14 +32,21 @@ def test_a_run_ends_in_order_where_no_process_can_be_started(full: str) -> None:
 
         (spec,) = find_sources(["synthetic:"])
         hub = Hub(
-            HubSettings(window=4, max_streams=1, stop_s=1, replicas=1, preprocess_workers=1),
+            HubSettings(
+                window=4,
+                max_streams=1,
+                max_restarts=100,
+                stop_s=1,
+                replicas=1,
+                preprocess_workers=1,
+            ),
             socket=runtime_dir.socket,
             supervisor=Supervisor(
                 runtime_dir.processes,
                 Deadlines(start_s=9, heartbeat_s=9, frame_s=9),
-                restarts_per_minute=100,
             ),
-            slots=SlotPool(None, fit=Fit(), num_classes=2),
+            slots=slot_pool(),
+            sizes=network_sizes(),
             start_preprocess=lambda _: start("preprocess"),
             start_segment=lambda _: start("segment"),
             start_others={"view": lambda: start("view")},

@@ -3,8 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
-from icstream.pipeline.hub.processes import FoundWorker, find_workers
+import pytest
+
+from icstream.pipeline.hub.processes import FoundWorker, Processes, WorkerProcess, find_workers
+from icstream.pipeline.hub.stderr_lines import StderrLines
+from icstream.pipeline.hub.supervisor import Deadlines, Supervisor
 
 SLEEPER = [sys.executable, "-c", "print(flush=True); input()"]
 
@@ -22,3 +27,75 @@ def test_finds_the_workers_of_a_run_and_no_other_process() -> None:
         assert find_workers(os.getpid()) == [found]
         assert found in find_workers()
         assert find_workers(worker.pid) == []
+
+
+def test_lines_are_whole_across_reads_and_cut_at_their_limit() -> None:
+    reading, writing = os.pipe()
+    lines = StderrLines(reading)
+    os.write(writing, b"one\ntw")
+    assert lines.read() == ["one"]
+    os.write(writing, b"o\n" + b"x" * 5000 + b"\n\nfour")
+    assert lines.read() == ["two", "x" * 2000, ""]
+    os.close(writing)
+    assert lines.read() == []
+    os.close(reading)
+
+
+def test_reading_ends_though_a_worker_writes_without_line_ends_and_without_end() -> None:
+    program = "import os\nwhile True: os.write(2, b'x' * 65536)"
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        lines = StderrLines(process.stderr.fileno())
+        for _ in range(20):
+            assert lines.read() == []
+        process.kill()
+
+
+@pytest.fixture
+def worker() -> Iterator[WorkerProcess]:
+    """Gives a worker that is ready, and waits for its standard input for ever."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(SLEEPER, **pipes) as process:  # type: ignore[call-overload]
+        yield WorkerProcess("decode", "decode drive", b"name", process=process, ready=True)
+        process.kill()
+
+
+def test_what_a_killed_worker_had_is_handed_on_only_once_it_is_gone(
+    worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = Processes("ipc:///nowhere", arena_fd=None)
+    monkeypatch.setattr(processes, "_workers", {worker.name: worker})
+    supervisor = Supervisor(processes, Deadlines(start_s=60, heartbeat_s=60, frame_s=1))
+    worker.busy_s = 2
+    kill = worker.process.kill
+    # As a process in the kernel's uninterruptible sleep, which a signal does not end.
+    monkeypatch.setattr(worker.process, "kill", lambda: None)
+    for _ in range(3):
+        assert list(supervisor.watch(paused=False)) == []
+        assert list(processes) == [worker]
+    kill()
+    worker.process.wait()
+    (lost,) = supervisor.watch(paused=False)
+    assert (lost.worker, lost.why, lost.crashed) == (worker, "was at one frame for 2 s", True)
+    assert list(processes) == []
+
+
+def test_preparing_for_a_size_may_take_as_long_as_a_start(worker: WorkerProcess) -> None:
+    processes = Processes("ipc:///nowhere", arena_fd=None)
+    supervisor = Supervisor(processes, Deadlines(start_s=60, heartbeat_s=1e9, frame_s=1))
+    processes._workers[worker.name] = worker
+    worker.warming[64, 96] = None
+    worker.busy_s = 59
+    assert list(supervisor.watch(paused=False)) == []
+    worker.busy_s = 61
+    (lost,) = supervisor.watch(paused=False)
+    assert lost.why == "prepared for one size for 61 s"
+
+
+def test_each_size_that_a_worker_is_through_with_gives_it_more_time_to_start(
+    worker: WorkerProcess,
+) -> None:
+    worker.started_s -= 100
+    before_s = worker.started_s
+    worker.gain()
+    assert worker.started_s > before_s + 99

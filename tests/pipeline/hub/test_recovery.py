@@ -2,7 +2,9 @@
 
 import errno
 import os
+import time
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hub_parts import SIZE, SPAN, Workers
@@ -35,18 +37,18 @@ NO_ROOM = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 class Run:
     """A run with one stream that has one frame in flight, and a view."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_live: bool = False) -> None:
         self.workers = Workers()
         self.context = self.workers.context()
         self.streams = ActiveStreams(self.context)
-        self.stream = self.workers.stream()
+        self.stream = self.workers.stream(is_live=is_live)
         self.streams.begin(self.stream)
         self.shutdown = Shutdown(self.streams)
         self.recovery = Recovery(
             streams=self.streams,
             pools=self.context.pools,
             start_others={"view": self.start_view},
-            restarts_per_minute=2,
+            max_restarts=2,
             shutdown=self.shutdown,
             send=self.workers.send,
         )
@@ -66,9 +68,9 @@ class Run:
         assert controller is not None
         controller.take(self.workers.of(kind), body, [])
 
-    def lose(self, kind: str, *, too_often: bool = False) -> None:
-        worker = self.workers.of(kind)
-        self.recovery.take_loss(LostWorker(worker, "killed", False, too_often))
+    def lose(self, kind: str, *, times: int = 1) -> None:
+        for _ in range(times):
+            self.recovery.take_loss(LostWorker(self.workers.of(kind), "killed", False))
 
     def phase(self) -> Phase:
         return self.stream.phase
@@ -90,7 +92,7 @@ def test_a_lost_worker_is_replaced(kind: str) -> None:
     [
         ("decode", Phase.DRAINING, None),
         ("encode", Phase.CLOSED, None),
-        ("segment", Phase.STOPPING, "segment 0: killed, lost 3 times in a minute"),
+        ("segment", Phase.STOPPING, "segment 0: killed, lost 3 times in a row"),
         ("view", Phase.READING, None),
     ],
 )
@@ -98,11 +100,43 @@ def test_what_needs_a_worker_that_is_lost_too_often_ends(
     kind: str, phase: Phase, error: str | None
 ) -> None:
     run = Run()
+    run.lose(kind, times=2)
     before = run.workers.of(kind)
-    run.lose(kind, too_often=True)
+    run.lose(kind)
     assert run.workers.of(kind) is before
     assert (run.phase(), run.shutdown.error) == (phase, error)
     assert run.stream.broken == (kind in ("decode", "encode"))
+
+
+def test_restarts_with_something_gained_in_between_are_not_counted() -> None:
+    run = Run()
+    for _ in range(20):
+        run.workers.of("segment").gain()
+        run.lose("segment")
+    assert run.shutdown.error is None
+
+
+@pytest.mark.parametrize("kind", ["decode", "encode", "segment"])
+def test_a_live_stream_is_tried_again_for_ever_and_ever_more_slowly(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    run = Run(is_live=True)
+    run.stream.accounting.encoded = 1
+    starts_s = []
+    for _ in range(12):
+        before = run.workers.of(kind)
+        run.lose(kind)
+        while run.workers.of(kind) is before:
+            run.recovery.tick()
+            now_s += 1
+        starts_s.append(now_s)
+    waits_s = [after - before for before, after in pairwise(starts_s)]
+    assert waits_s[:1] == [0]
+    assert waits_s[1:] == sorted(waits_s[1:])
+    assert 60 <= waits_s[-1] <= 62
+    assert (run.shutdown.error, run.stream.error) == (None, None)
 
 
 @pytest.mark.parametrize(

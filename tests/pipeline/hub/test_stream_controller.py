@@ -1,7 +1,8 @@
 """One stream from its workers' messages: phases, slots, losses, and its end."""
 
+from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hub_parts import GEOMETRY, SIZE, SPAN, Workers
@@ -9,10 +10,12 @@ from hub_parts import GEOMETRY, SIZE, SPAN, Workers
 from icstream.pipeline.hub.lease import LeaseState
 from icstream.pipeline.hub.phase import Phase
 from icstream.pipeline.hub.stream_controller import StreamController
+from icstream.pipeline.hub.supervisor import LostWorker
 from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.messages import (
     BeginDecode,
     BeginEncode,
+    CaughtUp,
     Closed,
     Decoded,
     Done,
@@ -56,11 +59,17 @@ class Stream:
 
     def warm_up(self) -> None:
         """Lets the network be ready for the stream's frames."""
+        self.context.pools.dispatch()
         self.context.pools["segment"].take(self.workers.of("segment"), WarmedUp(SIZE), [])
 
     def send(self, kind: str, body: Any) -> None:
         """Lets the worker of that kind send a message."""
         self.controller.take(self.workers.of(kind), body, [])
+
+    def lose(self, kind: str, *, why: str = "killed by SIGKILL", crashed: bool = False) -> bool:
+        """Lets the worker of that kind be lost; gives whether the stream needs another."""
+        self.controller.lose(LostWorker(self.workers.of(kind), why, crashed))
+        return self.controller.needs(kind)
 
     def send_frames(self, *indices: int) -> None:
         """Lets the decoder send frames."""
@@ -92,7 +101,7 @@ def test_a_stream_goes_from_opening_to_closed() -> None:
     stream = Stream(is_open=False)
     phases = [stream.phase()]
     stream.send("decode", Opened(INFO))
-    stream.context.pools["segment"].workers[0].warming.clear()
+    stream.warm_up()
     phases.append(stream.phase())
     stream.send("encode", SinksOpened(False, 0))
     phases.append(stream.phase())
@@ -155,7 +164,7 @@ def test_a_decoder_that_was_asked_to_finish_is_not_replaced() -> None:
     stream = Stream()
     stream.send_frames(0)
     stream.controller.end(to=Phase.STOPPING)
-    assert not stream.controller.lose(stream.workers.of("decode"))
+    assert not stream.lose("decode")
     assert stream.phase() is Phase.DRAINING
     assert stream.state.accounting.in_flight == 1
 
@@ -163,7 +172,7 @@ def test_a_decoder_that_was_asked_to_finish_is_not_replaced() -> None:
 def test_a_decoder_that_is_lost_before_is_replaced_and_goes_on() -> None:
     stream = Stream()
     stream.send_frames(0, 1)
-    assert stream.controller.lose(stream.workers.of("decode"))
+    assert stream.lose("decode")
     stream.controller.replace("decode")
     assert stream.phase() is Phase.READING
     stream.send("decode", Opened(INFO))
@@ -189,16 +198,76 @@ def test_a_lost_encode_worker_gets_its_frames_again_even_while_it_closes() -> No
     stream.end_source(2)
     stream.segment()
     assert stream.phase() is Phase.CLOSING
-    assert stream.controller.lose(stream.workers.of("encode"))
+    assert stream.lose("encode")
     assert stream.phase() is Phase.DRAINING
     stream.controller.replace("encode")
     stream.controller.send_to_encoder()
     stream.send("encode", SinksOpened(False, 1))
     stream.controller.send_to_encoder()
-    assert stream.workers.sent_to("encode")[-4:] == [BeginEncode, Work, Work, Finish]
+    assert stream.workers.sent_to("encode")[-2:] == [BeginEncode, Work]
+    stream.send("encode", Written(0, 0, 1, SPAN))
+    stream.controller.send_to_encoder()
+    assert stream.workers.sent_to("encode")[-2:] == [Work, Finish]
     stream.send("encode", Closed(2, {}))
     assert stream.phase() is Phase.CLOSED
     assert stream.state.faults() == []
+
+
+@pytest.mark.parametrize(("crashed", "times"), [(True, 3), (False, 5)])
+def test_a_frame_that_no_encode_worker_survives_fails_alone(crashed: bool, times: int) -> None:
+    stream = Stream()
+    stream.send_frames(0, 1, 2, 3)
+    stream.segment()
+    for num_lost in range(1, times + 1):
+        # The news that frame 0 is written is lost with the first worker, as may happen.
+        if num_lost > 1:
+            stream.send("encode", Written(0, 0, 0, SPAN))
+            stream.controller.send_to_encoder()
+        assert stream.state.accounting.failed == {}
+        assert stream.lose("encode", why="was at one frame for 61 s", crashed=crashed)
+        stream.controller.replace("encode")
+        stream.send("encode", SinksOpened(False, 0))
+        stream.controller.send_to_encoder()
+    stream.send("encode", Written(0, 0, 0, SPAN))
+    stream.controller.send_to_encoder()
+    assert stream.lose("encode", why="was at one frame for 61 s", crashed=crashed)
+    assert stream.state.accounting.failed == {"encode crashed": 1}
+    assert [gap.index for gap in stream.state.gaps] == [1]
+    assert stream.phase() is Phase.READING
+
+
+@pytest.mark.parametrize(("kind", "left_out"), [("video", [(2, 1), (2, 32)]), ("other", [])])
+def test_what_no_decoder_survives_is_left_out(
+    kind: Literal["video", "other"], left_out: list[tuple[int, int]]
+) -> None:
+    stream = Stream()
+    stream.state.spec = replace(stream.state.spec, kind=kind)
+    stream.send("decode", CaughtUp())
+    stream.send_frames(0, 1)
+    for num_lost in range(1, 5):
+        is_over = num_lost >= 3 and kind == "other"
+        assert stream.lose("decode", why="killed by SIGSEGV", crashed=True) != is_over
+        if is_over:
+            break
+        stream.controller.replace("decode")
+        stream.send("decode", Opened(INFO))
+        stream.send("decode", CaughtUp())
+    begins = [body for _, body in stream.workers.sent if isinstance(body, BeginDecode)]
+    found = [(entry.after, entry.num_groups) for body in begins for entry in body.left_out]
+    assert found == left_out
+    error = "decode drive: killed by SIGSEGV, every time at frame 2"
+    assert stream.state.error == (None if kind == "video" else error)
+
+
+def test_a_decoder_that_is_lost_on_its_way_to_its_place_is_not_held_up_by_it() -> None:
+    stream = Stream()
+    stream.send_frames(0, 1)
+    for _ in range(9):
+        assert stream.lose("decode", crashed=True)
+        stream.controller.replace("decode")
+        stream.send("decode", Opened(INFO))
+    begins = [body for _, body in stream.workers.sent if isinstance(body, BeginDecode)]
+    assert all(body.left_out == [] for body in begins)
 
 
 @pytest.mark.parametrize("to", [Phase.STOPPING, Phase.DRAINING, Phase.CLOSING, Phase.CLOSED])
@@ -230,7 +299,7 @@ def test_a_stream_that_is_cut_off_writes_what_the_encode_worker_has() -> None:
 def test_a_stream_without_an_encode_worker_is_closed_when_it_is_cut_off() -> None:
     stream = Stream()
     stream.send_frames(0)
-    stream.controller.lose(stream.workers.of("encode"))
+    stream.lose("encode")
     stream.controller.end(to=Phase.CLOSING)
     assert stream.phase() is Phase.CLOSED
     assert stream.state.accounting.dropped == {"stopped": 1}
@@ -313,3 +382,15 @@ def test_a_live_source_stops_when_its_time_is_over() -> None:
     stream.controller.tick()
     assert stream.workers.sent_to("decode")[-1] is Finish
     assert stream.phase() is Phase.STOPPING
+
+
+def test_a_file_that_states_too_many_pixels_takes_no_memory_and_prepares_nothing() -> None:
+    stream = Stream(is_open=False)
+    stream.send("encode", SinksOpened(False, 0))
+    stream.send("decode", Opened(SourceInfo("pts", Fraction(1, 25), None, (15_000, 15_000))))
+    stream.context.pools.dispatch()
+    assert stream.phase() is Phase.CLOSED
+    wanted = "x.mp4: 15000x15000 pixels are more than the allowed 67108864"
+    assert (stream.state.error, stream.state.broken) == (wanted, False)
+    assert stream.workers.sent_to("segment") == []
+    assert stream.context.slots.num_bytes == 0

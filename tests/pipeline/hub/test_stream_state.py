@@ -53,3 +53,13 @@ def test_a_frame_ends_a_silence() -> None:
     silent = stream.source_status.state
     stream.source.note_frame(META, time.monotonic())
     assert [silent, stream.source_status.state] == ["stalled", "live"]
+
+
+def test_frames_that_fail_without_end_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    stream = live_stream(LivePlan())
+    for index in range(5000):
+        stream.note_failure(index, None, "too many sizes", "too many sizes")
+    assert len(caplog.records) == 101
+    assert "frame 99 failed: too many sizes" in caplog.text
+    assert "further failed frames are counted and not logged" in caplog.text
+    assert len(stream.gaps) == 1000

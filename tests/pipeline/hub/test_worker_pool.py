@@ -1,12 +1,14 @@
 """Frames at the workers that streams share: who gets them, and what becomes of them."""
 
 import pytest
-from hub_parts import GEOMETRY, SPAN, Workers, open_leases
+from hub_parts import GEOMETRY, SIZE, SPAN, Workers, network_sizes, open_leases
 
 from icstream.pipeline.hub.lease import LeaseState
-from icstream.pipeline.hub.worker_pool import FailedFrame, Overtaken, Returned
+from icstream.pipeline.hub.losses import Losses
+from icstream.pipeline.hub.outcomes import FailedFrame, Outcome, Overtaken, Returned
+from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.plan.live import LivePlan
-from icstream.pipeline.wire.messages import Done, Failed, Ready, WarmedUp, WireError, Work
+from icstream.pipeline.wire.messages import Done, Failed, Ready, WarmedUp, WarmUp, WireError, Work
 
 
 def done(index: int, stream: str = "drive") -> Done:
@@ -78,15 +80,77 @@ def test_a_frame_on_which_three_workers_crash_fails() -> None:
     pools.add(stream, lease)
     pools.add(stream, other)
     outcomes = []
-    for _ in range(3):
+    for num_lost in range(3):
         pools.dispatch()
         lost = workers.of("preprocess")
+        if num_lost == 2:  # now the frame goes last
+            pool.take(lost, done(1), [])
+            pools.dispatch()
         outcomes += pool.lose(lost, crashed=True)
         pool.replace(lost)
         workers.of("preprocess").ready = True
-    detail = "its worker crashed on it every time"
+    detail = "its preprocess worker was lost at it every time"
     assert outcomes == [FailedFrame(stream, lease, "preprocess crashed", detail)]
-    assert other.num_crashes == 0
+    assert other.losses == Losses()
+
+
+def test_a_frame_on_which_workers_are_lost_is_tried_alone_and_last_while_others_go_on() -> None:
+    workers = Workers()
+    pools, stream = workers.pools(count=2), workers.stream()
+    pool, (bad, *others) = pools["preprocess"], open_leases(stream, *range(6))
+    for lease in (bad, *others):
+        pools.add(stream, lease)
+    outcomes: list[Outcome] = []
+    finished: list[int] = []
+    lost_beside: list[int] = []
+    for _ in range(40):
+        outcomes += pools.dispatch()
+        for place, worker in enumerate(pool.workers):
+            held = sent_since_start(workers, worker)
+            held = [index for index in held if index not in finished]
+            if not held:
+                continue
+            if held[0] == 0 and bad.state is LeaseState.HELD:
+                lost_beside.append(len(held) - 1)
+                outcomes += pool.lose(worker, crashed=False)
+                pool.replace(worker)
+                pool.workers[place].connected = pool.workers[place].ready = True
+            else:
+                pool.take(worker, done(held[0]), [])
+                finished.append(held[0])
+    detail = "its preprocess worker was lost at it every time"
+    assert outcomes == [FailedFrame(stream, bad, "preprocess crashed", detail)]
+    assert sorted(finished) == [1, 2, 3, 4, 5]
+    assert lost_beside[2:] == [0, 0, 0]
+
+
+def sent_since_start(workers: Workers, worker: Worker) -> list[int]:
+    """Gives the frames that a worker was sent, and none that one before it in its place was."""
+    sent = workers.sent_to_each[worker.name]
+    return [body.frame.meta.index for body in sent if isinstance(body, Work)]
+
+
+def test_frames_of_a_size_that_no_worker_gets_ready_for_fail() -> None:
+    workers = Workers()
+    pools, stream = workers.pools(sizes=network_sizes()), workers.stream()
+    pool = pools["segment"]
+    for _ in range(3):
+        pools.announce(stream, SIZE)
+        pools.dispatch()
+        assert workers.sent[-1][1] == WarmUp(SIZE)
+        pool.lose(workers.of("segment"), crashed=True)
+        pool.replace(pool.workers[0])
+        pool.workers[0].ready = True
+    pools.announce(stream, SIZE)
+    assert pools.dispatch() == []
+    assert workers.of("segment").warming == {}
+    assert pools.are_ready_for(SIZE)
+    (lease,) = open_leases(stream, 0)
+    pools.add(stream, lease)
+    pools.dispatch()
+    pools["preprocess"].take(workers.of("preprocess"), done(0), [])
+    detail = "its segment worker was lost at preparing for its size every time"
+    assert pools.dispatch() == [FailedFrame(stream, lease, "segment crashed", detail)]
 
 
 @pytest.mark.parametrize("end", ["done", "failed", "lost"])
@@ -123,11 +187,21 @@ def test_a_frame_that_cannot_be_processed_is_given_back_with_the_reason() -> Non
 
 def test_a_worker_that_warms_up_gets_no_frames() -> None:
     workers = Workers()
-    pools = workers.pools()
-    pools.warm_up((64, 96))
+    pools, stream = workers.pools(sizes=network_sizes()), workers.stream()
+    pools.announce(stream, SIZE)
+    assert not pools.are_ready_for(SIZE)
+    pools.dispatch()
     assert not pools.are_staffed()
-    pools["segment"].take(workers.of("segment"), WarmedUp((64, 96)), [])
-    assert pools.are_staffed()
+    (lease,) = open_leases(stream, 0)
+    pools.add(stream, lease)
+    pools.dispatch()
+    pools["preprocess"].take(workers.of("preprocess"), done(0), [])
+    pools.dispatch()
+    assert Work not in workers.sent_to("segment")
+    pools["segment"].take(workers.of("segment"), WarmedUp(SIZE), [])
+    assert pools.are_ready_for(SIZE)
+    pools.dispatch()
+    assert workers.sent_to("segment") == [WarmUp, Work]
 
 
 def test_a_message_of_another_kind_of_worker_is_refused() -> None:
