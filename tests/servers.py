@@ -30,7 +30,7 @@ class Server:
             command, stderr=subprocess.PIPE, text=True, env=environment and dict(environment)
         )
         self.log: list[str] = []
-        self.port = 0
+        self.host, self.port = "", 0
         self._listens = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -55,14 +55,14 @@ class Server:
             self.log.append(line.rstrip())
             found = _ADDRESS.search(line)
             if found:
-                self.port = int(found[2])
+                self.host, self.port = found[1], int(found[2])
                 self._listens.set()
         self._listens.set()  # it has ended
 
     @property
     def address(self) -> str:
         """Gives host and port."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def ask(
         self,

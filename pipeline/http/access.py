@@ -1,13 +1,19 @@
 """Who may ask a server: tokens, and the name that this machine is called by."""
 
 import hmac
+from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from icstream.model import ConfigError
 from icstream.stages.loopback import is_loopback_number
 
 MIN_TOKEN_LENGTH = 16
 """Characters of a token."""
+_SAFE = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+_OWN_SITE = ("same-origin", "none")
+"""Values of Sec-Fetch-Site for requests of the server's own pages and of people."""
 
 
 def read_token_file(path: Path) -> str:
@@ -38,3 +44,26 @@ def names_loopback(host: str) -> bool:
     host = host.lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     return name == "localhost" or is_loopback_number(name.strip("[]"))
+
+
+def is_cross_site(method: str, headers: Mapping[str, str]) -> bool:
+    """Return whether a page of another origin made a browser send a request that may change things.
+
+    Sec-Fetch-Site decides, and in browsers that do not send it, Origin. Programs send neither.
+
+    Args:
+        method: of the request.
+        headers: by their names in lower case.
+    """
+    if method in _SAFE:
+        return False
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in _OWN_SITE
+    origin = headers.get("origin")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    except ValueError:
+        return True

@@ -1,5 +1,6 @@
-"""What stands before an ASGI application: who may ask, and headers for browsers."""
+"""What stands before an ASGI application: who may ask, under which path, and browsers' headers."""
 
+import re
 from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Literal, TypeAlias
@@ -7,9 +8,41 @@ from typing import Literal, TypeAlias
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from icstream.pipeline.http.access import is_secret, names_loopback
+from icstream.pipeline.http.access import is_cross_site, is_secret, names_loopback
 
-Refusal: TypeAlias = Literal["foreign_host", "token_needed"]
+Refusal: TypeAlias = Literal["foreign_host", "cross_site", "token_needed"]
+
+PREFIX = "X-Forwarded-Prefix"
+"""Header in which a proxy says under which path it offers the server."""
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]{1,64}){1,8}", re.ASCII)
+
+
+def route_path(scope: Scope) -> str:
+    """Return the path of a request without the prefix of a proxy, as routes see it."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+class PrefixMiddleware:
+    """Takes note of the path under which a proxy offers the application.
+
+    The proxy may have cut the prefix off the path or not. In both cases the application's own
+    routes are found, and `root_path` has the prefix for links.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        if scope["type"] == "http":
+            prefix = Headers(scope=scope).get(PREFIX, "").rstrip("/")
+            path: str = scope["path"]
+            if _PREFIX.fullmatch(prefix) and path.startswith("/"):
+                own = path.removeprefix(prefix) if path.startswith(prefix + "/") else path
+                # The specification's way: `path` holds `root_path`.
+                scope = {**scope, "path": prefix + own, "root_path": prefix}
+        await self._app(scope, receive, send)
 
 
 class HeadersMiddleware:
@@ -36,7 +69,9 @@ class AuthMiddleware:
     """Passes on the requests that are allowed, and refuses the others.
 
     If there is a token, a request must contain it. If there is none, and only this machine can
-    reach the server, the request's Host header must be a name of this machine.
+    reach the server, the request's Host header must be a name of this machine. What browsers send
+    by themselves, a cookie or nothing at all, lets no request pass that a page of somebody else
+    made and that may change something.
     """
 
     def __init__(
@@ -77,17 +112,20 @@ class AuthMiddleware:
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
-        if self._is_open(scope["path"]):
+        if self._is_open(route_path(scope)):
             return None
-        if self._token is None:
-            is_foreign = self._loopback and not names_loopback(headers.get("host", ""))
-            return "foreign_host" if is_foreign else None
-        return None if self._knows(headers, self._token) else "token_needed"
+        if self._token is not None:
+            kind, _, given = headers.get("authorization", "").partition(" ")
+            if kind.lower() == "bearer":
+                return None if is_secret(given.strip(), self._token) else "token_needed"
+            if not self._has_cookie(headers):
+                return "token_needed"
+        # Every browser sends the name that it was given; some probes send none.
+        elif self._loopback and not names_loopback(headers.get("host") or "localhost"):
+            return "foreign_host"
+        return "cross_site" if is_cross_site(scope["method"], headers) else None
 
-    def _knows(self, headers: Headers, token: str) -> bool:
-        kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer":
-            return is_secret(given.strip(), token)
+    def _has_cookie(self, headers: Headers) -> bool:
         if self._cookie is None:
             return False
         name, value = self._cookie

@@ -1,10 +1,9 @@
 """The check that masks can be published, made before a run begins."""
 
-import zmq
-
 from icstream.model import ConfigError
 from icstream.pipeline.publish.forwarder import load_keys
 from icstream.pipeline.settings.publish import PublishSettings
+from icstream.pipeline.wire.bind import check_endpoint
 from icstream.stages.loopback import is_loopback
 
 
@@ -21,6 +20,11 @@ def check_publish(settings: PublishSettings) -> None:
         raise ConfigError(
             f"output.publish.address: got {address!r}, write it as tcp://HOST:PORT or ipc://PATH"
         )
+    if kind == "ipc" and place[0] in "@*":
+        raise ConfigError(
+            f"output.publish.address: got {address!r}, which no permissions protect; write it as"
+            " ipc://PATH"
+        )
     if (secret_key_file is None) != (clients is None):
         raise ConfigError("output.publish: secret_key_file and clients are needed together")
     if secret_key_file is not None:
@@ -33,9 +37,8 @@ def check_publish(settings: PublishSettings) -> None:
                 f"output.publish.address {address}: other machines could subscribe; set"
                 " output.publish.secret_key_file and output.publish.clients to CURVE keys"
             )
-        with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
-            socket.bind(address)
-    except (zmq.ZMQError, OSError) as error:
+        check_endpoint(address)
+    except OSError as error:
         raise ConfigError(
             f"output.publish.address {address}: cannot be used ({error.strerror})"
         ) from error

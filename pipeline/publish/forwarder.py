@@ -1,38 +1,119 @@
 """The publish worker: takes masks from encode workers and hands them to subscribers."""
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import zmq
 import zmq.auth
 from zmq.auth.thread import ThreadAuthenticator
+from zmq.utils.monitor import recv_monitor_message
 
 from icstream.model import ConfigError
+from icstream.pipeline.settings.publish import PublishSettings
+from icstream.pipeline.wire.bind import BoundEndpoint
 from icstream.pipeline.wire.connection import WorkerConnection
+from icstream.pipeline.wire.gate import Gate
 from icstream.pipeline.wire.messages import Ready
 from icstream.pipeline.wire.tasks import PublishTask, task_from_json
+from icstream.pipeline.wire.zmtp import SubscriberLimit
+
+_MAX_SUBSCRIBERS = 256
+_MAX_TOPICS = 1000
+"""Of one subscriber; a topic is the name of a stream, or its beginning."""
+_MAX_TOPIC_BYTES = 1024
 
 
 def forward_masks(connection: WorkerConnection) -> None:
     """Hand messages from the encode workers to subscribers until the run is over."""
     task = task_from_json(PublishTask, connection.task.encode())
-    settings = task.settings
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    encoders, subscribers = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
-    encoders.setsockopt(zmq.RCVHWM, settings.queue)
-    subscribers.setsockopt(zmq.SNDHWM, settings.queue)
-    if settings.secret_key_file is not None and settings.clients is not None:
+    forwarder = MaskForwarder(task.settings, task.masks)
+    threading.Thread(target=forwarder.run, daemon=True).start()
+    connection.link.send(Ready())
+    try:
+        connection.wait_for_stop()
+    finally:
+        forwarder.release()
+
+
+class MaskForwarder:
+    """Hands on masks while somebody is connected.
+
+    Encode workers are told of connections and not of subscriptions: what one subscriber asks for,
+    or takes back, changes nothing for the others.
+    """
+
+    def __init__(self, settings: PublishSettings, masks: str) -> None:
+        """Bind.
+
+        Args:
+            settings: of the sink.
+            masks: endpoint for the encode workers.
+
+        Raises:
+            OSError: the address for subscribers cannot be used; `strerror` says why.
+        """
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._encoders, self._subscribers = context.socket(zmq.SUB), context.socket(zmq.PUB)
+        self._encoders.setsockopt(zmq.RCVHWM, settings.queue)
+        self._subscribers.setsockopt(zmq.SNDHWM, settings.queue)
+        self._encoders.bind(masks)
+        self._connected: set[int] = set()
+        """The descriptors of the connections."""
+        events = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
+        self._monitor = self._subscribers.get_monitor_socket(events)
+        self._bound = self._bind(context, settings)
+
+    def run(self) -> None:
+        """Hand on what comes, for ever."""
+        poller = zmq.Poller()
+        poller.register(self._encoders, zmq.POLLIN)
+        poller.register(self._monitor, zmq.POLLIN)
+        while True:
+            ready = dict(poller.poll())
+            if self._monitor in ready:
+                self._count(recv_monitor_message(self._monitor))
+            if self._encoders in ready:
+                parts = self._encoders.recv_multipart(copy=False)
+                # Has it note what was sent meanwhile: otherwise it takes its queue to be full.
+                self._subscribers.getsockopt(zmq.EVENTS)
+                self._subscribers.send_multipart(parts, copy=False)
+
+    def release(self) -> None:
+        """Make the address free again; the sockets end with the process."""
+        self._bound.release()
+
+    def _bind(self, context: "zmq.Context[Any]", settings: PublishSettings) -> Gate | BoundEndpoint:
+        """Bind the socket for subscribers; without keys, behind a gate."""
+        if settings.secret_key_file is None or settings.clients is None:
+            return Gate(
+                self._subscribers,
+                settings.address,
+                make_check=lambda _: SubscriberLimit(
+                    max_topics=_MAX_TOPICS, max_topic_bytes=_MAX_TOPIC_BYTES
+                ),
+                max_peers=_MAX_SUBSCRIBERS,
+            )
         authenticator = ThreadAuthenticator(context)
         authenticator.start()
         authenticator.configure_curve(domain="*", location=str(settings.clients))
         public, secret = load_keys(settings.secret_key_file)
-        subscribers.curve_publickey, subscribers.curve_secretkey = public, secret
-        subscribers.curve_server = True
-    encoders.bind(task.masks)
-    subscribers.bind(settings.address)
-    threading.Thread(target=zmq.proxy, args=(encoders, subscribers), daemon=True).start()
-    connection.link.send(Ready())
-    connection.wait_for_stop()
+        self._subscribers.curve_publickey, self._subscribers.curve_secretkey = public, secret
+        self._subscribers.curve_server = True
+        return BoundEndpoint(self._subscribers, settings.address)
+
+    def _count(self, event: Mapping[str, Any]) -> None:
+        """Have the encode workers send as long as somebody is connected."""
+        before = bool(self._connected)
+        if event["event"] == zmq.EVENT_ACCEPTED:
+            self._connected.add(event["value"])
+        else:
+            self._connected.discard(event["value"])
+        if self._connected and not before:
+            self._encoders.subscribe(b"")
+        elif before and not self._connected:
+            self._encoders.unsubscribe(b"")
 
 
 def load_keys(file: Path) -> tuple[bytes, bytes]:

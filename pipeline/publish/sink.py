@@ -63,7 +63,8 @@ class Publish:
         socket = self._socket or self._open()
         with suppress(zmq.Again):
             while True:
-                self._num_subscriptions += 1 if socket.recv(zmq.NOBLOCK)[:1] == b"\x01" else -1
+                change = socket.recv(zmq.NOBLOCK)[:1]
+                self._num_subscriptions += {b"\x01": 1, b"\x00": -1}.get(change, 0)
         if self._num_subscriptions > 0:
             topic = frame.meta.stream.encode()
             with suppress(zmq.Again):

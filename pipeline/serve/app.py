@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from importlib.resources import files
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
+from icstream.pipeline.http.pages import with_base
 from icstream.pipeline.serve.error_responses import add_handlers
 from icstream.pipeline.serve.middleware import protect
 from icstream.pipeline.serve.open_inference_api import v2_router
@@ -24,7 +25,7 @@ _PAGE = {
 }
 _PAGE_POLICY = (
     "default-src 'self'; img-src 'self' blob:; media-src blob:; object-src 'none';"
-    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    " base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
 )
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -59,21 +60,19 @@ def build_app(service: Service, *, token: str | None, loopback: bool) -> ASGIApp
         """Requests, times of each stage, memory."""
         return Response(service.metrics.text(), headers={"Content-Type": _METRICS_TYPE})
 
-    max_drained = service.config.limits.body_bytes
-    return protect(
-        app, metrics=service.metrics, token=token, loopback=loopback, max_drained=max_drained
-    )
+    return protect(app, metrics=service.metrics, token=token, loopback=loopback)
 
 
 def _add_page(app: FastAPI) -> None:
     for path, (name, media_type) in _PAGE.items():
-        body = (files("icstream.pipeline.serve") / "page" / name).read_bytes()
+        body = (files("icstream.pipeline.serve") / "page" / name).read_text("utf-8")
         app.add_api_route(path, _file(body, media_type), include_in_schema=False)
 
 
-def _file(body: bytes, media_type: str) -> Callable[[], Awaitable[Response]]:
-    async def file() -> Response:
+def _file(body: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+    async def file(request: Request) -> Response:
         headers = {"Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-cache"}
-        return Response(body, media_type=media_type, headers=headers)
+        content = with_base(body, request.scope) if media_type == "text/html" else body
+        return Response(content, media_type=media_type, headers=headers)
 
     return file

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from icstream.model import IcstreamError
+from icstream.pipeline.http.middleware import route_path
 from icstream.pipeline.serve.errors import STATUS, RefusedError
 from icstream.stages.data import SampleError
 
@@ -41,26 +42,28 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(RefusedError)
     async def _(request: Request, error: RefusedError) -> Response:
         return error_response(
-            request.url.path, error.status, error.kind, str(error), error.headers()
+            route_path(request.scope), error.status, error.kind, str(error), error.headers()
         )
 
     @app.exception_handler(IcstreamError)
     async def _(request: Request, error: IcstreamError) -> Response:
-        return error_response(request.url.path, 400, "bad_request", str(error))
+        return error_response(route_path(request.scope), 400, "bad_request", str(error))
 
     @app.exception_handler(SampleError)
     async def _(request: Request, error: SampleError) -> Response:
-        return error_response(request.url.path, 422, "unreadable", str(error))
+        return error_response(route_path(request.scope), 422, "unreadable", str(error))
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
         clauses = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        return error_response(request.url.path, 400, "bad_request", "; ".join(clauses))
+        return error_response(route_path(request.scope), 400, "bad_request", "; ".join(clauses))
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
-        return error_response(request.url.path, error.status_code, "http", error.detail, headers)
+        return error_response(
+            route_path(request.scope), error.status_code, "http", error.detail, headers
+        )
 
     @app.exception_handler(ClientDisconnect)
     async def _(request: Request, error: ClientDisconnect) -> Response:
@@ -69,7 +72,10 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> Response:
         return error_response(
-            request.url.path, 500, "internal", "an error in the service; its log has details"
+            route_path(request.scope),
+            500,
+            "internal",
+            "an error in the service; its log has details",
         )
 
 

@@ -1,5 +1,6 @@
 """The models that are served, and the networks with which a worker thread runs them."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import Checkpoint, Fit, LabelSet, Segmenter, load_weights
+from icstream.model.memory import MemoryBudget, OverBudgetError, Reservation
 from icstream.model.runtimes import RuntimeChoice, select_runtime
 from icstream.pipeline.settings.serve import ServeConfig
 from icstream.stages.annotate.network import NetworkScores
@@ -17,6 +19,13 @@ Use = Literal["ids", "scores"]
 """Masks (class ids), or probabilities for the modes of the plugin; each has its own runtime."""
 _SIZES_KEPT = 4
 """The number of input sizes of a model that the runtimes keep compiled."""
+# Measured with 1 to 16 million pixels, and rounded up.
+_NETWORK_BYTES = 90
+"""Per pixel: the image, what comes from it, and the network's layers."""
+_SCORE_BYTES = 6
+"""Per pixel and class: the scores, and what they are made with."""
+_KEPT_BYTES = 60
+"""Per pixel of a size that a runtime keeps compiled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +47,14 @@ class Model:
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the size of the network's input for an image of (height, width)."""
         return self.fit.geometry(size).outer
+
+    def work_bytes(self, size: tuple[int, int], *, use: Use = "ids") -> int:
+        """Return the memory that segmenting an image of (height, width) takes."""
+        num_pixels = max(math.prod(size), math.prod(self.input_size(size)))
+        per_pixel = _NETWORK_BYTES
+        if use == "scores":
+            per_pixel += _SCORE_BYTES * (len(self.labels) + 1)
+        return num_pixels * per_pixel
 
 
 def load_models(config: ServeConfig) -> dict[str, Model]:
@@ -64,11 +81,18 @@ def load_models(config: ServeConfig) -> dict[str, Model]:
 class Networks:
     """The networks of one worker; nothing in it is shared, so no lock is needed."""
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
+    def __init__(self, models: Mapping[str, Model], kept: MemoryBudget) -> None:
+        """Make networks, each when it is first needed.
+
+        Args:
+            models: by name.
+            kept: what the memory of compiled sizes is reserved from.
+        """
         self._models = models
+        self._kept = kept
         self._segmenters: dict[str, Segmenter] = {}
         self._scores: dict[tuple[str, str], NetworkScores] = {}
-        self._compiled: dict[tuple[str, Use], OrderedDict[tuple[int, int], None]] = {}
+        self._compiled: dict[tuple[str, Use], OrderedDict[tuple[int, int], Reservation]] = {}
 
     def is_ready(self, model: str, size: tuple[int, int], *, use: Use = "ids") -> bool:
         """Return whether an image of (height, width) needs no compilation."""
@@ -108,13 +132,27 @@ class Networks:
             yield scores_KHW
 
     def _note(self, model: str, use: Use, image_HW3: NDArray[np.uint8]) -> None:
-        """Take note of a size that the runtime has compiled."""
+        """Take note of a size that the runtime has compiled, if there is memory to keep it."""
         sizes = self._compiled.setdefault((model, use), OrderedDict())
         size = self._models[model].input_size((image_HW3.shape[0], image_HW3.shape[1]))
-        sizes[size] = None
+        if size not in sizes:
+            try:
+                sizes[size] = self._kept.reserve(_KEPT_BYTES * math.prod(size), what=model)
+            except OverBudgetError:
+                self._forget(model, use)
+                return
         sizes.move_to_end(size)
         if len(sizes) > _SIZES_KEPT:
-            sizes.popitem(last=False)
+            sizes.popitem(last=False)[1].release()
+
+    def _forget(self, model: str, use: Use) -> None:
+        """Drop a runtime with all that it has compiled; the next request opens another."""
+        for reservation in self._compiled.pop((model, use)).values():
+            reservation.release()
+        if use == "ids":
+            self._segmenters.pop(model, None)
+        else:
+            self._scores.pop((model, self._models[model].choice.runtime), None)
 
     def _segmenter(self, model: str) -> Segmenter:
         if model not in self._segmenters:

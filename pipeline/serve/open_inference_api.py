@@ -4,8 +4,9 @@ from importlib.metadata import version as package_version
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
 
+from icstream.pipeline.serve.allowance import Allowance
 from icstream.pipeline.serve.error_responses import V2
 from icstream.pipeline.serve.errors import RefusedError
 from icstream.pipeline.serve.metrics import Times
@@ -16,7 +17,7 @@ from icstream.pipeline.serve.open_inference_tensors import (
     INPUT,
     OUTPUT,
     read_request,
-    uncompressed,
+    response_bytes,
     write_response,
 )
 from icstream.pipeline.serve.request_body import read_body
@@ -50,14 +51,14 @@ def v2_router(service: Service) -> APIRouter:
         }
 
     @router.get("/health/live", summary="Live")
-    async def live() -> Response:
+    async def live() -> dict[str, bool]:
         """200 while the process responds."""
-        return Response()
+        return {"live": True}
 
     @router.get("/health/ready", summary="Ready")
     async def ready() -> Response:
         """200 while all models are ready."""
-        return Response(status_code=200 if service.ready else 503)
+        return JSONResponse({"ready": service.ready}, 200 if service.ready else 503)
 
     @router.get("/models/{name}", summary="Model")
     @router.get("/models/{name}/versions/{version}", summary="Model")
@@ -76,8 +77,8 @@ def v2_router(service: Service) -> APIRouter:
     @router.get("/models/{name}/versions/{version}/ready", summary="Model ready")
     async def model_ready(name: str, version: str = _VERSION) -> Response:
         """200 while the model is ready."""
-        _model(service, name, version)
-        return Response(status_code=200 if service.ready else 503)
+        values = {"name": _model(service, name, version).name, "ready": service.ready}
+        return JSONResponse(values, 200 if service.ready else 503)
 
     @router.post("/models/{name}/infer", summary="Segment images")
     @router.post("/models/{name}/versions/{version}/infer", summary="Segment images")
@@ -89,33 +90,37 @@ def v2_router(service: Service) -> APIRouter:
 
 
 async def _infer(service: Service, request: Request, model: Model) -> Response:
-    limits = service.config.limits
+    service.check_room()
+    body = await read_body(request, service)
     with service.admitted():
-        body = await read_body(request, limits)
         head, encoding = (request.headers.get(k) for k in (HEADER_LENGTH, "Content-Encoding"))
-        # In a thread, as numbers in JSON take their time.
-        inference, images_NHW3 = await run_in_threadpool(
-            lambda: read_request(
-                uncompressed(body, encoding, max_bytes=limits.body_bytes),
-                head,
-                max_pixels=limits.pixels,
-                max_images=limits.images,
-            )
+        inference, images_NHW3 = await service.parse(
+            lambda: read_request(body, head, encoding, limits=service.config.limits)
         )
         number, height, width, _ = images_NHW3.shape
+        service.hold(request, images_NHW3.nbytes, what="the request's images")
 
-        def work(networks: Networks, times: Times) -> tuple[bytes, dict[str, str]]:
-            with times.stage("network"):
-                ids = [networks.segment(model.name, image_HW3) for image_HW3 in images_NHW3]
+        def work(
+            networks: Networks, times: Times, allowance: Allowance
+        ) -> tuple[bytes, dict[str, str]]:
+            ids = []
+            for image_HW3 in images_NHW3:
+                allowance.check()
+                with times.stage("network"):
+                    ids.append(networks.segment(model.name, image_HW3))
             with times.stage("encode"):
                 return write_response(inference, ids, model=model.name, version=_VERSION)
 
         (content, headers), times = await service.run(
+            request,
             work,
             model=model,
             is_quick=lambda networks: networks.is_ready(model.name, (height, width)),
+            num_bytes=model.work_bytes((height, width))
+            + response_bytes(inference, number * height * width),
             num_images=number,
         )
+    service.hold(request, len(content), what="the answer")
     return Response(content, headers=headers | {"Server-Timing": times.header()})
 
 

@@ -1,6 +1,8 @@
 """Tensors of the Open Inference Protocol: UINT8, as JSON or as bytes behind it."""
 
+import itertools
 import math
+import operator
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -10,7 +12,9 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from icstream.pipeline.http.numbers import read_number
 from icstream.pipeline.serve.errors import RefusedError
+from icstream.pipeline.settings.serve import LimitSettings
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 """HTTP header of the protocol's extension for binary data: bytes of the JSON in front."""
@@ -24,8 +28,23 @@ _NESTED: Mapping[int, Any] = {
     3: list[list[list[_Byte]]],
     4: list[list[list[list[_Byte]]]],
 }
+_MAX_OBJECTS = 1000
+"""Opening braces in a request, which needs five; each takes memory before it can be refused."""
+_BYTES_AS_JSON = 16
+"""Per value: in a list, and as digits."""
 _ENCODINGS = ("gzip", "deflate")
 _EITHER_HEADER = 32 + zlib.MAX_WBITS
+
+
+class Parameters(Struct, frozen=True):
+    """What the protocol's extension for binary data says of a request or a tensor.
+
+    Others are passed over without being read.
+    """
+
+    binary_data: bool | None = None
+    binary_data_output: bool | None = None
+    binary_data_size: int | None = None
 
 
 class InputTensor(Struct):
@@ -34,7 +53,7 @@ class InputTensor(Struct):
     name: str
     datatype: str
     shape: Annotated[list[Annotated[int, Meta(ge=1)]], Meta(max_length=8)]
-    parameters: dict[str, Any] = {}
+    parameters: Parameters = Parameters()
     data: msgspec.Raw = msgspec.Raw()
 
 
@@ -42,7 +61,7 @@ class RequestedOutput(Struct):
     """An output that a request names."""
 
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: Parameters = Parameters()
 
 
 class InferenceRequest(Struct):
@@ -51,17 +70,18 @@ class InferenceRequest(Struct):
     inputs: Annotated[list[InputTensor], Meta(min_length=1, max_length=1)]
     outputs: Annotated[list[RequestedOutput], Meta(max_length=1)] = []
     id: str = ""
-    parameters: dict[str, Any] = {}
+    parameters: Parameters = Parameters()
 
     def wants_bytes(self) -> bool:
         """Return whether the output is to come as bytes behind the JSON."""
-        default = self.parameters.get("binary_data_output", False)
+        default = self.parameters.binary_data_output is True
         if not self.outputs:
-            return default is True
-        return self.outputs[0].parameters.get("binary_data", default) is True
+            return default
+        wanted = self.outputs[0].parameters.binary_data
+        return default if wanted is None else wanted
 
 
-def uncompressed(body: bytes, encoding: str | None, *, max_bytes: int) -> bytes:
+def _uncompressed(body: bytes, encoding: str | None, *, max_bytes: int) -> bytes:
     """Return a body without its Content-Encoding.
 
     Raises:
@@ -77,41 +97,52 @@ def uncompressed(body: bytes, encoding: str | None, *, max_bytes: int) -> bytes:
     except zlib.error as error:
         raise RefusedError("bad_request", f"the body is not {encoding}") from error
     if len(data) > max_bytes:
-        raise RefusedError("too_large", f"more than the allowed {max_bytes} bytes")
+        raise RefusedError("too_large", f"unpacked, more than the allowed {max_bytes} bytes")
     if not inflater.eof:
         raise RefusedError("bad_request", "the compressed body is cut off")
     return data
 
 
 def read_request(
-    body: bytes, header_length: str | None, *, max_pixels: int, max_images: int
+    body: bytes, header_length: str | None, encoding: str | None, *, limits: LimitSettings
 ) -> tuple[InferenceRequest, NDArray[np.uint8]]:
     """Return the request and its (N, H, W, 3) images.
 
     Args:
         body: JSON, with binary data behind it if `header_length` is given.
         header_length: value of the header `Inference-Header-Content-Length`.
-        max_pixels: of all images together.
-        max_images: N at most.
+        encoding: value of the header `Content-Encoding`.
+        limits: of a request.
 
     Raises:
-        RefusedError: the body is not one UINT8 tensor "image" of that shape.
+        RefusedError: the body is not one UINT8 tensor "image" of that shape, or too large.
     """
+    max_bytes = limits.json_bytes if header_length is None else limits.body_bytes
+    body = _uncompressed(body, encoding, max_bytes=max_bytes)
     if header_length is None:
         head, tail = body, None
     else:
-        if not header_length.isdigit() or int(header_length) > len(body):
+        length = read_number(header_length)
+        if length is None or length > len(body):
             raise RefusedError("bad_request", f"{HEADER_LENGTH}: got {header_length!r}")
-        head, tail = body[: int(header_length)], memoryview(body)[int(header_length) :]
+        head, tail = body[:length], memoryview(body)[length:]
+    if len(head) > limits.json_bytes:
+        raise RefusedError(
+            "too_large",
+            f"request: {len(head)} bytes of JSON, allowed are {limits.json_bytes}"
+            " (limits.json_bytes); send binary data (binary_data_size)",
+        )
+    if head.count(b"{") > _MAX_OBJECTS:
+        raise RefusedError("too_large", f"request: more than the allowed {_MAX_OBJECTS} objects")
     try:
         request = msgspec.json.decode(head, type=InferenceRequest)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError("bad_request", f"request: {error}") from error
     for output in request.outputs:
         if output.name != OUTPUT:
             raise RefusedError("bad_request", f"output {output.name!r}: the only one is {OUTPUT}")
     tensor = request.inputs[0]
-    _check(tensor, max_pixels=max_pixels, max_images=max_images)
+    _check(tensor, max_pixels=limits.pixels, max_images=limits.images)
     return request, _pixels(tensor, tail)
 
 
@@ -132,9 +163,9 @@ def _check(tensor: InputTensor, *, max_pixels: int, max_images: int) -> None:
 
 
 def _pixels(tensor: InputTensor, tail: memoryview | None) -> NDArray[np.uint8]:
-    num_bytes = tensor.parameters.get("binary_data_size")
+    num_bytes = tensor.parameters.binary_data_size
     if num_bytes is None:
-        values = _json_values(tensor.data)
+        values = _json_values(bytes(tensor.data).strip(), tensor.shape)
     elif tail is None or num_bytes != len(tail):
         got = 0 if tail is None else len(tail)
         raise RefusedError("bad_request", f"{INPUT}: binary_data_size {num_bytes}, got {got} bytes")
@@ -145,15 +176,31 @@ def _pixels(tensor: InputTensor, tail: memoryview | None) -> NDArray[np.uint8]:
     return values.reshape(tensor.shape)
 
 
-def _json_values(raw: msgspec.Raw) -> NDArray[np.uint8]:
-    text = bytes(raw).lstrip()
+def _json_values(text: bytes, shape: Sequence[int]) -> NDArray[np.uint8]:
+    """Return the values of an array, flat or nested as the shape says.
+
+    Commas and brackets are counted first, so that no list is made that the shape does not need.
+    """
     depth = next((n for n, c in enumerate(text[:16].replace(b" ", b"")) if c != ord("[")), 16)
     if depth not in _NESTED:
         raise RefusedError("bad_request", f"{INPUT}: data is missing, or no array")
+    num_values = math.prod(shape)
+    if text.count(b",") != num_values - 1:
+        raise RefusedError(
+            "bad_request", f"{INPUT}: {text.count(b',') + 1} values for shape {list(shape)}"
+        )
+    num_lists = itertools.accumulate(shape[: depth - 1], operator.mul, initial=1)
+    if text.count(b"[") != sum(num_lists):
+        raise RefusedError("bad_request", f"{INPUT}: data is nested otherwise than its shape")
     try:
         return np.asarray(msgspec.json.decode(text, type=_NESTED[depth]), np.uint8).ravel()
     except (msgspec.DecodeError, ValueError) as error:
         raise RefusedError("bad_request", f"{INPUT}: data: {error}") from error
+
+
+def response_bytes(request: InferenceRequest, num_pixels: int) -> int:
+    """Return the memory that the response's values take while it is written."""
+    return num_pixels * (2 if request.wants_bytes() else _BYTES_AS_JSON)
 
 
 def write_response(

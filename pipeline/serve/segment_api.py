@@ -4,13 +4,15 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from icstream.pipeline.serve.allowance import Allowance
 from icstream.pipeline.serve.content_negotiation import choose_type
 from icstream.pipeline.serve.error_responses import PROBLEMS
 from icstream.pipeline.serve.errors import RefusedError
+from icstream.pipeline.serve.forms import FORM, parse_form
 from icstream.pipeline.serve.images import MEDIA_TYPES, image_size, unpack
 from icstream.pipeline.serve.metrics import Times
 from icstream.pipeline.serve.models import Model, Networks
-from icstream.pipeline.serve.request_body import FORM, media_type, read_body, read_form
+from icstream.pipeline.serve.request_body import media_type, read_body
 from icstream.pipeline.serve.responses import FORMS, JPEG, JSON, PNG, SUPERVISELY, Reply, mask_reply
 from icstream.pipeline.serve.service import Service
 
@@ -59,21 +61,30 @@ def segment_router(service: Service) -> APIRouter:
         """
         chosen = service.model(model)
         kind = choose_type(request.headers.get("accept"), tuple(FORMS))
+        service.check_room()
+        data = await _image(request, service)
         with service.admitted():
-            data = await _image(request, service)
-            size = image_size(data, max_pixels=service.config.limits.pixels)
+            max_pixels = service.config.limits.pixels
+            size = await service.parse(lambda: image_size(data, max_pixels=max_pixels))
 
-            def work(networks: Networks, times: Times) -> Reply:
+            def work(networks: Networks, times: Times, allowance: Allowance) -> Reply:
                 with times.stage("unpack"):
                     image_HW3 = unpack(data)
+                allowance.check()
                 with times.stage("network"):
                     ids_HW = networks.segment(chosen.name, image_HW3)
+                allowance.check()
                 with times.stage("encode"):
                     return mask_reply(chosen, image_HW3, ids_HW, media_type=kind)
 
             reply, times = await service.run(
-                work, model=chosen, is_quick=lambda networks: networks.is_ready(chosen.name, size)
+                request,
+                work,
+                model=chosen,
+                is_quick=lambda networks: networks.is_ready(chosen.name, size),
+                num_bytes=chosen.work_bytes(size),
             )
+        service.hold(request, len(reply.body), what="the answer")
         headers = reply.headers | {"Server-Timing": times.header(), "Vary": "Accept"}
         return Response(reply.body, media_type=reply.media_type, headers=headers)
 
@@ -106,14 +117,11 @@ async def _image(request: Request, service: Service) -> bytes:
     limits = service.config.limits
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise RefusedError("unsupported", "an image is not sent with a Content-Encoding")
-    kind = media_type(request)
-    if kind == FORM:
-        form = await read_form(request, limits)
-        if "image" not in form:
-            raise RefusedError("bad_request", "the form has no part named image")
-        return form["image"]
-    if kind and kind not in _RAW:
-        raise RefusedError(
-            "unsupported", f"content type {kind}: known are {FORM}, {', '.join(_RAW)}"
-        )
-    return await read_body(request, limits)
+    body = await read_body(request, service)
+    if media_type(request) != FORM:
+        return body  # whatever the client calls it: its content decides
+    kind, max_bytes = request.headers["content-type"], limits.json_bytes
+    form = await service.parse(lambda: parse_form(body, kind, max_text_bytes=max_bytes))
+    if "image" not in form:
+        raise RefusedError("bad_request", "the form has no part named image")
+    return form["image"]

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from icstream.pipeline.http.pages import with_base
 from icstream.pipeline.view.frame_cache import CachedFrame, FrameCache
 from icstream.pipeline.view.metrics import metrics_text
 from icstream.pipeline.view.status import RunStatus, StreamStatus
@@ -119,10 +120,11 @@ def _may_still_come(stream: StreamStatus) -> bool:
 
 
 def _page(name: str, kind: str) -> Endpoint:
-    content = (files("icstream.pipeline.view") / "page" / name).read_bytes()
+    content = (files("icstream.pipeline.view") / "page" / name).read_text("utf-8")
 
-    async def page(_: Request) -> Response:
-        return Response(content, media_type=kind)
+    async def page(request: Request) -> Response:
+        text = with_base(content, request.scope) if kind == "text/html" else content
+        return Response(text, media_type=kind)
 
     return page
 

@@ -1,5 +1,6 @@
 """Access control of the view: a login with the token, and headers for browsers."""
 
+import asyncio
 import hashlib
 import hmac
 from urllib.parse import parse_qs
@@ -9,18 +10,33 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from icstream.pipeline.http.access import is_secret
-from icstream.pipeline.http.middleware import AuthMiddleware, HeadersMiddleware, Refusal
+from icstream.pipeline.http.middleware import (
+    AuthMiddleware,
+    HeadersMiddleware,
+    PrefixMiddleware,
+    Refusal,
+    route_path,
+)
+from icstream.pipeline.http.numbers import read_number
+from icstream.pipeline.http.pages import with_base
 
-_OPEN = ("/healthz", "/readyz", "/view.css")
+PROBES = ("/healthz", "/readyz")
+"""They are answered whatever the load, and to everybody."""
+_OPEN = (*PROBES, "/view.css")
 """These hold no secrets; a probe may have no token to show, and the login page has a style."""
 _COOKIE = "icstream_view"
 _MAX_LOGIN_BYTES = 4096
+_LOGIN_S = 10.0
+_REFUSED = {
+    "foreign_host": "only localhost may ask here\n",
+    "cross_site": "pages of other sites may not ask here\n",
+}
 
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none';"
-        " base-uri 'none'; form-action 'self'"
+        " base-uri 'self'; form-action 'self'"
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -29,9 +45,9 @@ _HEADERS = {
 _LOGIN = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>icstream</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="/view.css">
+<link rel="stylesheet" href="view.css">
 <main class="login"><h1>icstream</h1>
-<form method="post" action="/login">
+<form method="post" action="login">
 <label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button>Log in</button>
@@ -57,14 +73,14 @@ def protect(app: ASGIApp, *, token: str | None, loopback: bool) -> ASGIApp:
     )
     if token is not None:
         protected = _Login(protected, token)
-    return HeadersMiddleware(protected, _HEADERS)
+    return HeadersMiddleware(PrefixMiddleware(protected), _HEADERS)
 
 
 def _refuse(scope: Scope, refusal: Refusal) -> Response:
-    if refusal == "foreign_host":
-        return PlainTextResponse("only localhost may ask here\n", 403)
-    if scope["path"] == "/":
-        return HTMLResponse(_LOGIN.format(error=""), 401)
+    if refusal != "token_needed":
+        return PlainTextResponse(_REFUSED[refusal], 403)
+    if route_path(scope) == "/":
+        return HTMLResponse(_login_page(scope), 401)
     return PlainTextResponse("a token is needed\n", 401, {"WWW-Authenticate": "Bearer"})
 
 
@@ -76,24 +92,38 @@ class _Login:
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_login = scope["type"] == "http" and scope["path"] == "/login"
+        is_login = scope["type"] == "http" and route_path(scope) == "/login"
         app = self._app
         if is_login and scope["method"] == "POST":
             app = await self._log_in(Request(scope, receive))
         await app(scope, receive, send)
 
     async def _log_in(self, request: Request) -> Response:
+        length = read_number(request.headers.get("content-length", "0"))
+        if length is None or length > _MAX_LOGIN_BYTES:  # not read, so not asked for either
+            return PlainTextResponse("too long\n", 413, {"Connection": "close"})
         body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _MAX_LOGIN_BYTES:
-                return PlainTextResponse("too long\n", 413)
+        try:
+            async with asyncio.timeout(_LOGIN_S):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > _MAX_LOGIN_BYTES:
+                        return PlainTextResponse("too long\n", 413)
+        except TimeoutError:
+            return PlainTextResponse("too slow\n", 408, {"Connection": "close"})
         form = parse_qs(body.decode(errors="replace"))
         if not is_secret(form.get("token", [""])[0], self._token):
-            return HTMLResponse(_LOGIN.format(error="That is not the token."), 401)
-        response = RedirectResponse("/", 303)
-        response.set_cookie(_COOKIE, _cookie_value(self._token), httponly=True, samesite="strict")
+            return HTMLResponse(_login_page(request.scope, "That is not the token."), 401)
+        response = RedirectResponse("./", 303)
+        # Without a path a browser sends it to where this login is, and to no neighbor of a proxy.
+        response.set_cookie(
+            _COOKIE, _cookie_value(self._token), httponly=True, samesite="strict", path=None
+        )
         return response
+
+
+def _login_page(scope: Scope, error: str = "") -> str:
+    return with_base(_LOGIN, scope).format(error=error)
 
 
 def _cookie_value(token: str) -> str:

@@ -23,6 +23,8 @@ from icstream.pipeline.wire.tasks import InheritedSocket, ViewTask, task_to_json
 log = logging.getLogger(__name__)
 
 _STATUS_EVERY_S = 0.25
+_MAX_SHARE = 0.05
+"""Of the hub's time, what the status may take: with very many streams it comes less often."""
 
 
 class ViewLauncher:
@@ -117,9 +119,10 @@ class ViewLauncher:
             return
         if now < self._next_status and not over:
             return
-        self._next_status = now + _STATUS_EVERY_S
         status = self._snapshots.take(
             streams, supervisor.processes, restarts=supervisor.num_lost, over=over
         )
         with suppress(zmq.Again):
             self._status.send(write_status(status), zmq.NOBLOCK)
+        took = time.monotonic() - now
+        self._next_status = now + max(_STATUS_EVERY_S, took / _MAX_SHARE)

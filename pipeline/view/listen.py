@@ -4,6 +4,7 @@ from icstream.model import ConfigError
 from icstream.model.packages import check_installed
 from icstream.pipeline.http.access import MIN_TOKEN_LENGTH
 from icstream.pipeline.http.listen import Listener, listen_at, resolve
+from icstream.pipeline.http.numbers import read_number
 
 _BACKLOG = 64
 
@@ -25,15 +26,16 @@ def open_listener(setting: str, address: str, *, token: str | None) -> Listener:
     Raises:
         ConfigError: the address cannot be used, or others can reach it and there is no good token.
     """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    host, _, text = address.rpartition(":")
+    port = read_number(text)
+    if not host or port is None or port > 65535:
         raise ConfigError(f"{setting}: got {address!r}, write it as HOST:PORT, as 127.0.0.1:8787")
     if token is not None and len(token) < MIN_TOKEN_LENGTH:
         raise ConfigError(
             f"view.token: got {len(token)} characters, at least {MIN_TOKEN_LENGTH} are needed"
         )
     try:
-        endpoint = resolve(host, int(port))
+        endpoint = resolve(host, port)
         if not endpoint.loopback and token is None:
             raise ConfigError(
                 f"{setting} {address}: other machines could look in; set a token that they must"

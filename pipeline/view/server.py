@@ -9,8 +9,10 @@ from contextlib import suppress
 import uvicorn
 from starlette.types import ASGIApp
 
+from icstream.pipeline.http.connections import Connections
+from icstream.pipeline.http.server import make_server
 from icstream.pipeline.view.app import FrameEvent, metrics_app, page_app
-from icstream.pipeline.view.auth import protect
+from icstream.pipeline.view.auth import PROBES, protect
 from icstream.pipeline.view.frame_cache import FrameCache
 from icstream.pipeline.wire.connection import Stopped, WorkerConnection
 from icstream.pipeline.wire.messages import Ready
@@ -18,7 +20,9 @@ from icstream.pipeline.wire.tasks import InheritedSocket, ViewTask, task_from_js
 
 _NICENESS = 5
 """The pipeline comes first."""
-_MAX_CONNECTIONS = 100
+_MAX_REQUESTS = 100
+_SEND_S = 30.0
+"""For a viewer to take frames."""
 _LAST_STATUS_S = 0.2
 """Time that pages have to fetch the last status, which says that the run is over."""
 
@@ -51,18 +55,11 @@ def serve_view(connection: WorkerConnection) -> None:
 def _make_server(
     app: ASGIApp, listener: InheritedSocket, token: str | None
 ) -> tuple[uvicorn.Server, socket.socket]:
-    config = uvicorn.Config(
-        protect(app, token=token, loopback=listener.loopback),
-        loop="asyncio",
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        limit_concurrency=_MAX_CONNECTIONS,
+    protected = protect(app, token=token, loopback=listener.loopback)
+    connections = Connections(
+        max_requests=_MAX_REQUESTS, send_s=_SEND_S, is_probe=PROBES.__contains__
     )
-    return uvicorn.Server(config), socket.socket(fileno=listener.fd)
+    return make_server(protected, connections, stop_s=None), socket.socket(fileno=listener.fd)
 
 
 def _run(servers: list[tuple[uvicorn.Server, socket.socket]], new_frames: FrameEvent) -> None:

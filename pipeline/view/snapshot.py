@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
+import msgspec
+
+from icstream.pipeline.hub.phase import Phase
 from icstream.pipeline.hub.processes import WorkerProcess
 from icstream.pipeline.hub.stream_progress import Rate, describe_state
 from icstream.pipeline.hub.stream_state import StreamState
@@ -35,6 +38,10 @@ class _Recent:
     """Moments of the last seconds, and all latencies up to each of them."""
     num_encoded: int = 0
     last_frame: float | None = None
+    times: tuple[int, StreamTimes] | None = None
+    """The last durations, and how many frames they are of."""
+    final: StreamStatus | None = None
+    """Its status once it is closed: after that, only time goes on."""
 
 
 class SnapshotTaker:
@@ -81,24 +88,41 @@ class SnapshotTaker:
                 warm=any(worker.kind == "segment" and worker.ready for worker in workers),
             ),
             classes=self._classes,
-            streams=[self._stream(stream) for stream in streams],
+            streams=[self._status_of(stream) for stream in streams],
             processes=[
                 ProcessStatus("hub", os.getpid()),
                 *(ProcessStatus(worker.label, worker.process.pid) for worker in workers),
             ],
-            times={stream.name: _times(stream) for stream in streams},
+            times={stream.name: self._times_of(stream) for stream in streams},
         )
 
-    def _stream(self, stream: StreamState) -> StreamStatus:
-        now, accounting = time.monotonic(), stream.accounting
+    def _status_of(self, stream: StreamState) -> StreamStatus:
+        """Return the status of a stream, which for one that is closed is reckoned once."""
         recent = self._recent.setdefault(stream.name, _Recent())
+        if recent.final is None:
+            status = self._stream(stream, recent)
+            recent.final = status if stream.phase is Phase.CLOSED else None
+            return status
+        state_s, last_frame_s = _ages(stream, recent)
+        return msgspec.structs.replace(recent.final, state_s=state_s, last_frame_s=last_frame_s)
+
+    def _times_of(self, stream: StreamState) -> StreamTimes:
+        """Return the durations of a stream, which are reckoned again if there are new ones."""
+        recent, num_frames = self._recent[stream.name], stream.accounting.encoded
+        if recent.times is None or recent.times[0] != num_frames:
+            recent.times = num_frames, _times(stream)
+        return recent.times[1]
+
+    def _stream(self, stream: StreamState, recent: _Recent) -> StreamStatus:
+        now, accounting = time.monotonic(), stream.accounting
         if accounting.encoded != recent.num_encoded:
             recent.num_encoded, recent.last_frame = accounting.encoded, now
+        state_s, last_frame_s = _ages(stream, recent)
         starts = (lease.served["decode"].stop for lease in stream.leases)
         return StreamStatus(
             name=stream.name,
             state=describe_state(stream),
-            state_s=round(now - stream.source_status.since_s, 1),
+            state_s=state_s,
             connections=stream.source_status.connections,
             last_error=stream.error or stream.source_status.last_error,
             size=stream.info.size if stream.info else None,
@@ -113,9 +137,16 @@ class SnapshotTaker:
             in_flight={stage: hop.in_flight for stage, hop in stream.leases.stage_counts.items()},
             frames_per_second=round(recent.rate.of(stream), 2),
             queue_age_s=round(max(0.0, now - min(starts, default=now)), 3),
-            last_frame_s=None if recent.last_frame is None else round(now - recent.last_frame, 2),
+            last_frame_s=last_frame_s,
             latency_ms=_recent_latency(recent, stream.latency.total, now),
         )
+
+
+def _ages(stream: StreamState, recent: _Recent) -> tuple[float, float | None]:
+    """Return for how long the stream has been in its state, and since when it has had no frame."""
+    now = time.monotonic()
+    last_frame_s = None if recent.last_frame is None else round(now - recent.last_frame, 2)
+    return round(now - stream.source_status.since_s, 1), last_frame_s
 
 
 def _recent_latency(recent: _Recent, total: Latency, now: float) -> dict[str, float]:

@@ -1,8 +1,7 @@
 """The messages between hub and workers: typed, checked on arrival, never pickled.
 
-A message on the wire is several frames: a MessagePack header `[version, number, body]`, then the
-pixels that do not lie in shared memory. Numbers count the messages of one direction of one link
-from 0, so that a lost one shows.
+A message on the wire is several frames: a header (`headers.py`), then the pixels that do not lie in
+shared memory.
 """
 
 from fractions import Fraction
@@ -13,13 +12,12 @@ import msgspec
 import numpy as np
 
 from icstream.model import Geometry
-from icstream.pipeline.wire.codec import decode_hook, encode_hook
 from icstream.stages import FormatChange, FrameAccounting, FrameMeta, Gap
+from icstream.stages.decode.left_out import LeftOut
 from icstream.stages.decode.source import SourceInfo
 from icstream.stages.live import ReadingState
 from icstream.stages.sinks.sink import Part
 
-VERSION = 1
 MAX_BYTES = 2**30
 """Larger arrays are refused before anything is allocated for them."""
 
@@ -80,6 +78,8 @@ class Slot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     start: int = 0
     stop: int = 0
     """Half-open range in the shared memory; empty where pixels travel in messages."""
+    num_bytes: int = 0
+    """How many bytes of memory are reserved for the arrays, wherever they lie."""
 
 
 class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -91,6 +91,9 @@ class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
     missing: int
     undecodable: dict[str, int]
     without_frame: dict[str, int]
+    noted: dict[str, int] = {}
+    cut_short: str | None = None
+    left_out: dict[str, int] = {}
 
     @classmethod
     def of(cls, accounting: FrameAccounting) -> "SourceAccounting":
@@ -102,15 +105,21 @@ class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
             accounting.missing,
             dict(accounting.undecodable),
             dict(accounting.without_frame),
+            dict(accounting.noted),
+            accounting.cut_short,
+            dict(accounting.left_out),
         )
 
     def write_to(self, accounting: FrameAccounting) -> None:
         """Replace the counts that are there."""
         accounting.packets, accounting.in_decoder = self.packets, self.in_decoder
         accounting.decoded, accounting.missing = self.decoded, self.missing
+        accounting.cut_short = self.cut_short
         for counter, counts in (
             (accounting.undecodable, self.undecodable),
             (accounting.without_frame, self.without_frame),
+            (accounting.noted, self.noted),
+            (accounting.left_out, self.left_out),
         ):
             counter.clear()
             counter.update(counts)
@@ -162,6 +171,10 @@ class Opened(Message, frozen=True):
     info: SourceInfo
 
 
+class CaughtUp(Message, frozen=True):
+    """A decode worker has read past what was received from earlier ones."""
+
+
 class SinksOpened(Message, frozen=True):
     """An encode worker has opened its sinks."""
 
@@ -188,6 +201,17 @@ class Skipped(Message, frozen=True):
     index: int
     reason: str
     accounting: SourceAccounting
+    failure: str | None = None
+    """Why it failed; None if it is left out on purpose."""
+
+
+class NeedRoom(Message, frozen=True):
+    """A decode worker has a frame for which its slots are too small; it gives them back."""
+
+    size: tuple[int, int]
+    """(height, width) of the frame."""
+    slots: list[int]
+    """Numbers of the slots."""
 
 
 class GapFound(Message, frozen=True):
@@ -276,6 +300,12 @@ class Grant(Message, frozen=True):
     slots: list[Slot]
 
 
+class NoRoom(Message, frozen=True):
+    """The answer to `NeedRoom` if there is not so much memory; the frame fails."""
+
+    reason: str
+
+
 class ResumeState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What a live source has sent through earlier workers."""
 
@@ -294,12 +324,16 @@ class BeginDecode(Message, frozen=True):
     """Index of the first frame whose image is needed."""
     before: ResumeState
     """For live sources, which cannot be read again."""
+    left_out: list[LeftOut] = []
+    """What the source is not to decode, as decoders were lost at it."""
 
 
 class WarmUp(Message, frozen=True):
     """A segment worker will get images of (height, width)."""
 
     size: tuple[int, int]
+    forget: list[tuple[int, int]] = []
+    """Sizes of inputs of which it will get no more soon, so that their memory is free."""
 
 
 class Work(Message, frozen=True):
@@ -340,9 +374,11 @@ FromWorker: TypeAlias = (
     | Ready
     | WarmedUp
     | Opened
+    | CaughtUp
     | SinksOpened
     | Decoded
     | Skipped
+    | NeedRoom
     | GapFound
     | FormatChanged
     | Ended
@@ -353,37 +389,4 @@ FromWorker: TypeAlias = (
     | SourceChanged
     | Fault
 )
-FromHub: TypeAlias = Grant | BeginDecode | WarmUp | Work | BeginEncode | Finish | Stop
-
-
-_ENCODER = msgspec.msgpack.Encoder(enc_hook=encode_hook)
-
-
-class MessageReader:
-    """Reads the messages of one side."""
-
-    def __init__(self, body: Any) -> None:
-        self._decoder = msgspec.msgpack.Decoder(tuple[int, int, body], dec_hook=decode_hook)
-
-    def read(self, header: bytes) -> tuple[int, Any]:
-        """Return the number of a message and the message.
-
-        Raises:
-            WireError: it is damaged, unknown, or of another version.
-        """
-        try:
-            version, number, body = self._decoder.decode(header)
-        except (msgspec.MsgspecError, ValueError, ZeroDivisionError) as error:
-            raise WireError(f"a message that cannot be read: {error}") from error
-        if version != VERSION:
-            raise WireError(f"a message of version {version}, this icstream speaks {VERSION}")
-        return number, body
-
-
-FROM_WORKER = MessageReader(FromWorker)
-FROM_HUB = MessageReader(FromHub)
-
-
-def write(number: int, body: Message) -> bytes:
-    """Return the header of a message."""
-    return _ENCODER.encode((VERSION, number, body))
+FromHub: TypeAlias = Grant | NoRoom | BeginDecode | WarmUp | Work | BeginEncode | Finish | Stop

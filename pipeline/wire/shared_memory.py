@@ -7,6 +7,7 @@ has it.
 
 import mmap
 import os
+from bisect import bisect
 from typing import Any
 
 from numpy.typing import NDArray
@@ -24,12 +25,20 @@ def align(offset: int, step: int = ALIGNMENT) -> int:
 
 
 class Arena:
-    """The memory as its owner sees it: a pool of ranges."""
+    """The memory as its owner sees it: ranges that are in use, and free ones between them.
+
+    A free range takes no memory: its pages are returned to the system at once. Neighbors are
+    joined, and a range is cut to what is asked for, so that the file stays about as long as what
+    was ever in use at once.
+    """
 
     def __init__(self) -> None:
         self.fd = os.memfd_create("icstream", os.MFD_CLOEXEC)
         self._size = 0
         self._free: list[tuple[int, int]] = []
+        """In order; no two touch."""
+        self._map: mmap.mmap | None = None
+        """The file, or its beginning, through which pages are returned."""
 
     @staticmethod
     def available() -> bool:
@@ -38,8 +47,8 @@ class Arena:
 
     @property
     def num_bytes(self) -> int:
-        """How many bytes were ever in use at once."""
-        return self._size
+        """How many bytes are in use."""
+        return self._size - sum(stop - start for start, stop in self._free)
 
     def take(self, num_bytes: int) -> tuple[int, int]:
         """Return a range of at least so many bytes; its pages are really there.
@@ -48,23 +57,41 @@ class Arena:
             OSError: there is not so much memory.
         """
         needed = align(num_bytes, PAGE)
-        fitting = [place for place in self._free if place[1] - place[0] >= needed]
-        if fitting:
-            place = min(fitting, key=lambda place: place[1] - place[0])
-            self._free.remove(place)
-            return place
+        place = next((p for p in self._free if p[1] - p[0] >= needed), None)
+        start = self._size if place is None else place[0]
         # Without this, a machine that runs out of memory would answer a write with SIGBUS.
-        os.posix_fallocate(self.fd, self._size, needed)
-        start, self._size = self._size, self._size + needed
-        return start, self._size
+        os.posix_fallocate(self.fd, start, needed)
+        if place is None:
+            self._size += needed
+        else:
+            at = self._free.index(place)
+            self._free[at : at + 1] = [(start + needed, place[1])] * (start + needed < place[1])
+        return start, start + needed
 
     def give_back(self, place: tuple[int, int]) -> None:
         """Take back a range that nobody uses any more."""
-        self._free.append(place)
+        self._return_pages(place)
+        start, stop = place
+        at = bisect(self._free, place)
+        if at < len(self._free) and self._free[at][0] == stop:
+            stop = self._free.pop(at)[1]
+        if at and self._free[at - 1][1] == start:
+            at -= 1
+            start = self._free.pop(at)[0]
+        self._free.insert(at, (start, stop))
 
     def close(self) -> None:
         """Return the memory to the system, once all workers are gone."""
+        if self._map is not None:
+            self._map.close()
         os.close(self.fd)
+
+    def _return_pages(self, place: tuple[int, int]) -> None:
+        if self._map is None or len(self._map) < place[1]:
+            if self._map is not None:
+                self._map.close()
+            self._map = mmap.mmap(self.fd, self._size)
+        self._map.madvise(mmap.MADV_REMOVE, place[0], place[1] - place[0])
 
 
 class ArenaView:

@@ -5,22 +5,25 @@ may send, and how much, is settled by credits: what is under way on a link is bo
 hub has granted, so no high-water mark is ever reached.
 """
 
+import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from icstream.pipeline.wire.headers import FROM_HUB, FROM_WORKER, write
 from icstream.pipeline.wire.messages import (
-    FROM_HUB,
-    FROM_WORKER,
     MAX_BYTES,
     Message,
     WireError,
-    write,
 )
+
+if TYPE_CHECKING:
+    from zmq.auth.thread import ThreadAuthenticator
 
 _READABLE = int(zmq.POLLIN)
 """As a plain number, which is compared in a third of the time."""
+_USER = b"worker"
 
 
 class WorkerLink:
@@ -33,7 +36,7 @@ class WorkerLink:
         self._socket.setsockopt(zmq.ROUTING_ID, name)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
-        self._socket.connect(endpoint)
+        connect_to_hub(self._socket, endpoint)
         self.num_received = 0
         """Messages read so far."""
         self.num_sent = 0
@@ -75,25 +78,52 @@ class WorkerLink:
         return body, payload
 
 
+def connect_to_hub(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+    """Connect a worker's socket; `endpoint` is the hub's, with its password behind a #."""
+    address, _, password = endpoint.partition("#")
+    if password:
+        socket.plain_username, socket.plain_password = _USER, password.encode()
+    socket.connect(address)
+
+
 class HubSocket:
-    """The hub's end of all links."""
+    """The hub's end of all links.
+
+    Any program of this machine may connect to a TCP port; without the password of the run nothing
+    is taken from it. A path is in a folder that only this user can enter.
+    """
 
     def __init__(self, endpoint: str) -> None:
         """Bind; `endpoint` may leave the port open.
 
         Attributes:
-            endpoint: where workers connect to.
+            endpoint: where workers connect to, for `connect_to_hub`; it is not to be shown.
         """
         self._context = zmq.Context()
+        self._authenticator: ThreadAuthenticator | None = None
         self.socket = self._context.socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
+        password = self._demand_password() if endpoint.startswith("tcp://") else ""
         self.socket.bind(endpoint)
-        self.endpoint: str = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT) + password
+
+    def _demand_password(self) -> str:
+        """Let only those in who know a new password; return it as the end of an endpoint."""
+        from zmq.auth.thread import ThreadAuthenticator
+
+        password = secrets.token_hex(16)
+        self._authenticator = ThreadAuthenticator(self._context)
+        self._authenticator.start()
+        self._authenticator.configure_plain(domain="*", passwords={_USER.decode(): password})
+        self.socket.plain_server = True
+        return f"#{password}"
 
     def close(self) -> None:
         """Close the socket; what is not sent yet is discarded."""
+        if self._authenticator is not None:
+            self._authenticator.stop()
         self._context.destroy(linger=0)
 
     def send(self, name: bytes, number: int, body: Message, payload: Sequence[Any] = ()) -> bool:

@@ -1,5 +1,6 @@
 """Start-up configuration of each kind of worker."""
 
+import json
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +33,8 @@ class DecodeTask(msgspec.Struct, frozen=True):
     """Of its frames, for those that are prepared where they lie."""
     live: LivePlan | None
     """Of a live source."""
+    num_classes: int = 0
+    """Of the network, for whose scores there must be room."""
 
 
 class SegmentTask(msgspec.Struct, frozen=True):
@@ -102,10 +105,10 @@ Task = TypeVar("Task")
 
 
 def task_to_json(task: msgspec.Struct) -> bytes:
-    """Return a task as JSON."""
-    return msgspec.json.encode(task, enc_hook=encode_hook)
+    """Return a task as JSON, in ASCII: names of files may hold bytes that are not UTF-8."""
+    return json.dumps(msgspec.to_builtins(task, enc_hook=encode_hook)).encode("ascii")
 
 
 def task_from_json(kind: type[Task], text: bytes) -> Task:
     """Return the task that `task_to_json` wrote."""
-    return msgspec.json.decode(text, type=kind, dec_hook=decode_hook)
+    return msgspec.convert(json.loads(text), kind, dec_hook=decode_hook)

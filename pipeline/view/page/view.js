@@ -1,6 +1,6 @@
 // The live view: fetches the newest frames and the status of the run while the page is visible.
 
-import { colorTable, countIds, drawMask, readIds } from "/mask.js";
+import { colorTable, countIds, drawMask, readIds } from "./mask.js";
 
 const FRAME_EVERY_MS = 100;
 const STATUS_EVERY_MS = 500;
@@ -231,7 +231,7 @@ async function request(path) {
 }
 
 async function showFrames() {
-  const response = await request(`/frames?after=${newest}`);
+  const response = await request(`frames?after=${newest}`);
   if (response.status === 204) return;
   const data = await response.arrayBuffer();
   const length = new DataView(data).getUint32(0);
@@ -276,7 +276,7 @@ find("#none").addEventListener("click", () => switchAll(false));
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") enlarge(null); });
 setInterval(showShares, 1000);
 
-repeat(STATUS_EVERY_MS, async () => showStatus(await (await request("/status")).json()), () => {
+repeat(STATUS_EVERY_MS, async () => showStatus(await (await request("status")).json()), () => {
   showRun(over ? "the run is over" : "no answer from the run", !over);
 });
 repeat(FRAME_EVERY_MS, showFrames, () => {});

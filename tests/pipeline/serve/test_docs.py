@@ -1,4 +1,4 @@
-"""The commands in docs/serve.md do what it says."""
+"""The commands in docs/serve.md and README.md do what they say."""
 
 import json
 import re
@@ -11,8 +11,9 @@ from clips import require_program
 from images import encode, make_image
 from servers import Server
 
-DOCS = Path(__file__).parents[3] / "docs" / "serve.md"
-COMMANDS = re.findall(r"^    (curl .+)$", DOCS.read_text(), re.MULTILINE)
+ROOT = Path(__file__).parents[3]
+TEXT = "\n".join((ROOT / name).read_text() for name in ("docs/serve.md", "README.md"))
+COMMANDS = re.findall(r"^    (curl .+)$", TEXT, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

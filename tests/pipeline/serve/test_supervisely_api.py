@@ -154,6 +154,22 @@ def test_json_may_hold_texts_or_values(server: Server) -> None:
         ({"meta": '{"classes": 3}'}, 400, "meta.json"),
         ({"meta": None}, 422, "Car"),
         ({"annotation": '{"size": {"height": 1, "width": 1}}'}, 422, ""),
+        (
+            {
+                "annotation": '{"size": {"height": 48, "width": 64}, "tags": [], "objects": [],'
+                ' "customBigData": 3}'
+            },
+            422,
+            "customBigData",
+        ),
+        (
+            {
+                "mode": '{"name": "sliding_window", "window": {"width": 99999999},'
+                ' "model_classes": {"add_suffix": "_w"}}'
+            },
+            400,
+            "larger than the image",
+        ),
         ({"image": ("a.png", b"rubbish")}, 415, "not an image"),
     ],
 )

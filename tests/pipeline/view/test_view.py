@@ -137,6 +137,26 @@ def test_probes_tell_that_it_lives_and_is_ready(live: LiveRun) -> None:
     assert get(f"{live.url('metrics')}/frames?after=0")[0] == 404  # figures alone
 
 
+def test_probes_are_answered_however_many_connections_say_nothing(live: LiveRun) -> None:
+    for url in (live.url(), live.url("metrics")):
+        host, _, port = url.removeprefix("http://").partition(":")
+        silent = [socket.create_connection((host, int(port))) for _ in range(250)]
+        assert get(f"{url}/healthz")[0] == 200
+        assert get(f"{url}/status")[0] == 200
+        for connection in silent:
+            connection.close()
+
+
+def test_probes_need_no_host_and_no_body(live: LiveRun) -> None:
+    host, _, port = live.url().removeprefix("http://").partition(":")
+    for path in ("/healthz", "/readyz", "/metrics"):
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(f"HEAD {path} HTTP/1.0\r\n\r\n".encode())
+            answer = b"".join(iter(lambda: connection.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answer.endswith(b"\r\n\r\n")
+
+
 def test_a_page_of_somebody_else_may_not_ask_under_its_own_name(live: LiveRun) -> None:
     assert get(f"{live.url()}/status", Host="evil.example:8787")[0] == 403
     assert get(f"{live.url()}/status", Host="localhost:1")[0] == 200
@@ -199,6 +219,7 @@ def test_with_a_token_only_those_who_know_it_may_look(clip: Path, tmp_path: Path
         (["--view-address", "0.0.0.0:0", "--view-token", "short"], "at least 16"),
         (["--view-address", "localhost"], "HOST:PORT"),
         (["--view-address", "127.0.0.1:99999"], "HOST:PORT"),
+        (["--view-address", "127.0.0.1:\xb2"], "HOST:PORT"),
         (["--view-address", "no.such.host.invalid:80"], "cannot listen"),
     ],
 )

@@ -1,5 +1,6 @@
 """Messages: what is sent arrives, and what does not fit is refused before it does harm."""
 
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -7,11 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from icstream.model import CAMVID, Geometry
+from icstream.model import CAMVID, Fit, Geometry
 from icstream.pipeline.settings.publish import PublishSettings
+from icstream.pipeline.wire.headers import FROM_HUB, FROM_WORKER, write
 from icstream.pipeline.wire.messages import (
-    FROM_HUB,
-    FROM_WORKER,
     BeginEncode,
     Closed,
     Connected,
@@ -25,10 +25,16 @@ from icstream.pipeline.wire.messages import (
     WireError,
     WireFrame,
     Work,
-    write,
 )
-from icstream.pipeline.wire.tasks import EncodeTask, task_from_json, task_to_json
+from icstream.pipeline.wire.tasks import (
+    DecodeTask,
+    EncodeTask,
+    PreprocessTask,
+    task_from_json,
+    task_to_json,
+)
 from icstream.stages import FrameMeta
+from icstream.stages.decode.find import SourceSpec
 from icstream.stages.sinks import EventRuleSettings, EventSettings, Part, RollingSettings
 
 META = FrameMeta("drive", 7, -3003, Fraction(1001, 30000), (540, 960), "name")
@@ -125,3 +131,17 @@ def test_a_task_arrives_as_it_was() -> None:
         max_side=0,
     )
     assert task_from_json(EncodeTask, task_to_json(task)) == task
+
+
+def test_names_in_tasks_may_hold_bytes_that_are_not_utf_8() -> None:
+    path = Path(os.fsdecode(b"caf\xe9.mp4"))
+    task = DecodeTask(
+        spec=SourceSpec("caf_", "video", (path,), "caf", address=f"crash:{path}"),
+        threads=1,
+        num_loops=1,
+        preprocess=PreprocessTask(Fit(), (1, 2, 3)),
+        live=None,
+    )
+    text = task_to_json(task)
+    assert text.isascii()
+    assert task_from_json(DecodeTask, text) == task

@@ -1,0 +1,159 @@
+"""The gate before a ZeroMQ socket that any program of this machine may connect to."""
+
+import errno
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+import zmq
+
+from icstream.pipeline.wire.bind import PathListener, explained
+from icstream.pipeline.wire.zmtp import FrameReader, PeerCheck, ZmtpError
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 256 * 1024
+_HANDSHAKE_MS = 10_000
+_SAID_EVERY_S = 60.0
+_BACKLOG = 64
+
+
+MakeCheck: TypeAlias = Callable[[Callable[[], None]], PeerCheck]
+"""Makes what is checked of a peer, given what closes its connection."""
+
+
+class Gate:
+    """Stands before a socket: passes on what peers may send, and closes the connections of others.
+
+    It listens at an address, and hands each connection on to the socket, which only this process
+    can reach.
+    """
+
+    def __init__(
+        self,
+        bound: "zmq.Socket[Any]",
+        endpoint: str,
+        *,
+        make_check: MakeCheck,
+        max_peers: int,
+        mode: int | None = None,
+    ) -> None:
+        """Listen.
+
+        Args:
+            bound: the socket, which is bound here; its other options are set already.
+            endpoint: ipc://PATH or tcp://HOST:PORT.
+            make_check: makes what is checked of a peer; it is given what closes the connection.
+            max_peers: connections at once; further ones are closed.
+            mode: permissions of a path; without them the umask decides.
+
+        Raises:
+            OSError: the address cannot be used; `strerror` says why.
+        """
+        self._make_check = make_check
+        self._places = threading.BoundedSemaphore(max_peers)
+        self._said_s = 0.0
+        self._open: set[socket.socket] = set()
+        self._is_closed = False
+        kind, _, place = endpoint.partition("://")
+        self._path = PathListener(place, mode=mode) if kind == "ipc" else None
+        self._listener = _listen_tcp(place) if self._path is None else self._path.socket
+        self._listener.setblocking(True)
+        # No file, and so nothing to tidy up; the filter keeps all other processes out.
+        self._inner = f"icstream-{secrets.token_hex(16)}"
+        bound.setsockopt(zmq.IPC_FILTER_PID, os.getpid())
+        bound.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+        bound.bind(f"ipc://@{self._inner}")
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def release(self) -> None:
+        """Listen no longer, and close all connections."""
+        self._is_closed = True
+        for peer in (self._listener, *list(self._open)):
+            _hang_up(peer)
+        self._listener.close()
+        if self._path is not None:
+            self._path.release()
+
+    def _accept(self) -> None:
+        while not self._is_closed:
+            try:
+                peer, _ = self._listener.accept()
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ECONNABORTED):
+                    time.sleep(0.1)
+                    continue
+                return  # it was closed
+            if not self._places.acquire(blocking=False):
+                peer.close()
+                self._say("has too many connections")
+                continue
+            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+
+    def _serve(self, peer: socket.socket) -> None:
+        """Pass on what one peer sends, until it may not or hangs up."""
+        try:
+            with peer, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as inner:
+                self._open |= {peer, inner}
+                inner.connect(f"\0{self._inner}")
+                answers = threading.Thread(target=_pass_on, args=(inner, peer, None), daemon=True)
+                answers.start()
+                check = self._make_check(lambda: _hang_up(peer))
+                try:
+                    _pass_on(peer, inner, FrameReader(check))
+                except ZmtpError as error:
+                    self._say(str(error))
+                finally:
+                    check.close()
+                _hang_up(peer)
+                _hang_up(inner)
+                answers.join()
+                self._open -= {peer, inner}
+        except OSError:
+            pass  # one of the two has hung up
+        finally:
+            self._places.release()
+
+    def _say(self, what: str) -> None:
+        """Log why a connection is closed, once a minute: a peer may come again at once."""
+        now_s = time.monotonic()
+        if now_s - self._said_s > _SAID_EVERY_S or not self._said_s:
+            self._said_s = now_s
+            log.warning("a ZeroMQ peer %s: its connection is closed", what)
+
+
+def _listen_tcp(place: str) -> socket.socket:
+    host, _, port = place.rpartition(":")
+    try:
+        (family, _, _, _, address), *_ = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM
+        )
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise explained(error) from None
+
+
+def _pass_on(source: socket.socket, target: socket.socket, reader: FrameReader | None) -> None:
+    """Send on what comes until nothing more does.
+
+    Raises:
+        ZmtpError: the reader does not let it pass.
+    """
+    buffer = memoryview(bytearray(_CHUNK))
+    with suppress(OSError):
+        while count := source.recv_into(buffer):
+            if reader is not None:
+                reader.feed(buffer[:count])
+            target.sendall(buffer[:count])
+    _hang_up(target)
+
+
+def _hang_up(peer: socket.socket) -> None:
+    with suppress(OSError):
+        peer.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,40 @@
+"""How large a slot is for frames of a size."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from icstream.model.geometry import Fit, canvas_size
+from icstream.pipeline.wire.messages import MAX_BYTES
+from icstream.pipeline.wire.shared_memory import PAGE, align
+from icstream.stages.items import Size
+
+
+@dataclass(frozen=True, slots=True)
+class SlotSize:
+    """What decides how large the slot of a frame is."""
+
+    fit: Fit
+    """How frames become inputs of the network."""
+    num_classes: int
+    """The number of classes of the network."""
+
+    def num_bytes(self, size: Size) -> int:
+        """Return the bytes of all arrays of a frame of (height, width), in whole pages."""
+        return _num_bytes(self, size)
+
+    def has_too_large_array(self, size: Size) -> bool:
+        """Return whether an array of a frame of (height, width) would be refused on its way."""
+        return max(_arrays(self, size)) > MAX_BYTES
+
+
+@lru_cache(maxsize=64)
+def _num_bytes(slot_size: SlotSize, size: Size) -> int:
+    return align(sum(align(num_bytes) for num_bytes in _arrays(slot_size, size)), PAGE)
+
+
+def _arrays(slot_size: SlotSize, size: Size) -> tuple[int, int, int]:
+    """Return the bytes of the canvas, of the network's input, and of the scores."""
+    canvas, outer = canvas_size(size), slot_size.fit.geometry(size).outer
+    nodes = ((outer[0] - 1) // 8 + 1) * ((outer[1] - 1) // 8 + 1)
+    scores = 4 * slot_size.num_classes * nodes
+    return 3 * canvas[0] * canvas[1], 3 * outer[0] * outer[1], scores

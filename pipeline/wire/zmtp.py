@@ -1,0 +1,207 @@
+"""What peers of a ZeroMQ socket may send, checked in the bytes themselves.
+
+libzmq bounds each part of a message, but neither the number of parts nor that of subscriptions. The
+framing is that of ZMTP 3 (https://rfc.zeromq.org/spec/23) and of ZMTP 2 (spec/15), which is the
+same behind the greeting.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+_GREETING = 64
+"""Bytes of the greeting in ZMTP 3."""
+_OLD_GREETING = 12
+"""Those in ZMTP 2: signature, revision, type of the socket."""
+_REVISION = 10
+"""Place of the revision in either."""
+_MORE, _LONG, _COMMAND = 1, 2, 4
+"""Bits of a frame's flags."""
+_PART_BYTES = 64
+"""What a part takes besides its content."""
+_MAX_COMMAND_BYTES = 8192
+
+
+class ZmtpError(Exception):
+    """A peer sent what it may not."""
+
+
+class PeerCheck(Protocol):
+    """What is checked of one peer."""
+
+    def check_size(self, size: int, *, more: bool) -> None:
+        """Check a part of a message before its content comes.
+
+        Raises:
+            ZmtpError: it may not be so large.
+        """
+        ...
+
+    def check_content(self, content: bytes, *, command: bool) -> None:
+        """Check the content of a small part or of a command.
+
+        Raises:
+            ZmtpError: it may not be so.
+        """
+        ...
+
+    def close(self) -> None:
+        """Note that the connection is closed."""
+        ...
+
+
+class FrameReader:
+    """Follows the frames in the bytes that come from one peer."""
+
+    def __init__(self, check: PeerCheck) -> None:
+        self._check = check
+        self._greets = True
+        self._kept = bytearray()
+        """The beginning of what is not complete yet."""
+        self._num_to_skip = 0
+        """Bytes of a large part that are still to come."""
+
+    def feed(self, data: memoryview) -> None:
+        """Take the next bytes.
+
+        Raises:
+            ZmtpError: they may not be passed on.
+        """
+        if self._num_to_skip >= len(data):
+            self._num_to_skip -= len(data)
+            return
+        self._kept += data[self._num_to_skip :]
+        self._num_to_skip = 0
+        while (num_bytes := self._take_next()) and not self._num_to_skip:
+            del self._kept[:num_bytes]
+
+    def _take_next(self) -> int:
+        """Check what is complete at the beginning; return its length, or 0 if nothing is."""
+        kept = self._kept
+        if self._greets:
+            return self._take_greeting()
+        head = 9 if kept and kept[0] & _LONG else 2
+        if len(kept) < head:
+            return 0
+        flags, size = kept[0], int.from_bytes(kept[1:head], "big")
+        if flags & ~(_MORE | _LONG | _COMMAND):
+            raise ZmtpError("sent what is no frame")
+        if flags & _COMMAND and size > _MAX_COMMAND_BYTES:
+            raise ZmtpError(f"sent a command of {size} bytes")
+        if flags & _COMMAND or size <= _MAX_COMMAND_BYTES:
+            if len(kept) < head + size:
+                return 0
+            if not flags & _COMMAND:
+                self._check.check_size(size, more=bool(flags & _MORE))
+            self._check.check_content(bytes(kept[head : head + size]), command=bool(flags & 4))
+            return head + size
+        self._check.check_size(size, more=bool(flags & _MORE))
+        self._num_to_skip = max(0, head + size - len(kept))
+        if self._num_to_skip:
+            kept.clear()
+        return head + size
+
+    def _take_greeting(self) -> int:
+        kept = self._kept
+        if kept and kept[0] != 0xFF:
+            raise ZmtpError("does not speak ZMTP 2 or 3")
+        size = _GREETING if len(kept) > _REVISION and kept[_REVISION] >= 3 else _OLD_GREETING
+        if len(kept) < size:
+            return 0
+        self._greets = False
+        return size
+
+
+class MessageLimit:
+    """Lets whole messages of one peer pass up to a size, however many parts they have."""
+
+    def __init__(self, max_bytes: int, *, shared: "SharedLimit | None" = None) -> None:
+        self._max_bytes = max_bytes
+        self._shared = shared
+        self.num_bytes = 0
+        """Bytes of the message that is not complete yet."""
+
+    def check_size(self, size: int, *, more: bool) -> None:
+        """See `PeerCheck`."""
+        self.num_bytes += size + _PART_BYTES
+        if self.num_bytes > self._max_bytes:
+            raise ZmtpError(f"sent a message of more than {self._max_bytes} bytes")
+        if not more:
+            self.num_bytes = 0
+        elif self._shared is not None:
+            self._shared.check()
+
+    def check_content(self, content: bytes, *, command: bool) -> None:
+        """See `PeerCheck`; any will do."""
+
+    def close(self) -> None:
+        """See `PeerCheck`."""
+        if self._shared is not None:
+            self._shared.forget(self)
+
+
+class SharedLimit:
+    """What the incomplete messages of all peers may take together.
+
+    Where they take more, the connection with the largest is closed, whoever sent last.
+    """
+
+    def __init__(self, max_bytes: int, *, max_message_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_message_bytes = max_message_bytes
+        self._peers: dict[MessageLimit, Callable[[], None]] = {}
+
+    def make_check(self, hang_up: Callable[[], None]) -> MessageLimit:
+        """Return the check of a peer, for `Gate`."""
+        peer = MessageLimit(self._max_message_bytes, shared=self)
+        self._peers[peer] = hang_up
+        return peer
+
+    def forget(self, peer: MessageLimit) -> None:
+        """Note that a peer's connection is closed."""
+        self._peers.pop(peer, None)
+
+    def check(self) -> None:
+        """Close the connection with the largest message if all take too much."""
+        peers = dict(self._peers)
+        if sum(peer.num_bytes for peer in peers) > self._max_bytes:
+            peers[max(peers, key=lambda peer: peer.num_bytes)]()
+
+
+class SubscriberLimit:
+    """Lets a subscriber do nothing but subscribe, to so many topics, and take that back."""
+
+    def __init__(self, *, max_topics: int, max_topic_bytes: int) -> None:
+        self._max_topics = max_topics
+        self._max_topic_bytes = max_topic_bytes
+        self._topics: set[bytes] = set()
+
+    def check_size(self, size: int, *, more: bool) -> None:
+        """See `PeerCheck`."""
+        if more or size > self._max_topic_bytes + 1:
+            raise ZmtpError("sent what is no subscription")
+
+    def check_content(self, content: bytes, *, command: bool) -> None:
+        """See `PeerCheck`."""
+        if command:
+            name, rest = content[1 : 1 + content[0]] if content else b"", b""
+            rest = content[1 + len(name) :]
+            if name not in (b"SUBSCRIBE", b"CANCEL"):
+                return  # of the connection itself
+            subscribes = name == b"SUBSCRIBE"
+        elif not content:
+            return  # the identity in ZMTP 2
+        elif content[0] > 1:
+            raise ZmtpError("sent what is no subscription")
+        else:
+            subscribes, rest = content[0] == 1, content[1:]
+        if not subscribes and rest not in self._topics:
+            raise ZmtpError("took back a subscription that it does not have")
+        if subscribes:
+            self._topics.add(rest)
+        else:
+            self._topics.discard(rest)
+        if len(self._topics) > self._max_topics:
+            raise ZmtpError(f"subscribed to more than {self._max_topics} topics")
+
+    def close(self) -> None:
+        """See `PeerCheck`."""
