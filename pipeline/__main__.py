@@ -1,5 +1,22 @@
-"""`python -m icstream.pipeline` is the command `icstream`."""
+"""The program `icstream`, also as `python -m icstream.pipeline`."""
 
-from icstream.pipeline.cli.main import main
+import os
+import signal
+from types import FrameType
 
-main()
+
+def main() -> None:
+    """Run the command line of this process, and end the process with its exit code."""
+    # While the commands are loaded there is nothing to close yet.
+    signal.signal(signal.SIGINT, _end_at_once)
+    from icstream.pipeline.cli import main as command_line
+
+    command_line.main()
+
+
+def _end_at_once(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

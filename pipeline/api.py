@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from icstream.pipeline.chain import segment_chain
 from icstream.pipeline.live.in_process import LiveSource
 from icstream.stages import FrameAccounting, SegmentedFrame
 from icstream.stages.decode import Source, open_source
-from icstream.stages.decode.find import SourceSpec, find_sources
+from icstream.stages.decode.find import PagesName, SourceSpec, find_sources
 
 
 @renamed_fields(picture="image")
@@ -54,6 +54,7 @@ def segment(
     precision: Precision = "auto",
     threads: int = DEFAULT_THREADS,
     fit: Fit | None = None,
+    pages: PagesName = "first",
     accounting: FrameAccounting | None = None,
 ) -> Iterator[Segmented]:
     """Yield every frame of a source with its mask, in presentation order.
@@ -71,15 +72,15 @@ def segment(
         precision: see `Segmenter`.
         threads: see `Segmenter`.
         fit: see `Segmenter`.
+        pages: of image files that hold several images: the first alone, which leaves the others
+            out and counts them, or all.
         accounting: filled while it runs; shows afterwards what was lost and why.
 
     Raises:
         ConfigError: the source is more than one stream, or a setting cannot be used.
         SourceError: the source cannot be opened.
     """
-    specs = find_sources([str(source)])
-    if len(specs) != 1:
-        raise ConfigError(f"{source}: {len(specs)} streams; call segment() for each of them")
+    spec = replace(_find_stream(source), pages=pages)
     if isinstance(weights, str):
         segmenter = Segmenter(
             load_weights(weights),
@@ -94,7 +95,7 @@ def segment(
     accounting = FrameAccounting() if accounting is None else accounting
     chain = segment_chain(segmenter, accounting)
     with (
-        _open_source(specs[0], accounting) as opened,
+        _open_source(spec, accounting) as opened,
         closing(chain.run(opened)) as items,
     ):
         for item in items:
@@ -102,6 +103,13 @@ def segment(
                 meta = item.meta
                 image = interleaved(item.require_image())
                 yield Segmented(meta.index, meta.pts, meta.time_base, image, item.class_ids)
+
+
+def _find_stream(source: str | Path) -> SourceSpec:
+    specs = find_sources([str(source)])
+    if len(specs) != 1:
+        raise ConfigError(f"{source}: {len(specs)} streams; call segment() for each of them")
+    return specs[0]
 
 
 def _open_source(spec: SourceSpec, accounting: FrameAccounting) -> Source | LiveSource:

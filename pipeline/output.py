@@ -2,17 +2,26 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from icstream.model.errors import ConfigError
-from icstream.model.files import write_atomically
+from icstream.model.files import partial_path, write_atomically
+from icstream.model.folder_lock import FolderLock
+from icstream.model.shown import escape_undecoded
 
 REPORT = "report.json"
 MANIFEST = "run.json"
 """Holds what determines the results of a run; written when it begins."""
+_ADDED = frozenset({"processor", "library"})
+"""Keys that manifests of 0.1.0 do not have."""
+RESERVED_NAMES = frozenset(
+    partial_path(Path(name), ending).name if ending else name
+    for name in (REPORT, MANIFEST)
+    for ending in ("", "partial")
+)
+"""Names in lower case that no stream has, as files of the run have them."""
 
 
 def begin_manifest(folder: Path, values: Mapping[str, Any], *, resume: bool) -> None:
@@ -29,15 +38,31 @@ def begin_manifest(folder: Path, values: Mapping[str, Any], *, resume: bool) -> 
         return
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{path}: damaged; start again with --overwrite") from error
-    ours = json.loads(json.dumps(values))  # as it is read back: tuples have become lists
-    different = [key for key in ours if earlier.get(key) != ours[key]]
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: damaged, so no run to resume; choose another folder") from error
+    if not isinstance(earlier, dict):
+        raise ConfigError(f"{path}: damaged, so no run to resume; choose another folder")
+    ours = json.loads(to_json(values))  # as it is read back: tuples have become lists
+    different = [
+        _name_difference(key, earlier.get(key), ours[key])
+        for key in ours
+        if earlier.get(key) != ours[key] and (key in earlier or key not in _ADDED)
+    ]
     if different:
         raise ConfigError(
             f"output {folder}: the run there had other {', '.join(different)};"
             " resume with the same, or start again with --overwrite"
         )
+
+
+def _name_difference(key: str, theirs: object, ours: object) -> str:
+    """Return the key, and of features and versions what only one side has."""
+    if key not in _ADDED:
+        return key
+    there, here = (str(value).split() for value in (theirs, ours))
+    only_there = " ".join(word for word in there if word not in here) or "nothing else"
+    only_here = " ".join(word for word in here if word not in there) or "nothing else"
+    return f"{key} (there {only_there}, here {only_here})"
 
 
 def check_output_folder(
@@ -104,47 +129,38 @@ def check_output_files(
             )
 
 
-def prepare_output(
-    folder: Path,
-    streams: Iterable[str],
-    *,
-    overwrite: bool,
-    resume: bool = False,
-    can_resume: bool = True,
-) -> None:
-    """Make the folder; with `overwrite`, remove what an earlier run of these streams wrote.
+def lock_output_folder(folder: Path) -> FolderLock:
+    """Make a folder if it is not there, and lock it for as long as results are written.
 
     Raises:
-        ConfigError: see `check_output_folder`, or it cannot be written.
+        ConfigError: it cannot be made or written, or another command writes there.
     """
-    check_output_folder(folder, overwrite=overwrite, resume=resume, can_resume=can_resume)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied")
-        if resume:
-            return
-        for name in (REPORT, MANIFEST):
-            (folder / name).unlink(missing_ok=True)
-        for name in streams:
-            if (folder / name).is_dir():
-                _remove_results(folder / name)
+        return FolderLock(folder)
+    except FileExistsError:
+        raise ConfigError(f"output {folder}: is a file, a folder is needed") from None
     except OSError as error:
         raise ConfigError(f"output {folder}: cannot be written ({error.strerror})") from error
 
 
-def _remove_results(folder: Path) -> None:
-    """Remove what sinks write and nothing else, as the folder may hold files of the user's own."""
-    videos = ("masks.mp4", "masks.*.mp4", "overlay.mp4", "overlay.*.mp4")
-    for pattern in (*videos, "masks.jsonl", "areas.csv", "events.jsonl", "events.state"):
-        for path in folder.glob(pattern):
-            path.unlink()
-    for name in ("masks", "rolling", "supervisely"):
-        if (folder / name).is_dir():
-            shutil.rmtree(folder / name)
-
-
 def write_json(values: Mapping[str, Any], path: Path) -> None:
-    """Write a JSON file; a reader sees the old one or the new one, never half of it."""
-    text = json.dumps(values, indent=2) + "\n"
-    write_atomically(path, text.encode(), durable=False)
+    """Write a JSON file that survives a loss of power; a reader sees the old one or the new one."""
+    write_atomically(path, f"{to_json(values)}\n".encode(), durable=True)
+
+
+def to_json(values: Mapping[str, Any]) -> str:
+    r"""Return values as JSON; bytes of names that are not UTF-8 are escaped (`caf\xe9.pt`)."""
+    return json.dumps(_in_unicode(values), indent=2)
+
+
+def _in_unicode(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isascii() else escape_undecoded(value)
+    if isinstance(value, Mapping):
+        return {_in_unicode(key): _in_unicode(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_in_unicode(item) for item in value]
+    return value

@@ -73,10 +73,9 @@ def annotate_command(
                 should_stop=stop.received,
             )
         code = stop.exit_code() if outcome.stopped else outcome.exit_code()
+        values = outcome.values() | {"exit_code": code}
+        write_results(values, out / REPORT, json_file)
         if not quiet:
             last = "stopped; go on with --resume" if outcome.stopped else f"project in {out}"
             print_lines([*outcome.lines(), last])
-        values = outcome.values() | {"exit_code": code}
-        write_results(values, out / REPORT)
-        write_results(values, json_file)
     return code

@@ -45,6 +45,6 @@ def bench_command(
     }
     config = load_config(None, (), options)
     result = measure_speed(config, source, num_frames=num_frames, rounds=rounds)
-    print_lines(result.lines())
     write_results(result.values(), json_file)
+    print_lines(result.lines())
     return 0

@@ -1,9 +1,9 @@
 """What all commands share: signals, logging, results for people and as JSON, old names."""
 
-import json
 import logging
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,17 +13,25 @@ from types import FrameType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from icstream.model.renamed import log_renamed
+from icstream.model.shown import printable
 
 log = logging.getLogger(__name__)
 
 _Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")
 
+_HANG_UP = getattr(signal, "SIGHUP", None)  # not on Windows
+_STOP_SIGNALS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, _HANG_UP)))
+_SAME_SIGNAL_S = 0.2
+"""Signals of a kind that come within it are one: `timeout` sends its own to the process, and once
+more to the whole group."""
+
 
 class StopSignals:
-    """SIGINT and SIGTERM, remembered while the context lasts so that a command can end in order.
+    """Signals to end, remembered while the context lasts so that a command can end in order.
 
-    The second signal of a kind ends the process.
+    The second signal of a kind ends the process, except that of a terminal that is gone: shell
+    and system both send it.
     """
 
     def __init__(self) -> None:
@@ -31,8 +39,9 @@ class StopSignals:
         self._earlier: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._earlier[number] = signal.signal(number, self._remember)
+        for number in _STOP_SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # as after nohup
+                self._earlier[number] = signal.signal(number, self._remember)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -41,8 +50,10 @@ class StopSignals:
 
     def _remember(self, number: int, _frame: FrameType | None) -> None:
         self._received = number
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, lambda *_: None)
         log.warning("%s: finishing what is under way", signal.Signals(number).name)
+        time.sleep(_SAME_SIGNAL_S)
+        signal.signal(number, signal.SIG_IGN if number == _HANG_UP else signal.SIG_DFL)
 
     def received(self) -> bool:
         """Return True once a signal came."""
@@ -60,12 +71,22 @@ def log_to_stderr(*, quiet: bool) -> None:
         from rich.logging import RichHandler
 
         handler: logging.Handler = RichHandler(console=Console(stderr=True), show_path=False)
+        handler.setFormatter(PrintableLines("%(message)s"))
     else:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(PrintableLines("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger().addHandler(handler)
     log_renamed()
     logging.getLogger("icstream").setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+class PrintableLines(logging.Formatter):
+    """Formats records so that no name or address in them forges a line or shows a secret."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """See `logging.Formatter`."""
+        record.message = printable(record.message)
+        return super().formatMessage(record)
 
 
 @contextmanager
@@ -92,18 +113,34 @@ def silence_opencv() -> None:
 def print_lines(lines: Iterable[str]) -> None:
     """Print results for people to standard error, as standard output is for JSON."""
     for line in lines:
-        print(line, file=sys.stderr)
+        print(printable(line), file=sys.stderr)
 
 
-def write_results(values: Mapping[str, Any], file: Path | None) -> None:
-    """Write results as JSON into a file, or to standard output if the file is called "-"."""
-    if file is None:
-        return
+def write_results(values: Mapping[str, Any], *files: Path | None) -> None:
+    """Write results as JSON into files; one that is called "-" is standard output.
+
+    Raises:
+        OSError: one could not be written; all others were.
+    """
+    errors = []
+    for file in filter(None, files):
+        try:
+            _write_results(values, file)
+        except OSError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def _write_results(values: Mapping[str, Any], file: Path) -> None:
+    from icstream.pipeline.output import to_json, write_json
+
     if str(file) == "-":
-        print(json.dumps(values, indent=2))
+        try:
+            print(to_json(values), flush=True)
+        except BrokenPipeError:
+            log.warning("standard output: closed by its reader before all results were written")
         return
-    from icstream.pipeline.output import write_json
-
     write_json(values, file)
 
 

@@ -51,6 +51,6 @@ def convert_command(
         raise
     out.parent.mkdir(parents=True, exist_ok=True)
     converted.checkpoint.save(out)
-    print_lines([*converted.report.lines(), f"checkpoint in {out}"])
     write_results(converted.report.values(), json_file)
+    print_lines([*converted.report.lines(), f"checkpoint in {out}"])
     return 0

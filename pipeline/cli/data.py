@@ -66,7 +66,7 @@ def check_command(
     if sheet is not None:
         _draw_sheet(data, sheet)
     write_results(findings.values(), json_file)
-    return 3 if findings.corrupted else 0
+    return 3 if findings.corrupted or findings.left_out else 0
 
 
 def _draw_sheet(data: "LabeledData", file: Path) -> None:

@@ -21,6 +21,6 @@ def demo_command(
             )
         if stop.exit_code():
             return stop.exit_code()
-    print_lines(result.lines())
     write_results(result.values(), json_file)
+    print_lines(result.lines())
     return result.exit_code

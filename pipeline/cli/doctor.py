@@ -9,6 +9,6 @@ def doctor_command(json_file: JsonFile = None) -> int:
     from icstream.pipeline.diagnostics.doctor import check_environment
 
     findings = check_environment()
-    print_lines(finding.line() for finding in findings)
     write_results({finding.name: finding.values() for finding in findings}, json_file)
+    print_lines(finding.line() for finding in findings)
     return 0 if all(finding.ok for finding in findings) else 1

@@ -109,7 +109,8 @@ def evaluate_command(
         _draw(evaluation, segmenter, data, out)
         write_results(values, out / _JSON)
     write_results(values, json_file)
-    return 3 if evaluation.corrupted or evaluation.without_split else 0
+    lost = evaluation.corrupted or evaluation.without_split or evaluation.left_out
+    return 3 if lost else 0
 
 
 def _prepare_output(folder: Path, *, overwrite: bool) -> None:
@@ -156,6 +157,10 @@ def _evaluate(
     with ProgressBar("evaluating") as bar:
         evaluation = evaluate_dataset(
             segmenter, data, split=split, exits=exits, on_progress=bar.update
+        )
+    if not evaluation.confusion.counts.any():
+        raise ConfigError(
+            f"{data.origin}: split {split!r}: not one pixel has a class, so nothing was scored"
         )
     print_lines(summary(evaluation))
     return evaluation

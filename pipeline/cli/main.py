@@ -3,9 +3,9 @@
 Commands import what they need when they run, so that `--help` need not wait for PyTorch.
 """
 
-import logging
-import os
+import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated
@@ -14,6 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from icstream.model.errors import IcstreamError
+from icstream.model.shown import printable
 from icstream.pipeline.cli.annotate import annotate_command
 from icstream.pipeline.cli.bench import bench_command
 from icstream.pipeline.cli.config import config_app
@@ -27,6 +28,7 @@ from icstream.pipeline.cli.export import export_command
 from icstream.pipeline.cli.quantize import quantize_command
 from icstream.pipeline.cli.run import run_command
 from icstream.pipeline.cli.serve import serve_command
+from icstream.pipeline.cli.standard_streams import end_at_once, guard_standard_streams
 from icstream.pipeline.cli.train import train_command
 
 app = typer.Typer(
@@ -76,12 +78,18 @@ app.add_typer(data_app, name="data")
 
 def main() -> None:
     """Run the command line of this process, and end the process with its exit code."""
-    code = run_cli(sys.argv[1:])
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    guard_standard_streams()
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = run_cli(sys.argv[1:])
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except KeyboardInterrupt:  # before the first command, or behind the last
+        code = 130
+    except Exception:
+        traceback.print_exc()
+        code = 1
     # Everything is closed; thread pools of libraries have been seen to hang if they are waited for.
-    os._exit(code)
+    end_at_once(code)
 
 
 def run_cli(arguments: Sequence[str]) -> int:
@@ -114,4 +122,4 @@ def _print_error(text: str) -> None:
     if text.startswith("Usage:"):  # nothing was asked for, and help is the answer
         print(text, file=sys.stderr)
         return
-    print(f"icstream: {' '.join(text.split())}", file=sys.stderr)
+    print(f"icstream: {printable(' '.join(text.split()))}", file=sys.stderr)

@@ -1,9 +1,29 @@
 """Arguments and options that several commands have in common, each with its type and its help."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import typer
+
+from icstream.model.errors import ConfigError
+
+
+def _check_json_file(file: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before there is anything to write."""
+    if file is None or str(file) == "-":
+        return file
+    reason = None
+    if file.is_dir():
+        reason = "is a folder, a file is needed"
+    elif not file.parent.is_dir():
+        reason = f"there is no folder {file.parent}"
+    elif not os.access(file.parent, os.W_OK | os.X_OK):  # the file is replaced as a whole
+        reason = f"nothing can be written into {file.parent}"
+    if reason:
+        raise ConfigError(f"--json {file}: {reason}; give a file in a folder that can be written")
+    return file
+
 
 # What goes in, and where results go.
 DataFolder: TypeAlias = Annotated[
@@ -18,7 +38,12 @@ Resume: TypeAlias = Annotated[
 ]
 JsonFile: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Write the results as JSON too; - for stdout."),
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Write the results as JSON too; - for stdout.",
+        callback=_check_json_file,
+    ),
 ]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Log warnings and errors only.")]
 

@@ -18,14 +18,20 @@ from icstream.pipeline.cli.options import (
     ValTag,
 )
 
+_NUM_IMAGES = 32
+
 WeightsFile = Annotated[
     Path,
     typer.Option("--weights", metavar="FILE", help="Checkpoint, to which the ranges are added."),
 ]
 NumImages = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--images", metavar="N", min=1, help="Number of images, spread evenly over the split."
+        "--images",
+        metavar="N",
+        min=1,
+        help="Number of images, spread evenly over the split.",
+        show_default=str(_NUM_IMAGES),
     ),
 ]
 Pictures = Annotated[int | None, typer.Option("--pictures", min=1, hidden=True)]
@@ -35,7 +41,7 @@ def quantize_command(
     folder: DataFolder,
     weights: WeightsFile,
     split: Split = "train",
-    num_images: NumImages = 32,
+    num_images: NumImages = None,
     pictures: Pictures = None,
     data_format: DataFormat = "auto",
     neutral: Neutral = "neutral",
@@ -47,6 +53,10 @@ def quantize_command(
     log_to_stderr(quiet=False)
     if pictures is not None:
         print_renamed("--pictures", "--images")
+        if num_images is not None:
+            raise ConfigError(
+                "--pictures is now called --images, which is given too; keep that one"
+            )
         num_images = pictures
     if not weights.is_file():
         raise ConfigError(f"quantize needs a weights file of your own, got {weights}")
@@ -64,7 +74,11 @@ def quantize_command(
     torch.set_num_threads(threads)
     with ProgressBar("calibrating") as bar:
         calibrated = calibrate_on(
-            checkpoint, data, split=split, num_images=num_images, on_progress=bar.update
+            checkpoint,
+            data,
+            split=split,
+            num_images=num_images or _NUM_IMAGES,
+            on_progress=bar.update,
         )
     calibrated.save(weights)
     assert calibrated.ranges is not None

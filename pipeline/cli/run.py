@@ -125,18 +125,16 @@ def _run(
 ) -> int:
     from icstream.pipeline.cli.run_progress import RunProgress
     from icstream.pipeline.output import REPORT
+    from icstream.pipeline.run.prepare import prepare_run
     from icstream.pipeline.run.report import build_report, summarize
-    from icstream.pipeline.run.run import run_pipeline
+    from icstream.pipeline.run.run import launch
 
-    with StopSignals() as stop:
-        with RunProgress(quiet=quiet) as progress:
-            result = run_pipeline(
-                settings, sources, out, progress=progress, should_stop=stop.received
-            )
+    with StopSignals() as stop, prepare_run(settings, sources, out) as prepared:
+        with prepared.space_for_report(), RunProgress(quiet=quiet) as progress:
+            result = launch(prepared, progress=progress, should_stop=stop.received)
         code = stop.exit_code() or result.exit_code
+        values = build_report(result, exit_code=code)
+        write_results(values, out / REPORT, json_file)
         if not quiet:
             print_lines([*summarize(result), f"results in {out}"])
-        values = build_report(result, exit_code=code)
-        write_results(values, out / REPORT)
-        write_results(values, json_file)
     return code

@@ -15,6 +15,7 @@ from icstream.pipeline.cli.options import (
     Quiet,
     RuntimeSetting,
 )
+from icstream.pipeline.cli.standard_streams import end_at_once
 
 ServedWeights = Annotated[
     list[str] | None,
@@ -81,5 +82,7 @@ def serve_command(
     }
     settings = load_serve_config(config, assignments or (), options, weights=weights or ())
     with StopSignals() as stop:
-        run_service(settings, should_stop=stop.received)
+        ended = run_service(settings, should_stop=stop.received)
+    if not ended:
+        end_at_once(stop.exit_code())
     return stop.exit_code()

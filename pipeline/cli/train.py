@@ -17,6 +17,7 @@ from icstream.pipeline.cli.options import (
     Quiet,
     Resume,
 )
+from icstream.pipeline.cli.standard_streams import drain_standard_error
 
 if TYPE_CHECKING:
     from icstream.stages.train import Trained
@@ -60,30 +61,36 @@ def train_command(
     from icstream.pipeline.cli.train_progress import TrainProgress
     from icstream.pipeline.offline.train import launch_ranks, run_training
     from icstream.pipeline.settings.train import load_train_config
+    from icstream.stages.train.loader import LoaderError
 
     settings = load_train_config(config, assignments or ())
+    drain_standard_error()  # it may become torchrun
     launch_ranks(settings.gpu_devices, sys.argv[1:])
     with StopSignals() as stop:
-        with TrainProgress(quiet=quiet) as progress:
-            result = run_training(
-                settings,
-                data,
-                out,
-                data_format=data_format,
-                init=init,
-                resume=resume,
-                overwrite=overwrite,
-                threads=threads,
-                display=progress,
-                should_stop=stop.received,
-            )
+        try:
+            with TrainProgress(quiet=quiet) as progress:
+                result = run_training(
+                    settings,
+                    data,
+                    out,
+                    data_format=data_format,
+                    init=init,
+                    resume=resume,
+                    overwrite=overwrite,
+                    threads=threads,
+                    display=progress,
+                    should_stop=stop.received,
+                )
+        except LoaderError as error:
+            print_lines([f"icstream: {error}"])
+            return 1
         if not quiet:
             print_lines([_summary(result, out)])
         if is_first_rank:
             write_results(_values(result), json_file)
     if not result.finished:
         return stop.exit_code()
-    return 3 if result.failures else 0
+    return 3 if result.failures or result.left_out else 0
 
 
 def _summary(result: "Trained", out: Path) -> str:
@@ -99,4 +106,5 @@ def _values(result: "Trained") -> dict[str, Any]:
         "num_steps": result.num_steps,
         "validation": result.validation and result.validation.values(result.labels),
         "corrupted": result.failures,
+        **({"left_out": list(result.left_out)} if result.left_out else {}),
     }

@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import CAMVID
-from icstream.pipeline.output import REPORT, prepare_output, write_json
+from icstream.pipeline.output import REPORT, write_json
+from icstream.pipeline.run.output_folder import StreamOutput, prepare_output
+from icstream.pipeline.run.prepare import prepare_run
 from icstream.pipeline.run.report import build_report, summarize
 from icstream.pipeline.run.result import RunResult
-from icstream.pipeline.run.run import RunDisplay, run_pipeline
+from icstream.pipeline.run.run import RunDisplay, launch
 from icstream.pipeline.settings.run import load_config
 from icstream.stages.confusion import Confusion
 from icstream.stages.contact_sheet import draw_contact_sheet
+from icstream.stages.media_names import ffmpeg_name
 from icstream.stages.streets import Street, write_clip
 
 _CLIP = "street.mp4"
@@ -75,13 +78,17 @@ def run_demo(
     Raises:
         ConfigError: the folder is in use, or cannot be written.
     """
-    prepare_output(folder, [Path(_CLIP).stem], overwrite=overwrite, can_resume=False)
     street = Street(_SEED, size=_SIZE)
     clip = folder / _CLIP
-    write_clip(clip, street, num_frames=_NUM_FRAMES)
-    config = load_config(None, (), {"model.weights": "streets", "output.overwrite": True})
-    result = run_pipeline(config, [str(clip)], folder, progress=progress, should_stop=should_stop)
-    write_json(build_report(result, exit_code=result.exit_code), folder / REPORT)
+    sinks = ["masks", "overlay"]
+    streams = [StreamOutput(clip.stem, sinks, sources=[])]
+    prepared = prepare_output(folder, streams, overwrite=overwrite, can_resume=False)
+    with prepared.lock:
+        write_clip(clip, street, num_frames=_NUM_FRAMES)
+        config = load_config(None, (), {"model.weights": "streets", "output.sinks": sinks})
+        with prepare_run(config, [str(clip)], folder, prepared=prepared) as run:
+            result = launch(run, progress=progress, should_stop=should_stop)
+        write_json(build_report(result, exit_code=result.exit_code), folder / REPORT)
     confusion, exact_times, rows = _compare(street, clip, folder / "street" / "masks.mp4")
     sheet = draw_contact_sheet(rows, titles=["frame", "masks.mp4", "truth"], labels=CAMVID)
     cv2.imwrite(str(folder / _SHEET), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
@@ -96,7 +103,7 @@ def _compare(
     exact_times = True
     rows: list[list[NDArray[np.uint8]]] = []
     step = _NUM_FRAMES // _NUM_SHEET_ROWS
-    with av.open(clip) as clip_file, av.open(masks) as masks_file:
+    with av.open(ffmpeg_name(clip)) as clip_file, av.open(ffmpeg_name(masks)) as masks_file:
         pairs = zip(clip_file.decode(video=0), masks_file.decode(video=0), strict=True)
         for index, (frame, mask) in enumerate(pairs):
             instant = _instant(frame)

@@ -13,6 +13,7 @@ import torch
 
 from icstream.model import Checkpoint
 from icstream.model.geometry import network_size
+from icstream.stages.media_names import ffmpeg_name
 
 
 @torch.inference_mode()
@@ -25,7 +26,7 @@ def segment_naively(
     """
     torch.set_num_threads(threads)
     model = checkpoint.build()
-    capture = cv2.VideoCapture(str(recording))
+    capture = cv2.VideoCapture(ffmpeg_name(recording))
     mean = np.asarray(checkpoint.preprocessing.mean_rgb, np.float32)
     std = np.asarray(checkpoint.preprocessing.std_rgb, np.float32)
     start, count = time.perf_counter(), 0

@@ -16,7 +16,15 @@ from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.messages import ResumeState, SourceChanged
 from icstream.stages import FormatChange, FrameAccounting, FrameMeta, Gap
 from icstream.stages.items import Size, size_change
-from icstream.stages.live import Camera, LiveFrame, LostFrame, RateLimit, Timeline
+from icstream.stages.live import (
+    AwaitsKeyFrame,
+    Camera,
+    LiveFrame,
+    LostFrame,
+    RateLimit,
+    ReadingState,
+    Timeline,
+)
 
 _MAX_WAIT_S = 5.0
 """Frames that come in bursts are held back for no longer than this."""
@@ -126,6 +134,7 @@ class ReconnectingSource:
         with self._open_camera(number, lambda s: self._wait(began + s)) as camera:
             received = iter(camera)
             is_new, last_frame = True, time.monotonic()
+            key_frame = _KeyFrameWait(self._stream, limit_s)
             while not self._stop.is_set():
                 self._due = time.monotonic() + limit_s
                 item = next(received, _NO_MORE)
@@ -136,9 +145,15 @@ class ReconnectingSource:
                 if isinstance(item, LiveFrame):
                     yield from self._take(item, now, is_new=is_new, camera=camera)
                     is_new, last_frame = False, time.monotonic()
+                    key_frame.end()
                     self._held_s = now - began
                 elif isinstance(item, LostFrame):
                     yield Gap(self._stream, self._accounting.decoded, item.pts, item.reason)
+                elif isinstance(item, AwaitsKeyFrame):
+                    last_frame = now  # packets come: another connection would wait as long
+                    if (error := key_frame.note(now)) is not None:
+                        state: ReadingState = "connecting" if is_new else "live"
+                        yield SourceChanged(state, self._num_connections, error)
                 if now - last_frame > limit_s and not camera.may_be_silent:
                     raise SourceError(f"{self._stream}: no frame for {now - last_frame:.1f} s")
 
@@ -157,14 +172,18 @@ class ReconnectingSource:
             changes.append(size_change(self._size, frame.size))
         if camera.comes_in_bursts and self._plan.freshest and frame.pts is not None:
             arrived = self._hold_back(frame.pts * frame.time_base, arrived)
-        pts, time_base, change = self._timeline.place(frame.pts, frame.time_base, arrived)
+        pts, time_base, change = self._timeline.place(
+            frame.pts, frame.time_base, arrived, max_ahead_s=camera.max_ahead_s
+        )
         changes += [change] if change else []
         index = self._accounting.decoded
         if changes:
             yield FormatChange(self._stream, index, ", ".join(changes))
         self._size, self._has_frames = frame.size, True
         self._accounting.decoded += 1
-        meta = FrameMeta(self._stream, index, pts, time_base, frame.size)
+        meta = FrameMeta(
+            self._stream, index, pts, time_base, frame.size, pixel_aspect=frame.pixel_aspect
+        )
         is_kept = self._limit.keeps(pts * time_base)
         yield PendingFrame(meta, self._timeline.clock, arrived, frame.to_rgb, is_kept)
 
@@ -184,6 +203,31 @@ class ReconnectingSource:
         due, self._due = self._due, None
         self._stop.wait(max(0.0, until - time.monotonic()))
         self._due = due
+
+
+class _KeyFrameWait:
+    """The wait for a key frame while packets come."""
+
+    def __init__(self, stream: str, limit_s: float) -> None:
+        self._stream = stream
+        self._limit_s = limit_s
+        self._began: float | None = None
+        self._is_told = False
+
+    def note(self, now: float) -> str | None:
+        """Note that it goes on; return what is to be told once it has lasted for the limit."""
+        self._began = now if self._began is None else self._began
+        if self._is_told or now - self._began < self._limit_s:
+            return None
+        self._is_told = True
+        return (
+            f"{self._stream}: packets come, but no key frame for {now - self._began:.1f} s;"
+            " frames can be shown from the next key frame on"
+        )
+
+    def end(self) -> None:
+        """Note that a frame came."""
+        self._began, self._is_told = None, False
 
 
 _NO_MORE = object()

@@ -10,8 +10,8 @@ left out; with it, lost ones are noticed. Several senders that count tell themse
 `"sender": "a name"`. The header `{"end": true}` ends the stream.
 """
 
-import os
-from collections.abc import Iterator
+import errno
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -19,11 +19,15 @@ import msgspec
 import numpy as np
 import zmq
 
-from icstream.model import SourceError
+from icstream.model import ConfigError, SourceError
 from icstream.model.errors import SampleError
+from icstream.model.geometry import MAX_PIXELS
+from icstream.pipeline.wire.bind import check_endpoint
+from icstream.pipeline.wire.gate import Gate
+from icstream.pipeline.wire.zmtp import SharedLimit
 from icstream.stages import FrameAccounting
-from icstream.stages.decode.address import shown, zmq_endpoint
-from icstream.stages.image_files import MAX_PIXELS, unpack_image
+from icstream.stages.decode.address import scheme_of, shown, zmq_endpoint
+from icstream.stages.image_files import unpack_image
 from icstream.stages.live import LiveFrame, LostFrame
 
 MAGIC = b"icstream-frame-1"
@@ -32,7 +36,9 @@ _QUEUE = 4
 """Number of messages that wait in the socket before senders wait for room."""
 _LOOK_S = 0.25
 _MAX_SENDERS = 64
-"""Number of senders that are remembered; those that were silent for longest are forgotten."""
+"""Number of senders at once, and of those that are remembered: the last ones."""
+_MAX_MESSAGE_BYTES = 3 * MAX_PIXELS + 65_536
+"""The largest image, and what comes with it."""
 _MAX_TIME_S = 2**32
 """Largest distance of a time from zero that fits into files."""
 
@@ -61,6 +67,8 @@ class ZmqCamera:
 
     comes_in_bursts = False
     may_be_silent = True
+    max_ahead_s: float | None = 3600.0
+    """Programs may give frames at their own pace, and so far apart."""
 
     def __init__(self, address: str, *, accounting: FrameAccounting) -> None:
         """Bind the socket.
@@ -80,19 +88,24 @@ class ZmqCamera:
         self._socket = self._context.socket(zmq.PULL)
         self._socket.setsockopt(zmq.RCVHWM, _QUEUE)
         self._socket.setsockopt(zmq.MAXMSGSIZE, 3 * MAX_PIXELS)
-        self._socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+        limit = SharedLimit(2 * _MAX_MESSAGE_BYTES, max_message_bytes=_MAX_MESSAGE_BYTES)
         try:
-            self._socket.bind(endpoint)
-            if endpoint.startswith("ipc://"):
-                os.chmod(endpoint.removeprefix("ipc://"), 0o600)
-        except (zmq.ZMQError, OSError) as error:
+            self._gate = Gate(
+                self._socket,
+                endpoint,
+                make_check=limit.make_check,
+                max_peers=_MAX_SENDERS,
+                mode=0o600,
+            )
+        except OSError as error:
             self._context.destroy(linger=0)
-            raise SourceError(f"{shown(address)}: {error.strerror}".lower()) from error
+            raise SourceError(f"{shown(address)}: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._gate.release()
         self._context.destroy(linger=0)
 
     def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
@@ -124,6 +137,26 @@ class ZmqCamera:
         if due is not None and header.number > due:
             self._accounting.missing += header.number - due
             yield LostFrame(None, f"{header.number - due} lost on the way")
+
+
+def check_zmq_addresses(addresses: Iterable[str]) -> None:
+    """Make sure that frames can be taken at addresses of live sources, before a run begins.
+
+    Raises:
+        ConfigError: one is taken, or something else lies there.
+    """
+    taken: set[str] = set()
+    for address in addresses:
+        if scheme_of(address) != "zmq":
+            continue
+        endpoint = zmq_endpoint(address)
+        try:
+            if endpoint in taken:
+                raise OSError(errno.EADDRINUSE, "given twice")
+            check_endpoint(endpoint)
+        except OSError as error:
+            raise ConfigError(f"{shown(address)}: {error.strerror}") from error
+        taken.add(endpoint)
 
 
 def _read_header(parts: list[bytes]) -> _Header | None:

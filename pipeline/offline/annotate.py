@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from icstream.pipeline.offline.annotate_project import (
     manifest,
     open_project,
 )
+from icstream.pipeline.output import lock_output_folder
 from icstream.pipeline.settings.annotate import AnnotateConfig
 from icstream.stages.accounting import FrameAccounting
 from icstream.stages.annotate import AnnotationPlan, MisfitError, annotate, make_plan
@@ -51,17 +53,23 @@ class Outcome:
     """Name and error of each item that is not in the new project."""
     incomplete: list[tuple[str, str]] = field(default_factory=list)
     """Videos of which not every frame could be decoded."""
+    unknown: Counter[str] = field(default_factory=Counter)
+    """Existing objects that could not be looked at, by their shape; they stay as they were."""
     stopped: bool = False
     seconds: float = 0.0
 
     def exit_code(self) -> int:
-        """Return 3 if an item failed or is incomplete, else 0."""
-        return 3 if self.failed or self.incomplete else 0
+        """Return 3 if an item failed or is incomplete, or an object was passed over, else 0."""
+        return 3 if self.failed or self.incomplete or self.unknown else 0
 
     def lines(self) -> list[str]:
         """Return the outcome as lines for people."""
         lost = [f"left out: {name}: {error}" for name, error in self.failed]
         lost += [f"incomplete: {name}: {error}" for name, error in self.incomplete]
+        lost += [
+            f"passed over: {number} objects of shape {shape!r}, which is not supported"
+            for shape, number in self.unknown.items()
+        ]
         return [f"{self.num_done} of {self.num_items} {self.kind} annotated", *lost]
 
     def values(self) -> dict[str, Any]:
@@ -74,6 +82,7 @@ class Outcome:
             "annotated": self.num_done,
             "failed": [{"name": name, "error": error} for name, error in self.failed],
             "incomplete": [{"name": name, "error": error} for name, error in self.incomplete],
+            **({"passed_over": dict(self.unknown)} if self.unknown else {}),
             "chosen": asdict(self.choice),
             "hashes": {"weights": self.digest},
             "seconds": round(self.seconds, 3),
@@ -112,7 +121,8 @@ def annotate_project(
         should_stop: asked before each of them.
 
     Raises:
-        ConfigError: settings, project, weights or folder cannot be used, or no item at all.
+        ConfigError: settings, project, weights or folder cannot be used, another command writes
+            into the folder, or no item at all can be used.
     """
     begun = time.monotonic()
     project = open_project(source)
@@ -127,19 +137,25 @@ def annotate_project(
         threshold=config.model.min_score_threshold,
     )
     check_places(source, out, overwrite=overwrite, resume=resume)
-    begin_project(project, plan, out, manifest(config, project, checkpoint, choice), resume=resume)
     batch = _CUDA_BATCH if choice.device != "cpu" and plan.mode.name in _MANY_CROPS else 1
-    network = NetworkScores(checkpoint, choice, batch=batch)
     outcome = Outcome(project.kind, len(project.items), choice, checkpoint.digest())
     work = _annotate_images if project.kind == "images" else _annotate_videos
-    work(project, plan, out, network, outcome, on_progress=on_progress, should_stop=should_stop)
+    with lock_output_folder(out):
+        values = manifest(config, project, checkpoint, choice)
+        begin_project(project, plan, out, values, overwrite=overwrite, resume=resume)
+        network = NetworkScores(checkpoint, choice, batch=batch)
+        work(project, plan, out, network, outcome, on_progress=on_progress, should_stop=should_stop)
     outcome.seconds = time.monotonic() - begun
+    _check_any_done(outcome)
+    return outcome
+
+
+def _check_any_done(outcome: Outcome) -> None:
     if not outcome.stopped and not outcome.num_done:
         name, error = outcome.failed[0]
         raise ConfigError(
-            f"none of {outcome.num_items} {project.kind} can be used: {name}: {error}"
+            f"none of {outcome.num_items} {outcome.kind} can be used: {name}: {error}"
         )
-    return outcome
 
 
 def _annotate_images(
@@ -161,7 +177,8 @@ def _annotate_images(
         else:
             try:
                 image_HW3, annotation = item.load()
-                item.write(annotate(plan, image_HW3, annotation, network), out)
+                done = annotate(plan, image_HW3, annotation, network, unknown=outcome.unknown)
+                item.write(done, out)
                 outcome.num_done += 1
             except (SampleError, MisfitError) as error:
                 _note(outcome.failed, item.name, error)
@@ -184,7 +201,13 @@ def _annotate_videos(
             continue
         try:
             accounting = annotate_video(
-                plan, item, out, network, on_frame=on_progress, should_stop=should_stop
+                plan,
+                item,
+                out,
+                network,
+                on_frame=on_progress,
+                should_stop=should_stop,
+                unknown=outcome.unknown,
             )
         except (SampleError, SourceError, MisfitError) as error:
             _note(outcome.failed, item.name, error)
@@ -203,7 +226,8 @@ def _note(notes: list[tuple[str, str]], name: str, error: object) -> None:
 
 
 def _losses(accounting: FrameAccounting) -> str:
-    return f"{accounting.undecodable.total()} frames undecodable, {accounting.missing} missing"
+    lost = f"{accounting.undecodable.total()} frames undecodable, {accounting.missing} missing"
+    return f"{lost}; {accounting.cut_short}" if accounting.cut_short else lost
 
 
 def _choose(

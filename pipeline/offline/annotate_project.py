@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,14 +9,22 @@ from typing import Any, Literal
 
 from icstream.model import Checkpoint, ConfigError
 from icstream.model.runtimes import RuntimeChoice
+from icstream.model.runtimes.arithmetic import describe_arithmetic
 from icstream.pipeline.output import MANIFEST, REPORT, begin_manifest, check_output_folder
 from icstream.pipeline.settings.annotate import AnnotateConfig
 from icstream.stages.annotate import AnnotationPlan
 from icstream.stages.annotate.image_project import ProjectImage, project_images
 from icstream.stages.annotate.video_project import ProjectVideo, project_videos, single_video
-from icstream.stages.decode.find import VIDEO_SUFFIXES
+from icstream.stages.decode.file_kinds import VIDEO_SUFFIXES
 from icstream.stages.supervisely.classes import empty_meta, project_type_of
-from icstream.stages.supervisely.files import KEY_IDS, META, NO_IDS, read_meta, write_values
+from icstream.stages.supervisely.files import (
+    KEY_IDS,
+    META,
+    NO_IDS,
+    read_meta,
+    remove_dataset,
+    write_values,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +73,14 @@ def manifest(
         "weights": checkpoint.digest(),
         "fit": asdict(checkpoint.fit) | {"size": checkpoint.fit.size and list(checkpoint.fit.size)},
         "chosen": asdict(choice),
+        **describe_arithmetic(choice),
         "project": {"name": project.source.name, "meta": hashlib.sha256(meta).hexdigest()},
         "datasets": sorted({item.dataset.parts[0] for item in project.items}),
     }
 
 
 def check_places(source: Path, out: Path, *, overwrite: bool, resume: bool) -> None:
-    """Check that the new project may be written there; with `overwrite`, remove an earlier one.
+    """Check that the new project may be written there; nothing is changed.
 
     Raises:
         ConfigError: it may not.
@@ -81,39 +89,54 @@ def check_places(source: Path, out: Path, *, overwrite: bool, resume: bool) -> N
     if here.is_dir() and (here == there or here in there.parents or there in here.parents):
         raise ConfigError(f"output {out}: lies in {source} or around it; projects stay as they are")
     check_output_folder(out, overwrite=overwrite, resume=resume)
-    if overwrite and out.is_dir() and any(out.iterdir()):
-        _remove(out)
 
 
-def _remove(out: Path) -> None:
-    """Remove what an earlier call wrote, and nothing else.
+def _remove_earlier(out: Path) -> None:
+    """Remove what an earlier call wrote into a folder that is locked, and nothing else.
 
     Raises:
         ConfigError: what is there was written by something else.
     """
+    if not any(out.iterdir()):
+        return
     try:
-        earlier = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
-        names = [Path(name).name for name in earlier["datasets"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        earlier = json.loads((out / MANIFEST).read_bytes())
+        names = [str(name) for name in earlier["datasets"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(
             f"output {out}: holds something else than an annotated project; choose another folder"
         ) from error
     for name in names:
-        shutil.rmtree(out / name, ignore_errors=True)
+        # The file may come from somebody else, and names folders that are to be emptied.
+        if name in ("", "..") or Path(name).name != name or (out / name).is_symlink():
+            raise ConfigError(
+                f"output {out}: {MANIFEST} names {name!r}, which is no dataset in it; choose"
+                " another folder"
+            )
+    for name in names:
+        remove_dataset(out / name)
     for name in (META, KEY_IDS, REPORT, MANIFEST):
         (out / name).unlink(missing_ok=True)
 
 
 def begin_project(
-    project: Project, plan: AnnotationPlan, out: Path, manifest: Mapping[str, Any], *, resume: bool
+    project: Project,
+    plan: AnnotationPlan,
+    out: Path,
+    manifest: Mapping[str, Any],
+    *,
+    overwrite: bool,
+    resume: bool,
 ) -> None:
-    """Write what a project holds before its first item.
+    """Write what a project holds before its first item, into a folder that is locked.
 
     Raises:
         ConfigError: the folder cannot be written, or what is to be resumed is something else.
     """
+    check_places(project.source, out, overwrite=overwrite, resume=resume)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        if overwrite:
+            _remove_earlier(out)
         begin_manifest(out, manifest, resume=resume)
         write_values(out / META, plan.meta)
         if project.kind == "videos":

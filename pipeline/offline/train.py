@@ -9,19 +9,17 @@ from pathlib import Path
 import torch
 
 from icstream.model import Checkpoint, CheckpointError, ConfigError, load_weights
-from icstream.pipeline.output import write_json
+from icstream.pipeline.offline.train_folder import TrainFolder
 from icstream.pipeline.settings.old_keys import report_settings
 from icstream.pipeline.settings.train import TrainConfig
 from icstream.stages.data import LabeledData, count_in_both, open_data, select_splits
 from icstream.stages.data.layouts import DataFormat
 from icstream.stages.train import Display, Trained, train_network
 from icstream.stages.train.build import check_packages
-from icstream.stages.train.ranks import join_ranks, leave_ranks
-from icstream.stages.train.state import STATE_FILE
+from icstream.stages.train.measure import check_labeled
+from icstream.stages.train.ranks import Ranks, join_ranks, leave_ranks
 
 log = logging.getLogger(__name__)
-
-CONFIG_FILE = "config.json"
 
 
 def run_training(
@@ -45,7 +43,7 @@ def run_training(
         out: folder for weights, state and metrics.
         data_format: see `open_data`.
         init: weights to start from: a checkpoint file or a name; None: random ones.
-        resume: continue the run in `out`.
+        resume: continue the run in `out`; one that had saved nothing yet begins again.
         overwrite: discard the run in `out` and start over.
         threads: of PyTorch on the CPU, which hold for the whole process; None: its own choice.
         display: shows each step and each validation.
@@ -53,44 +51,44 @@ def run_training(
 
     Raises:
         ConfigError: something is wrong with settings, data, weights or folder.
+        LoaderError: a process that loads images is gone.
+        OSError: a file cannot be written.
     """
     settings = config.settings()
     check_packages(settings)
     if threads is not None:
         torch.set_num_threads(threads)
     start = _load_start(config, init)
+    folder = TrainFolder(out, resume=resume, overwrite=overwrite)
     data = _open_data(config, data_folder, data_format, start)
-    _check_folder(out, resume=resume, overwrite=overwrite)
-    ranks = join_ranks(settings.gpu_devices)
-    if ranks.first:
-        _begin(config, out, on_cpu=ranks.device.type == "cpu")
-    ranks.wait()
-    record = {
-        "data": {"folder": data_folder.name, "format": data.format},
-        "samples": {split: len(data.split(split)) for split in ("train", "val")},
-        "config": report_settings(config),
-        "init": init,
-    }
-    result = train_network(
-        settings,
-        data,
-        out,
-        ranks=ranks,
-        start=start,
-        resume=resume,
-        record=record,
-        display=display,
-        should_stop=should_stop,
-    )
+    ranks = _join_ranks(settings.gpu_devices)
+    with folder.locked_by(ranks):
+        result = train_network(
+            settings,
+            data,
+            out,
+            ranks=ranks,
+            start=start,
+            resume=folder.resume,
+            record={
+                "data": {"folder": data_folder.name, "format": data.format},
+                "samples": {split: len(data.split(split)) for split in ("train", "val")},
+                "config": report_settings(config),
+                "init": init,
+            },
+            display=display,
+            should_stop=should_stop,
+            on_begin=lambda: folder.begin(config, ranks),
+        )
     leave_ranks(ranks)
     return result
 
 
-def _begin(config: TrainConfig, out: Path, *, on_cpu: bool) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(config.model_dump(mode="json"), out / CONFIG_FILE)
-    if on_cpu:
+def _join_ranks(gpu_devices: tuple[int, ...]) -> Ranks:
+    ranks = join_ranks(gpu_devices)
+    if ranks.first and ranks.device.type == "cpu":
         log.info("no CUDA device: training on the CPU, %d threads", torch.get_num_threads())
+    return ranks
 
 
 def _load_start(config: TrainConfig, init: str | None) -> Checkpoint | None:
@@ -104,7 +102,7 @@ def _load_start(config: TrainConfig, init: str | None) -> Checkpoint | None:
 def _open_data(
     config: TrainConfig, folder: Path, data_format: DataFormat, start: Checkpoint | None
 ) -> LabeledData:
-    """Open the data, whose splits for training and validation must not be empty."""
+    """Open the data, whose splits for training and validation must have labeled pixels."""
     data = open_data(
         folder,
         format=data_format,
@@ -115,7 +113,9 @@ def _open_data(
     )
     data = select_splits(data, {"train": config.splits.train, "val": config.splits.val})
     for split in ("train", "val"):
-        data.split(split)
+        check_labeled(data, split)
+    for text in data.left_out:
+        log.warning("left out: %s", text)
     if num_in_both := count_in_both(data, "train", "val"):
         log.warning(
             "%d samples are trained on and validated on: the scores say nothing about new images",
@@ -128,19 +128,6 @@ def _class_ids(config: TrainConfig, start: Checkpoint | None) -> dict[str, int] 
     if start is None or config.weights_init_type != "continue_training":
         return None
     return {name: k for k, name in enumerate(start.labels.names)}
-
-
-def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"output {out}: is a file, a folder is needed")
-    begun = (out / STATE_FILE).exists()
-    if resume and not begun:
-        raise ConfigError(f"{out}: no {STATE_FILE} in it, so there is nothing to resume")
-    if begun and not (resume or overwrite):
-        raise ConfigError(
-            f"{out}: a training was begun there; go on with --resume, or replace it with"
-            " --overwrite"
-        )
 
 
 def launch_ranks(devices: Sequence[int], arguments: Sequence[str]) -> None:

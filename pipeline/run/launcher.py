@@ -2,17 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from icstream.pipeline.hub.processes import Processes
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.hub.worker import Worker
-from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.plan.streams import StreamPlan
-from icstream.pipeline.run.prepare import sink_context
+from icstream.pipeline.run.prepare import PreparedRun, sink_context
 from icstream.pipeline.run.runtime_dir import RuntimeDir
-from icstream.pipeline.settings.run import RunConfig
-from icstream.pipeline.view.launcher import ViewLauncher
 from icstream.pipeline.wire.tasks import (
     DecodeTask,
     EncodeTask,
@@ -27,11 +23,8 @@ from icstream.pipeline.wire.tasks import (
 class Launcher:
     """Starts the workers of a run."""
 
-    config: RunConfig
-    inference: Inference
-    folder: Path
+    prepared: PreparedRun
     runtime_dir: RuntimeDir
-    view_launcher: ViewLauncher
 
     @property
     def processes(self) -> Processes:
@@ -45,14 +38,14 @@ class Launcher:
 
     def start_segment(self, number: int) -> Worker:
         """Start a replica of the network."""
-        choice = self.inference.choice
-        task = SegmentTask(weights=self.inference.weights, choice=choice, fit=self.inference.fit)
-        text = task_to_json(task)
-        return self.processes.start("segment", str(number), text, threads=choice.threads)
+        inference = self.prepared.inference
+        task = SegmentTask(weights=inference.weights, choice=inference.choice, fit=inference.fit)
+        text, threads = task_to_json(task), inference.choice.threads
+        return self.processes.start("segment", str(number), text, threads=threads)
 
     def make_stream(self, stream_plan: StreamPlan) -> StreamState:
         """Return a stream that can start its own workers."""
-        spec, sinks, settings = stream_plan.spec, stream_plan.sinks, self.config.decode
+        spec, sinks, settings = stream_plan.spec, stream_plan.sinks, self.prepared.config.decode
         live = stream_plan.live if spec.kind == "live" else None
         task = DecodeTask(
             spec=spec,
@@ -60,12 +53,13 @@ class Launcher:
             num_loops=settings.loop,
             preprocess=self._preprocess,
             live=live,
+            num_classes=len(self.prepared.inference.labels),
         )
         decode = task_to_json(task)
 
         def start_encode(num_done: int | None) -> Worker:
-            output = self.config.output
-            context = sink_context(self.folder, spec, self.inference, output)
+            output = self.prepared.config.output
+            context = sink_context(self.prepared.folder, spec, self.prepared.inference, output)
             task = EncodeTask(
                 folder=context.folder,
                 labels=context.labels,
@@ -77,16 +71,17 @@ class Launcher:
                 events=output.events,
                 publish=output.publish,
                 masks=self._masks,
-                view=self.view_launcher.frames,
-                max_side=self.config.view.max_side,
+                view=self.prepared.view_launcher.frames,
+                max_side=self.prepared.config.view.max_side,
             )
-            return self.processes.start("encode", spec.name, task_to_json(task), threads=1)
+            text, fds = task_to_json(task), self.prepared.folder_lock.descriptors
+            return self.processes.start("encode", spec.name, text, threads=1, fds=fds)
 
         return StreamState(
             spec,
             start_decode=lambda: self.processes.start("decode", spec.name, decode, threads=1),
             start_encode=start_encode,
-            resumes=self.config.output.resume,
+            resumes=self.prepared.config.output.resume,
             plan=stream_plan.live,
         )
 
@@ -97,19 +92,19 @@ class Launcher:
             sinks: the names of the sinks of each stream, by its name.
         """
         others: dict[str, Callable[[], Worker]] = {}
-        if self.view_launcher.wanted:
-            others["view"] = lambda: self.view_launcher.start(self.processes)
+        if self.prepared.view_launcher.wanted:
+            others["view"] = lambda: self.prepared.view_launcher.start(self.processes)
         if any("publish" in names for names in sinks.values()):
             others["publish"] = self._start_publish
         return others
 
     def _start_publish(self) -> Worker:
-        task = PublishTask(settings=self.config.output.publish, masks=self._masks)
+        task = PublishTask(settings=self.prepared.config.output.publish, masks=self._masks)
         return self.processes.start("publish", "masks", task_to_json(task), threads=1)
 
     @property
     def _preprocess(self) -> PreprocessTask:
-        return PreprocessTask(self.inference.fit, self.inference.mean_color)
+        return PreprocessTask(self.prepared.inference.fit, self.prepared.inference.mean_color)
 
     @property
     def _masks(self) -> str:

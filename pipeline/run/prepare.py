@@ -2,17 +2,28 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from icstream.model import ConfigError
-from icstream.pipeline.output import REPORT, begin_manifest, check_output_folder, prepare_output
+from icstream.model.files import reserved_space
+from icstream.model.folder_lock import FolderLock
+from icstream.model.runtimes.arithmetic import describe_arithmetic
+from icstream.pipeline.live.zmq_source import check_zmq_addresses
+from icstream.pipeline.output import REPORT, begin_manifest
 from icstream.pipeline.plan.inference import Inference, num_cores, plan_inference
-from icstream.pipeline.plan.streams import StreamPlan, plan_streams
+from icstream.pipeline.plan.streams import LeftOutFiles, StreamPlan, plan_streams
 from icstream.pipeline.publish.check import check_publish
 from icstream.pipeline.publish.sink import publish_sink
+from icstream.pipeline.run.open_files import allow_open_files
+from icstream.pipeline.run.output_folder import (
+    PreparedFolder,
+    StreamOutput,
+    check_output,
+    prepare_output,
+)
 from icstream.pipeline.settings.old_keys import report_settings
 from icstream.pipeline.settings.run import OutputSettings, RunConfig
 from icstream.pipeline.view.launcher import ViewLauncher
@@ -20,6 +31,12 @@ from icstream.stages.decode.find import SourceSpec
 from icstream.stages.sinks import SinkContext, open_sink
 
 log = logging.getLogger(__name__)
+
+_REPORT_BYTES = 256 * 1024
+"""Room for the reports of most runs."""
+
+_NUM_OTHERS = 2
+"""Workers for the view and for subscribers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,43 +49,75 @@ class PreparedRun:
     stream_plans: list[StreamPlan]
     inference: Inference
     view_launcher: ViewLauncher
-    """Listens already; `launch` closes it."""
+    """Listens already."""
+    folder_lock: FolderLock
+    """On the folder; encode workers inherit it."""
+    _held: ExitStack
+    left_out: list[LeftOutFiles]
+    """Files in folders that no stream has."""
 
     @property
     def sinks(self) -> dict[str, list[str]]:
         """The names of the sinks of each stream, by its name."""
         return sinks_by_stream(self.stream_plans)
 
+    def space_for_report(self) -> AbstractContextManager[None]:
+        """Return a context in which results cannot fill the disk so that no report fits."""
+        return reserved_space(self.folder, _REPORT_BYTES)
 
-def prepare_run(config: RunConfig, arguments: Sequence[str], folder: Path) -> PreparedRun:
-    """Return a run that is ready to be launched.
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+
+def prepare_run(
+    config: RunConfig,
+    arguments: Sequence[str],
+    folder: Path,
+    *,
+    prepared: PreparedFolder | None = None,
+) -> PreparedRun:
+    """Return a run that is ready to be launched, as a context in which its folder is locked.
 
     Args:
         config: all settings.
         arguments: sources, as a user names them.
         folder: for the results.
+        prepared: the folder, where the caller has prepared it, and closes its lock.
 
     Raises:
         ConfigError: something is wrong with the settings, the sources or the folder; nothing was
             written then.
     """
-    plans = plan_streams(config, arguments)
+    planned = plan_streams(config, arguments)
+    plans = planned.plans
     sinks = sinks_by_stream(plans)
     overwrite, resume = config.output.overwrite, config.output.resume
-    check_output_folder(folder, overwrite=overwrite, resume=resume)
+    outputs = [StreamOutput(plan.spec.name, plan.sinks, plan.spec.paths) for plan in plans]
+    if prepared is None:
+        check_output(folder, outputs, overwrite=overwrite, resume=resume)
     if resume:
         _check_resumable(plans)
+    check_zmq_addresses([plan.spec.address for plan in plans if plan.spec.kind == "live"])
     inference = plan_inference(config)
+    allow_open_files(_num_workers(config, plans, inference))
     _check_sinks(config, plans, inference, folder)
     with ExitStack() as stack:
         view_launcher = stack.enter_context(ViewLauncher(config.view))
-        prepare_output(folder, list(sinks), overwrite=overwrite, resume=resume)
+        if prepared is None:
+            prepared = prepare_output(folder, outputs, overwrite=overwrite, resume=resume)
+            stack.enter_context(prepared.lock)
         specs = [plan.spec for plan in plans]
-        begin_manifest(folder, _manifest(config, inference, specs, sinks), resume=resume)
+        manifest = {**_manifest(config, inference, specs, sinks), **prepared.kept}
+        begin_manifest(folder, manifest, resume=resume)
         (folder / REPORT).unlink(missing_ok=True)
-        stack.pop_all()  # it stays open until the run is over
+        held = stack.pop_all()  # until the run is over
     _log_inference(inference)
-    return PreparedRun(config, folder, plans, inference, view_launcher)
+    return PreparedRun(
+        config, folder, plans, inference, view_launcher, prepared.lock, held, planned.left_out
+    )
 
 
 def sinks_by_stream(plans: Sequence[StreamPlan]) -> dict[str, list[str]]:
@@ -88,6 +137,14 @@ def sink_context(
         rolling=output.rolling,
         events=output.events,
     )
+
+
+def _num_workers(config: RunConfig, plans: Sequence[StreamPlan], inference: Inference) -> int:
+    """Return how many worker processes there are at once."""
+    num_live = sum(plan.spec.kind == "live" for plan in plans)
+    num_recordings = min(len(plans) - num_live, config.pipeline.max_streams)
+    shared = inference.replicas + config.pipeline.preprocess_workers
+    return 2 * (num_live + num_recordings) + shared + _NUM_OTHERS
 
 
 def _check_resumable(plans: Sequence[StreamPlan]) -> None:
@@ -141,10 +198,15 @@ def _manifest(
     return {
         "weights": inference.digest,
         "inference": asdict(inference.choice),
+        **describe_arithmetic(inference.choice),
         "fit": asdict(inference.fit),
         "loop": config.decode.loop,
         "sources": {
-            spec.name: [spec.given, sum(path.stat().st_size for path in spec.paths)]
+            spec.name: [
+                spec.given,
+                sum(path.stat().st_size for path in spec.paths),
+                *(["all pages"] if spec.kind == "images" and spec.pages == "all" else ()),
+            ]
             for spec in specs
         },
         "sinks": sinks,
@@ -156,6 +218,6 @@ def _sink_settings(config: RunConfig, sinks: Mapping[str, list[str]]) -> dict[st
     """Return the settings that decide what the sinks of a run write; empty if they have none."""
     chosen = {sink for names in sinks.values() for sink in names if sink != "publish"}
     output = report_settings(config.output, by_alias=True)
-    every = {**config.output.options, **{sink: output[sink] for sink in ("rolling", "events")}}
+    every = {**output["options"], **{sink: output[sink] for sink in ("rolling", "events")}}
     settings = {sink: every[sink] for sink in sorted(chosen) if every.get(sink)}
     return {"sink_settings": settings} if settings else {}

@@ -4,16 +4,17 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from icstream.model.runtimes.cpu import cpu_name
+from icstream.model.runtimes.cpu import computing_features, cpu_name
 from icstream.pipeline.hub.stage_counts import StageCounts
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference
+from icstream.pipeline.plan.streams import LeftOutFiles
 from icstream.pipeline.run.result import RunResult
 from icstream.pipeline.settings.old_keys import report_settings
 from icstream.stages import Gap
@@ -41,16 +42,23 @@ def build_report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
             "total"
         ],
         "error": result.error,
+        **_left_out(result.left_out),
         "config": report_settings(result.config),
         "hashes": {"weights": result.inference.digest, "config": _config_hash(result)},
         "host": {
             "platform": platform.platform(),
             "processor": cpu_name(),
+            "features": computing_features(),
             "cores": os.cpu_count(),
             "python": platform.python_version(),
             "packages": _versions(),
         },
     }
+
+
+def _left_out(left_out: Sequence[LeftOutFiles]) -> dict[str, Any]:
+    """Return what is said of files that no stream has; nothing where there are none."""
+    return {"left_out": [asdict(files) for files in left_out]} if left_out else {}
 
 
 def _versions() -> dict[str, str]:
@@ -73,6 +81,7 @@ def summarize(result: RunResult) -> list[str]:
     for stream in result.streams:
         lines.append(f"{stream.spec.name}: {_totals(stream)}")
         lines += [f"{stream.spec.name}: {sentence}" for sentence in describe_losses(stream)]
+        lines += [f"{stream.spec.name}: {sentence}" for sentence in _notes(stream)]
     return lines
 
 
@@ -90,9 +99,18 @@ def describe_losses(stream: StreamState) -> list[str]:
             f"{accounting.missing} of the {promised} frames in the file's own index are missing;"
             " it was probably cut off"
         )
+    if accounting.cut_short:
+        found.append(f"the recording is not complete: {accounting.cut_short}")
     found += [f"{n} undecodable: {reason}" for reason, n in accounting.undecodable.items()]
     found += [f"{n} failed: {reason}" for reason, n in accounting.failed.items()]
     return found
+
+
+def _notes(stream: StreamState) -> list[str]:
+    """Return a sentence for each thing that cost no frame and that people should know."""
+    notes = list(stream.info.notes) if stream.info else []
+    notes += [f"{n} decoded, but: {what}" for what, n in stream.accounting.noted.items()]
+    return notes + [f"{n} left out: {what}" for what, n in stream.accounting.left_out.items()]
 
 
 def _totals(stream: StreamState) -> str:
@@ -131,6 +149,9 @@ def _stream(stream: StreamState) -> dict[str, Any]:
         "policy": "freshest" if stream.plan.freshest else "every_frame",
         "connections": stream.source_status.connections,
         "last_error": stream.source_status.last_error,
+        **({"notes": notes} if (notes := _notes(stream)) else {}),
+        **({"cut_short": accounting.cut_short} if accounting.cut_short else {}),
+        **({"left_out": dict(accounting.left_out)} if accounting.left_out else {}),
     }
 
 

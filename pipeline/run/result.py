@@ -1,10 +1,15 @@
 """What became of a run."""
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference
+from icstream.pipeline.plan.streams import LeftOutFiles
 from icstream.pipeline.settings.run import RunConfig
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,8 @@ class RunResult:
     """Workers that were replaced."""
     error: str | None
     """Why the run was abandoned; None if it was not."""
+    left_out: list[LeftOutFiles] = field(default_factory=list)
+    """Files in folders that no stream has."""
 
     @property
     def exit_code(self) -> int:
@@ -31,3 +38,27 @@ class RunResult:
         if any(stream.error or not stream.accounting.complete for stream in self.streams):
             return 3
         return 0
+
+
+def explain_empty_streams(streams: Sequence[StreamState], *, stopped: bool) -> None:
+    """Give each stream without any frame an error, unless it was stopped before it had one."""
+    for stream in streams:
+        if stream.error is None:
+            stream.error = _why_empty(stream, stopped=stopped)
+            if stream.error:
+                log.error("%s", stream.error)
+
+
+def _why_empty(stream: StreamState, *, stopped: bool) -> str | None:
+    """Return why nothing was written of a stream; None if there is no reason to complain."""
+    accounting = stream.accounting
+    if not accounting.decoded:
+        reason = stream.source_status.last_error
+        if reason or not stopped:
+            return reason or f"{stream.spec.given}: no frame in it could be decoded"
+        return None
+    reasons = [reason for reason in accounting.dropped if reason != "stopped"]
+    if accounting.encoded or not reasons:
+        return None
+    lost = ", ".join([*reasons, *accounting.failed])
+    return f"{stream.spec.given}: none of its {accounting.decoded} frames was written ({lost})"

@@ -5,17 +5,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from icstream.model.memory import MemoryBudget
 from icstream.pipeline.hub.hub import Hub, HubSettings
 from icstream.pipeline.hub.lease import Lease
+from icstream.pipeline.hub.network_sizes import NetworkSizes
 from icstream.pipeline.hub.slots import SlotPool
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.hub.supervisor import Deadlines, Supervisor
 from icstream.pipeline.plan.inference import Inference
 from icstream.pipeline.run.launcher import Launcher
 from icstream.pipeline.run.prepare import PreparedRun, prepare_run
-from icstream.pipeline.run.result import RunResult
+from icstream.pipeline.run.result import RunResult, explain_empty_streams
 from icstream.pipeline.run.runtime_dir import RuntimeDir
 from icstream.pipeline.settings.run import RunConfig
+from icstream.pipeline.wire.slot_size import SlotSize
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +62,8 @@ def run_pipeline(
     Raises:
         ConfigError: see `prepare_run`.
     """
-    prepared = prepare_run(config, arguments, folder)
-    return launch(prepared, progress=progress, should_stop=should_stop, on_frame=on_frame)
+    with prepare_run(config, arguments, folder) as prepared:
+        return launch(prepared, progress=progress, should_stop=should_stop, on_frame=on_frame)
 
 
 def launch(
@@ -73,15 +76,16 @@ def launch(
     """Start the workers of a prepared run, take it to its end, and return its result.
 
     Args:
-        prepared: its view is closed at the end.
+        prepared: with its context entered.
         progress: see `run_pipeline`.
         should_stop: see `run_pipeline`.
         on_frame: see `run_pipeline`.
     """
     config, inference = prepared.config, prepared.inference
-    with prepared.view_launcher as view, RuntimeDir(config.pipeline.transport) as runtime_dir:
+    view = prepared.view_launcher
+    with RuntimeDir(config.pipeline.transport) as runtime_dir:
         view.open(runtime_dir.folder, inference)
-        launcher = Launcher(config, inference, prepared.folder, runtime_dir, view)
+        launcher = Launcher(prepared, runtime_dir)
         streams = [launcher.make_stream(plan) for plan in prepared.stream_plans]
         supervisor = _make_supervisor(config, runtime_dir)
 
@@ -90,11 +94,14 @@ def launch(
             progress.update(begun)
             view.publish_status(begun, supervisor)
 
+        budget = MemoryBudget.settle(config.pipeline.memory_mb)
+        slot_size = SlotSize(inference.fit, len(inference.labels))
         hub = Hub(
             _hub_settings(config, inference),
             socket=runtime_dir.socket,
             supervisor=supervisor,
-            slots=SlotPool(runtime_dir.arena, fit=inference.fit, num_classes=len(inference.labels)),
+            slots=SlotPool(runtime_dir.arena, size=slot_size, budget=budget),
+            sizes=NetworkSizes(inference.fit, budget, on_cpu=inference.choice.device == "cpu"),
             start_preprocess=launcher.start_preprocess,
             start_segment=launcher.start_segment,
             start_others=launcher.start_others(prepared.sinks),
@@ -106,9 +113,15 @@ def launch(
             view.publish_status(streams, supervisor, over=True)
         finally:
             hub.end()
-    _explain_empty_streams(streams, stopped=should_stop())
+    explain_empty_streams(streams, stopped=should_stop())
     return RunResult(
-        config, inference, streams, runtime_dir.transport, supervisor.num_lost, hub.error
+        config,
+        inference,
+        streams,
+        runtime_dir.transport,
+        supervisor.num_lost,
+        hub.error,
+        prepared.left_out,
     )
 
 
@@ -119,27 +132,15 @@ def _make_supervisor(config: RunConfig, runtime_dir: RuntimeDir) -> Supervisor:
         heartbeat_s=settings.beat_timeout_s,
         frame_s=settings.frame_timeout_s,
     )
-    return Supervisor(
-        runtime_dir.processes, deadlines, restarts_per_minute=settings.restarts_per_minute
-    )
+    return Supervisor(runtime_dir.processes, deadlines)
 
 
 def _hub_settings(config: RunConfig, inference: Inference) -> HubSettings:
     return HubSettings(
         window=config.pipeline.window or 4 + 3 * inference.replicas,
         max_streams=config.pipeline.max_streams,
+        max_restarts=config.supervision.max_restarts,
         stop_s=config.supervision.stop_timeout_s,
         replicas=inference.replicas,
         preprocess_workers=config.pipeline.preprocess_workers,
     )
-
-
-def _explain_empty_streams(streams: Sequence[StreamState], *, stopped: bool) -> None:
-    """Give each stream without any frame an error, unless it was stopped before it had one."""
-    for stream in streams:
-        if stream.accounting.decoded or stream.error:
-            continue
-        reason = stream.source_status.last_error
-        if reason or not stopped:
-            stream.error = reason or f"{stream.spec.given}: no frame in it could be decoded"
-            log.error("%s", stream.error)

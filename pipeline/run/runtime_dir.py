@@ -5,9 +5,10 @@ import logging
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from icstream.pipeline.hub.processes import Processes
@@ -89,20 +90,28 @@ def _remove_abandoned() -> None:
 def _remove(folder: Path) -> None:
     """Remove the folder of a run unless it is locked.
 
-    A run in a container goes on under another process id than the one in its folder's name.
+    A run in a container goes on under another process id than the one in its folder's name. Where
+    temporary folders are shared, anybody may have put anything there: it is only touched if it is
+    ours, and opening never waits.
     """
-    descriptor = os.open(folder / _LOCK, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(descriptor)
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    with ExitStack() as stack:
+        opened = os.open(folder, flags | os.O_DIRECTORY)
+        stack.callback(os.close, opened)
+        lock = os.open(_LOCK, flags, dir_fd=opened)
+        stack.callback(os.close, lock)
+        own = os.getuid()
+        if os.fstat(opened).st_uid != own or os.fstat(lock).st_uid != own:
+            return
+        if stat.S_ISREG(os.fstat(lock).st_mode):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         return True  # somebody else's

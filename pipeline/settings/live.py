@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_serializer
 
@@ -11,10 +11,13 @@ from icstream.stages.decode.address import shown
 from icstream.stages.live.settings import LiveSettings, hide_values
 
 PolicyName = Literal["auto", "every_frame", "freshest"]
+TrackSetting = Annotated[int, Field(ge=0, le=9999)] | Literal["auto", "all"]
 
 
 class StreamSettings(Settings):
     """One source, and what is different for it."""
+
+    ADDED = frozenset({"track"})
 
     source: str
     """Source as on the command line; ${NAME} is taken from the environment."""
@@ -24,6 +27,8 @@ class StreamSettings(Settings):
     """Policy of this stream, in place of `pipeline.policy`."""
     sinks: list[str] | None = None
     """Sinks of this stream, in place of `output.sinks`."""
+    track: TrackSetting | None = None
+    """Video track of this recording, in place of `source.track`."""
     live: dict[str, Any] = Field(default_factory=dict)
     """Settings of the section `live` that are different."""
 

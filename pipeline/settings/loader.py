@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +12,12 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from icstream.model.errors import ConfigError
 from icstream.model.settings_base import OldKey, SettingsBase
+from icstream.pipeline.settings.bounded_text import (
+    MAX_BYTES,
+    TooLargeError,
+    parse_json,
+    parse_yaml,
+)
 from icstream.pipeline.settings.schema_fields import SchemaType, present_keys
 
 Kind = Literal["run", "train", "annotate", "serve"]
@@ -23,6 +28,11 @@ _PREFIXES: Mapping[Kind, str] = {
     "serve": "serve_",
 }
 """Prefixes of the presets of each kind; presets without one are for `run`."""
+
+_MAX_CLAUSES = 100
+"""Errors that are named; the rest is counted."""
+_MAX_SHOWN = 200
+"""Characters of a value that an error shows."""
 
 
 class Settings(BaseModel):
@@ -35,17 +45,6 @@ class Settings(BaseModel):
 
 
 Schema = TypeVar("Schema", bound=Settings | SettingsBase)
-
-
-class YamlLoader(yaml.SafeLoader):
-    """A loader that takes 1e-4 for a number, as JSON and YAML 1.2 do."""
-
-
-YamlLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
 
 
 def preset_names(kind: Kind = "run") -> list[str]:
@@ -63,7 +62,9 @@ def read_settings(file: str, *, kind: Kind) -> dict[str, Any]:
     as_json = file.lower().endswith(".json")
     try:
         text = data.decode("utf-8-sig")
-        values = json.loads(text) if as_json else yaml.load(text, YamlLoader)
+        values = parse_json(text) if as_json else parse_yaml(text)
+    except TooLargeError as error:
+        raise ConfigError(f"{file}: {error}") from error
     except (yaml.YAMLError, ValueError) as error:
         form = "JSON" if as_json else "YAML"
         raise ConfigError(f"{file}{_line(error)}: not valid {form}") from error
@@ -100,7 +101,8 @@ def check(
         settings = TypeAdapter(schema).validate_python(values)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        clauses = [_clause(entry, schema, refusals or {}) for entry in found]
+        clauses = [_clause(entry, schema, refusals or {}) for entry in found[:_MAX_CLAUSES]]
+        clauses += [f"and {len(found) - len(clauses)} more"] * (len(found) > _MAX_CLAUSES)
         raise ConfigError(before + "; ".join([*errors, *clauses])) from error
     if errors:
         raise ConfigError(before + "; ".join(errors))
@@ -121,11 +123,15 @@ def _read_bytes(file: str, kind: Kind) -> bytes:
     names = ", ".join(preset_names(kind))
     if file not in _all_presets():
         try:
-            return Path(file).read_bytes()
+            with Path(file).open("rb") as opened:
+                data = opened.read(MAX_BYTES + 1)
         except OSError as error:
             raise ConfigError(
                 f"{file}: cannot be read ({error.strerror}); ready-made are {names}"
             ) from error
+        if len(data) > MAX_BYTES:
+            raise ConfigError(f"{file}: larger than {MAX_BYTES >> 20} MiB, which no settings are")
+        return data
     if _kind_of(file) != kind:
         raise ConfigError(
             f"{file}: a configuration for icstream {_kind_of(file)};"
@@ -139,6 +145,10 @@ def _line(error: Exception) -> str:
         return f", line {error.lineno}"
     mark = getattr(error, "problem_mark", None)
     return f", line {mark.line + 1}" if mark else ""
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def _clause(error: Mapping[str, Any], schema: SchemaType, refusals: Mapping[str, str]) -> str:
@@ -157,7 +167,7 @@ def _clause(error: Mapping[str, Any], schema: SchemaType, refusals: Mapping[str,
         message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "value_error" and isinstance(error["input"], Mapping):
         return f"{path}: {message}"  # the message names the values that contradict one another
-    got = f", got {error['input']!r}"
+    got = f", got {_shortened(repr(error['input']))}"
     if "://" in got or path.endswith("token") or "ffmpeg" in path.split("."):
         got = ""  # it may hold a password
     return f"{path}: {message[:1].lower()}{message[1:]}{got}"

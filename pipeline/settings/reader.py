@@ -6,7 +6,8 @@ from typing import Any, Generic
 import yaml
 
 from icstream.model.errors import ConfigError
-from icstream.pipeline.settings.loader import Kind, Schema, YamlLoader, check, read_settings
+from icstream.pipeline.settings.bounded_text import TooLargeError, parse_yaml
+from icstream.pipeline.settings.loader import Kind, Schema, check, read_settings
 from icstream.pipeline.settings.old_keys import OldKeys
 
 
@@ -35,15 +36,24 @@ class SettingsReader(Generic[Schema]):
         Raises:
             ConfigError: one of them cannot be read, or treats a value as a section.
         """
+        given: dict[str, str] = {}
         for assignment in assignments:
             key, equals, text = assignment.partition("=")
             if not equals or not key:
                 raise ConfigError(f"--set {assignment}: write it as section.key=value")
             try:
-                value = yaml.load(text, YamlLoader)
+                value = parse_yaml(text)
+            except TooLargeError as error:
+                raise ConfigError(f"--set {key}: {error}") from error
             except (yaml.YAMLError, ValueError) as error:
                 raise ConfigError(f"--set {assignment}: the value is not YAML") from error
-            self.put(key.strip(), value)
+            key = key.strip()
+            for name in self.put(key, value):
+                if (earlier := given.setdefault(name, key)) != key:
+                    self._old_keys.errors.append(
+                        f"--set {key}: is the same setting as {earlier}, which is given too; keep"
+                        f" {name}"
+                    )
 
     def put_options(self, options: Mapping[str, Any]) -> None:
         """Put the values of command-line options, by dotted keys; None was not given."""
@@ -51,8 +61,11 @@ class SettingsReader(Generic[Schema]):
             if value is not None:
                 self.put(key, value)
 
-    def put(self, dotted: str, value: object) -> None:
+    def put(self, dotted: str, value: object) -> list[str]:
         """Put a value where a dotted key says, over what is there.
+
+        Returns:
+            The present keys of what was put.
 
         Raises:
             ConfigError: a part of the key but the last names a value.
@@ -62,14 +75,17 @@ class SettingsReader(Generic[Schema]):
         for section in reversed(sections):
             nested = {section: nested}
         values, added = self.values, self._old_keys.replaced(nested)
+        path = ""
         for _ in sections:
             if not added:  # the old key could not be read
-                return
+                return []
             [(section, added)] = added.items()
+            path += f"{section}."
             values = values.setdefault(section, {})
             if not isinstance(values, dict):
                 raise ConfigError(f"{dotted}: {section} is a value, not a section")
         values |= added
+        return [f"{path}{name}" for name in added]
 
     def check(
         self, *, errors: Sequence[str] = (), refusals: Mapping[str, str] | None = None

@@ -1,18 +1,20 @@
 """The settings of a run: one schema, filled from defaults, YAML, `--set` and options in turn."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_serializer
 
 from icstream.model.fit_settings import FitSettings
 from icstream.model.pretrained import DEFAULT
 from icstream.model.runtimes import Precision, RuntimeName
-from icstream.model.settings_base import DEFAULT_THREADS
-from icstream.pipeline.settings.live import PolicyName, StreamSettings, merge_live
+from icstream.model.settings_base import DEFAULT_THREADS, OldKey, renamed
+from icstream.model.shown import hide_secrets
+from icstream.pipeline.settings.live import PolicyName, StreamSettings, TrackSetting, merge_live
 from icstream.pipeline.settings.loader import Settings
 from icstream.pipeline.settings.publish import PublishSettings
 from icstream.pipeline.settings.reader import SettingsReader
+from icstream.stages.decode.find import PagesName
 from icstream.stages.live.settings import LiveSettings
 from icstream.stages.sinks import EventSettings, RollingSettings
 
@@ -24,6 +26,22 @@ class DecodeSettings(Settings):
     """CPU threads of each decoder."""
     loop: int = Field(1, ge=1, le=1_000_000)
     """Number of times that each recording is read from beginning to end."""
+
+
+class SourceSettings(Settings):
+    """What is taken of recordings that hold more than one video."""
+
+    track: TrackSetting = "auto"
+    """Number of the video track, from 0; auto takes the one that players show, and the report names
+    the others; all makes a stream of each."""
+
+
+class ImageSettings(Settings):
+    """How image files are read."""
+
+    pages: PagesName = "first"
+    """first takes the first image of a file (of a TIFF's pages, an animation's frames) and counts
+    the others as left out; all takes each as a frame."""
 
 
 class ModelSettings(Settings):
@@ -58,19 +76,28 @@ class PipelineSettings(Settings):
     policy: PolicyName = "auto"
     """every_frame lets each frame wait for its turn; freshest takes the newest and drops older ones
     that no worker has begun; auto is freshest for live sources only."""
+    memory_mb: int | None = Field(None, ge=1)
+    """Most memory in MB for frames in flight and for the network's inputs; by default 70 % of what
+    machine and container have available at the start."""
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"memory_mb"})
 
 
 class SupervisionSettings(Settings):
     """When a worker process counts as lost, and what then."""
 
+    OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {"restarts_per_minute": renamed("max_restarts")}
+
     start_timeout_s: float = Field(120, gt=0, le=3600)
-    """Longest time in seconds from its start, imports and model included, until it is ready."""
+    """Longest time in seconds from its start, imports and model included, until it is ready; and
+    for preparing the network for one size of frames."""
     beat_timeout_s: float = Field(1.5, ge=0.5, le=600)
     """Longest time in seconds without a heartbeat."""
     frame_timeout_s: float = Field(60, ge=0.5, le=3600)
     """Longest time in seconds at one frame."""
-    restarts_per_minute: int = Field(5, ge=0, le=10_000)
-    """Most restarts of one worker in a minute; at the next loss the run fails."""
+    max_restarts: int = Field(5, ge=0, le=10_000)
+    """Most restarts of one worker in a row with nothing gained in between; at the next loss its
+    stream ends, or the run if all streams share it, but a live stream is tried again for ever."""
     stop_timeout_s: float = Field(2.5, ge=0, le=600)
     """Longest time in seconds for frames in flight to finish when the run is stopped."""
 
@@ -93,6 +120,10 @@ class OutputSettings(Settings):
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings of sinks of other packages, by name of the sink."""
 
+    @field_serializer("options", when_used="json")
+    def _without_secrets(self, options: dict[str, dict[str, Any]]) -> Any:
+        return hide_secrets(options)
+
 
 class ViewSettings(Settings):
     """The live view in a browser, and metrics for monitoring."""
@@ -114,8 +145,14 @@ class ViewSettings(Settings):
 class RunConfig(Settings):
     """All settings of `icstream run`."""
 
+    ADDED = frozenset({"images", "source"})
+
+    source: SourceSettings = SourceSettings()
+    """What is taken of recordings that hold more than one video."""
     decode: DecodeSettings = DecodeSettings()
     """How recordings are read."""
+    images: ImageSettings = ImageSettings()
+    """How image files are read."""
     fit: FitSettings = FitSettings()
     """How images are fitted to the network."""
     model: ModelSettings = ModelSettings()

@@ -74,16 +74,27 @@ class LimitSettings(Settings):
     """Most bytes of a request."""
     pixels: int = Field(16_000_000, ge=1, le=64 * 2**20)
     """Most pixels of an image; a larger one is refused before it is decoded."""
+    json_bytes: int = Field(8 * 2**20, ge=1024, le=2**30)
+    """Most bytes of JSON in a request, and of a form of text."""
     images: int = Field(16, ge=1, le=1024)
     """Most images in one request of the Open Inference Protocol."""
     requests: int = Field(64, ge=1, le=10_000)
     """Most requests that wait or are processed at a time; others are answered with 503."""
+    crops: int = Field(4096, ge=1, le=10**6)
+    """Most windows or boxes of one image that a mode of the plugin looks at."""
+    memory_mb: int | None = Field(None, ge=64)
+    """Memory in MB for bodies, work and answers; by default a share of what is available."""
     wait_s: float = Field(30, gt=0, le=3600)
     """Longest wait in seconds until a request is processed; then it is answered with 503."""
+    work_s: float = Field(120, gt=0, le=3600)
+    """Longest time in seconds that a request is worked on; then it is answered with 413."""
     receive_s: float = Field(30, gt=0, le=3600)
     """Longest time in seconds for a request to arrive."""
+    send_s: float = Field(30, gt=0, le=3600)
+    """Longest time in seconds for a client to take an answer."""
     connections: int = Field(512, ge=1, le=65_536)
-    """Most connections at a time."""
+    """Most requests in progress at a time, those that are still arriving or being sent included;
+    probes of health are answered beyond it."""
     stop_s: float = Field(30, gt=0, le=3600)
     """Longest time in seconds to finish requests when the service is stopped."""
 
@@ -152,7 +163,7 @@ def _port_of_environment() -> int:
     text = os.environ.get(PORT_VARIABLE, "").strip()
     if not text:
         return DEFAULT_PORT
-    if not text.isdigit() or int(text) > 65_535:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5) or int(text) > 65_535:
         raise ConfigError(f"environment variable {PORT_VARIABLE}: got {text!r}, a port is needed")
     return int(text)
 

@@ -1,53 +1,13 @@
-"""The output folder: never written over unasked, and never emptied of what is not ours."""
+"""The manifest of an output folder."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from icstream.model import ConfigError
-from icstream.pipeline.output import begin_manifest, prepare_output
-
-
-def test_a_new_folder_is_made_with_its_parents(tmp_path: Path) -> None:
-    prepare_output(tmp_path / "a" / "b", ["clip"], overwrite=False)
-    assert (tmp_path / "a" / "b").is_dir()
-
-
-def test_a_used_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="--overwrite"):
-        prepare_output(tmp_path, ["clip"], overwrite=False)
-
-
-def test_overwrite_removes_results_and_leaves_the_rest(tmp_path: Path) -> None:
-    for name in ("clip/masks.mp4", "clip/masks.0001.mp4", "clip/masks/0.png", "report.json"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("old")
-    for name in ("notes.txt", "clip/mine.mp4", "other.mp4"):
-        (tmp_path / name).write_text("mine")
-    prepare_output(tmp_path, ["clip"], overwrite=True)
-    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
-    assert left == ["clip/mine.mp4", "notes.txt", "other.mp4"]
-
-
-def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("")
-    with pytest.raises(ConfigError, match="a folder is needed"):
-        prepare_output(tmp_path / "out", ["clip"], overwrite=True)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(ConfigError, match="cannot be written"):
-        prepare_output(tmp_path / "out", ["clip"], overwrite=False)
-
-
-def test_a_folder_that_cannot_exist_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be written"):
-        prepare_output(tmp_path / "file" / "out", ["clip"], overwrite=False)
+from icstream.pipeline.output import begin_manifest, write_json
 
 
 def test_a_run_is_resumed_with_what_its_manifest_holds(tmp_path: Path) -> None:
@@ -56,3 +16,36 @@ def test_a_run_is_resumed_with_what_its_manifest_holds(tmp_path: Path) -> None:
     begin_manifest(tmp_path, values, resume=True)
     with pytest.raises(ConfigError, match="had other fit"):
         begin_manifest(tmp_path, {**values, "fit": {"size": (96, 64)}}, resume=True)
+
+
+def test_results_hold_no_bytes_that_json_does_not_know(tmp_path: Path) -> None:
+    values = {"weights": os.fsdecode(b"w\xe9.pt"), "more": [("\U0001f480 \n", 1.5, None)]}
+    write_json(values, tmp_path / "a.json")
+    text = (tmp_path / "a.json").read_bytes().decode("utf-8", "strict")
+    assert json.loads(text) == {"weights": r"w\xe9.pt", "more": [["\U0001f480 \n", 1.5, None]]}
+    begin_manifest(tmp_path, values, resume=False)
+    begin_manifest(tmp_path, values, resume=True)
+
+
+def test_a_run_is_not_resumed_where_masks_may_come_out_otherwise(tmp_path: Path) -> None:
+    values = {"loop": 1, "processor": "avx2 avx512_vnni fma", "library": "openvino 2026.4.1"}
+    begin_manifest(tmp_path, values, resume=False)
+    begin_manifest(tmp_path, values, resume=True)
+    with pytest.raises(ConfigError) as caught:
+        begin_manifest(tmp_path, {**values, "processor": "amx_int8 avx2 fma"}, resume=True)
+    assert str(caught.value) == (
+        f"output {tmp_path}: the run there had other processor (there avx512_vnni, here amx_int8);"
+        " resume with the same, or start again with --overwrite"
+    )
+
+
+def test_a_run_of_0_1_0_whose_manifest_names_no_processor_is_resumed(tmp_path: Path) -> None:
+    begin_manifest(tmp_path, {"loop": 1}, resume=False)
+    begin_manifest(tmp_path, {"loop": 1, "processor": "avx2", "library": "torch 2"}, resume=True)
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", "[" * 50_000])
+def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"run\.json: damaged, so no run to resume"):
+        begin_manifest(tmp_path, {}, resume=True)

@@ -286,6 +286,39 @@ def test_a_recording_that_lacks_frames_with_figures_is_left_out(clip: Path, tmp_
     assert left == {"whole.mp4", "whole.mp4.json"}
 
 
+def test_what_is_no_video_is_left_out_and_named(clip: Path, tmp_path: Path) -> None:
+    folder, _ = one_figure(tmp_path / "in", clip, index=2)
+    videos = folder / "ds" / "video"
+    (videos / "folder.mp4").mkdir()
+    (videos / "dangling.mp4").symlink_to("nowhere.mp4")
+    (folder / "ds" / "ann" / "gone.mp4.json").write_text("{}")
+    done = call("annotate", folder, "-o", tmp_path / "out", *STREETS)
+    assert done.returncode == 3
+    assert "1 of 4 videos annotated" in done.stderr
+    left_out = {"folder.mp4": "no file", "dangling.mp4": "missing", "gone.mp4": "missing"}
+    for name, reason in left_out.items():
+        assert f"left out: ds/{name}: {videos / name}: {reason}" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/../..", "/tmp", "linked"])
+def test_a_manifest_of_somebody_else_removes_nothing_outside(
+    name: str, project: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "near" / "out"
+    outside = tmp_path / "near" / "img" / "1.png"
+    for path in (outside, tmp_path / "near" / "ann" / "1.png.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    out.mkdir()
+    (out / "linked").symlink_to(tmp_path / "near")
+    (out / "run.json").write_text(json.dumps({"command": "annotate", "datasets": [name]}))
+    done = call("annotate", project, "-o", out, *STREETS, "--overwrite")
+    assert done.returncode == 2
+    assert f"names {name!r}, which is no dataset in it" in done.stderr
+    assert outside.exists()
+    assert (out / "run.json").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

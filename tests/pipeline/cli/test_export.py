@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from clips import make_clip
@@ -48,6 +49,8 @@ def test_an_exported_file_is_checked_and_used_without_icstream(tmp_path: Path) -
     assert values["agreement"]["equal"] + values["agreement"]["near_ties"] == 8 * 64 * 96
     assert "8 frames of rendered streets: 100.0000 % of 49152 pixels equal" in done.stderr
     assert values["weights"] == load_weights("streets").digest()
+    # What opset 18 needs at least (onnx/helper.py, VERSION_TABLE), so that old runtimes read it.
+    assert onnx.load(out).ir_version == 8
     sample = street_sample(1, (64, 96))
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
     (ids_NHW,) = session.run(None, {"rgb": sample.rgb_HW3[None]})
@@ -174,6 +177,9 @@ def test_old_names_of_quantizing_work_with_one_warning_each(data: Path, tmp_path
     ranges = Checkpoint.load(own).ranges
     assert ranges is not None
     assert ranges.calibrated_on.startswith("1 images of ")
+    both = call("quantize", data, "--weights", own, "--pictures", 3, "--images", 4)
+    assert both.returncode == 2
+    assert "--pictures is now called --images, which is given too" in both.stderr
     assert "quantise" not in call("--help").stdout
     assert "quantise is now called icstream quantize" in call("quantise", "--help").stdout
     assert "--pictures" not in call("quantize", "--help").stdout

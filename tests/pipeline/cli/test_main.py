@@ -300,7 +300,8 @@ def test_the_schema_tells_every_setting() -> None:
     assert done.returncode == 0
     schema = json.loads(done.stdout)
     assert schema["properties"].keys() == {
-        *("decode", "fit", "live", "model", "output", "pipeline", "streams", "supervision", "view")
+        *("decode", "fit", "images", "live", "model", "output", "pipeline", "source", "streams"),
+        *("supervision", "view"),
     }
     assert "checkpoint" in json.dumps(schema["$defs"]["ModelSettings"])
 

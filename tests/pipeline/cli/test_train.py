@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -162,6 +163,47 @@ def test_a_folder_that_is_in_use_is_not_touched(
     assert done.returncode == 2
     assert "go on with --resume, or replace it with --overwrite" in error_line(done)
     assert (undisturbed / "state.pt").read_bytes() == before
+
+
+def test_what_is_refused_leaves_the_training_before_it_as_it_is(
+    folder: Path, config: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    void = tmp_path / "void"
+    shutil.copytree(folder, void)
+    for name in (void / "train.txt").read_text().split():
+        Image.new("L", (100, 80), 255).save(void / "labels" / f"{name}.png")
+    before = {path.name: path.read_bytes() for path in undisturbed.iterdir() if path.is_file()}
+    for options, words in (
+        ([void, "--overwrite"], "split 'train': not one pixel has a class, all are void"),
+        ([folder, "--resume", "--set", "lr=0.5"], "was begun with other settings"),
+        ([folder, "--resume", "--overwrite"], "contradict one another"),
+    ):
+        done = call("train", config, "-o", undisturbed, "--data", *options)
+        assert done.returncode == 2
+        assert words in error_line(done, after_log=True)
+    after = {path.name: path.read_bytes() for path in undisturbed.iterdir() if path.is_file()}
+    assert after == before
+
+
+def test_a_class_that_cannot_be_learned_and_a_broken_validation_image_are_told(
+    folder: Path, config: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(folder, data)
+    for path in (data / "labels").iterdir():
+        ids = np.asarray(Image.open(path)).copy()
+        ids[ids == 2] = 255
+        Image.fromarray(ids).save(path)
+    (data / "images" / "100.png").write_bytes(b"no image")
+    options = ["epochs=1", "data_workers.train=0", "allow_corrupted_samples.val=1"]
+    done = call(
+        *("train", config, "--data", data, "-o", tmp_path / "run", "--json", "-", "--threads", 1),
+        *(word for option in options for word in ("--set", option)),
+    )
+    assert done.returncode == 3, done.stderr
+    assert "class 'green' has no pixel in the training set; " in done.stderr
+    assert "255, which is void" in done.stderr
+    assert list(json.loads(done.stdout)["corrupted"]) == ["100"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Connections that fail and return, as the decode worker sees them."""
 
 import random
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -23,7 +25,7 @@ from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.messages import ResumeState, SourceAccounting, SourceChanged
 from icstream.stages import FormatChange, FrameAccounting, Gap
 from icstream.stages.decode.find import find_sources
-from icstream.stages.live import Backoff, Camera, LiveFrame, LiveSettings, LostFrame
+from icstream.stages.live import AwaitsKeyFrame, Backoff, Camera, LiveFrame, LiveSettings, LostFrame
 
 PLAN = LivePlan(settings=LiveSettings(backoff=Backoff(first_s=0.01, cap_s=0.02)))
 
@@ -105,6 +107,7 @@ class Silent:
     """Sends packets that never become an image."""
 
     comes_in_bursts = may_be_silent = False
+    max_ahead_s: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +115,7 @@ class Silent:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
+    def __iter__(self) -> Iterator[LiveFrame | LostFrame | AwaitsKeyFrame | None]:
         while True:
             yield None
 
@@ -124,6 +127,25 @@ def test_a_source_that_sends_and_shows_nothing_is_given_up() -> None:
     (error,) = {item.error for item in found if isinstance(item, SourceChanged) and item.error}
     assert error is not None
     assert "no frame for" in error
+
+
+class KeyFrameComesLate(Silent):
+    """Sends packets that cannot be used, and then an image."""
+
+    def __iter__(self) -> Iterator[LiveFrame | LostFrame | AwaitsKeyFrame | None]:
+        for _ in range(8):
+            time.sleep(0.02)
+            yield AwaitsKeyFrame()
+        yield LiveFrame(0, Fraction(1), (4, 4), lambda: np.zeros((4, 4, 3), np.uint8))
+
+
+def test_packets_without_a_key_frame_keep_the_connection_and_are_told() -> None:
+    plan = LivePlan(settings=replace(PLAN.settings, read_timeout_s=0.05))
+    source = source_of(lambda _n, _w: KeyFrameComesLate(), accounting=FrameAccounting(), plan=plan)
+    items = list(source)
+    assert states(items) == ["connecting", "connecting", "live", "ended"]
+    (error,) = (item.error for item in items if isinstance(item, SourceChanged) and item.error)
+    assert re.match(r"s: packets come, but no key frame for 0\.\d s; ", error)
 
 
 class Burst(Silent):

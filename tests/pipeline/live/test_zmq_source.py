@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 import zmq
+from commands import call, error_line
+from live_servers import free_port
 
-from icstream.pipeline.live.zmq_source import MAGIC, ZmqCamera
+from icstream.model import ConfigError, SourceError
+from icstream.pipeline.live.zmq_source import MAGIC, ZmqCamera, check_zmq_addresses
 from icstream.stages import FrameAccounting
 from icstream.stages.live import LiveFrame, LostFrame
 
@@ -103,3 +106,26 @@ def test_frames_arrive_at_every_way_to_write_this_machine(host: str) -> None:
         sender.send_multipart([MAGIC, b'{"size": [2, 4]}', IMAGE])
         frame = next(item for item in camera if item is not None)
         assert isinstance(frame, LiveFrame)
+
+
+def test_a_file_in_the_place_of_a_socket_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    path = tmp_path / "holiday.mp4"
+    path.write_bytes(b"all my pictures")
+    done = call("run", f"zmq://{path}", "-o", tmp_path / "out", "--weights", "streets")
+    assert done.returncode == 2
+    assert f"zmq://{path}: is a file" in error_line(done)
+    assert path.read_bytes() == b"all my pictures"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["path", "port"])
+def test_an_address_at_which_another_run_listens_is_in_use(tmp_path: Path, kind: str) -> None:
+    address = f"zmq://{tmp_path / 'in'}" if kind == "path" else f"zmq://127.0.0.1:{free_port()}"
+    with ZmqCamera(address, accounting=FrameAccounting()):
+        with pytest.raises(ConfigError, match="in use"):
+            check_zmq_addresses([address])
+        with pytest.raises(SourceError, match="in use"):
+            ZmqCamera(address, accounting=FrameAccounting())
+    check_zmq_addresses([address])
+    with pytest.raises(ConfigError, match="given twice"):
+        check_zmq_addresses([address, address])

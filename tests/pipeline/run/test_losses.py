@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +153,8 @@ def test_killing_the_supervisor_leaves_no_process_and_a_playable_file(
     while any(is_running(pid) for pid in workers):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    num_frames = 0
-    # The kill may cut the last packet in two; all before it must be there.
-    with av.open(masks) as file, suppress(av.error.InvalidDataError):
-        for _ in file.decode(video=0):
-            num_frames += 1
-    assert num_frames > 0
+    with av.open(masks) as file:  # raises at a frame that is cut off
+        assert sum(1 for _ in file.decode(video=0)) > 0
     assert not list(Path("/dev/shm").glob("icstream*"))
     mine = f"icstream-{process.pid}-*"
     assert list(Path(tempfile.gettempdir()).glob(mine))
@@ -170,7 +165,7 @@ def test_killing_the_supervisor_leaves_no_process_and_a_playable_file(
 def test_a_worker_that_is_lost_too_often_ends_the_run(clip: Path, tmp_path: Path) -> None:
     strike = Strike("segment", signal.SIGKILL, after=20)
     out = tmp_path / "out"
-    result = run_pipeline(clip, out, on_frame=strike, supervision__restarts_per_minute=0)
+    result = run_pipeline(clip, out, on_frame=strike, supervision__max_restarts=0)
     assert result.exit_code == 1
     assert "segment 0: killed by SIGKILL" in (result.error or "")
     (stream,) = result.streams

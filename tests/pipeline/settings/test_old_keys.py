@@ -72,6 +72,16 @@ def test_both_keys_in_one_source_are_refused(tmp_path: Path) -> None:
     assert "output.rolling.keep_second: no such setting" in clauses
 
 
+def test_both_keys_in_two_assignments_are_refused(tmp_path: Path) -> None:
+    both = ["output.rolling.seconds=5", "output.rolling.file_s=6"]
+    for assignments in (both, both[::-1]):
+        keys = [assignment.partition("=")[0] for assignment in assignments]
+        words = f"--set {keys[1]}: is the same setting as {keys[0]}, which is given too"
+        with pytest.raises(ConfigError, match=words):
+            load(tmp_path, "{}", *assignments)
+    assert load(tmp_path, "{}", both[1], both[1]).output.rolling.file_s == 6
+
+
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [

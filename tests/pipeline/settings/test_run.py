@@ -7,6 +7,7 @@ import pytest
 from icstream.model import ConfigError, Fit
 from icstream.pipeline.settings.live import merge_live
 from icstream.pipeline.settings.loader import preset_names
+from icstream.pipeline.settings.old_keys import report_settings
 from icstream.pipeline.settings.run import RunConfig, load_config
 
 
@@ -97,6 +98,14 @@ def test_faults_do_not_tell_secrets(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(str(file), (), {})
     assert "geheim" not in str(caught.value)
+
+
+def test_settings_of_other_sinks_are_reported_without_secrets() -> None:
+    options = {"upload": {"url": "https://me:geheim@host/a", "api_key": "geheim", "level": 3}}
+    config = load_config(None, (), {"output.options": options})
+    assert config.output.options == options
+    reported = report_settings(config)["output"]["options"]
+    assert reported == {"upload": {"url": "https://host/a", "api_key": "...", "level": 3}}
 
 
 def test_options_for_ffmpeg_are_reported_by_name_only() -> None:

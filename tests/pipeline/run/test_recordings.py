@@ -1,0 +1,28 @@
+"""What a run says of recordings that hold more, or less, than they seem to."""
+
+from pathlib import Path
+
+from clips import make_clip
+from recordings import Video, make_tracks
+from runs import run_pipeline
+
+from icstream.pipeline.run.report import build_report, summarize
+
+
+def test_tracks_and_what_is_missing_are_said(tmp_path: Path) -> None:
+    both = make_tracks(tmp_path / "both.ts", Video((64, 96), 6), Video((64, 96), 9))
+    cut = make_clip(tmp_path / "cut.mkv", pts=tuple(range(100)), size=(64, 96))
+    content = cut.read_bytes()
+    cut.write_bytes(content[: len(content) // 2])
+    entries = [{"source": str(both), "track": "all"}, {"source": str(both)}]
+    result = run_pipeline(cut, tmp_path / "out", sinks=("areas",), streams=entries)
+    report = build_report(result, exit_code=result.exit_code)
+    streams, lines = report["streams"], summarize(result)
+    assert result.exit_code == 3
+    decoded = {name: stream["decoded"] for name, stream in streams.items()}
+    assert decoded == {"both.track0": 6, "both.track1": 9, "both": 6, "cut": decoded["cut"]}
+    assert ["notes" in stream for stream in streams.values()] == [False, False, True, False]
+    assert "left out: 1 (mpeg4 96x64)" in streams["both"]["notes"][0]
+    assert f"both: {streams['both']['notes'][0]}" in lines
+    assert 0 < decoded["cut"] < 100
+    assert f"cut: the recording is not complete: {streams['cut']['cut_short']}" in lines
