@@ -54,7 +54,7 @@ def command(source: str, out: Path, options: list[str]) -> list[str]:
     """Return the command line of a run that may lose any number of workers."""
     return [
         *(sys.executable, "-m", "icstream.pipeline", "run", source, "-o", str(out), "--overwrite"),
-        *("--weights", "streets", "--quiet", "--set", "supervision.restarts_per_minute=10000"),
+        *("--weights", "streets", "--quiet", "--set", "supervision.max_restarts=10000"),
         *options,
     ]
 

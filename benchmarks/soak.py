@@ -64,6 +64,16 @@ def footprint() -> Footprint:
     return Footprint(processes, threads, descriptors, kilobytes / 1024, names)
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a soak has shown."""
+
+    faults: list[str]
+    counts: dict[str, int]
+    values: dict[str, list[float]]
+    """Measured values by name, in the order of time."""
+
+
 @dataclass
 class Soak:
     """A run in a thread, with its accounts checked all the time."""
@@ -121,9 +131,10 @@ class Soak:
         return time.monotonic() - begin
 
 
-def cameras(minutes: float, num_cameras: int) -> list[str]:
-    """Run synthetic cameras side by side; return what is not as it should be."""
-    soak = Soak([f"synthetic:size=320x240,rate=10,seed={n}" for n in range(num_cameras)], {})
+def cameras(minutes: float, num_cameras: int, *, rate: float = 10) -> Found:
+    """Run synthetic cameras side by side; the memory is in MB, a value per second."""
+    sources = [f"synthetic:size=320x240,rate={rate:g},seed={n}" for n in range(num_cameras)]
+    soak = Soak(sources, {})
     samples: list[tuple[float, Footprint]] = []
     with soak.running():
         soak.wait_for(lambda streams: all(stream.accounting.encoded > 5 for stream in streams))
@@ -156,11 +167,18 @@ def cameras(minutes: float, num_cameras: int) -> list[str]:
         found.append("shares differ by more than 10 %")
     if slope > 1:
         found.append("memory grows by more than 1 MB a minute")
-    return found + _left_behind(first, last)
+    return Found(
+        faults=found + _left_behind(first, last),
+        counts={"masks": int(done.sum()), "looks at the accounts": soak.num_looks},
+        values={
+            "MB of memory": [print_.megabytes for _, print_ in samples],
+            "descriptors": [float(print_.descriptors) for _, print_ in samples],
+        },
+    )
 
 
-def reconnect(cycles: int) -> list[str]:
-    """Start and kill an RTSP camera again and again; return what is not as it should be."""
+def reconnect(cycles: int) -> Found:
+    """Start and kill an RTSP camera again and again; a value per cycle."""
     with tempfile.TemporaryDirectory() as name:
         port = 20_000 + os.getpid() % 20_000
         options = {
@@ -197,7 +215,14 @@ def reconnect(cycles: int) -> list[str]:
     found = _faults(soak)
     if max(waits) > BACKOFF_CAP_S + 2:
         found.append("not back in time")
-    return found + _left_behind(settled[0], settled[-1])
+    return Found(
+        faults=found + _left_behind(settled[0], settled[-1]),
+        counts={"looks at the accounts": soak.num_looks},
+        values={
+            "seconds until back": waits,
+            "MB of memory": [print_.megabytes for print_ in prints],
+        },
+    )
 
 
 @contextmanager
@@ -248,12 +273,12 @@ def main() -> int:
     often.add_argument("--cycles", type=int, default=100)
     arguments = parser.parse_args()
     if arguments.command == "cameras":
-        faults = cameras(arguments.minutes, arguments.cameras)
+        found = cameras(arguments.minutes, arguments.cameras)
     else:
-        faults = reconnect(arguments.cycles)
-    for fault in faults:
+        found = reconnect(arguments.cycles)
+    for fault in found.faults:
         print(f"FAULT: {fault}")
-    return 1 if faults else 0
+    return 1 if found.faults else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What `record.py` tries: a module for each kind of trial."""

@@ -1,0 +1,91 @@
+"""A command of icstream in the background, whose log is read all the time."""
+
+import json
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from icstream.pipeline.hub.processes import FoundWorker, find_workers
+from reliability.trial import COMMAND
+
+_END_S = 60.0
+
+
+class Background:
+    """A command, to be used as a context manager.
+
+    Attributes:
+        process: its first process.
+        lines: what it has written to standard error.
+    """
+
+    def __init__(self, *words: object) -> None:
+        """Start it."""
+        self.process = subprocess.Popen(
+            [*COMMAND, *map(str, words)], stderr=subprocess.PIPE, text=True, errors="replace"
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as stderr:
+            self.lines += iter(stderr.readline, "")
+
+    @property
+    def log(self) -> str:
+        """What it has written to standard error."""
+        return "".join(self.lines)
+
+    def address(self, what: str) -> str:
+        """Return the http address that it logs after some words, without a slash at its end."""
+        wait_for(lambda: re.search(rf"{what}:? http://", self.log) is not None, what)
+        found = re.search(rf"{what}:? (http://[^\s/]+)", self.log)
+        assert found is not None
+        return found[1]
+
+    def workers(self, kind: str) -> list[FoundWorker]:
+        """Return its worker processes of a kind."""
+        return [worker for worker in find_workers(self.process.pid) if worker.kind == kind]
+
+    def stop(self) -> int:
+        """End it in order; return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            return -signal.SIGKILL
+
+
+def wait_for(condition: Callable[[], bool], what: str, *, timeout_s: float = 120) -> float:
+    """Wait until something is so; return how many seconds that took.
+
+    Raises:
+        TimeoutError: it never was.
+    """
+    begin = time.monotonic()
+    while not condition():
+        if time.monotonic() - begin > timeout_s:
+            raise TimeoutError(f"{what}: not within {timeout_s:g} s")
+        time.sleep(0.02)
+    return time.monotonic() - begin
+
+
+def read_report(out: Path) -> dict[str, Any]:
+    """Return a run's report; empty if there is none."""
+    path = out / "report.json"
+    return dict(json.loads(path.read_bytes())) if path.exists() else {}

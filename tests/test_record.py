@@ -1,0 +1,30 @@
+"""The short form of the record: each kind of trial once, without a fault."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RECORD = Path(__file__).parents[1] / "benchmarks" / "record.py"
+
+
+def try_promises(out: Path, *trials: str) -> None:
+    command = [sys.executable, str(RECORD), "-o", str(out), "--share", "0.005", "--only", *trials]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    portions = json.loads((out / "record.json").read_bytes())
+    assert all(sum(portion["done"] for portion in portions[name]) >= 1 for name in trials)
+    page = (out / "README.md").read_text()
+    assert all(f"## {name}" in page for name in trials)
+
+
+def test_processes_may_be_killed_and_inputs_damaged(tmp_path: Path) -> None:
+    try_promises(tmp_path, "kills-view", "kills-publish", "kills-service", "broken-recordings")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")
+def test_the_power_may_be_cut(tmp_path: Path) -> None:
+    try_promises(tmp_path, "power-cuts")
