@@ -26,13 +26,12 @@ from PIL import Image
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from crowds import SentImage, ask_at_once
-from images import FORMATS, encode, make_image
-from runs import run_pipeline
-from servers import Server
-
 from icstream.model import load_weights
 from icstream.model.runtimes import open_runtime, select_runtime
+from support.crowds import SentImage, ask_at_once
+from support.images import FORMATS, encode, make_image
+from support.runs import run_pipeline
+from support.servers import Server
 
 _CHUNK = 1000
 _MAX_SIDE = 65

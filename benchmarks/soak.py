@@ -25,7 +25,7 @@ from icstream.pipeline.run.result import RunResult
 from icstream.pipeline.run.run import run_pipeline
 from icstream.pipeline.settings.run import load_config
 
-RTSP_SERVER = Path(__file__).parents[1] / "tests" / "rtsp_server.py"
+RTSP_SERVER = Path(__file__).parents[1] / "tests" / "support" / "rtsp_server.py"
 WARM_UP = 0.25
 """Share of the time after which memory is expected to stand."""
 BACKOFF_CAP_S = 2.0

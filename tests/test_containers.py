@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from servers import Server
+
+from support.servers import Server
 
 ROOT = Path(__file__).parents[1]
 CONTAINERS = ROOT / "examples" / "containers"

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clips import make_clip
-from live_servers import push_frames
 
 from icstream.model import CAMVID
 from icstream.stages.data import open_data
 from icstream.stages.streets import Street
+from support.clips import make_clip
+from support.live_servers import push_frames
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

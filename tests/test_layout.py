@@ -10,7 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from caffe_files import caffemodel, merged, random_blobs
+
+from support.caffe_files import caffemodel, merged, random_blobs
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("configs", "model", "pipeline", "stages")

@@ -13,10 +13,10 @@ from reliability.background import Background, read_report
 from reliability.trial import WEIGHTS, Outcome, Trial
 
 _FUZZ = Path(__file__).parents[2] / "tests" / "fuzz"
-sys.path[:0] = [str(_FUZZ), str(_FUZZ.parent)]
+sys.path.insert(0, str(_FUZZ.parent))
 
-from edits import drawn_edits, edited  # noqa: E402  # only where the tests lie beside benchmarks/
-from targets import TARGETS  # noqa: E402
+from support.fuzz.edits import drawn_edits, edited  # noqa: E402  # only where the tests lie beside benchmarks/
+from support.fuzz.targets import TARGETS  # noqa: E402
 
 _CHILD = _FUZZ / "child.py"
 _RECORDINGS = [name for name in TARGETS if name.startswith("recording-")]

@@ -17,8 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from edits import drawn_edits, edited
-from targets import TARGETS, Target
+from support.fuzz.edits import drawn_edits, edited
+from support.fuzz.targets import TARGETS, Target
 
 MEMORY_BYTES = 3 * 2**30
 INPUT_S = 30

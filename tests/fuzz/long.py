@@ -15,7 +15,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 with atheris.instrument_imports(include=["icstream"]):
-    from targets import TARGETS
+    from support.fuzz.targets import TARGETS
 
 
 def main() -> None:

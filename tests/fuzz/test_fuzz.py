@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from edits import KINDS, NUMBERS, Edit, edited
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from targets import TARGETS
+
+from support.fuzz.edits import KINDS, NUMBERS, Edit, edited
+from support.fuzz.targets import TARGETS
 
 CHILD = Path(__file__).with_name("child.py")
 IN_CHILDREN = {

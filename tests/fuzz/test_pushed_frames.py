@@ -7,12 +7,12 @@ from pathlib import Path
 import cv2
 import pytest
 import zmq
-from clips import moving_image
-from edits import drawn_edits, edited
 
 from icstream.pipeline.live.zmq_source import MAGIC, ZmqCamera
 from icstream.stages import FrameAccounting
 from icstream.stages.live import LiveFrame, LostFrame
+from support.clips import moving_image
+from support.fuzz.edits import drawn_edits, edited
 
 IMAGE = moving_image(0, (32, 48))
 NUM_DAMAGED = 200

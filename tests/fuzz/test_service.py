@@ -7,7 +7,8 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.core.result import Ok
-from servers import Server, serve_streets
+
+from support.servers import Server, serve_streets
 
 BUSY = 503
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from plugin_weights import formula_image, formula_weight, plugin_name
 from torch import Tensor
 
 from icstream.model import ICNet, ICNetConfig
+from support.plugin_weights import formula_image, formula_weight, plugin_name
 
 DATA = os.environ.get("ICSTREAM_DATA")
 pytestmark = pytest.mark.skipif(

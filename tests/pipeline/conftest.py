@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from servers import Server, serve_streets
+
+from support.servers import Server, serve_streets
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from typing import Any, get_args
 import cv2
 import numpy as np
 import pytest
-from clips import moving_image
 from PIL import Image
 
 from icstream.model.errors import SampleError
@@ -22,6 +21,7 @@ from icstream.stages.image_files import (
     read_image,
     unpack_image,
 )
+from support.clips import moving_image
 
 DECODERS = get_args(Decoder)
 

@@ -5,19 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from caffe_files import (
-    Blobs,
-    Form,
-    blob,
-    bytes_field,
-    caffe_outputs,
-    caffemodel,
-    layer,
-    merged,
-    number_field,
-    random_blobs,
-    varint,
-)
 from torch import Tensor
 
 from icstream.model import (
@@ -29,6 +16,19 @@ from icstream.model import (
     LabelSet,
     Preprocessing,
     convert,
+)
+from support.caffe_files import (
+    Blobs,
+    Form,
+    blob,
+    bytes_field,
+    caffe_outputs,
+    caffemodel,
+    layer,
+    merged,
+    number_field,
+    random_blobs,
+    varint,
 )
 
 NARROW = 1 / 16

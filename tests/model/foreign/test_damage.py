@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from caffe_files import caffemodel, merged, random_blobs
-from plugin_weights import plugin_config, plugin_state, write_model_folder
 from safetensors.torch import save as save_safetensors
 
 from icstream.model import CITYSCAPES, CheckpointError, ICNet, ICNetConfig, convert
+from support.caffe_files import caffemodel, merged, random_blobs
+from support.plugin_weights import plugin_config, plugin_state, write_model_folder
 
 WIDTH = 1 / 64
 NUM_DAMAGES = 60

@@ -8,13 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from plugin_weights import (
-    formula_image,
-    formula_weight,
-    plugin_config,
-    plugin_state,
-    write_model_folder,
-)
 from torch import Tensor
 
 from icstream.model import (
@@ -29,6 +22,13 @@ from icstream.model import (
     random_checkpoint,
 )
 from icstream.model.icnet import initialize
+from support.plugin_weights import (
+    formula_image,
+    formula_weight,
+    plugin_config,
+    plugin_state,
+    write_model_folder,
+)
 
 FOUR = LabelSet.from_values([(name, (k, k, k)) for k, name in enumerate("abcd")])
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clips import make_clip
-from commands import COMMAND, call, error_line, icstream
 from PIL import Image
-from projects import Project, outline, thing
-from sdk import run_sdk
-from stand_in import mask_of, read
-from street_samples import street_sample
 
 from icstream.model import Segmenter, load_weights
 from icstream.pipeline import segment
+from support.clips import make_clip
+from support.commands import COMMAND, call, error_line, icstream
+from support.projects import Project, outline, thing
+from support.sdk import run_sdk
+from support.stand_in import mask_of, read
+from support.street_samples import street_sample
 
 STREETS = ("--weights", "streets", "--device", "cpu", "--threads", "1")
 SIZE = (96, 128)

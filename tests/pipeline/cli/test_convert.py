@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from caffe_files import caffemodel, merged, random_blobs
-from clips import make_clip
-from commands import call, error_line, icstream
 from PIL import Image
-from plugin_weights import plugin_config, plugin_state, write_model_folder
-from stripes import LABELS, Stripes
 
 from icstream.model import Checkpoint, ICNet, ICNetConfig, random_checkpoint
 from icstream.model.icnet import initialize
+from support.caffe_files import caffemodel, merged, random_blobs
+from support.clips import make_clip
+from support.commands import call, error_line, icstream
+from support.plugin_weights import plugin_config, plugin_state, write_model_folder
+from support.stripes import LABELS, Stripes
 
 WIDTH = 1 / 16
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import call, error_line, icstream
 from PIL import Image
-from projects import Project, make_folder, outline, thing
+
+from support.commands import call, error_line, icstream
+from support.projects import Project, make_folder, outline, thing
 
 CHECK = ("data", "check")
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import call, error_line, icstream
 from PIL import Image
-from street_samples import street_sample
 
 from icstream.model import Checkpoint, Segmenter, load_weights
 from icstream.model.runtimes import cpu_does_bf16
 from icstream.stages.confusion import Confusion
+from support.commands import call, error_line, icstream
+from support.street_samples import street_sample
 
 STREETS = ("--weights", "streets")
 

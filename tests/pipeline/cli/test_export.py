@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from clips import make_clip
-from commands import call, error_line, icstream
 from PIL import Image
-from street_samples import street_sample
 
 from icstream.model import Checkpoint, Segmenter, load_weights
+from support.clips import make_clip
+from support.commands import call, error_line, icstream
+from support.street_samples import street_sample
 
 STREETS = ("--weights", "streets")
 

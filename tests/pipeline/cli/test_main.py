@@ -16,14 +16,14 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clips import damage_packet, instant, make_clip, moving_image, packet_places
-from commands import COMMAND, call, error_line, icstream
 from numpy.typing import NDArray
 from PIL import Image
 
 from icstream.pipeline import segment
 from icstream.stages import FrameAccounting
 from icstream.stages.sinks import SINKS
+from support.clips import damage_packet, instant, make_clip, moving_image, packet_places
+from support.commands import COMMAND, call, error_line, icstream
 
 STREETS = ("--weights", "streets")
 

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from clips import make_clip
-from commands import COMMAND, call, error_line
 
 from icstream.pipeline.cli.standard_streams import UnblockedStream
+from support.clips import make_clip
+from support.commands import COMMAND, call, error_line
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from commands import COMMAND, call, error_line, icstream
 from PIL import Image
-from projects import Project, bitmap, packed, thing
-from stripes import LABELS, Stripes
 
 from icstream.model import Checkpoint, Fit
+from support.commands import COMMAND, call, error_line, icstream
+from support.projects import Project, bitmap, packed, thing
+from support.stripes import LABELS, Stripes
 
 
 def train(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -1,10 +1,9 @@
 """Whose turn it is at the workers that streams share."""
 
-from hub_parts import Workers, open_leases
-
 from icstream.pipeline.hub.fair_queue import FairQueue
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.live import LivePlan
+from support.hub_parts import Workers, open_leases
 
 
 def stream(name: str, *, freshest: bool = False) -> StreamState:

@@ -4,7 +4,6 @@ import errno
 import os
 
 import pytest
-from hub_parts import network_sizes, slot_pool
 
 from icstream.pipeline.hub.hub import Hub, HubSettings
 from icstream.pipeline.hub.stream_state import StreamState
@@ -12,6 +11,7 @@ from icstream.pipeline.hub.supervisor import Deadlines, Supervisor
 from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.run.runtime_dir import RuntimeDir
 from icstream.stages.decode.find import find_sources
+from support.hub_parts import network_sizes, slot_pool
 
 NO_ROOM = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
-from hub_parts import SPAN, Workers, network_sizes
 
 from icstream.model import Fit
 from icstream.pipeline.hub.lease import Lease, LeaseState
@@ -16,6 +15,7 @@ from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.messages import Done, Slot, WarmedUp, WarmUp, Work
 from icstream.stages import FrameMeta
+from support.hub_parts import SPAN, Workers, network_sizes
 
 STEADY = (64, 96)
 

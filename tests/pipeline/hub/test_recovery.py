@@ -7,7 +7,6 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from hub_parts import SIZE, SPAN, Workers
 
 from icstream.pipeline.hub import shutdown
 from icstream.pipeline.hub.active_streams import ActiveStreams
@@ -30,6 +29,7 @@ from icstream.pipeline.wire.messages import (
 )
 from icstream.stages import FrameMeta
 from icstream.stages.decode.source import SourceInfo
+from support.hub_parts import SIZE, SPAN, Workers
 
 NO_ROOM = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 

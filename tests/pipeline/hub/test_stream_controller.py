@@ -5,7 +5,6 @@ from fractions import Fraction
 from typing import Any, Literal
 
 import pytest
-from hub_parts import GEOMETRY, SIZE, SPAN, Workers
 
 from icstream.pipeline.hub.lease import LeaseState
 from icstream.pipeline.hub.phase import Phase
@@ -37,6 +36,7 @@ from icstream.pipeline.wire.messages import (
 from icstream.stages import FrameMeta
 from icstream.stages.decode.source import SourceInfo
 from icstream.stages.live.settings import LiveSettings
+from support.hub_parts import GEOMETRY, SIZE, SPAN, Workers
 
 INFO = SourceInfo("pts", Fraction(1, 25), None, SIZE)
 WINDOW = 4

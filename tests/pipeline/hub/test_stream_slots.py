@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from itertools import islice
 
 import pytest
-from hub_parts import slot_pool
 
 from icstream.model import Fit
 from icstream.pipeline.hub.slots import SlotPool
@@ -12,6 +11,7 @@ from icstream.pipeline.hub.stream_slots import StreamSlots
 from icstream.pipeline.wire.messages import Slot
 from icstream.pipeline.wire.shared_memory import Arena
 from icstream.pipeline.wire.slot_size import SlotSize
+from support.hub_parts import slot_pool
 
 WINDOW = 7
 SMALL, LARGE = (64, 96), (1080, 1920)

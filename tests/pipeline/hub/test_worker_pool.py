@@ -1,7 +1,6 @@
 """Frames at the workers that streams share: who gets them, and what becomes of them."""
 
 import pytest
-from hub_parts import GEOMETRY, SIZE, SPAN, Workers, network_sizes, open_leases
 
 from icstream.pipeline.hub.lease import LeaseState
 from icstream.pipeline.hub.losses import Losses
@@ -9,6 +8,7 @@ from icstream.pipeline.hub.outcomes import FailedFrame, Outcome, Overtaken, Retu
 from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.plan.live import LivePlan
 from icstream.pipeline.wire.messages import Done, Failed, Ready, WarmedUp, WarmUp, WireError, Work
+from support.hub_parts import GEOMETRY, SIZE, SPAN, Workers, network_sizes, open_leases
 
 
 def done(index: int, stream: str = "drive") -> Done:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import zmq
-from commands import call, error_line
-from live_servers import free_port
 
 from icstream.model import ConfigError, SourceError
 from icstream.pipeline.live.zmq_source import MAGIC, ZmqCamera, check_zmq_addresses
 from icstream.stages import FrameAccounting
 from icstream.stages.live import LiveFrame, LostFrame
+from support.commands import call, error_line
+from support.live_servers import free_port
 
 IMAGE = bytes(range(24))
 

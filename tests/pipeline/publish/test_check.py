@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import zmq
-from live_servers import free_port
 
 from icstream.model import ConfigError
 from icstream.pipeline.publish.check import check_publish
 from icstream.pipeline.settings.publish import PublishSettings
+from support.live_servers import free_port
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])

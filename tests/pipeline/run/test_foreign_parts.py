@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clips import make_clip
+
+from support.clips import make_clip
 
 PACKAGE = '''
 import os

@@ -14,9 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clips import make_clip
-from live_runs import children
-from live_servers import (
+
+from icstream.model import ConfigError
+from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.run.report import build_report, summarize
+from icstream.pipeline.run.result import RunResult
+from icstream.pipeline.run.run import run_pipeline
+from icstream.pipeline.settings.run import load_config
+from support.clips import make_clip
+from support.live_runs import children
+from support.live_servers import (
     free_port,
     hls_camera,
     mjpeg_camera,
@@ -25,14 +32,7 @@ from live_servers import (
     udp_camera,
     web_server,
 )
-from runs import Watcher
-
-from icstream.model import ConfigError
-from icstream.pipeline.hub.stream_state import StreamState
-from icstream.pipeline.run.report import build_report, summarize
-from icstream.pipeline.run.result import RunResult
-from icstream.pipeline.run.run import run_pipeline
-from icstream.pipeline.settings.run import load_config
+from support.runs import Watcher
 
 QUICK: dict[str, Any] = {
     "live.backoff": {"first_s": 0.1, "cap_s": 0.5},

@@ -10,9 +10,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from clips import make_clip
-from live_runs import LiveRun
-from live_servers import free_port
+
+from support.clips import make_clip
+from support.live_runs import LiveRun
+from support.live_servers import free_port
 
 SETTINGS = (
     *("--set", "live.backoff={first_s: 0.1, cap_s: 0.5}", "--set", "live.read_timeout_s=3"),

@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 import zmq
 import zmq.auth
-from clips import make_clip
-from live_runs import LiveRun, children
 from numpy.typing import NDArray
 from PIL import Image
-from runs import read_ids, run_pipeline
+
+from support.clips import make_clip
+from support.live_runs import LiveRun, children
+from support.runs import read_ids, run_pipeline
 
 ROOT = Path(__file__).parents[3]
 RULES = "[{name: road, class: Road, above: 0.2, for_s: 0.2, clear: 0.19}]"

@@ -13,14 +13,14 @@ from typing import Any
 
 import av
 import pytest
-from clips import make_clip
-from live_runs import children, is_running
-from runs import run_pipeline
 
 from icstream.pipeline.hub.lease import Lease
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.wire.messages import Done, Message, Work
 from icstream.pipeline.wire.sockets import HubSocket
+from support.clips import make_clip
+from support.live_runs import children, is_running
+from support.runs import run_pipeline
 
 ROOT = Path(__file__).parents[3]
 KINDS = ("decode", "preprocess", "segment", "encode")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from runs import run_pipeline
+
+from support.runs import run_pipeline
 
 SMALL, LARGE = (64, 96), (1500, 1500)
 

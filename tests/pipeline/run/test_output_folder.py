@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clips import make_clip
-from commands import call, error_line
-from runs import run_pipeline
 
 from icstream.model import ConfigError
 from icstream.model.folder_lock import FolderLock
 from icstream.pipeline.hub.lease import Lease
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.run.output_folder import StreamOutput, prepare_output
+from support.clips import make_clip
+from support.commands import call, error_line
+from support.runs import run_pipeline
 
 SINKS = ("masks", "overlay", "png", "rle", "areas", "supervisely", "rolling", "events")
 OURS = (

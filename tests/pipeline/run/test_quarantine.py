@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from clips import make_clip
 from PIL import Image
+
+from support.clips import make_clip
 
 PATCHES = '''
 """Makes workers die of some packets, images and frames; Python imports this before all others."""

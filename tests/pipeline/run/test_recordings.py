@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from clips import make_clip
-from recordings import Video, make_tracks
-from runs import run_pipeline
-
 from icstream.pipeline.run.report import build_report, summarize
+from support.clips import make_clip
+from support.recordings import Video, make_tracks
+from support.runs import run_pipeline
 
 
 def test_tracks_and_what_is_missing_are_said(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from collections import Counter
 
 import pytest
-from hub_parts import Workers
 
 from icstream.pipeline.run.result import explain_empty_streams
+from support.hub_parts import Workers
 
 
 @pytest.mark.parametrize(

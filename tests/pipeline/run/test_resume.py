@@ -13,7 +13,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clips import instant, make_clip
+
+from support.clips import instant, make_clip
 
 COMMAND = [sys.executable, "-m", "icstream.pipeline", "run", "--weights", "streets", "--quiet"]
 SINKS = ("masks", "overlay", "png", "rle", "areas", "supervisely")

@@ -9,10 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import damage_packet, instant, make_clip
 from numpy.typing import NDArray
 from rich.console import Console
-from runs import Watcher, read_ids, run_pipeline
 
 from icstream.model import Fit
 from icstream.pipeline import segment
@@ -21,6 +19,8 @@ from icstream.pipeline.hub.lease import Lease
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.hub.worker_pool import WorkerPool
 from icstream.pipeline.run.report import build_report, summarize
+from support.clips import damage_packet, instant, make_clip
+from support.runs import Watcher, read_ids, run_pipeline
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from images import encode, make_image, png_that_claims
-from servers import Server, serve_streets
+
+from support.images import encode, make_image, png_that_claims
+from support.servers import Server, serve_streets
 
 # 970,225 windows: hours of work if all were looked at.
 WINDOWS = {

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clips import require_program
-from images import encode, make_image
-from servers import Server
+
+from support.clips import require_program
+from support.images import encode, make_image
+from support.servers import Server
 
 PNG = b"\x89PNG"
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from crowds import SentImage, ask_at_once
-from images import FORMATS, encode, make_image
 from PIL import Image
-from runs import run_pipeline
-from servers import serve_streets
+
+from support.crowds import SentImage, ask_at_once
+from support.images import FORMATS, encode, make_image
+from support.runs import run_pipeline
+from support.servers import serve_streets
 
 
 @pytest.fixture(scope="module")

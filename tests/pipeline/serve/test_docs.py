@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import require_program
-from images import encode, make_image
-from servers import Server
+
+from support.clips import require_program
+from support.images import encode, make_image
+from support.servers import Server
 
 ROOT = Path(__file__).parents[3]
 TEXT = "\n".join((ROOT / name).read_text() for name in ("docs/serve.md", "README.md"))

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from images import broken_images, encode, make_image, png_that_claims
-from servers import Server, run_serve, serve_streets
+
+from support.images import broken_images, encode, make_image, png_that_claims
+from support.servers import Server, run_serve, serve_streets
 
 TOKEN = "a-token-for-tests"
 MUCH = ("--workers", "1", "--set", "limits.images=1000")

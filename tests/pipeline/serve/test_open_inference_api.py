@@ -11,15 +11,15 @@ import av
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from clips import make_clip
-from images import encode, make_image
 from numpy.typing import NDArray
 from PIL import Image
-from runs import read_ids, run_pipeline
-from servers import Server
 from tritonclient.utils import InferenceServerException
 
 from icstream.stages.decode.rgb import RgbConverter
+from support.clips import make_clip
+from support.images import encode, make_image
+from support.runs import read_ids, run_pipeline
+from support.servers import Server
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import Browser, Page
-from clips import make_clip
-from images import encode, make_image
 from numpy.typing import NDArray
 from PIL import Image
-from servers import Server, serve_streets
 
 from icstream.model import CAMVID
+from support.browser import Browser, Page
+from support.clips import make_clip
+from support.images import encode, make_image
+from support.servers import Server, serve_streets
 
 SIZE = (48, 64)
 TOKEN = "a-token-for-tests"

@@ -9,15 +9,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from images import FORMATS, encode, make_image
 from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
-from runs import run_pipeline
-from servers import Server
-from stand_in import mask_of
 
 from icstream.model import CAMVID
+from support.images import FORMATS, encode, make_image
+from support.runs import run_pipeline
+from support.servers import Server
+from support.stand_in import mask_of
 
 SUPERVISELY = "application/vnd.icstream.supervisely+json"
 SIZE = (48, 64)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from images import encode, make_image
-from projects import Project, outline, thing
-from servers import Server
-from stand_in import comparable, read
 
 from icstream.pipeline.offline.annotate import annotate_project
 from icstream.pipeline.settings.annotate import build_annotate_config
+from support.images import encode, make_image
+from support.projects import Project, outline, thing
+from support.servers import Server
+from support.stand_in import comparable, read
 
 SIZE = (48, 64)
 CAR = thing("Car", outline([[10, 20], [40, 40]]))

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from train_configs import Loader
 
 from icstream.stages.train.settings import (
     Augmentation,
@@ -14,6 +13,7 @@ from icstream.stages.train.settings import (
     PolySchedule,
     TrainSettings,
 )
+from support.train_configs import Loader
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from commands import call
 
 from icstream.model import ConfigError
 from icstream.pipeline.settings.loader import preset_names
 from icstream.pipeline.settings.serve import load_serve_config
 from icstream.stages.loopback import is_loopback
+from support.commands import call
 
 
 @pytest.fixture(autouse=True)

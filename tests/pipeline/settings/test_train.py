@@ -5,13 +5,13 @@ import logging
 from pathlib import Path
 
 import pytest
-from train_configs import PLUGIN_DEFAULTS, Loader, nested
 
 from icstream.pipeline.settings.train import load_train_config
 from icstream.stages.train.settings import (
     PatienceSchedule,
     TrainSettings,
 )
+from support.train_configs import PLUGIN_DEFAULTS, Loader, nested
 
 
 @pytest.fixture

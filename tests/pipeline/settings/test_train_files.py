@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commands import call
-from train_configs import PLUGIN_DEFAULTS, Loader
 
 from icstream.model import ConfigError
 from icstream.pipeline.settings.loader import preset_names
 from icstream.pipeline.settings.run import load_config
 from icstream.pipeline.settings.schema_fields import known_keys
 from icstream.pipeline.settings.train import TrainConfig, load_train_config
+from support.commands import call
+from support.train_configs import PLUGIN_DEFAULTS, Loader
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import Browser, Page
-from clips import make_clip
-from live_runs import LiveRun
 from numpy.typing import NDArray
 from PIL import Image
+
+from support.browser import Browser, Page
+from support.clips import make_clip
+from support.live_runs import LiveRun
 
 TOKEN = "a token of some length"
 

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from browser import Browser
-from clips import make_clip, require_program
-from live_runs import LiveRun, get
+
+from support.browser import Browser
+from support.clips import make_clip, require_program
+from support.live_runs import LiveRun, get
 
 TOKEN = "a token of some length"
 LOCATIONS = """

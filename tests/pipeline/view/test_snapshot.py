@@ -4,7 +4,6 @@ import time
 from unittest.mock import Mock
 
 import pytest
-from hub_parts import SPAN, Workers, open_leases
 
 from icstream.model.labels import CAMVID
 from icstream.pipeline.hub.phase import Phase
@@ -12,6 +11,7 @@ from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.view import snapshot
 from icstream.pipeline.view.snapshot import SnapshotTaker
 from icstream.pipeline.view.status import RunStatus, StreamTimes
+from support.hub_parts import SPAN, Workers, open_leases
 
 
 def take(taker: SnapshotTaker, *streams: StreamState) -> RunStatus:

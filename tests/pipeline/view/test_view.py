@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import make_clip, moving_image
-from live_runs import LiveRun, children, get, is_running, read_frames
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
-from runs import read_ids, run_pipeline
+
+from support.clips import make_clip, moving_image
+from support.live_runs import LiveRun, children, get, is_running, read_frames
+from support.runs import read_ids, run_pipeline
 
 TOKEN = "a token of some length"
 ENDLESS = ("--loop", "100000", "--sink", "areas")

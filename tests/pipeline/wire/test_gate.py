@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import zmq
-from live_servers import free_port
 
 from icstream.pipeline.wire.gate import Gate
 from icstream.pipeline.wire.zmtp import (
@@ -19,6 +18,7 @@ from icstream.pipeline.wire.zmtp import (
     SubscriberLimit,
     ZmtpError,
 )
+from support.live_servers import free_port
 
 GREETING = b"\xff" + 8 * b"\0" + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + 32 * b"\0"
 """ZMTP 3.0, https://rfc.zeromq.org/spec/23."""

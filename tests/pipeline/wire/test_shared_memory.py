@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hub_parts import slot_pool
 
 from icstream.model import Fit
 from icstream.model.geometry import canvas_size
@@ -13,6 +12,7 @@ from icstream.pipeline.wire.frames import SlotSpace
 from icstream.pipeline.wire.messages import Pixels
 from icstream.pipeline.wire.shared_memory import Arena, ArenaView
 from icstream.pipeline.wire.slot_size import SlotSize
+from support.hub_parts import slot_pool
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from clips import make_clip
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -62,6 +61,7 @@ from icstream.stages import (
 from icstream.stages.decode.find import find_sources
 from icstream.stages.encode import Encode
 from icstream.stages.sinks import PngMasks
+from support.clips import make_clip
 
 MEAN = (124, 117, 104)
 SLOT_BYTES = 2**20

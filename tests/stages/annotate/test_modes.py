@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from projects import bitmap, outline, packed, thing
-from stand_in import mask_of
 
 from icstream.model import ConfigError
 from icstream.stages import annotate_image
 from icstream.stages.annotate import MisfitError
 from icstream.stages.data import SampleError
+from support.projects import bitmap, outline, packed, thing
+from support.stand_in import mask_of
 
 SIZE = (6, 8)
 META = {

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from stand_in import CLASSES, comparable, mask_of, predict, read
 
 from icstream.model import ConfigError
 from icstream.stages import annotate_image
+from support.stand_in import CLASSES, comparable, mask_of, predict, read
 
 CASES = (
     "bboxes_all_padded",

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from street_samples import street_sample
 
 from icstream.model import CAMVID, Checkpoint, Fit, LabelSet, Segmenter, load_weights
 from icstream.model.runtimes import select_runtime
@@ -16,6 +15,7 @@ from icstream.stages.annotate.crops import sliding
 from icstream.stages.annotate.modes import MinOverlap, WindowSize
 from icstream.stages.annotate.network import NetworkScores, has_background, label_classes
 from icstream.stages.annotate.window_scores import probabilities, sum_windows, winners
+from support.street_samples import street_sample
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from projects import make_folder
 
 from icstream.model import CAMVID
 from icstream.stages.data import check_data, open_labeled_folder
 from icstream.stages.data.sample_sheet import draw_sample_sheet
+from support.projects import make_folder
 
 WIDE = np.array([[0, 0, 0, 1], [11, 11, 255, 255]], np.uint8)
 TALL = np.array([[3], [3], [11], [3]], np.uint8)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from projects import make_folder
 
 from icstream.model import CAMVID, ConfigError
 from icstream.stages.data import VOID, SampleError, open_labeled_folder
+from support.projects import make_folder
 
 IDS = np.array([[0, 5, 10], [11, 255, 3]], np.uint8)
 

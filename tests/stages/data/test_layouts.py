@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from projects import Project, make_folder, outline, thing
 
 from icstream.model import CAMVID, ConfigError
 from icstream.stages.data import open_data
+from support.projects import Project, make_folder, outline, thing
 
 IDS = np.zeros((2, 3), np.uint8)
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stripes import stripes_data
 
 from icstream.model import ConfigError
 from icstream.stages.data import LabeledData, count_in_both, select_splits
+from support.stripes import stripes_data
 
 DATA = stripes_data(num_train=3, num_val=2)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from projects import Project, bitmap, outline, packed, thing
 
 from icstream.model import ConfigError
 from icstream.stages.data import VOID, LabeledData, SampleError, open_supervisely_project
+from support.projects import Project, bitmap, outline, packed, thing
 
 CLASSES = {"tree": "any", "neutral": "any", "Car": "rectangle", "road": "polygon"}
 ALL = outline([[0, 0], [7, 5]])

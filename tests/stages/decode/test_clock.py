@@ -9,13 +9,13 @@ from typing import Any
 
 import av
 import pytest
-from clips import make_clip, moving_image, require_program
-from recordings import read
 
 from icstream.stages import FormatChange, Frame, FrameAccounting, Item
 from icstream.stages.decode import open_source
 from icstream.stages.decode.clock import with_restarts
 from icstream.stages.decode.find import find_sources
+from support.clips import make_clip, moving_image, require_program
+from support.recordings import read
 
 B_FRAMES = {"bf": "2", "b-adapt": "0"}
 NO_CUTS = {"bf": "0", "sc_threshold": "0"}

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import make_clip
 
 from icstream.model import SourceError
 from icstream.stages import End, Frame, FrameAccounting
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
+from support.clips import make_clip
 
 FORMATS = {
     "a.mp4": {},

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import av
 import pytest
-from clips import make_clip
 from PIL import Image
 
 from icstream.model import ConfigError
@@ -13,6 +12,7 @@ from icstream.stages import Frame, FrameAccounting
 from icstream.stages.decode import open_source
 from icstream.stages.decode.file_kinds import kind_of
 from icstream.stages.decode.find import find_source, find_sources
+from support.clips import make_clip
 
 
 @pytest.fixture

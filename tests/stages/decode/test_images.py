@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import moving_image
 from PIL import Image
 
 from icstream.model import SourceError
 from icstream.stages import End, FormatChange, Frame, FrameAccounting, Gap, Item
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import PagesName, find_sources
+from support.clips import moving_image
 
 
 def decode(folder: Path, *, pages: PagesName = "first") -> tuple[list[Item], FrameAccounting]:

@@ -5,13 +5,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import make_clip, moving_image
 from PIL import Image
 
 from icstream.stages import Frame, FrameAccounting, Gap, Item
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
 from icstream.stages.decode.left_out import LeftOut
+from support.clips import make_clip, moving_image
 
 
 def read(

@@ -5,12 +5,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from clips import require_program, set_display_matrix
 
 from icstream.stages import FrameAccounting
 from icstream.stages.decode.find import find_sources
 from icstream.stages.decode.video import VideoSource
 from icstream.stages.items import Frame
+from support.clips import require_program, set_display_matrix
 
 SOURCE = "testsrc2=size=64x48:rate=25:duration=0.2"
 

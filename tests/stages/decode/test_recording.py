@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from clips import make_clip
-from recordings import read
 
 from icstream.model import SourceError
 from icstream.stages import FrameAccounting
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
+from support.clips import make_clip
+from support.recordings import read
 
 TIMES = tuple(range(40))
 VIDEO_PID = 0x100

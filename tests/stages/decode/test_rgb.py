@@ -6,7 +6,6 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
-from clips import make_clip
 from numpy.typing import NDArray
 
 from icstream.stages import Frame, FrameAccounting
@@ -14,6 +13,7 @@ from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
 from icstream.stages.decode.rgb import Orientation, RgbConverter, orient
 from icstream.stages.decode.yuv import coefficients, yuv420_to_rgb
+from support.clips import make_clip
 
 # Luma weights of red and blue: ITU-R BT.601 section 2.5.1, BT.709 item 3.2, BT.2020 table 4.
 WEIGHTS = {5: (0.299, 0.114), 6: (0.299, 0.114), 1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import av
 import pytest
-from clips import make_clip
-from recordings import read
+
+from support.clips import make_clip
+from support.recordings import read
 
 TIMES = tuple(range(100))
 

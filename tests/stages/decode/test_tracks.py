@@ -5,14 +5,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from clips import make_clip, require_program
-from recordings import Video, make_tracks, read
 
 from icstream.model import ConfigError, SourceError
 from icstream.stages import Frame, FrameAccounting
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
 from icstream.stages.decode.tracks import select_tracks
+from support.clips import make_clip, require_program
+from support.recordings import Video, make_tracks, read
 
 
 def sizes_of(argument: str) -> list[tuple[int, int]]:

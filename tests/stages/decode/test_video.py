@@ -8,7 +8,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import (
+
+from icstream.model import SourceError
+from icstream.model.planar import planes
+from icstream.stages import End, FormatChange, Frame, FrameAccounting, Gap, Item
+from icstream.stages.decode import SourceInfo, open_source
+from icstream.stages.decode.find import find_sources
+from support.clips import (
     damage_packet,
     instant,
     make_clip,
@@ -17,12 +23,6 @@ from clips import (
     require_program,
     set_display_matrix,
 )
-
-from icstream.model import SourceError
-from icstream.model.planar import planes
-from icstream.stages import End, FormatChange, Frame, FrameAccounting, Gap, Item
-from icstream.stages.decode import SourceInfo, open_source
-from icstream.stages.decode.find import find_sources
 
 
 def decode(

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from street_samples import InMemory, in_memory_data, street_sample
 
 from icstream.model import Checkpoint, ConfigError, Segmenter, load_weights
 from icstream.stages.confusion import Confusion
 from icstream.stages.evaluate import measure_agreement
+from support.street_samples import InMemory, in_memory_data, street_sample
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import make_clip
 from numpy.typing import NDArray
 from PIL import Image
 
 from icstream.model import Checkpoint, ConfigError, Segmenter, load_weights
 from icstream.stages.evaluate.exported import check_export, recorded_images, rendered_images
+from support.clips import make_clip
 
 RgbImage = NDArray[np.uint8]
 SIZE = (64, 96)

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from street_samples import in_memory_data, street_sample
 
 from icstream.model import CAMVID, Fit, LabelSet, Segmenter, load_weights
 from icstream.model.runtimes import RuntimeChoice
@@ -19,6 +18,7 @@ from icstream.stages.evaluate import (
     evaluation_report,
     summary,
 )
+from support.street_samples import in_memory_data, street_sample
 
 
 def made_up(fit: Fit | None = None) -> Evaluation:

@@ -15,13 +15,13 @@ from sklearn.metrics import (
     precision_score,
     recall_score,
 )
-from street_samples import InMemory, in_memory_data, street_sample
 
 from icstream.model import CAMVID, Checkpoint, ConfigError, Fit, LabelSet, Segmenter, load_weights
 from icstream.stages.confusion import Confusion
 from icstream.stages.data import SampleError
 from icstream.stages.evaluate import evaluate_dataset
 from icstream.stages.evaluate.exits import STEPS, Exits
+from support.street_samples import InMemory, in_memory_data, street_sample
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import pytest
 from av.video.frame import PictureType
-from clips import make_clip, moving_image
 from numpy.typing import NDArray
 
 from icstream.model import SourceError
@@ -22,6 +21,7 @@ from icstream.stages.decode.rgb import RgbConverter
 from icstream.stages.live import AwaitsKeyFrame, LiveFrame, LiveSettings, LostFrame
 from icstream.stages.live.ffmpeg_camera import FFmpegCamera
 from icstream.stages.live.h264_order import H264Order
+from support.clips import make_clip, moving_image
 
 SETTINGS = LiveSettings(open_timeout_s=10, read_timeout_s=1, hardware="off")
 SIZE = (192, 256)

@@ -12,13 +12,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import make_clip, packet_places
 
 from icstream.model import SourceError
 from icstream.stages import FrameAccounting
 from icstream.stages.decode.rgb import RgbConverter
 from icstream.stages.live import LiveFrame, LiveSettings, LostFrame
 from icstream.stages.live.ffmpeg_camera import FFmpegCamera
+from support.clips import make_clip, packet_places
 
 SETTINGS = LiveSettings(open_timeout_s=10, read_timeout_s=1, hardware="off")
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import av
 import cv2
 import pytest
-from clips import make_clip, moving_image
 
 from icstream.model import SourceError
 from icstream.stages import FrameAccounting
 from icstream.stages.live import LiveFrame, LiveSettings
 from icstream.stages.live.ffmpeg_camera import FFmpegCamera
 from icstream.stages.live.ffmpeg_input import refused_segments
+from support.clips import make_clip, moving_image
 
 SETTINGS = LiveSettings(open_timeout_s=10, read_timeout_s=3, hardware="off")
 NUM_FRAMES = 100

@@ -9,12 +9,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import moving_image
 from numpy.typing import NDArray
 
 from icstream.model import CAMVID
 from icstream.stages import FrameMeta, SegmentedFrame
 from icstream.stages.sinks import RollingSettings, RollingVideo
+from support.clips import moving_image
 
 
 def frame(

@@ -12,7 +12,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import instant, moving_image
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -27,6 +26,7 @@ from icstream.stages.sinks import (
     SinkContext,
     open_sink,
 )
+from support.clips import instant, moving_image
 
 IRREGULAR = tuple((12_345 + np.cumsum(np.random.default_rng(3).integers(900, 9000, 10))).tolist())
 

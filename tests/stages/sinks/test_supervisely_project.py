@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import make_clip
-from sdk import run_sdk
 
 from icstream.model import CAMVID, ConfigError
 from icstream.stages import FrameMeta, SegmentedFrame
 from icstream.stages.sinks import SinkContext, open_sink
+from support.clips import make_clip
+from support.sdk import run_sdk
 
 _READER = """
 import sys

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from projects import bitmap, outline, packed, thing
 
 from icstream.model.errors import SampleError
 from icstream.stages.input_files import parse_json
 from icstream.stages.supervisely.annotation import LabeledObject
+from support.projects import bitmap, outline, packed, thing
 
 ROOT = Path(__file__).parents[3]
 MASK = np.array([[0, 0, 0, 0], [0, 7, 7, 0], [0, 7, 0, 0]], np.uint8)

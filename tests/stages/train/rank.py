@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from stripes import Stripes, stripes_data
-from trainings import PLUGIN, RECIPE, Silent
 
 from icstream.model import ConfigError
 from icstream.stages.train import Trained, TrainSettings, train_network
 from icstream.stages.train.ranks import Ranks, join_ranks, leave_ranks
+from support.stripes import Stripes, stripes_data
+from support.trainings import PLUGIN, RECIPE, Silent
 
 
 def main(folder: Path, case: str) -> None:

@@ -5,7 +5,6 @@ import colorsys
 import cv2
 import numpy as np
 import pytest
-from stripes import LABELS, Stripes
 
 from icstream.model import Fit
 from icstream.stages.data import VOID, LabeledImage
@@ -17,6 +16,7 @@ from icstream.stages.train.augment import (
     recolored,
     whole_view,
 )
+from support.stripes import LABELS, Stripes
 
 MEAN = (124, 117, 104)
 PLAIN = Augmentation(scale=(1, 1), flip=False)

@@ -7,7 +7,6 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from stripes import Stripes
 
 from icstream.model import ConfigError, Fit
 from icstream.stages.data import VOID, Sample
@@ -20,6 +19,7 @@ from icstream.stages.train.data_loading import (
     epoch_order,
     validation_batches,
 )
+from support.stripes import Stripes
 
 MEAN = (124, 117, 104)
 SETTINGS = TrainSettings(

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from stripes import LABELS, Stripes, stripes_data
 
 from icstream.model import ConfigError
 from icstream.stages.data import VOID, LabeledData, LabeledImage, Sample
@@ -14,6 +13,7 @@ from icstream.stages.train.measure import (
     measure_samples,
     warn_of_absent_classes,
 )
+from support.stripes import LABELS, Stripes, stripes_data
 
 
 @dataclass(frozen=True, slots=True)

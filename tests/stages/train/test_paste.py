@@ -4,14 +4,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from stripes import LABELS, Stripes, stripes_data
-from trainings import RECIPE
 
 from icstream.model import ConfigError
 from icstream.stages.data import VOID, LabeledImage
 from icstream.stages.train import Augmentation, Paste
 from icstream.stages.train.build import objects_to_paste
 from icstream.stages.train.paste import CutOut, cut_out_objects, with_pasted
+from support.stripes import LABELS, Stripes, stripes_data
+from support.trainings import RECIPE
 
 SAME_SIZE = Paste(classes=("red",), max_objects=1, scale=(1, 1))
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from trainings import has_torchvision
 
 from icstream.stages.train import Photometric
+from support.trainings import has_torchvision
 
 if not has_torchvision():
     pytest.skip("needs torchvision", allow_module_level=True)

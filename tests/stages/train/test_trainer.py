@@ -13,8 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from stripes import LABELS, Stripes, stripes_data
-from trainings import PLUGIN, RECIPE, Silent, has_torchvision
 
 from icstream.model import Checkpoint, CheckpointError, ConfigError, Fit, ICNet, Segmenter
 from icstream.model.icnet import Features
@@ -35,6 +33,8 @@ from icstream.stages.train.data_loading import Batch, TrainBatches
 from icstream.stages.train.loader import LoaderError
 from icstream.stages.train.ranks import Ranks
 from icstream.stages.train.validate import Validation, validate_network
+from support.stripes import LABELS, Stripes, stripes_data
+from support.trainings import PLUGIN, RECIPE, Silent, has_torchvision
 
 ALONE = Ranks(rank=0, count=1, device=torch.device("cpu"))
 

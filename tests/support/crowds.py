@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import urllib3
-from images import broken_images
 from numpy.typing import NDArray
 from PIL import Image
-from servers import Server
+
+from support.images import broken_images
+from support.servers import Server
 
 RETRY = urllib3.Retry(
     total=None, status=1000, status_forcelist=[503], allowed_methods=None, raise_on_status=False

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import cv2
 import pytest
-from clips import moving_image, require_program
+
+from support.clips import moving_image, require_program
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 SIZE = (120, 160)
@@ -141,5 +142,5 @@ class _Mjpeg(BaseHTTPRequestHandler):
 
 def push_frames(endpoint: str, *options: str) -> "subprocess.Popen[bytes]":
     """Starts the example that pushes frames over ZeroMQ."""
-    script = Path(__file__).parents[1] / "examples" / "push_frames.py"
+    script = Path(__file__).parents[2] / "examples" / "push_frames.py"
     return subprocess.Popen([sys.executable, str(script), endpoint, *options])

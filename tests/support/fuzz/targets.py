@@ -18,10 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from caffe_files import blob, layer
-from clips import make_clip, moving_image
 from PIL import Image
-from projects import bitmap, outline, packed, thing
 
 from icstream.model import (
     CAMVID,
@@ -55,6 +52,9 @@ from icstream.stages.input_files import parse_json
 from icstream.stages.supervisely.annotation import Annotation, Overview
 from icstream.stages.supervisely.classes import read_classes
 from icstream.stages.supervisely.video import check_video_annotation
+from support.caffe_files import blob, layer
+from support.clips import make_clip, moving_image
+from support.projects import bitmap, outline, packed, thing
 
 _PIXELS_OF_CLIPS = (64, 96)
 _CLIPS = {

@@ -7,12 +7,12 @@ from pathlib import Path
 import av
 from av.stream import Disposition
 from av.video.stream import VideoStream
-from clips import moving_image
 
 from icstream.model import SourceError
 from icstream.stages import Frame, FrameAccounting
 from icstream.stages.decode import SourceInfo, open_source
 from icstream.stages.decode.find import find_sources
+from support.clips import moving_image
 
 
 @dataclass

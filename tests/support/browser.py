@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from clips import require_program
+from support.clips import require_program
 
 
 class Browser:

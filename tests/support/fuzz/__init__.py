@@ -1,0 +1,1 @@
+"""Damaged inputs, and what reads them."""
