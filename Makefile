@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-model test-stages check format setup supervisely-sdk clean
+.PHONY: demo test test-model test-stages check format reference setup supervisely-sdk clean
 
 demo: setup
 	$(BIN)/icstream demo -o demo --overwrite
@@ -26,6 +26,10 @@ check: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The pages in docs/reference, which are made from the code.
+reference: setup
+	$(BIN)/python docs/tools/reference.py
 
 setup: $(VENV)/.installed
 

@@ -88,13 +88,23 @@ class Limits:
 class ParsedBy:
     """Annotation of a setting that may be written as a text, which a function reads."""
 
-    def __init__(self, parse: Callable[[Any], Any]) -> None:
+    def __init__(self, parse: Callable[[Any], Any], *, text: Mapping[str, str]) -> None:
+        """Initialize it.
+
+        Args:
+            parse: returns the value of a text, and any other value as it is.
+            text: the JSON schema of the text, beside its type.
+        """
         self._parse = parse
+        self._text = text
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         from pydantic_core import core_schema
 
         return core_schema.no_info_before_validator_function(self._parse, handler(source))
+
+    def __get_pydantic_json_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", **self._text}, handler(source)]}
 
 
 class CheckedBy:

@@ -1,10 +1,14 @@
 """Sizes as they are written on the command line and in settings."""
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeAlias
 
 Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels."""
 Order: TypeAlias = Literal["WIDTHxHEIGHT", "HEIGHTxWIDTH"]
+
+SIZE_SCHEMA: Final[Mapping[str, str]] = {"format": "WIDTHxHEIGHT", "pattern": "^[0-9]+[xX][0-9]+$"}
+"""JSON schema of the text of a size, beside its type."""
 
 _EXAMPLES = {"WIDTHxHEIGHT": "1280x720", "HEIGHTxWIDTH": "720x1280"}
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from icstream.model import ConfigError
 from icstream.model.fit_settings import FitSettings
 from icstream.model.pretrained import DEFAULT
 from icstream.model.runtimes import Precision, RuntimeName
-from icstream.model.settings_base import DEFAULT_THREADS, OldKey, renamed
-from icstream.model.size_text import parse_any_size
+from icstream.model.settings_base import DEFAULT_THREADS, OldKey, ParsedBy, renamed
+from icstream.model.size_text import SIZE_SCHEMA, Size, parse_any_size
 from icstream.pipeline.settings.loader import Settings
 from icstream.pipeline.settings.reader import SettingsReader
 
@@ -23,7 +23,7 @@ DEFAULT_PORT = 5000
 """The plugin's port without that variable."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
-Size = Annotated[tuple[int, int], BeforeValidator(parse_any_size)]
+SizeSetting = Annotated[Size, ParsedBy(parse_any_size, text=SIZE_SCHEMA)]
 
 
 def _read_warm_up(sizes: Any) -> Mapping[str, Any]:
@@ -59,7 +59,7 @@ class ServedModelSettings(Settings):
     """CPU threads of inference of each worker."""
     workers: int | None = Field(None, ge=1, le=256)
     """Requests that are processed at a time; without it cores divided by threads, or 1 on a GPU."""
-    warm_up_sizes: list[Size] = Field(default_factory=lambda: [(540, 960)])
+    warm_up_sizes: list[SizeSetting] = Field(default_factory=lambda: [(540, 960)])
     """Sizes of images, as WIDTHxHEIGHT, for which the networks are prepared at the start."""
 
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {

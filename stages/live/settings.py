@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from icstream.model.settings_base import Limits, ParsedBy, ReportedBy, SettingsBase
 from icstream.model.shown import HIDDEN
-from icstream.model.size_text import Size, parse_any_size
+from icstream.model.size_text import SIZE_SCHEMA, Size, parse_any_size
 
 
 def hide_values(values: Mapping[str, str]) -> dict[str, str]:
@@ -19,7 +19,7 @@ def hide_values(values: Mapping[str, str]) -> dict[str, str]:
 class CameraSettings(SettingsBase):
     """What is asked of a camera at this computer (V4L2)."""
 
-    size: Annotated[Size | None, ParsedBy(parse_any_size)] = None
+    size: Annotated[Size | None, ParsedBy(parse_any_size, text=SIZE_SCHEMA)] = None
     """Size as WIDTHxHEIGHT; without it the camera sends what it offers first."""
     rate: Annotated[float, Limits(gt=0, le=1000)] | None = None
     """Frames per second."""
