@@ -1,9 +1,11 @@
 """Messages: what is sent arrives, and what does not fit is refused before it does harm."""
 
 import os
+import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -16,6 +18,8 @@ from icstream.pipeline.wire.messages import (
     Closed,
     Connected,
     Done,
+    FromHub,
+    FromWorker,
     Heartbeat,
     Message,
     PartRun,
@@ -145,3 +149,13 @@ def test_names_in_tasks_may_hold_bytes_that_are_not_utf_8() -> None:
     text = task_to_json(task)
     assert text.isascii()
     assert task_from_json(DecodeTask, text) == task
+
+
+@pytest.mark.parametrize(
+    ("direction", "heading"), [(FromWorker, "from a worker"), (FromHub, "from the hub")]
+)
+def test_the_page_on_architecture_lists_every_message(direction: object, heading: str) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "architecture.md").read_text()
+    table = page.partition(f"| {heading} |")[2].partition("\n\n")[0]
+    listed = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+    assert listed == {message.__name__ for message in get_args(direction)}
