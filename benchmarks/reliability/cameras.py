@@ -22,7 +22,7 @@ def stand(count: int, seed: int, folder: Path) -> Outcome:
 TRIALS = (
     Trial(
         name="reconnects",
-        promise="A camera that went away is back within its backoff's cap; nothing grows.",
+        promise="A camera that returns is connected within `backoff.cap_s`, and nothing grows.",
         unit="reconnections",
         target=1_000,
         portion=100,
@@ -30,8 +30,8 @@ TRIALS = (
     ),
     Trial(
         name="soak",
-        promise="Eight cameras for hours take the same memory, descriptors and threads at the end"
-        " as at the start, and get equal shares.",
+        promise="After hours with eight cameras, memory, descriptors and threads are as at the"
+        " start, and each camera has had an equal share.",
         unit="minutes",
         target=120,
         portion=120,

@@ -103,9 +103,9 @@ def _decoded(path: Path) -> int:
 TRIALS = (
     Trial(
         name="broken-inputs",
-        promise="Whatever reads bytes from outside reads damaged ones as far as they go, or refuses"
-        " them with the error that is documented: no other error, no crash, at most 3 GB of"
-        " memory and 30 s.",
+        promise="Every reader of bytes from outside reads damaged input as far as it goes, or"
+        " refuses it with the documented error. There is no other error and no crash, and no"
+        " input takes more than 3 GB of memory or 30 s.",
         unit="damaged inputs",
         target=10_000,
         portion=1_000,
@@ -113,8 +113,9 @@ TRIALS = (
     ),
     Trial(
         name="broken-recordings",
-        promise="A folder of damaged recordings is run to its end: accounts balance, and each"
-        " recording has as many masks as FFmpeg gives frames, or the report says what it lost.",
+        promise="A run over a folder of damaged recordings ends in order. The accounts balance, and"
+        " each recording has as many masks as FFmpeg decodes frames, or the report says what"
+        " is lost.",
         unit="damaged recordings",
         target=1_000,
         portion=25,

@@ -244,7 +244,7 @@ def _kill_at(service: Background, moment: float) -> Timer:
 def _kills(kind: str, what: str) -> Trial:
     return Trial(
         name=f"kills-{kind}",
-        promise=f"A {kind} worker that is killed costs nothing: {what}.",
+        promise=f"Killing the {kind} worker costs nothing: {what}.",
         unit="kills",
         target=200,
         portion=40,
@@ -257,8 +257,8 @@ TRIALS = (
     *(_kills(kind, _SAME) for kind in ("decode", "preprocess", "segment", "encode")),
     Trial(
         name="kills-live-decode",
-        promise="A camera's decode worker that is killed is replaced: frames come again, their"
-        " times go on increasing, and the accounts balance.",
+        promise="A camera's decode worker is replaced when it is killed: frames arrive again, their"
+        " times keep increasing, and the accounts balance.",
         unit="kills",
         target=200,
         portion=40,
@@ -266,7 +266,7 @@ TRIALS = (
     ),
     Trial(
         name="kills-view",
-        promise="A view that is killed answers again at the same address; the run goes on.",
+        promise="After the view is killed, another answers at the same address. The run goes on.",
         unit="kills",
         target=200,
         portion=40,
@@ -274,7 +274,7 @@ TRIALS = (
     ),
     Trial(
         name="kills-publish",
-        promise="A publisher that is killed is replaced; its subscribers get masks again.",
+        promise="After the publisher is killed, it is replaced, and subscribers get masks again.",
         unit="kills",
         target=200,
         portion=40,
@@ -282,8 +282,8 @@ TRIALS = (
     ),
     Trial(
         name="kills-service",
-        promise="A service that is killed never gave half a mask or another one, leaves nothing"
-        " behind, and starts again.",
+        promise="A service that is killed never returned a partial or a different mask. It leaves"
+        " nothing behind, and can be started again.",
         unit="kills",
         target=200,
         portion=20,

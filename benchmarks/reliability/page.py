@@ -19,13 +19,14 @@ Portion = Mapping[str, Any]
 _INTRODUCTION = """\
 # The record
 
-What icstream promises, tried again and again by `benchmarks/record.py`. A trial is done in
-portions, each with the commit and the machine that it ran on; `record.json` beside this page holds
-all of them. To repeat it, or to go on with it:
+This page shows how often the promises of icstream were tried, and how often one was broken. Each
+trial below tries one promise. Repeat the trials, or continue them, with
 
     python benchmarks/record.py -o docs/reliability
 
-A fault is anything that was not as promised; faults are listed, not explained away.
+Trials are done in portions. Each portion states the commit and the machine that it ran on, and
+`record.json` beside this page holds all of them. A fault is anything that was not as promised. All
+faults are listed.
 """
 
 
@@ -35,7 +36,7 @@ def write_page(
     """Write README.md and a plot for each trial that measured something."""
     lines = [
         _INTRODUCTION,
-        "| trial | done | wanted | faults | time |",
+        "| trial | done | target | faults | duration |",
         "| --- | --- | --- | --- | --- |",
     ]
     sections = []
@@ -54,13 +55,13 @@ def write_page(
 def _section(trial: Trial, portions: Sequence[Portion], folder: Path) -> list[str]:
     lines = [f"## {trial.name}", "", trial.promise, ""]
     if not portions:
-        return [*lines, "Not tried yet.", ""]
+        return [*lines, "Not done yet.", ""]
     for machine, commit in sorted({(p["machine"], p["commit"]) for p in portions}):
         some = [p for p in portions if (p["machine"], p["commit"]) == (machine, commit)]
         days = sorted({_day(portion["began_s"]) for portion in some})
         lines.append(
-            f"- {_total(some):,} {trial.unit} at commit {commit},"
-            f" {' to '.join(sorted({days[0], days[-1]}))}: {machine}"
+            f"- {_total(some):,} {trial.unit} at commit {commit} on {machine},"
+            f" {' to '.join(sorted({days[0], days[-1]}))}"
         )
     counts: dict[str, int] = {}
     for portion in portions:
@@ -92,7 +93,7 @@ def _joined(portions: Sequence[Portion]) -> dict[str, list[float]]:
 
 def _spread(series: Sequence[float]) -> str:
     middle = sorted(series)[len(series) // 2]
-    return f"{middle:.4g} in the median, {min(series):.4g} to {max(series):.4g}"
+    return f"median {middle:.4g}, range {min(series):.4g} to {max(series):.4g}"
 
 
 def _duration(seconds: float) -> str:

@@ -107,8 +107,8 @@ def _unmount(disk: Path) -> None:
 TRIALS = (
     Trial(
         name="power-cuts",
-        promise="A run whose disk lost its power goes on with --resume, to the same results;"
-        " what was not flushed is made again.",
+        promise="After a power cut, --resume continues the run to the same results. What was not on"
+        " the disk yet is made again.",
         unit="power cuts",
         target=200,
         portion=20,
