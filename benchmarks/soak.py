@@ -43,7 +43,7 @@ class Footprint:
     """Own and shared memory, each page once; files that are mapped, as libraries are, belong to
     whoever else has them too."""
     shared_memory: tuple[str, ...]
-    """Files in /dev/shm."""
+    """Files of ours in /dev/shm; there should be none, as arenas have no names."""
 
 
 def footprint() -> Footprint:
@@ -60,7 +60,7 @@ def footprint() -> Footprint:
             processes += 1
         except (OSError, KeyError):
             continue
-    names = tuple(sorted(os.listdir("/dev/shm")))
+    names = tuple(sorted(path.name for path in Path("/dev/shm").glob("icstream*")))
     return Footprint(processes, threads, descriptors, kilobytes / 1024, names)
 
 
@@ -168,7 +168,7 @@ def cameras(minutes: float, num_cameras: int, *, rate: float = 10) -> Found:
     if slope > 1:
         found.append("memory grows by more than 1 MB a minute")
     return Found(
-        faults=found + _left_behind(first, last),
+        faults=found + _left_behind([look for _, look in steady]),
         counts={"masks": int(done.sum()), "looks at the accounts": soak.num_looks},
         values={
             "MB of memory": [print_.megabytes for _, print_ in samples],
@@ -216,7 +216,7 @@ def reconnect(cycles: int) -> Found:
     if max(waits) > BACKOFF_CAP_S + 2:
         found.append("not back in time")
     return Found(
-        faults=found + _left_behind(settled[0], settled[-1]),
+        faults=found + _left_behind(settled),
         counts={"looks at the accounts": soak.num_looks},
         values={
             "seconds until back": waits,
@@ -253,12 +253,22 @@ def _faults(soak: Soak) -> list[str]:
     return found
 
 
-def _left_behind(first: Footprint, last: Footprint) -> list[str]:
+def _left_behind(looks: Sequence[Footprint]) -> list[str]:
+    """Return what the last quarter of the looks never had as little of as the first quarter.
+
+    A single look may fall into a moment in which a worker is opening a connection.
+    """
+    quarter = max(1, len(looks) // 4)
     found = []
-    for name in ("processes", "threads", "descriptors", "shared_memory"):
-        before, after = getattr(first, name), getattr(last, name)
-        if before != after:
-            found.append(f"{name}: {before} at first, {after} at last")
+    for name in ("processes", "threads", "descriptors"):
+        before, after = (
+            min(getattr(look, name) for look in part)
+            for part in (looks[:quarter], looks[-quarter:])
+        )
+        if after > before:
+            found.append(f"{name}: at least {before} at first, at least {after} at last")
+    if left := set(looks[-1].shared_memory) - set(looks[0].shared_memory):
+        found.append(f"new shared memory: {', '.join(sorted(left))}")
     return found
 
 
