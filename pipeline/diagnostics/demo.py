@@ -21,6 +21,7 @@ from icstream.pipeline.run.run import RunDisplay, launch
 from icstream.pipeline.settings.run import load_config
 from icstream.stages.confusion import Confusion
 from icstream.stages.contact_sheet import draw_contact_sheet
+from icstream.stages.decode.pyav import exact_ratio
 from icstream.stages.media_names import ffmpeg_name
 from icstream.stages.streets import Street, write_clip
 
@@ -117,6 +118,7 @@ def _compare(
 
 
 def _instant(frame: av.VideoFrame) -> Fraction:
+    time_base = exact_ratio(frame.time_base)
     assert frame.pts is not None
-    assert frame.time_base is not None
-    return frame.pts * frame.time_base
+    assert time_base is not None
+    return frame.pts * time_base

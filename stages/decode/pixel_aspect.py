@@ -5,6 +5,7 @@ from fractions import Fraction
 from av import VideoFrame
 from av.video.stream import VideoStream
 
+from icstream.stages.decode.pyav import exact_ratio
 from icstream.stages.decode.rgb import orientation_of
 
 
@@ -18,12 +19,15 @@ class PixelAspect:
         the codec's word may change from frame to frame.
         """
         self._codec = stream.codec_context
-        guessed = stream.sample_aspect_ratio
-        self._of_container = guessed if guessed != self._codec.sample_aspect_ratio else None
+        guessed = exact_ratio(stream.sample_aspect_ratio)
+        self._of_container = guessed if guessed != self._of_codec() else None
 
     def of(self, frame: VideoFrame) -> Fraction | None:
         """Return the ratio for the frame decoded last, as displayed; None for square pixels."""
-        ratio = self._of_container or self._codec.sample_aspect_ratio
+        ratio = self._of_container or self._of_codec()
         if not ratio or ratio == 1:
             return None
         return 1 / ratio if orientation_of(frame).transposed else ratio
+
+    def _of_codec(self) -> Fraction | None:
+        return exact_ratio(self._codec.sample_aspect_ratio)

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from icstream.model import SourceError
 from icstream.model.shown import escape
 from icstream.stages.decode.holes import HoleWatch
+from icstream.stages.decode.pyav import exact_ratio, open_for_reading
 from icstream.stages.decode.stated_end import why_unfinished
 from icstream.stages.decode.transport_stream import LossWatch
 
@@ -122,7 +123,7 @@ class Recording:
                 if is_stuck:
                     break
                 self._holes.resynced()
-        self._missing_s = float(self._holes.missing * (stream.time_base or 0))
+        self._missing_s = float(self._holes.missing * (exact_ratio(stream.time_base) or 0))
 
     def is_damaged(self, packet: "Packet[VideoStream]") -> bool:
         """Return whether something is lost inside a packet, as the container shows."""
@@ -142,7 +143,9 @@ class Recording:
     def why_cut_short(self) -> str | None:
         """Return what could not be read, and why; None if all of it was."""
         streams = self.container.streams
-        ends_s = [float(end * (streams[k].time_base or 0)) for k, end in self._ends.items()]
+        ends_s = [
+            float(end * (exact_ratio(streams[k].time_base) or 0)) for k, end in self._ends.items()
+        ]
         last_s = max(ends_s, default=0.0)
         if self._stopped is not None:
             return f"reading failed after {last_s:.3f} s: {self._stopped}"
@@ -194,12 +197,10 @@ class _Files:
                 f"{escape(str(self._path))}: cannot be read ({error.strerror})"
             ) from error
         try:
-            return av.open(
+            return open_for_reading(
                 file,
-                "r",
                 format="hls" if self._is_playlist else None,
                 container_options=dict(options),
-                metadata_errors="replace",
                 io_open=self._open_other,
             )
         except (FFmpegError, OSError, ValueError) as error:

@@ -30,6 +30,7 @@ from icstream.stages.decode.packet_tracker import (
     frame_fault,
 )
 from icstream.stages.decode.pixel_aspect import PixelAspect
+from icstream.stages.decode.pyav import exact_ratio
 from icstream.stages.decode.recording import Recording
 from icstream.stages.decode.rgb import RgbConverter, displayed_size
 from icstream.stages.decode.source import DEFAULT_RATE, SourceInfo
@@ -262,12 +263,12 @@ def _settle_clock(
     if is_avi and stream.codec_context.has_b_frames:
         has_times = num_empty_chunks(stream) > 0
         slots = SlotClock() if has_times else None
-    if has_times and stream.time_base is not None:
-        info = SourceInfo("pts", stream.time_base, num_frames, probe.size)
+    if has_times and (time_base := exact_ratio(stream.time_base)) is not None:
+        info = SourceInfo("pts", time_base, num_frames, probe.size)
     else:
         info = SourceInfo("index", 1 / _rate(stream), num_frames, probe.size)
     return slots, replace(info, notes=recording.notes)
 
 
 def _rate(stream: VideoStream) -> Fraction:
-    return stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+    return exact_ratio(stream.average_rate) or exact_ratio(stream.guessed_rate) or DEFAULT_RATE

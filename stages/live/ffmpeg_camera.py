@@ -15,6 +15,7 @@ from icstream.stages.accounting import FrameAccounting
 from icstream.stages.decode.address import shown
 from icstream.stages.decode.packet_tracker import PacketTracker, frame_fault
 from icstream.stages.decode.pixel_aspect import PixelAspect
+from icstream.stages.decode.pyav import exact_ratio
 from icstream.stages.decode.rgb import RgbConverter, displayed_size
 from icstream.stages.live.camera import MAX_AHEAD_S, AwaitsKeyFrame, LiveFrame, LostFrame
 from icstream.stages.live.damage import DamageFilter, refuse_damage
@@ -171,8 +172,8 @@ class FFmpegCamera:
         raise SourceError(f"{self._shown}: the other side ended the connection")
 
     def _note_end(self, packet: "Packet[VideoStream]") -> None:
-        if packet.pts is not None and packet.time_base is not None:
-            self._stop_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+        if packet.pts is not None and (time_base := exact_ratio(packet.time_base)) is not None:
+            self._stop_s = float((packet.pts + (packet.duration or 0)) * time_base)
 
     def _take_packet(
         self, packet: "Packet[VideoStream]"
@@ -261,7 +262,7 @@ class FFmpegCamera:
             return
         self._has_frames = True
         pts = frame.pts if self._has_clock else None
-        time_base = self._stream.time_base or Fraction(1)
+        time_base = exact_ratio(self._stream.time_base) or Fraction(1)
         yield LiveFrame(
             pts,
             time_base,

@@ -11,6 +11,7 @@ from av.error import ExitError, FFmpegError
 
 from icstream.model import SourceError
 from icstream.stages.decode.address import device_path, scheme_of, shown
+from icstream.stages.decode.pyav import open_for_reading
 from icstream.stages.live.hardware import accelerator
 from icstream.stages.live.settings import CameraSettings, LiveSettings
 
@@ -36,14 +37,13 @@ def open_input(address: str, settings: LiveSettings) -> av.container.InputContai
     """
     is_device = scheme_of(address) == "device"
     try:
-        return av.open(
+        return open_for_reading(
             device_path(address) if is_device else address,
             format="v4l2" if is_device else None,
             options=_PROMPT
             | (_of_device(settings.camera) if is_device else _of_network(address, settings))
             | settings.ffmpeg,
             timeout=(settings.open_timeout_s, settings.read_timeout_s),
-            metadata_errors="replace",
             hwaccel=accelerator(settings.hardware),
         )
     except FFmpegError as error:

@@ -47,6 +47,7 @@ def make_clip(
     container: str | None = None,
     images: Sequence[NDArray[np.uint8]] | None = None,
     color: tuple[Colorspace, ColorRange] | None = None,
+    metadata: dict[str, str] | None = None,
 ) -> Path:
     """Writes a clip whose frames stand at exactly these times.
 
@@ -61,6 +62,7 @@ def make_clip(
             )
     rate = 1 / time_base if time_base > Fraction(1, 200) else Fraction(25)
     with av.open(path, "w", format=container, options=format_options) as file:
+        file.metadata.update(metadata or {})
         stream = file.add_stream(codec, rate=rate, options=options or {})
         assert isinstance(stream, VideoStream)
         stream.height, stream.width = size
