@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-model test-stages check format reference setup supervisely-sdk clean
+.PHONY: demo test test-model test-stages check docs docs-serve format reference setup supervisely-sdk clean
 
 demo: setup
 	$(BIN)/icstream demo -o demo --overwrite
@@ -30,6 +30,18 @@ format: setup
 # The pages in docs/reference, which are made from the code.
 reference: setup
 	$(BIN)/python docs/tools/reference.py
+
+# The site, in build/site; every warning is an error, and nothing in it is loaded from elsewhere.
+docs: $(VENV)/.docs-installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "Open build/site/index.html; searching it needs a server: make docs-serve"
+
+docs-serve: $(VENV)/.docs-installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+$(VENV)/.docs-installed: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	touch $@
 
 setup: $(VENV)/.installed
 

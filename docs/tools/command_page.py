@@ -16,7 +16,7 @@ option, the setting counts, see [run](settings-run.md), [train](settings-train.m
 """
 
 
-def command_page() -> str:
+def build_command_page() -> str:
     """Return the page on all commands that are not hidden."""
     commands = list(_commands(typer.main.get_command(app), "icstream"))
     overview = [

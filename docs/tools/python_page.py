@@ -38,7 +38,7 @@ _LISTS = {
 """Sections of docstrings that are lists, with their titles."""
 
 
-def python_page() -> str:
+def build_python_page() -> str:
     """Return the page on all names that the packages export."""
     root = griffe.load("icstream", search_paths=[_SOURCES], docstring_parser=griffe.Parser.google)
     seen: dict[str, str] = {}

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from command_page import command_page
-from python_page import python_page
-from settings_pages import settings_page
+from command_page import build_command_page
+from python_page import build_python_page
+from settings_pages import build_settings_page
 
 from icstream.pipeline.settings.annotate import AnnotateConfig
 from icstream.pipeline.settings.run import RunConfig
@@ -66,11 +66,14 @@ config schema --of annotate` prints the JSON schema.
 
 def build_pages() -> dict[Path, str]:
     """Return the text of every page, by its file."""
-    makers: dict[str, Callable[[], str]] = {"command-line": command_page, "python": python_page}
+    makers: dict[str, Callable[[], str]] = {
+        "command-line": build_command_page,
+        "python": build_python_page,
+    }
     pages = {FOLDER / f"{name}.md": make() for name, make in makers.items()}
     for command, (schema, introduction) in _COMMANDS.items():
         title = f"Settings of icstream {command}"
-        pages[FOLDER / f"settings-{command}.md"] = settings_page(title, introduction, schema)
+        pages[FOLDER / f"settings-{command}.md"] = build_settings_page(title, introduction, schema)
     return pages
 
 

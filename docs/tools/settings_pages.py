@@ -41,7 +41,7 @@ class _Setting(NamedTuple):
         return code(self.field.key), _type(self.schema), _default(self), meaning
 
 
-def settings_page(title: str, introduction: str, schema: SchemaType) -> str:
+def build_settings_page(title: str, introduction: str, schema: SchemaType) -> str:
     """Return the page on a command's settings."""
     writer = _Writer(_descriptions(schema))
     return page(title, introduction, writer.write(schema, _Place()))
