@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from icstream.model import LabelSet
-from icstream.stages.data import VOID, LabeledData, LabeledImage, SampleError
+from icstream.stages.data import VOID, LabeledData, LabeledImage, Sample, SampleError
 
 LABELS = LabelSet.from_values(
     [("dark", (20, 20, 20)), ("red", (200, 40, 40)), ("green", (40, 200, 40))]
@@ -44,3 +44,20 @@ def stripes_data(num_train: int = 12, num_val: int = 3) -> LabeledData:
         "val": tuple(Stripes(1000 + i) for i in range(num_val)),
     }
     return LabeledData("stripes", "folder", LABELS, splits)
+
+
+@dataclass(frozen=True, slots=True)
+class Halved:
+    """A sample with void in its right half, or everywhere."""
+
+    sample: Sample
+    whole: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.sample.name
+
+    def load(self) -> LabeledImage:
+        image = self.sample.load()
+        image.ids_HW[:, 0 if self.whole else image.ids_HW.shape[1] // 2 :] = VOID
+        return image

@@ -1,11 +1,28 @@
-"""Small trainings for tests: the settings, and a display that remembers."""
+"""Small trainings for tests: the settings, a display that remembers, and what is read of them."""
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from icstream.model import ConfigError
-from icstream.stages.train import Augmentation, Optimizer, PolySchedule, TrainSettings
+import torch
+
+from icstream.model import Checkpoint, ConfigError
+from icstream.stages.data import LabeledData
+from icstream.stages.train import (
+    Augmentation,
+    Optimizer,
+    PolySchedule,
+    Trained,
+    TrainSettings,
+    train_network,
+)
+from icstream.stages.train.ranks import Ranks
 from icstream.stages.train.validate import Validation
+from support.stripes import stripes_data
 
+ALONE = Ranks(rank=0, count=1, device=torch.device("cpu"))
 RECIPE = TrainSettings(
     epochs=3,
     batch_train=4,
@@ -66,3 +83,47 @@ class Silent:
 
     def should_stop(self) -> bool:
         return self._stop_at is not None and self._step >= self._stop_at
+
+
+def train_stripes(
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    data: LabeledData | None = None,
+    start: Checkpoint | None = None,
+    resume: bool = False,
+    display: Silent | None = None,
+    on_begin: Callable[[], None] = lambda: None,
+) -> Trained:
+    """Train in this process, on the CPU, with images of stripes unless there are others."""
+    folder.mkdir(exist_ok=True)
+    display = display or Silent()
+    return train_network(
+        settings,
+        data or stripes_data(),
+        folder,
+        ranks=ALONE,
+        start=start,
+        resume=resume,
+        record={},
+        display=display,
+        should_stop=display.should_stop,
+        on_begin=on_begin,
+    )
+
+
+def read_tensors(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    """Return the weights that a training wrote."""
+    checkpoint = Checkpoint.load(folder / f"{name}.safetensors")
+    return {key: checkpoint.tensors[key] for key in checkpoint.tensors}
+
+
+def equal_tensors(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    """Return whether all bits are the same."""
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of metrics.jsonl without what a clock measured."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]

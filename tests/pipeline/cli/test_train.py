@@ -7,7 +7,6 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from icstream.model import Checkpoint, Fit
 from support.commands import COMMAND, call, error_line, icstream
 from support.projects import Project, bitmap, packed, thing
 from support.stripes import LABELS, Stripes
+from support.trainings import equal_tensors, read_metrics, read_tensors
 
 
 def train(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -51,11 +51,6 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "recipe: {width: 0.0625, label_guidance: shrunk, ema: 0.9}\n"
     )
     return path
-
-
-def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    checkpoint = Checkpoint.load(folder / "last.safetensors")
-    return {name: checkpoint.tensors[name] for name in checkpoint.tensors}
 
 
 @pytest.fixture(scope="module")
@@ -108,16 +103,10 @@ def test_killed_at_random_moments_it_goes_on_to_the_same_bits(
         break
     assert num_kills >= 2
     assert process.returncode == 0
-    one, two = tensors(undisturbed), tensors(out)
-    assert one.keys() == two.keys()
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    one, two = read_tensors(undisturbed), read_tensors(out)
+    assert equal_tensors(one, two)
     assert steps_in(out) == 24
-    assert metrics(out) == metrics(undisturbed)
-
-
-def metrics(out: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    assert read_metrics(out) == read_metrics(undisturbed)
 
 
 def steps_in(out: Path) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from icstream.model import Checkpoint
+from support.trainings import equal_tensors, read_tensors
 
 SCRIPT = Path(__file__).with_name("rank.py")
 
@@ -33,18 +33,13 @@ def together(count: int, folder: Path, case: str) -> list[dict[str, Any]]:
     return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(count)]
 
 
-def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    checkpoint = Checkpoint.load(folder / "last.safetensors")
-    return {name: checkpoint.tensors[name] for name in checkpoint.tensors}
-
-
 def test_two_ranks_take_the_steps_that_one_takes_with_twice_the_batch(tmp_path: Path) -> None:
     found = together(2, tmp_path / "two", "plain")
     (alone,) = together(1, tmp_path / "one", "double")
     assert found[0]["losses"] == found[1]["losses"]
     assert found[0]["losses"] == pytest.approx(alone["losses"], rel=1e-3)
     assert found[0]["validation"] == found[1]["validation"]
-    one, two = tensors(tmp_path / "one"), tensors(tmp_path / "two")
+    one, two = read_tensors(tmp_path / "one"), read_tensors(tmp_path / "two")
     for name, tensor in one.items():
         assert torch.allclose(tensor, two[name], atol=2e-3), name
 
@@ -64,5 +59,5 @@ def test_ranks_go_on_together_to_the_same_bits(tmp_path: Path) -> None:
     losses = whole[0]["losses"]
     assert 0 < len(found[0]["losses"]) < len(losses)
     assert found[0]["losses"] == losses[-len(found[0]["losses"]) :]
-    one, two = tensors(tmp_path / "whole"), tensors(tmp_path / "parts")
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    one, two = read_tensors(tmp_path / "whole"), read_tensors(tmp_path / "parts")
+    assert equal_tensors(one, two)
