@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from support.commands import COMMAND
 from support.servers import Server
 
 ROOT = Path(__file__).parents[1]
@@ -92,7 +93,7 @@ def test_the_camera_is_started_with_options_that_there_are(tmp_path: Path) -> No
     assert described["entrypoint"] == ["sh", "-c"]
     (line,) = described["command"]
     line = line.replace("$$", "$").replace("8787", "0").replace("/results", str(tmp_path))
-    line = line.replace("exec icstream", shlex.join([sys.executable, "-m", "icstream.pipeline"]))
+    line = line.replace("exec icstream", shlex.join(COMMAND))
     environment = os.environ | {"CAMERA": "nowhere.mp4", "ICSTREAM_VIEW_TOKEN": TOKEN}
     done = subprocess.run(
         ["sh", "-c", line], capture_output=True, text=True, check=False, env=environment, timeout=60

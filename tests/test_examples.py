@@ -1,7 +1,6 @@
 """Every example runs, on inputs as small as it takes."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from icstream.model import CAMVID
 from icstream.stages.data import open_data
 from icstream.stages.streets import Street
 from support.clips import make_clip
+from support.commands import icstream
 from support.live_servers import push_frames
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -79,15 +79,8 @@ def streams(site: Path, out: Path, *arguments: object) -> dict[str, Any]:
 
 
 def streams_and_log(site: Path, out: Path, *arguments: object) -> tuple[dict[str, Any], str]:
-    command = [sys.executable, "-m", "icstream.pipeline", "run", *map(str, arguments)]
-    done = subprocess.run(
-        [*command, "--weights", "streets", "-o", str(out), "--sink", "masks"],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(site)},
-    )
+    options = ("--weights", "streets", "-o", out, "--sink", "masks")
+    done = icstream("run", *arguments, *options, PYTHONPATH=str(site))
     assert done.returncode == 0, done.stderr
     return json.loads((out / "report.json").read_text())["streams"], done.stderr
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from reliability.background import Background, read_report
 from reliability.trial import WEIGHTS, Outcome, Trial, make_clip
+from support.background import Background, read_report
 
 _CLIP_FRAMES = 1_000
 _SIZE = (64, 64)

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import av
 
-from reliability.background import Background, read_report
 from reliability.trial import WEIGHTS, Outcome, Trial
+from support.background import Background, read_report
+from support.fuzz.edits import drawn_edits, edited
+from support.fuzz.targets import TARGETS
 
 _FUZZ = Path(__file__).parents[2] / "tests" / "fuzz"
-sys.path.insert(0, str(_FUZZ.parent))
-
-from support.fuzz.edits import drawn_edits, edited  # noqa: E402  # only where the tests lie beside benchmarks/
-from support.fuzz.targets import TARGETS  # noqa: E402
 
 _CHILD = _FUZZ / "child.py"
 _RECORDINGS = [name for name in TARGETS if name.startswith("recording-")]

@@ -18,8 +18,8 @@ import zmq
 from chaos import contents
 
 from icstream.stages.streets import Street
-from reliability.background import Background, read_report, wait_for
 from reliability.trial import ANY_RESTARTS, WEIGHTS, Outcome, Trial, make_clip, run_quietly
+from support.background import Background, read_report, wait_for
 
 _KILLS_PER_RUN = 8
 """More, and a run would spend most of its time on starting workers."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from chaos import contents
 
-from reliability.background import Background
 from reliability.trial import WEIGHTS, Outcome, Trial, make_clip, run_quietly
+from support.background import Background
 
 _SHUTDOWN = 0x8004587D
 """ioctl EXT4_IOC_SHUTDOWN of Linux: no further block is written, as if the power had gone."""

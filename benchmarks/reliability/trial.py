@@ -1,15 +1,14 @@
 """What a trial of the record is, and what comes of a portion of it."""
 
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from icstream.stages.streets import Street
 from icstream.stages.streets.clip import write_clip
+from support.commands import COMMAND
 
-COMMAND = (sys.executable, "-m", "icstream.pipeline")
 WEIGHTS = ("--weights", "streets")
 ANY_RESTARTS = ("--set", "supervision.max_restarts=10000")
 """Workers may be killed as often as a trial likes."""

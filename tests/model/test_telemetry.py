@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.commands import RUN_STREETS
+
 RUN_NETWORK = """
 import sys
 events = []
@@ -60,8 +62,8 @@ def test_no_process_of_a_run_connects_to_another_machine(tmp_path: Path) -> None
     home.mkdir()
     Image.fromarray(np.zeros((64, 96, 3), np.uint8)).save(images / "a.png")
     watch = [strace, "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto", "-o", str(trace)]
-    program = [sys.executable, "-m", "icstream.pipeline", "run", str(images), "--quiet"]
-    options = ["--weights", "streets", "--sink", "png", "-o", str(tmp_path / "out")]
+    program = [*RUN_STREETS, str(images), "--quiet"]
+    options = ["--sink", "png", "-o", str(tmp_path / "out")]
     run([*watch, *program, *options], home)
     text = trace.read_text()
     assert "AF_UNIX" in text  # the workers' own connections are seen

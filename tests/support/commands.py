@@ -1,6 +1,7 @@
 """Calls the command line, in a process of its own or in this one."""
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -11,12 +12,21 @@ import torch
 from icstream.pipeline.cli.main import run_cli
 
 COMMAND = [sys.executable, "-m", "icstream.pipeline"]
+RUN_STREETS = [*COMMAND, "run", "--weights", "streets"]
 
 
-def icstream(*arguments: object, timeout_s: float = 180) -> subprocess.CompletedProcess[str]:
-    """Run the program as a user does."""
-    command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+def icstream(
+    *arguments: object, timeout_s: float = 180, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the program as a user does, with some variables set."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        env={**os.environ, **environment},
+    )
 
 
 def call(*arguments: object) -> subprocess.CompletedProcess[str]:

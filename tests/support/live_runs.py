@@ -1,66 +1,30 @@
 """Runs icstream in the background, so that tests can look at it while it runs."""
 
 import json
-import re
-import signal
-import subprocess
-import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from icstream.pipeline.hub.processes import find_workers
+from support.background import Background
 
-COMMAND = [sys.executable, "-m", "icstream.pipeline", "run", "--weights", "streets"]
 
-
-class LiveRun:
-    """`icstream run`, to be used as a context manager; what it says is read all the time."""
+class LiveRun(Background):
+    """`icstream run` in a process of its own, to be used as a context manager."""
 
     def __init__(self, sources: Sequence[Path | str], out: Path, *options: str) -> None:
-        """Starts it."""
-        command = [*COMMAND, *map(str, sources), "-o", str(out), *options]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        """Start the run with the weights "streets"."""
+        super().__init__("run", "--weights", "streets", *sources, "-o", out, *options)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        self._reader.join()
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        self.lines += iter(self.process.stderr.readline, "")
-
-    @property
-    def said(self) -> str:
-        """What it wrote to standard error so far."""
-        return "".join(self.lines)
-
-    def url(self, what: str = "live view") -> str:
-        """Gives the address at which something can be looked at, without the last slash."""
-        self.wait_for(lambda: f"{what}: http" in self.said)
-        found = re.search(rf"{what}: (http://\S+)/", self.said)
-        assert found is not None
-        return found[1]
-
-    def wait_for(self, condition: Any, *, timeout_s: float = 60) -> None:
+    def wait_for(self, condition: Any, *, timeout_s: float = 200) -> None:
         """Waits until a condition is true."""
         deadline = time.monotonic() + timeout_s
         while not condition():
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
+            assert self.process.poll() is None, self.log
+            assert time.monotonic() < deadline, self.log
             time.sleep(0.02)
 
     def status(self) -> dict[str, Any]:
@@ -68,7 +32,7 @@ class LiveRun:
         found: dict[str, Any] = {}
 
         def running() -> bool:
-            code, body = get(f"{self.url()}/status")
+            code, body = get(f"{self.address()}/status")
             if code == 200:
                 found.update(json.loads(body))
             streams = found.get("streams", ())
@@ -82,11 +46,6 @@ class LiveRun:
         code = self.process.wait(timeout=150)
         self._reader.join()
         return code
-
-    def stop(self) -> int:
-        """Ends it in order and gives its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.wait()
 
 
 def get(url: str, *, data: bytes | None = None, **headers: str) -> tuple[int, bytes]:

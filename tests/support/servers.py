@@ -3,13 +3,14 @@
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Self
 
 import urllib3
+
+from support.commands import COMMAND
 
 START_S = 120.0
 _ADDRESS = re.compile(r"listening on http://([^\s:]+):(\d+)")
@@ -25,7 +26,7 @@ class Server:
 
     def __init__(self, *options: str, environment: Mapping[str, str] | None = None) -> None:
         """Starts `icstream serve` with options, and waits until it listens."""
-        command = [sys.executable, "-m", "icstream.pipeline", "serve", "--port", "0", *options]
+        command = [*COMMAND, "serve", "--port", "0", *options]
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env=environment and dict(environment)
         )
@@ -117,7 +118,7 @@ def serve_streets(*options: str, environment: Mapping[str, str] | None = None) -
 
 def run_serve(*options: str, environment: Mapping[str, str] | None = None) -> tuple[int, str]:
     """Gives exit code and standard error of a service that must not come up."""
-    command = [sys.executable, "-m", "icstream.pipeline", "serve", *options]
+    command = [*COMMAND, "serve", *options]
     done = subprocess.run(
         command,
         capture_output=True,

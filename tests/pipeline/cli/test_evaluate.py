@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -13,7 +12,7 @@ from icstream.model import Checkpoint, Segmenter, load_weights
 from icstream.model.runtimes import cpu_does_bf16
 from icstream.stages.confusion import Confusion
 from support.commands import call, error_line, icstream
-from support.street_samples import street_sample
+from support.street_samples import street_sample, write_streets
 
 STREETS = ("--weights", "streets")
 
@@ -26,18 +25,7 @@ def read(path: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Gives three streets in CamVid's numbering, where 11 is void: two in val, one in train."""
-    folder = tmp_path_factory.mktemp("data")
-    for name in ("images", "labels"):
-        (folder / name).mkdir()
-    for index in range(3):
-        sample = street_sample(index)
-        assert sample.ids_HW is not None
-        ids_HW = np.where(sample.ids_HW == 255, 11, sample.ids_HW).astype(np.uint8)
-        Image.fromarray(sample.rgb_HW3).save(folder / "images" / f"s{index}.png")
-        Image.fromarray(ids_HW).save(folder / "labels" / f"s{index}.png")
-    (folder / "val.txt").write_text("s0\ns1\n")
-    (folder / "train.txt").write_text("s2\n")
-    return folder
+    return write_streets(tmp_path_factory.mktemp("data"), train=[2], val=[0, 1])
 
 
 def test_figures_and_images_are_written_and_agree(folder: Path, tmp_path: Path) -> None:

@@ -4,16 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from PIL import Image
 
 from icstream.model import Checkpoint, Segmenter, load_weights
 from support.clips import make_clip
 from support.commands import call, error_line, icstream
-from support.street_samples import street_sample
+from support.street_samples import street_sample, write_streets
 
 STREETS = ("--weights", "streets")
 
@@ -26,18 +24,7 @@ def read(path: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Gives three streets in CamVid's numbering: two in train, one in val."""
-    folder = tmp_path_factory.mktemp("data")
-    for name in ("images", "labels"):
-        (folder / name).mkdir()
-    for index in range(3):
-        sample = street_sample(index)
-        assert sample.ids_HW is not None
-        ids_HW = np.where(sample.ids_HW == 255, 11, sample.ids_HW).astype(np.uint8)
-        Image.fromarray(sample.rgb_HW3).save(folder / "images" / f"s{index}.png")
-        Image.fromarray(ids_HW).save(folder / "labels" / f"s{index}.png")
-    (folder / "train.txt").write_text("s0\ns1\n")
-    (folder / "val.txt").write_text("s2\n")
-    return folder
+    return write_streets(tmp_path_factory.mktemp("data"), train=[0, 1], val=[2])
 
 
 def test_an_exported_file_is_checked_and_used_without_icstream(tmp_path: Path) -> None:

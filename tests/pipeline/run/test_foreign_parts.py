@@ -1,9 +1,6 @@
 """Sources and sinks of other packages that misbehave, in a run."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +8,7 @@ from typing import Any
 import pytest
 
 from support.clips import make_clip
+from support.commands import icstream
 
 PACKAGE = '''
 import os
@@ -99,15 +97,8 @@ def runtime_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(
     runtime_dir: Path, out: Path, *sources: object, options: Sequence[str] = ("--sink", "masks")
 ) -> tuple[int, str, dict[str, Any]]:
-    command = [sys.executable, "-m", "icstream.pipeline", "run", *map(str, sources)]
-    done = subprocess.run(
-        [*command, "--weights", "streets", "-o", str(out), *options],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(runtime_dir)},
-    )
+    arguments = (*sources, "--weights", "streets", "-o", out, *options)
+    done = icstream("run", *arguments, PYTHONPATH=str(runtime_dir))
     assert "Traceback" not in done.stderr
     build_report = json.loads((out / "report.json").read_text())
     return done.returncode, done.stderr, build_report["streams"]

@@ -97,13 +97,13 @@ def test_a_flv_camera_comes_back_and_lost_datagrams_are_counted(tmp_path: Path) 
         lossy_udp_camera(tmp_path, port),
         LiveRun([flv, f"udp://127.0.0.1:{port}"], tmp_path / "out", *SETTINGS) as run,
     ):
-        run.wait_for(lambda: run.said.count("live.flv: connected") >= 3, timeout_s=150)
+        run.wait_for(lambda: run.log.count("live.flv: connected") >= 3, timeout_s=150)
         run.wait_for(lambda: (tmp_path / "out" / "127.0.0.1" / "areas.csv").exists(), timeout_s=150)
         time.sleep(3)
         code = run.stop()
         streams = json.loads((tmp_path / "out" / "report.json").read_text())["streams"]
     assert code == 143
-    assert "accounts balance" in run.said
+    assert "accounts balance" in run.log
     assert streams["127.0.0.1"]["undecodable"]["after damage"] > 0
     assert streams["127.0.0.1_live.flv"]["encoded"] > 20
 
@@ -112,6 +112,6 @@ def test_frames_that_come_before_the_network_is_ready_are_not_stale(tmp_path: Pa
     with LiveRun(
         ["synthetic:size=64x64,frames=20,rate=20"], tmp_path / "out", "--sink", "areas"
     ) as run:
-        assert run.wait() == 0, run.said
+        assert run.wait() == 0, run.log
     lines = (tmp_path / "out" / "synthetic" / "areas.csv").read_text().splitlines()
     assert len(lines) > 1

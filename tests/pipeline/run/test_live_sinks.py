@@ -47,7 +47,7 @@ def whole(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, byt
     """What a run that is left alone writes."""
     out = tmp_path_factory.mktemp("whole") / "out"
     with LiveRun([clip], out, *RECORD) as run:
-        assert run.wait() == 0, run.said
+        assert run.wait() == 0, run.log
     found = contents(out / "clip")
     assert {"events.jsonl", "rolling/masks.000000140.mp4"} <= set(found)
     assert len(found) == 6
@@ -62,7 +62,7 @@ def test_a_run_that_was_killed_is_resumed_to_the_same_recordings_and_events(
         run.process.kill()
         run.process.wait()
     with LiveRun([clip], tmp_path / "out", *RECORD, "--resume") as run:
-        assert run.wait() == 0, run.said
+        assert run.wait() == 0, run.log
     assert contents(tmp_path / "out" / "clip") == whole
 
 
@@ -72,8 +72,8 @@ def test_an_encode_worker_that_is_killed_changes_nothing(
     with LiveRun([clip], tmp_path / "out", *RECORD) as run:
         run.wait_for((tmp_path / "out" / "clip" / "rolling" / "masks.000000060.mp4").exists)
         os.kill(children(run.process.pid)["encode"], 9)
-        assert run.wait() == 0, run.said
-    assert "it is started again" in run.said
+        assert run.wait() == 0, run.log
+    assert "it is started again" in run.log
     assert contents(tmp_path / "out" / "clip") == whole
 
 
@@ -83,7 +83,7 @@ def test_other_settings_do_not_resume_a_run(clip: Path, tmp_path: Path) -> None:
     other = ("--resume", "--set", "output.rolling.seconds=2")
     with LiveRun([clip], tmp_path / "out", *RECORD, *other) as run:
         assert run.wait() == 2
-        assert "the run there had other sink_settings" in run.said
+        assert "the run there had other sink_settings" in run.log
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_settings_that_will_not_do_are_one_line(
 ) -> None:
     with LiveRun([clip], tmp_path / "out", *options) as run:
         assert run.wait() == 2
-        assert words in run.said
+        assert words in run.log
         assert len(run.lines) == 1
     assert not (tmp_path / "out").exists()
 
@@ -201,12 +201,12 @@ def test_a_publisher_that_is_killed_is_replaced(clip: Path, tmp_path: Path) -> N
     with subscriber(address) as sub, LiveRun([clip], tmp_path / "out", *options) as run:
         before = receive(sub)[0]["sequence"]
         os.kill(children(run.process.pid)["publish"], 9)
-        run.wait_for(lambda: "publish masks: killed by SIGKILL; it is started again" in run.said)
+        run.wait_for(lambda: "publish masks: killed by SIGKILL; it is started again" in run.log)
         time.sleep(0.2)
         while receive(sub)[0]["sequence"] < before + 100:
             pass
         assert run.stop() == 143
-    assert "accounts balance" in run.said
+    assert "accounts balance" in run.log
 
 
 def test_beyond_this_machine_only_those_with_a_key_may_subscribe(

@@ -19,6 +19,7 @@ from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.wire.messages import Done, Message, Work
 from icstream.pipeline.wire.sockets import HubSocket
 from support.clips import make_clip
+from support.commands import RUN_STREETS
 from support.live_runs import children, is_running
 from support.runs import run_pipeline
 
@@ -26,7 +27,6 @@ ROOT = Path(__file__).parents[3]
 KINDS = ("decode", "preprocess", "segment", "encode")
 RESIZED: dict[str, Any] = {"fit__mode": "stretch", "fit__width": 192, "fit__height": 128}
 """Of frames that are only padded, preprocess workers get none."""
-COMMAND = [sys.executable, "-m", "icstream.pipeline", "run", "--weights", "streets", "--quiet"]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,9 @@ def test_workers_killed_while_they_start_and_while_they_end(
     clip: Path, masks: bytes, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    with subprocess.Popen([*COMMAND, str(clip), "-o", str(out), "--sink", "masks"]) as process:
+    with subprocess.Popen(
+        [*RUN_STREETS, "--quiet", str(clip), "-o", str(out), "--sink", "masks"]
+    ) as process:
         struck: set[str] = set()
         deadline = time.monotonic() + 60
         while len(struck) < len(KINDS) and time.monotonic() < deadline:
@@ -139,7 +141,7 @@ def test_killing_the_supervisor_leaves_no_process_and_a_playable_file(
     clip: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    command = [*COMMAND, str(clip), "-o", str(out), "--loop", "100"]
+    command = [*RUN_STREETS, "--quiet", str(clip), "-o", str(out), "--loop", "100"]
     with subprocess.Popen(command) as process:
         masks = out / "clip" / "masks.mp4"
         deadline = time.monotonic() + 60

@@ -2,12 +2,12 @@
 
 import resource
 import subprocess
-import sys
 
 import pytest
 
 from icstream.model import ConfigError
 from icstream.pipeline.run.open_files import allow_open_files
+from support.commands import COMMAND
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_limit_that_cannot_be_raised_is_named_with_the_need(limits: list[int])
 
 
 def test_a_run_is_refused_before_anything_is_written(tmp_path: object) -> None:
-    command = [sys.executable, "-m", "icstream.pipeline", "run", "-o", f"{tmp_path}/out"]
+    command = [*COMMAND, "run", "-o", f"{tmp_path}/out"]
     command += [f"synthetic:rate={rate}" for rate in (1, 2, 3, 4)]
 
     def limit() -> None:

@@ -1,15 +1,13 @@
 """What kills its worker every time costs itself, and no other frame, stream or run."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from support.clips import make_clip
+from support.commands import icstream
 
 PATCHES = '''
 """Makes workers die of some packets, images and frames; Python imports this before all others."""
@@ -57,15 +55,10 @@ def test_every_kind_of_deadly_item_is_left_out_alone(tmp_path: Path) -> None:
         image = np.full((64, 128 if number == 2 else 96, 3), 40 * number, np.uint8)
         Image.fromarray(image).save(tmp_path / "images" / f"{number}.png")
     out = tmp_path / "out"
-    sources = [*map(str, clips), str(tmp_path / "images")]
-    command = [sys.executable, "-m", "icstream.pipeline", "run", *sources, "-o", str(out)]
-    done = subprocess.run(
-        [*command, "--weights", "streets", "--sink", "png", "--set", "pipeline.replicas=1"],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+    done = icstream(
+        *("run", *clips, tmp_path / "images", "-o", out),
+        *("--weights", "streets", "--sink", "png", "--set", "pipeline.replicas=1"),
+        PYTHONPATH=str(tmp_path / "site"),
     )
     assert done.returncode == 3, done.stderr
     report = json.loads((out / "report.json").read_text())

@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -15,15 +14,15 @@ import numpy as np
 import pytest
 
 from support.clips import instant, make_clip
+from support.commands import COMMAND, icstream
 
-COMMAND = [sys.executable, "-m", "icstream.pipeline", "run", "--weights", "streets", "--quiet"]
+STREETS = ("--weights", "streets", "--quiet")
 SINKS = ("masks", "overlay", "png", "rle", "areas", "supervisely")
 EVERY_SINK = [option for sink in SINKS for option in ("--sink", sink)]
 
 
 def run(clip: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, str(clip), "-o", str(out), *EVERY_SINK, *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    return icstream("run", *STREETS, clip, "-o", out, *EVERY_SINK, *options)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -60,7 +59,7 @@ def test_a_run_that_was_ended_is_resumed_to_the_same_bytes(
     clip: Path, whole: Path, tmp_path: Path, number: int, wait_s: float
 ) -> None:
     out = tmp_path / "out"
-    command = [*COMMAND, str(clip), "-o", str(out), *EVERY_SINK]
+    command = [*COMMAND, "run", *STREETS, str(clip), "-o", str(out), *EVERY_SINK]
     with subprocess.Popen(command) as process:
         deadline = time.monotonic() + 60
         while not (out / "clip" / "areas.csv").exists() and time.monotonic() < deadline:

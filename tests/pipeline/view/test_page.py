@@ -36,7 +36,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRun]:
 @pytest.fixture(scope="module")
 def page(browser: Browser, live: LiveRun) -> Page:
     """The page, with both streams shown, after logging in."""
-    page = browser.open(live.url())
+    page = browser.open(live.address())
     page.wait_for("document.querySelector('#token')")
     page.value("document.querySelector('#token').value = 'wrong'")
     page.value("document.querySelector('form').submit()")
@@ -120,7 +120,7 @@ def test_every_control_has_a_name_and_can_be_reached(page: Page) -> None:
 def test_a_phone_shows_everything_without_scrolling_sideways(
     browser: Browser, live: LiveRun
 ) -> None:
-    phone = browser.open(live.url(), size=(844, 390), mobile=True)
+    phone = browser.open(live.address(), size=(844, 390), mobile=True)
     phone.wait_for("document.querySelectorAll('canvas[data-index]').length == 2")
     assert phone.value("document.documentElement.scrollWidth") <= 390
 
@@ -134,7 +134,7 @@ def test_dark_mode_is_dark(page: Page) -> None:
 
 
 def test_opacity_and_classes_change_what_is_shown(browser: Browser, live: LiveRun) -> None:
-    page = browser.open(live.url())
+    page = browser.open(live.address())
     page.wait_for("document.querySelectorAll('canvas[data-index]').length == 2")
     freeze(page)
     slide(page, 0)
@@ -157,7 +157,7 @@ def test_opacity_and_classes_change_what_is_shown(browser: Browser, live: LiveRu
 def test_a_snapshot_is_the_image_with_its_mask(
     browser: Browser, live: LiveRun, tmp_path: Path
 ) -> None:
-    page = browser.open(live.url())
+    page = browser.open(live.address())
     page.wait_for("document.querySelectorAll('canvas[data-index]').length == 2")
     page.ask("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     freeze(page)

@@ -64,7 +64,7 @@ def test_the_page_works_under_any_path(folder: Path, tmp_path: Path) -> None:
     clip = make_clip(folder / "clip.mp4", size=(96, 160))
     view = ("--view-address", "127.0.0.1:0", "--view-token", TOKEN)
     with LiveRun([clip], tmp_path / "out", "--loop", "100000", "--sink", "areas", *view) as run:
-        address = run.url().removeprefix("http://")
+        address = run.address().removeprefix("http://")
         port = int(address.rpartition(":")[2])
         # A port beside the view's own, which the system gave out, is free with near certainty.
         with nginx(folder, address, port + 1 if port < 65_000 else port - 1) as url:

@@ -47,7 +47,7 @@ def test_what_is_shown_are_the_images_and_their_masks(
     seen: set[int] = set()
     number = 0
     while len(seen) < 4:
-        _, body = get(f"{live.url()}/frames?after={number}&stream=clip")
+        _, body = get(f"{live.address()}/frames?after={number}&stream=clip")
         for entry, jpeg, png in read_frames(body) if body else ():
             assert (entry["stream"], entry["size"]) == ("clip", [96, 160])
             assert entry["number"] > number
@@ -65,7 +65,7 @@ def test_a_viewer_gets_every_stream_at_most_ten_times_a_second(live: LiveRun) ->
     number = 0
     start = time.monotonic()
     while time.monotonic() - start < 2 or len(shown) < 2:
-        _, body = get(f"{live.url()}/frames?after={number}")
+        _, body = get(f"{live.address()}/frames?after={number}")
         for entry, _, _ in read_frames(body) if body else ():
             shown[entry["stream"]] += 1
             number = max(number, entry["number"])
@@ -74,16 +74,16 @@ def test_a_viewer_gets_every_stream_at_most_ten_times_a_second(live: LiveRun) ->
 
 
 def test_a_viewer_that_asks_for_nonsense_is_told_so(live: LiveRun) -> None:
-    assert get(f"{live.url()}/frames?after=x")[0] == 400
-    assert get(f"{live.url()}/frames?after=0&stream=none")[0] == 204
-    assert get(f"{live.url()}/nothing")[0] == 404
-    assert get(f"{live.url()}/frames?after=0", data=b"x")[0] == 405
+    assert get(f"{live.address()}/frames?after=x")[0] == 400
+    assert get(f"{live.address()}/frames?after=0&stream=none")[0] == 204
+    assert get(f"{live.address()}/nothing")[0] == 404
+    assert get(f"{live.address()}/frames?after=0", data=b"x")[0] == 405
 
 
 def test_a_viewer_that_reads_a_byte_a_second_misses_frames_and_nobody_else_does(
     live: LiveRun,
 ) -> None:
-    host, _, port = live.url().removeprefix("http://").partition(":")
+    host, _, port = live.address().removeprefix("http://").partition(":")
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         slow.connect((host, int(port)))
@@ -96,7 +96,7 @@ def test_a_viewer_that_reads_a_byte_a_second_misses_frames_and_nobody_else_does(
             if time.monotonic() >= next_byte:
                 assert len(slow.recv(1)) == 1
                 next_byte = time.monotonic() + 1
-            _, body = get(f"{live.url()}/frames?after={max(numbers, default=0)}&stream=clip")
+            _, body = get(f"{live.address()}/frames?after={max(numbers, default=0)}&stream=clip")
             numbers += [entry["number"] for entry, _, _ in (read_frames(body) if body else ())]
         assert numbers == sorted(set(numbers))
         status = live.status()
@@ -106,7 +106,7 @@ def test_a_viewer_that_reads_a_byte_a_second_misses_frames_and_nobody_else_does(
 
 
 def test_metrics_are_those_of_the_accounts(live: LiveRun) -> None:
-    text = get(f"{live.url('metrics')}/metrics")[1].decode()
+    text = get(f"{live.address('metrics')}/metrics")[1].decode()
     families = {family.name: family for family in text_string_to_metric_families(text)}
     status = live.status()
     names = {stream["name"] for stream in status["streams"]}
@@ -132,14 +132,14 @@ def test_metrics_are_those_of_the_accounts(live: LiveRun) -> None:
 
 
 def test_probes_tell_that_it_lives_and_is_ready(live: LiveRun) -> None:
-    for url in (live.url(), live.url("metrics")):
+    for url in (live.address(), live.address("metrics")):
         assert get(f"{url}/healthz") == (200, b"alive\n")
         assert get(f"{url}/readyz") == (200, b"ready\n")
-    assert get(f"{live.url('metrics')}/frames?after=0")[0] == 404  # figures alone
+    assert get(f"{live.address('metrics')}/frames?after=0")[0] == 404  # figures alone
 
 
 def test_probes_are_answered_however_many_connections_say_nothing(live: LiveRun) -> None:
-    for url in (live.url(), live.url("metrics")):
+    for url in (live.address(), live.address("metrics")):
         host, _, port = url.removeprefix("http://").partition(":")
         silent = [socket.create_connection((host, int(port))) for _ in range(250)]
         assert get(f"{url}/healthz")[0] == 200
@@ -149,7 +149,7 @@ def test_probes_are_answered_however_many_connections_say_nothing(live: LiveRun)
 
 
 def test_probes_need_no_host_and_no_body(live: LiveRun) -> None:
-    host, _, port = live.url().removeprefix("http://").partition(":")
+    host, _, port = live.address().removeprefix("http://").partition(":")
     for path in ("/healthz", "/readyz", "/metrics"):
         with socket.create_connection((host, int(port)), timeout=20) as connection:
             connection.sendall(f"HEAD {path} HTTP/1.0\r\n\r\n".encode())
@@ -159,18 +159,18 @@ def test_probes_need_no_host_and_no_body(live: LiveRun) -> None:
 
 
 def test_a_page_of_somebody_else_may_not_ask_under_its_own_name(live: LiveRun) -> None:
-    assert get(f"{live.url()}/status", Host="evil.example:8787")[0] == 403
-    assert get(f"{live.url()}/status", Host="localhost:1")[0] == 200
+    assert get(f"{live.address()}/status", Host="evil.example:8787")[0] == 403
+    assert get(f"{live.address()}/status", Host="localhost:1")[0] == 200
 
 
 def test_a_view_that_is_killed_comes_back_at_the_same_address(live: LiveRun) -> None:
     before = live.status()
     killed = children(live.process.pid)["view"]
-    _, body = get(f"{live.url()}/frames?after=0&stream=clip")
+    _, body = get(f"{live.address()}/frames?after=0&stream=clip")
     number = read_frames(body)[0][0]["number"]
     os.kill(killed, 9)
-    live.wait_for(lambda: get(f"{live.url()}/status")[0] == 200)
-    live.wait_for(lambda: get(f"{live.url()}/frames?after={number}")[1])
+    live.wait_for(lambda: get(f"{live.address()}/status")[0] == 200)
+    live.wait_for(lambda: get(f"{live.address()}/frames?after={number}")[1])
     after = live.status()
     assert children(live.process.pid)["view"] != killed
     assert after["restarts"] > before["restarts"]
@@ -181,7 +181,7 @@ def test_a_run_with_a_viewer_ends_in_order(clip: Path, tmp_path: Path) -> None:
     with LiveRun([clip], tmp_path / "out", *ENDLESS, "--view-address", "127.0.0.1:0") as run:
         run.status()
         workers = list(children(run.process.pid).values())
-        host, _, port = run.url().removeprefix("http://").partition(":")
+        host, _, port = run.address().removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port))) as waiting:
             waiting.sendall(
                 b"GET /frames?after=999999999999999999 HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -190,13 +190,13 @@ def test_a_run_with_a_viewer_ends_in_order(clip: Path, tmp_path: Path) -> None:
             assert run.stop() == 143
             assert time.monotonic() - start < 10
         assert not any(map(is_running, workers))
-        assert "accounts balance" in run.said
+        assert "accounts balance" in run.log
 
 
 def test_with_a_token_only_those_who_know_it_may_look(clip: Path, tmp_path: Path) -> None:
     options = ("--view-address", "0.0.0.0:0", "--view-token", TOKEN)
     with LiveRun([clip], tmp_path / "out", *ENDLESS, *options) as run:
-        url = run.url().replace("0.0.0.0", "127.0.0.1")
+        url = run.address().replace("0.0.0.0", "127.0.0.1")
         run.wait_for(lambda: get(f"{url}/healthz")[0] == 200)
         for path in ("/status", "/frames?after=0", "/metrics", "/view.js"):
             assert get(f"{url}{path}")[0] == 401
@@ -209,7 +209,7 @@ def test_with_a_token_only_those_who_know_it_may_look(clip: Path, tmp_path: Path
         assert get(f"{url}/login", data=b"token=" + 9000 * b"x")[0] == 413
         assert run.stop() == 143
         assert TOKEN not in (tmp_path / "out" / "report.json").read_text()
-        assert TOKEN not in run.said
+        assert TOKEN not in run.log
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_an_address_that_will_not_do_is_one_line_and_nothing_is_written(
 ) -> None:
     with LiveRun([clip], tmp_path / "out", *options) as run:
         assert run.wait() == 2
-        assert words in run.said
+        assert words in run.log
         assert len(run.lines) == 1
     assert not (tmp_path / "out").exists()
 
@@ -240,7 +240,7 @@ def test_an_address_in_use_is_one_line(clip: Path, tmp_path: Path) -> None:
         with LiveRun([clip], tmp_path / "out", "--view-address", address) as run:
             assert run.process.wait(60) == 2
             run._reader.join()
-            assert f"{address}: cannot listen (Address already in use)" in run.said
+            assert f"{address}: cannot listen (Address already in use)" in run.log
 
 
 def test_without_the_packages_one_line_names_the_extra(clip: Path, tmp_path: Path) -> None:

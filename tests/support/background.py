@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from icstream.pipeline.hub.processes import FoundWorker, find_workers
-from reliability.trial import COMMAND
+from support.commands import COMMAND
 
 _END_S = 60.0
 
@@ -25,7 +25,7 @@ class Background:
     """
 
     def __init__(self, *words: object) -> None:
-        """Start it."""
+        """Start the command, given as the words that follow `icstream`."""
         self.process = subprocess.Popen(
             [*COMMAND, *map(str, words)], stderr=subprocess.PIPE, text=True, errors="replace"
         )
@@ -51,11 +51,16 @@ class Background:
         """What it has written to standard error."""
         return "".join(self.lines)
 
-    def address(self, what: str) -> str:
+    def address(self, what: str = "live view") -> str:
         """Return the http address that it logs after some words, without a slash at its end."""
-        wait_for(lambda: re.search(rf"{what}:? http://", self.log) is not None, what)
-        found = re.search(rf"{what}:? (http://[^\s/]+)", self.log)
-        assert found is not None
+        pattern = rf"{what}:? (http://[^\s/]+)"
+
+        def logged_or_ended() -> bool:
+            return re.search(pattern, self.log) is not None or self.process.poll() is not None
+
+        wait_for(logged_or_ended, what)
+        found = re.search(pattern, self.log)
+        assert found is not None, self.log
         return found[1]
 
     def workers(self, kind: str) -> list[FoundWorker]:
@@ -66,9 +71,11 @@ class Background:
         """End it in order; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(_END_S)
+            code = self.process.wait(_END_S)
         except subprocess.TimeoutExpired:
             return -signal.SIGKILL
+        self._reader.join(_END_S)
+        return code
 
 
 def wait_for(condition: Callable[[], bool], what: str, *, timeout_s: float = 120) -> float:
