@@ -1,7 +1,7 @@
-"""The network and what belongs to it: label sets, geometry, checkpoints, runtimes.
+"""The network, its label sets, geometry, checkpoints and runtimes.
 
-What needs PyTorch is imported on first use, so that processes that only move frames (and
-`icstream --help`) start without it.
+Whatever needs PyTorch is imported on first use, so that `icstream --help` and processes that only
+move frames start without it.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The ranges of activations, which int8 needs: how large the inputs of convolutions get."""
+"""The ranges of the inputs of convolutions, which int8 inference needs."""
 
 import math
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ from icstream.model.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """Ranges of activations, measured on images; they hold for inputs of any size.
+    """Ranges of activations, measured on images and valid for inputs of any size.
 
-    Convolutions that are not named are not to be computed in int8.
+    Convolutions that are not named are not computed in int8.
     """
 
     highs: Mapping[str, float]
-    """The largest input that int8 resolves, by convolution ("conv4.2.increase")."""
+    """The largest input that int8 represents, by convolution name (such as "conv4.2.increase")."""
     calibrated_on: str
-    """The images that they were measured on, for people."""
+    """A description of the images that the ranges were measured on."""
 
     def __post_init__(self) -> None:
         wrong = [
@@ -25,4 +25,4 @@ class Ranges:
         ]
         if wrong or not self.highs:
             got = f"{self.highs[wrong[0]]} for {wrong[0]}" if wrong else "none"
-            raise ConfigError(f"ranges of int8: got {got}, allowed are numbers above 0")
+            raise ConfigError(f"int8 ranges: got {got}, allowed are numbers above 0")

@@ -1,11 +1,11 @@
-"""A folder for what is slow to make and easy to make again.
+"""The cache folder, for files that are slow to make and can be made again.
 
-`ICSTREAM_CACHE` names it; else it is `icstream` in the user's cache folder. Everything works
-without it, only slower. What was used longest ago goes when there is more than 1 GB.
+`ICSTREAM_CACHE` names the folder; by default it is `icstream` in the user's cache folder.
+Everything works without it, only slower. Above 1 GB the least recently used files are removed.
 
-What lies there is code that runs, so nothing is believed: a file must belong to this user or to
-root, in a folder that nobody else can write to, and end with the digest of its name and content. A
-file that was damaged, as by a loss of power, is made again.
+The files hold code that will run, so each one is checked: it must belong to this user or to root,
+lie in a folder that nobody else can write to, and end with the digest of its name and content. A
+damaged file, for example after a power failure, is made again.
 """
 
 import logging
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 _MAX_BYTES = 2**30
 _SUFFIXES = (".bin", ".blob", ".loop", ".onnx", ".partial", ".safetensors", ".xml")
-"""The suffixes of what may be removed; the folder may hold other things too."""
+"""The suffixes of files that may be removed; the folder may hold others too."""
 _DIGEST_BYTES = 32
 
 
 def cache_dir() -> Path:
-    """Return the folder; it need not exist."""
+    """Return the path of the cache folder, which need not exist."""
     own = os.environ.get("ICSTREAM_CACHE")
     if own:
         return Path(own)
@@ -36,11 +36,11 @@ def cache_dir() -> Path:
 
 
 def load(name: str, *, beside: Path | None = None) -> bytes | None:
-    """Return the content of a file of the cache; None if it is not there as it was stored.
+    """Return the content of a cached file, or None if it is missing or damaged.
 
     Args:
-        name: of the file.
-        beside: a folder in which it is looked for first.
+        name: The name of the file.
+        beside: A folder that is searched first.
     """
     for folder in _folders(beside):
         path = folder / name
@@ -51,25 +51,25 @@ def load(name: str, *, beside: Path | None = None) -> bytes | None:
         content, digest = stored[:-_DIGEST_BYTES], stored[-_DIGEST_BYTES:]
         if digest == _digest(name, content):
             with suppress(OSError):  # read-only, or removed meanwhile
-                os.utime(path)  # so that others are removed before it
+                os.utime(path)  # so that it is removed last
             return content
-        log.warning("cache %s: damaged; it is made again", path)
+        log.warning("cache %s: damaged; making it again", path)
         with suppress(OSError):
             path.unlink()
     return None
 
 
 def store(name: str, content: bytes, *, beside: Path | None = None) -> None:
-    """Put a file into the cache, if it can be; a reader sees all of it or nothing.
+    """Put a file into the cache, atomically, if the cache can be written to.
 
     Args:
-        name: of the file.
-        content: of the file.
-        beside: a folder to put it into instead, if that is safe and can be written.
+        name: The name of the file.
+        content: The content of the file.
+        beside: A folder to use instead of the cache, if it is safe and writable.
     """
 
     def write(partial: Path) -> None:
-        partial.touch(mode=0o644)  # less what the umask takes away
+        partial.touch(mode=0o644)  # minus the umask
         partial.write_bytes(content + _digest(name, content))
 
     for folder in _folders(beside):
@@ -83,27 +83,27 @@ def store(name: str, content: bytes, *, beside: Path | None = None) -> None:
 
 
 def _folders(beside: Path | None) -> list[Path]:
-    """Return the folders in which files may be, the best first."""
+    """Return the folders that may hold cached files, in order of preference."""
     first = [] if beside is None or not _is_safe(beside) else [beside]
     return [*first, *filter(None, [_safe_folder(cache_dir())])]
 
 
 @lru_cache(maxsize=8)
 def _safe_folder(base: Path) -> Path | None:
-    """Return the folder, or one in it that only this user can write to; None if there is none."""
+    """Return the folder, or a private one within it; None if neither is safe."""
     own = f"private-{os.getuid()}" if hasattr(os, "getuid") else "private"
     for folder in (base, base / own):
         with suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if _is_safe(folder):
                 return folder
-    log.debug("cache %s: neither it nor a folder in it is only this user's", base)
+    log.debug("cache %s: others can write to it and to the folder in it", base)
     return None
 
 
 @lru_cache(maxsize=32)
 def _is_safe(folder: Path) -> bool:
-    """Return whether a folder is there, and only this user or root can write to it."""
+    """Return whether a folder exists and only this user or root can write to it."""
     try:
         found = folder.stat()
     except OSError:
@@ -112,10 +112,10 @@ def _is_safe(folder: Path) -> bool:
 
 
 def _read_own(path: Path) -> bytes:
-    """Return the content of a regular file that is ours.
+    """Return the content of a regular file that belongs to this user or to root.
 
     Raises:
-        OSError: it is not there, or something else.
+        OSError: The file is missing, or is not such a file.
     """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     flags |= getattr(os, "O_BINARY", 0)
@@ -137,7 +137,7 @@ def _digest(name: str, content: bytes) -> bytes:
 
 
 def _make_room(folder: Path) -> None:
-    """Remove what was used longest ago until the rest fits, and what earlier versions left."""
+    """Remove the least recently used files until the rest fits, and files of earlier versions."""
     for marker in folder.glob("checked-*"):
         marker.unlink(missing_ok=True)
     stats = {path: path.stat() for path in folder.iterdir() if path.suffix in _SUFFIXES}

@@ -1,4 +1,4 @@
-"""Measuring the ranges that int8 needs, by showing images to the network in fp32."""
+"""Measurement of the ranges that int8 needs, by running the network in fp32 on sample images."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -16,27 +16,29 @@ from icstream.model.network_input import prepare_input
 from icstream.model.segmenter import mean_color
 
 KEPT = frozenset(("conv1_1", "conv1_sub1", "cff12.high", "classifier"))
-"""Convolutions that are not computed in int8: the inputs of the first two have both signs,
-converting the map of the third takes longer than int8 saves, and the classifier's scores are
-compared with each other."""
+"""Convolutions that are not computed in int8.
+
+The inputs of the first two have both signs, converting the map of the third takes longer than int8
+saves, and the classifier's outputs are compared with each other."""
 
 
 def calibrate_ranges(
     checkpoint: Checkpoint, images: Iterable[NDArray[np.uint8]], *, calibrated_on: str
 ) -> Checkpoint:
-    """Return the checkpoint with ranges: of each convolution's input the largest value, on average.
+    """Return the checkpoint with the range of each convolution's input.
 
-    That is the mean over images of the maximum within each. The maximum of all would follow a
-    single odd pixel; a percentile cuts off what tells small objects apart.
+    A range is the maximum within each image, averaged over the images. The overall maximum would
+    depend on a single outlying pixel; a percentile would cut off values that distinguish small
+    objects.
 
     Args:
-        checkpoint: its agreement for int8, if it has one, is dropped.
-        images: (H, W, 3) RGB; a few dozen, as various as those to come. They are fitted as the
-            checkpoint says.
-        calibrated_on: what they are, for people.
+        checkpoint: The weights to calibrate; an `agreement` for int8 is dropped.
+        images: A few dozen (H, W, 3) RGB images, as varied as those of later use. They are fitted
+            as the checkpoint states.
+        calibrated_on: A description of the images.
 
     Raises:
-        ConfigError: no images, or activations that are not finite.
+        ConfigError: There are no images, or activations are not finite.
     """
     graph = DeployGraph(checkpoint).to(memory_format=torch.channels_last)
     maxima: dict[str, list[float]] = {}
@@ -50,8 +52,8 @@ def calibrate_ranges(
             input_hw3 = prepare_input(image_HW3, geometry, mean_color(checkpoint))
             graph(torch.from_numpy(input_hw3)[None])
     if not maxima:
-        raise ConfigError("calibration: not one image to calibrate on")
-    # Where nothing ever arrives any range will do.
+        raise ConfigError("calibration: no images, at least one is needed")
+    # Any range will do where all inputs are zero.
     highs = {name: float(np.mean(values)) or 1.0 for name, values in maxima.items()}
     agreement = {name: value for name, value in checkpoint.agreement.items() if name != "int8"}
     return replace(checkpoint, ranges=Ranges(highs, calibrated_on), agreement=agreement)

@@ -1,4 +1,4 @@
-"""Checkpoints: weights, and all that must be known to use them."""
+"""Checkpoints: weights, and the metadata that is needed to use them."""
 
 import hashlib
 import json
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
     from icstream.model.icnet import ICNet
 
-# PyTorch is imported where it is needed: to run a network that was compiled before, it is not.
+# PyTorch is imported where it is needed: running a network that is already compiled does not need
+# it.
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """How pixels become the network's input: `(value - mean) / std`, channels in `order`."""
+    """The conversion of pixels to network input: `(value - mean) / std`, channels in `order`."""
 
     mean_rgb: tuple[float, float, float] = (123.68, 116.779, 103.939)
     std_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -45,24 +46,24 @@ class Preprocessing:
                 " allowed are means 0..255 and positive deviations"
             )
         if self.order not in get_args(Literal["rgb", "bgr"]):
-            raise ConfigError(f"preprocessing: order is rgb or bgr, got {self.order!r}")
+            raise ConfigError(f"preprocessing: order must be rgb or bgr, got {self.order!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How close a lower precision was measured to come to fp32 on the same images."""
+    """The measured agreement of a lower precision with fp32 on the same images."""
 
     pixels: float
     """The share of pixels with the same class, 0 to 1."""
     miou_points: float
-    """mIoU against the labels minus that of fp32, in percentage points; negative is worse."""
+    """The mIoU minus that of fp32, in percentage points; negative is worse."""
     measured_on: str
-    """The images, runtime and CPU, for people."""
+    """A description of the images, runtime and CPU."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """Weights, and what must be known to use them."""
+    """Weights, and the metadata that is needed to use them."""
 
     config: ICNetConfig
     labels: LabelSet
@@ -70,13 +71,13 @@ class Checkpoint:
     """The state of `ICNet`, in any float type, without batch norm's step counters."""
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     training: Mapping[str, Any] = field(default_factory=dict)
-    """How it was trained, as plain JSON values."""
+    """A description of the training, as plain JSON values."""
     agreement: Mapping[str, Agreement] = field(default_factory=dict)
-    """What was measured, by precision ("bf16", ...)."""
+    """The measured agreement with fp32, by precision ("bf16", ...)."""
     fit: Fit = field(default_factory=Fit)
-    """How images were shown to it in training, and are to be shown."""
+    """The fit of images in training, which inference repeats."""
     ranges: Ranges | None = None
-    """What int8 needs; None: it was not calibrated."""
+    """The activation ranges for int8; None: the weights were not calibrated."""
 
     def __post_init__(self) -> None:
         if len(self.labels) != self.config.num_classes:
@@ -94,7 +95,7 @@ class Checkpoint:
         training: Mapping[str, Any],
         fit: Fit | None = None,
     ) -> Self:
-        """Return a checkpoint with a copy of the weights of `model` as they are now."""
+        """Return a checkpoint with a copy of the current weights of `model`."""
         tensors = {
             name: tensor.detach().cpu().clone()
             for name, tensor in model.state_dict().items()
@@ -104,24 +105,24 @@ class Checkpoint:
 
     @staticmethod
     def load(path: Path) -> "Checkpoint":
-        """Return the checkpoint in a file; see `checkpoint_file.read_checkpoint`."""
+        """Return the checkpoint in a file, as `checkpoint_file.read_checkpoint` does."""
         from icstream.model.checkpoint_file import read_checkpoint
 
         return read_checkpoint(path)
 
     def save(self, path: Path, *, durable: bool = False) -> None:
-        """Write the checkpoint to a file; see `checkpoint_file.write_checkpoint`."""
+        """Write the checkpoint to a file, as `checkpoint_file.write_checkpoint` does."""
         from icstream.model.checkpoint_file import write_checkpoint
 
         write_checkpoint(self, path, durable=durable)
 
     def half(self) -> Self:
-        """Return the same with weights in float16: half the size, precise enough for inference."""
+        """Return a copy with weights in float16: half the size, precise enough for inference."""
         tensors = {name: self.tensors[name].half() for name in self.tensors}
         return replace(self, tensors=tensors)
 
     def digest(self) -> str:
-        """Return the SHA-256 of all that decides the masks, in hexadecimal."""
+        """Return the SHA-256 of everything that determines the masks, in hexadecimal."""
         settings: list[Any] = [asdict(self.config), asdict(self.preprocessing), self.labels.names]
         if self.ranges is not None:
             settings.append(dict(self.ranges.highs))
@@ -144,7 +145,7 @@ class Checkpoint:
         from icstream.model.icnet import ICNet
 
         model = ICNet(self.config)
-        # The step counters that Checkpoint leaves out are the only names that may be absent.
+        # Only the step counters, which Checkpoint leaves out, may be missing.
         model.load_state_dict({k: v.float() for k, v in self.tensors.items()}, strict=False)
         return model.eval()
 
@@ -155,7 +156,7 @@ class Checkpoint:
 
 
 def random_checkpoint(seed: int = 0) -> Checkpoint:
-    """Return untrained weights of the released network's shape: paper variant, Cityscapes."""
+    """Return untrained weights in the shape of the released network: paper variant, Cityscapes."""
     from icstream.model.icnet import ICNet, initialize
 
     model = ICNet(ICNetConfig(num_classes=len(CITYSCAPES)))

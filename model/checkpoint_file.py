@@ -1,4 +1,4 @@
-"""The file of a checkpoint: safetensors, with all but the weights as JSON in its header."""
+"""Checkpoint files: safetensors, with the metadata as JSON in the header."""
 
 import json
 import struct
@@ -19,16 +19,16 @@ from icstream.model.lazy_tensors import StoredTensors
 
 FORMAT_VERSION = 1
 _HEADER_KEY = "icstream"
-# What values of other kinds, sizes and depths than ours have led to.
+# The errors that values of unexpected types, sizes and depths have raised.
 _DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Return the checkpoint in a file, once its tensors are known to fit its network.
+    """Return the checkpoint in a file after checking that its tensors fit its network.
 
     Raises:
-        CheckpointError: not a safetensors file, not one of ours, or tensors that do not fit
-            the network that the header describes; the text names what is wrong.
+        CheckpointError: The file is not safetensors, was not written by icstream, or its tensors do
+            not fit the network that the header describes.
     """
     try:
         content = path.read_bytes()
@@ -40,14 +40,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def checkpoint_from_bytes(content: bytes, *, name: str) -> Checkpoint:
-    """Return the checkpoint in the content of a file.
+    """Return the checkpoint that the content of a file holds.
 
     Args:
-        content: of the file.
-        name: of the file, for errors.
+        content: The content of the file.
+        name: The name of the file, for error messages.
 
     Raises:
-        CheckpointError: see `read_checkpoint`.
+        CheckpointError: As for `read_checkpoint`.
     """
     try:
         entries = deserialize(content)  # type: ignore[no-untyped-call]
@@ -56,7 +56,7 @@ def checkpoint_from_bytes(content: bytes, *, name: str) -> Checkpoint:
     header = _metadata(content).get(_HEADER_KEY)
     if header is None:
         raise CheckpointError(
-            f"{name}: no icstream header in it; foreign weights must be converted first"
+            f"{name}: it has no icstream header; convert foreign weights first (icstream convert)"
         )
     try:
         tensors = StoredTensors(entries)
@@ -70,18 +70,18 @@ def checkpoint_from_bytes(content: bytes, *, name: str) -> Checkpoint:
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path, *, durable: bool) -> None:
-    """Write a checkpoint file; a reader sees the old one or the new one, never half of it.
+    """Write a checkpoint file atomically.
 
     Args:
-        checkpoint: what is written.
-        path: of the file, in a folder that exists.
-        durable: return only when the file would survive a loss of power.
+        checkpoint: The checkpoint to write.
+        path: The path of the file, in a folder that exists.
+        durable: Return only once the file would survive a power failure.
     """
     write_atomically(path, checkpoint_to_bytes(checkpoint), durable=durable)
 
 
 def checkpoint_to_bytes(checkpoint: Checkpoint) -> bytes:
-    """Return the content of a checkpoint's file."""
+    """Return the content of a file with the checkpoint."""
     from safetensors.torch import save
 
     header = {
@@ -99,7 +99,7 @@ def checkpoint_to_bytes(checkpoint: Checkpoint) -> bytes:
 
 
 def _metadata(content: bytes) -> dict[str, str]:
-    """Return the free text in the header: 8 bytes of length, then JSON (safetensors' format)."""
+    """Return the metadata in the header: 8 bytes of length, then JSON (safetensors' format)."""
     (length,) = struct.unpack("<Q", content[:8])
     found = json.loads(content[8 : 8 + length]).get("__metadata__", {})
     return found if isinstance(found, dict) else {}

@@ -1,9 +1,9 @@
-"""The network as it is run: uint8 RGB in, logits at 1/8 of the input out.
+"""The network for inference: from uint8 RGB to logits at 1/8 of the input.
 
-These are exact rewrites of the plain graph: batch norm is folded into the convolutions, so are the
-channel order and the deviation of the preprocessing, the auxiliary heads are left out of `forward`,
-and the 1x1 classifier comes before the upsampling, with which it commutes. Zooming by 2 and then by
-4 is one zoom by 8 (align corners), which `Scores.class_ids` computes only where it must.
+All rewrites of the training graph are exact: batch norm, channel order and the deviation of the
+preprocessing are folded into the convolutions, `forward` leaves out the auxiliary heads, and the
+1x1 classifier comes before the upsampling, with which it commutes. Zooming by 2 and then by 4 is
+one zoom by 8 (align corners), which `Scores.class_ids` computes only where it must.
 """
 
 import torch
@@ -37,7 +37,7 @@ class DeployGraph(nn.Module):
         self.eval().requires_grad_(False)
 
     def cast(self, dtype: torch.dtype) -> "DeployGraph":
-        """Convert the weights in place, and return the graph; the mean stays float32."""
+        """Convert the weights in place and return the graph; the mean stays float32."""
         self.icnet.to(dtype)
         return self
 
@@ -48,11 +48,11 @@ class DeployGraph(nn.Module):
         return scores_NKhw
 
     def branch_logits(self, rgb_NHW3: Tensor) -> BranchLogits:
-        """Return the logits of all three heads, the auxiliary ones too, each at its own size."""
+        """Return the logits of all three heads, auxiliary ones included, each at its own size."""
         return self.icnet.branch_logits(self._input(rgb_NHW3))
 
     def _input(self, rgb_NHW3: Tensor) -> Tensor:
-        # In float32 also where the weights are half: bf16 would move the mean by 0.2.
+        # In float32 even where the weights are half: bf16 would move the mean by 0.2.
         x_NHW3 = (rgb_NHW3.float() - self.mean_3).to(self.icnet.classifier.weight.dtype)
         return x_NHW3.permute(0, 3, 1, 2)
 
@@ -60,12 +60,12 @@ class DeployGraph(nn.Module):
 class MeanFreeDeployGraph(DeployGraph):
     """The graph for an input from which `subtract_mean` has taken the mean.
 
-    Turning pixels and leaving out every second one inside the graph took a fifth of the network's
+    Reordering pixels and skipping every second one inside the graph took a fifth of the network's
     time in OpenVINO.
     """
 
     def forward(self, full_NHW3: Tensor, half_Nhw3: Tensor) -> Tensor:  # type: ignore[override]
-        """Return the logits at every 8th pixel, of floats at full and at half size."""
+        """Return the logits at every 8th pixel, from float inputs at full and at half size."""
         features = self.icnet.features(full_NHW3.permute(0, 3, 1, 2), half_Nhw3.permute(0, 3, 1, 2))
         scores_NKhw: Tensor = self.icnet.classifier(features.fused12_NCHW)
         return scores_NKhw

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 _SAFE_NAME_BYTES = 143
-"""Every file system allows names that long; most allow 255 bytes."""
+"""The longest name that every file system allows; most allow 255 bytes."""
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -20,24 +20,24 @@ def write_atomically(
     durable: bool,
     shared: bool = False,
 ) -> None:
-    """Write a file of which a reader sees the old content or the new one, never half of it.
+    """Write a file atomically: a reader sees the old content or the new, never a part of it.
 
     The content goes to `NAME.partial` beside the file (see `partial_path`), which then takes the
-    file's name. The umask decides who may read it. On an error the file is as it was, and nothing
-    lies beside it.
+    file's name. The umask decides who may read it. After an error the file is unchanged and the
+    partial file removed.
 
     Args:
-        path: of the file, in a folder that exists.
-        content: bytes, or a function that writes a new file at the path that it is given.
-        durable: return only when the file would survive a loss of power.
-        shared: other processes may be writing the same file at this moment.
+        path: The path of the file, in a folder that exists.
+        content: The content, or a function that writes a new file at a given path.
+        durable: Return only once the file would survive a power failure.
+        shared: Allow other processes to write the same file at the same time.
 
     Raises:
-        OSError: the file cannot be written; its `filename` is set.
+        OSError: The file cannot be written; the error has a `filename`.
     """
     suffix = f"{os.getpid()}.partial" if shared else "partial"
     partial = partial_path(path, suffix)
-    # A killed process may have left it, perhaps as a link to somebody's file.
+    # A killed process may have left this file, perhaps as a link to another.
     partial.unlink(missing_ok=True)
     try:
         with naming_file(path):
@@ -51,16 +51,16 @@ def write_atomically(
             if durable:
                 sync_folder(path.parent)
     finally:
-        # It is still there after an error, or if both names were links to one file already.
+        # The file still exists after an error, or if both names were links to one file.
         partial.unlink(missing_ok=True)
 
 
 def partial_path(path: Path, suffix: str = "partial") -> Path:
-    """Return the name of a file while it is written: NAME.partial, or a short one for long names.
+    """Return the path of a file while it is written: NAME.partial, or a hash for long names.
 
     Args:
-        path: of the file.
-        suffix: what the name ends with.
+        path: The path of the file.
+        suffix: The end of the new name.
     """
     partial = f"{path.name}.{suffix}"
     if len(os.fsencode(partial)) > _SAFE_NAME_BYTES:
@@ -71,9 +71,9 @@ def partial_path(path: Path, suffix: str = "partial") -> Path:
 
 @contextmanager
 def naming_file(path: Path) -> Iterator[None]:
-    """Name the file in each OSError that comes out without a name, or with that of a source.
+    """Set the file's name in each OSError that has none, or that of the source of a copy.
 
-    Python gives none where a disk is full, or, of a copy, the name of what was read.
+    Python sets no name when a disk is full, and that of the source when a copy fails.
     """
     try:
         yield
@@ -85,10 +85,10 @@ def naming_file(path: Path) -> Iterator[None]:
 
 @contextmanager
 def reserved_space(folder: Path, num_bytes: int) -> Iterator[None]:
-    """Keep so many bytes of the folder's disk free for whoever comes after the context.
+    """Hold bytes of the folder's disk in reserve until the context ends.
 
-    They belong to a file without a name, so nothing is left of it if the process is killed. Where
-    the file system has no such files, or too little room, nothing is kept free.
+    They belong to a file without a name, which vanishes if the process is killed. Where the file
+    system has no such files, or too little space, nothing is held.
     """
     with ExitStack() as stack:
         with suppress(OSError, AttributeError):  # not on every system
@@ -99,7 +99,7 @@ def reserved_space(folder: Path, num_bytes: int) -> Iterator[None]:
 
 
 def sync_file(path: Path) -> None:
-    """Return when the content of a file would survive a loss of power.
+    """Flush a file to disk, so that its content survives a power failure.
 
     Raises:
         OSError: it cannot be opened, or its disk fails.
@@ -112,10 +112,10 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Return when the names of files in a folder would survive a loss of power.
+    """Flush a folder to disk, so that the names of files in it survive a power failure.
 
     Raises:
         OSError: it cannot be opened, or its disk fails.
     """
-    if os.name == "posix":  # Windows opens no folders
+    if os.name == "posix":  # Windows cannot open folders
         sync_file(folder)

@@ -1,4 +1,4 @@
-"""How a user asks for a fit: as the weights were trained, or by a rule of one's own."""
+"""The settings of how images are fitted to the network's input."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,27 +28,27 @@ def _write_size(values: Mapping[str, Any]) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitSettings(SettingsBase):
-    """How images are fitted to the network's input."""
+    """Settings of how images are fitted to the network's input."""
 
     mode: Literal["auto", "native", "stretch", "letterbox"] = "auto"
-    """auto fits as the weights were trained; native pads every image to the network's next size;
-    stretch and letterbox resize it to `width` and `height`, and the mask back."""
+    """The fit of images: auto as the weights were trained; native pads to the network's next size;
+    stretch and letterbox resize to `width` and `height`, and the mask back."""
     width: Side | None = None
     """Width in pixels, for stretch and letterbox."""
     height: Side | None = None
     """Height in pixels, for stretch and letterbox."""
     double_below: Annotated[int, Limits(ge=0, le=MAX_DOUBLE_BELOW)] = 0
-    """native shows images whose shorter side has fewer pixels than this twice as large."""
+    """Shorter side, in pixels, below which native fits double the image."""
 
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {
         "size": OldKey(("width", "height"), _read_size, _write_size)
     }
 
     def fit(self) -> Fit | None:
-        """Return the rule; None for that of the checkpoint.
+        """Return the fit, or None for that of the checkpoint.
 
         Raises:
-            ConfigError: the settings contradict one another.
+            ConfigError: The settings contradict one another.
         """
         if (self.width is None) != (self.height is None):
             raise ConfigError("fit.width and fit.height are needed together")

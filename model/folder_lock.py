@@ -1,4 +1,4 @@
-"""The lock on a folder of results: one owner at a time."""
+"""The lock on a result folder, which has one owner at a time."""
 
 import errno
 import logging
@@ -12,29 +12,29 @@ from icstream.model.errors import ConfigError
 log = logging.getLogger(__name__)
 
 _NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-"""What file systems answer that cannot lock a folder."""
+"""The errors of file systems that cannot lock a folder."""
 
 
 class FolderLock:
-    """The right to write into a folder, until it is closed here and in all who inherited it.
+    """An exclusive lock on a folder, held until it is closed in this and all inheriting processes.
 
-    The folder itself is locked (flock), so there is no file that could be left, planted or
-    removed, and the system gives the lock up for a process that is killed. A child process that
-    inherits the descriptor holds the same lock: it lasts as long as the longest of them.
+    The folder itself is locked (flock), so there is no lock file to be left, planted or removed,
+    and the system releases the lock of a process that is killed. A child process that inherits the
+    descriptor holds the same lock, which lasts until the last of them ends.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Take the lock without waiting; on a file system without locks, warn that there is none.
+        """Take the lock without waiting, or log a warning on a file system without locks.
 
         Args:
-            folder: which exists.
+            folder: The folder, which must exist.
 
         Raises:
-            ConfigError: another process has it.
-            OSError: the folder cannot be opened.
+            ConfigError: Another process holds the lock.
+            OSError: The folder cannot be opened.
         """
         self._descriptor: int | None = None
-        if os.name != "posix":  # Windows opens no folders
+        if os.name != "posix":  # Windows cannot open folders
             return
         import fcntl
 
@@ -60,11 +60,11 @@ class FolderLock:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """Descriptors that a child process must inherit to hold the lock too."""
+        """The descriptors that a child process must inherit to hold the lock too."""
         return () if self._descriptor is None else (self._descriptor,)
 
     def close(self) -> None:
-        """Give the lock up in this process."""
+        """Release the lock in this process."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,7 +1,7 @@
-"""How an image is fitted to the network's input, and how its pixels are found among the scores.
+"""The mapping between images, the network's input and its logits.
 
-ICNet's branches meet exactly where a side is 32k+1 pixels long: the score map then has 4k+1
-nodes, and node i lies on pixel 8i (align-corners bilinear, the authors' `Interp` layer).
+ICNet's branches meet exactly where a side is 32k+1 pixels long: the logits then have 4k+1 nodes,
+and node i lies on pixel 8i (align-corners bilinear, the authors' `Interp` layer).
 """
 
 from dataclasses import dataclass
@@ -16,59 +16,60 @@ from icstream.model.errors import ConfigError
 FitMode = Literal["native", "stretch", "letterbox"]
 
 MIN_SIDE = 64
-"""Smallest side, in pixels, that the network takes."""
+"""The smallest side, in pixels, that the network accepts."""
 MAX_PIXELS = 64 * 2**20
-"""Larger images, label images, frames and fits are refused before memory is allocated for them."""
+"""The largest number of pixels of images, label images, frames and fits; larger ones are
+refused."""
 MAX_DOUBLE_BELOW = 10_000
-"""Largest side, in pixels, up to which images may be shown twice as large."""
+"""The largest allowed `Fit.double_below`, in pixels."""
 STEP = 8
-"""Input pixels from one score node to the next."""
+"""The input pixels from one node to the next."""
 
 
 def network_side(side: int) -> int:
-    """Return the smallest 32k+1 that is not below `side`."""
+    """Return the smallest 32k+1 that is at least `side`."""
     return -(-(side - 1) // 32) * 32 + 1
 
 
 def network_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return (height, width), each raised to the next 32k+1."""
+    """Return (height, width), each rounded up to the next 32k+1."""
     return network_side(size[0]), network_side(size[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Axis:
-    """Where the pixels of one side of an image lie among the score nodes of that side."""
+    """The positions of an image's rows or columns among the nodes of that axis."""
 
     nodes: NDArray[np.int32]
-    """(L,) the node before each pixel; at most the number of nodes - 2."""
+    """The (L,) index of the node before each pixel; at most the number of nodes - 2."""
     fractions: NDArray[np.float32]
-    """(L,) how far the pixel is from that node towards the next, 0 to 1."""
+    """The (L,) distance from that node to the pixel, as a share of the step, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How images of one size lie in the network's input, and their pixels among the scores.
+    """The placement of images of one size in the network's input, and of pixels among the nodes.
 
-    The image is resized to `inner`, which fills the input from its top left corner; the rest of
-    the input, up to `outer`, is the mean color.
+    The image is resized to `inner` and lies at the top left of the input; the rest, up to `outer`,
+    has the mean color.
     """
 
     source: tuple[int, int]
-    """(H, W) of the image."""
+    """The (H, W) of the image."""
     inner: tuple[int, int]
-    """(height, width) that the image takes up in the input; equals `source` when native."""
+    """The (height, width) of the image within the input; equals `source` when native."""
     outer: tuple[int, int]
-    """(height, width) of the input, both 32k+1."""
+    """The (height, width) of the input, both 32k+1."""
 
     @property
     def resized(self) -> bool:
-        """Return whether the image is scaled on its way in."""
+        """Return whether the image is resized."""
         return self.inner != self.source
 
     def axes(self, step: int = STEP) -> tuple[Axis, Axis]:
-        """Return the rows and the columns of the image among nodes at every `step`-th input pixel.
+        """Return the positions of the image's rows and columns among nodes `step` pixels apart.
 
-        Pixel centers are kept: pixel y of the image lies at (y + 0.5) * inner / source - 0.5 of
+        Pixel centers are aligned: pixel y of the image lies at (y + 0.5) * inner / source - 0.5 in
         the input, which is y itself when native.
         """
         return _axes(self, step)
@@ -76,14 +77,15 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The rule by which images of any size become network inputs."""
+    """The rule that turns images of any size into network inputs."""
 
     mode: FitMode = "native"
-    """native: pad to the next 32k+1; stretch: resize to `size`; letterbox: resize within `size`."""
+    """The mode: native pads to 32k+1; stretch resizes to `size`; letterbox resizes within
+    `size`."""
     size: tuple[int, int] | None = None
-    """(height, width) for stretch and letterbox, before it is raised to 32k+1."""
+    """The (height, width) for stretch and letterbox, before rounding up to 32k+1."""
     double_below: int = 0
-    """native: images whose shorter side has fewer pixels than this are shown twice as large."""
+    """The shorter side, in pixels, below which native doubles an image."""
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(FitMode):
@@ -95,16 +97,16 @@ class Fit:
                 f"fit double_below: got {self.double_below!r}, allowed are 0..{MAX_DOUBLE_BELOW}"
             )
         if self.mode != "native" and self.double_below:
-            raise ConfigError(f"fit {self.mode} takes no double_below; use fit native")
+            raise ConfigError(f"fit {self.mode} has no double_below; use fit native")
         if self.mode == "native" and self.size is not None:
-            raise ConfigError("fit native takes no size; use fit stretch or letterbox")
+            raise ConfigError("fit native has no size; use fit stretch or letterbox")
         if self.mode != "native" and self.size is None:
             raise ConfigError(f"fit {self.mode} needs a size, for example 512x1024")
         if self.size is None:
             return
         height, width = self.size
         if min(self.size) < MIN_SIDE:
-            raise ConfigError(f"fit size {height}x{width}: both sides must be {MIN_SIDE} or more")
+            raise ConfigError(f"fit size {height}x{width}: both sides must be at least {MIN_SIDE}")
         if height * width > MAX_PIXELS:
             raise ConfigError(
                 f"fit size {height}x{width}: {height * width} pixels are more than the allowed"
@@ -112,9 +114,9 @@ class Fit:
             )
 
     def geometry(self, source: tuple[int, int]) -> Geometry:
-        """Return the geometry of images of `source` = (height, width).
+        """Return the geometry of images with `source` = (height, width).
 
-        Images smaller than 64 pixels on a side are padded up to that.
+        Sides below 64 pixels are padded to 64.
         """
         if self.size is None:
             zoom = 2 if min(source) < self.double_below else 1
@@ -145,7 +147,7 @@ def _axes(geometry: Geometry, step: int) -> tuple[Axis, Axis]:
 
 @lru_cache(maxsize=64)
 def canvas_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return (height, width) of the memory for an image and what the network needs beside it."""
+    """Return the (height, width) of memory for an image and the network's padding."""
     return Fit().geometry(size).outer
 
 

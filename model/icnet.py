@@ -28,7 +28,7 @@ from icstream.model.pyramid import pyramid_pooling
 
 
 class BranchLogits(NamedTuple):
-    """Logits of the three heads, for label guidance (section 3.3 of the paper)."""
+    """The logits of the three heads, for label guidance (section 3.3 of the paper)."""
 
     sub124: Tensor
     """(N, K, H/4, W/4) of the padded input; the final classifier."""
@@ -42,15 +42,15 @@ class Features(NamedTuple):
     """The maps that the heads read."""
 
     fused12_NCHW: Tensor
-    """Output of CFF 12 at 1/8."""
+    """The output of CFF 12 at 1/8."""
     low12_NCHW: Tensor
-    """Low input of CFF 12, upsampled to 1/8."""
+    """The low-resolution input of CFF 12, upsampled to 1/8."""
     low24_NCHW: Tensor
-    """Low input of CFF 24, upsampled to 1/16."""
+    """The low-resolution input of CFF 24, upsampled to 1/16."""
 
 
 class ConvNorm(nn.Module):
-    """Convolution that keeps the size at stride 1, then batch norm (or a bias instead)."""
+    """A convolution that keeps the size at stride 1, with batch norm or a bias."""
 
     def __init__(
         self, c_in: int, c_out: int, kernel: int, *, stride: int = 1, dilation: int = 1, norm: bool
@@ -67,7 +67,7 @@ class ConvNorm(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1 reduce, 3x3, 1x1 increase, plus the shortcut (a 1x1 projection where shapes differ)."""
+    """A residual block: 1x1 reduce, 3x3, 1x1 increase, and a 1x1 projection where shapes differ."""
 
     def __init__(
         self,
@@ -99,7 +99,8 @@ class Bottleneck(nn.Module):
 class CascadeFeatureFusion(nn.Module):
     """CFF (section 3.2): the low map, upsampled x2 and convolved with dilation 2, plus the high.
 
-    `aux` is the head of label guidance on the upsampled low branch; only training calls it.
+    `aux` is the auxiliary head of label guidance on the upsampled low branch, used only in
+    training.
     """
 
     def __init__(self, c_low: int, c_high: int, c_out: int, num_classes: int, *, norm: bool):
@@ -115,10 +116,10 @@ class CascadeFeatureFusion(nn.Module):
 
 
 class ICNet(nn.Module):
-    """The network, for inputs of any size from 64x64 up.
+    """ICNet, for inputs of any size from 64x64.
 
-    Inputs are float, mean subtracted, channels in the order that the checkpoint's preprocessing
-    names.
+    Inputs are floats with the mean subtracted and channels in the order of the checkpoint's
+    preprocessing.
     """
 
     def __init__(self, config: ICNetConfig) -> None:
@@ -149,11 +150,11 @@ class ICNet(nn.Module):
         self.classifier = nn.Conv2d(c2, config.num_classes, 1)
 
     def features(self, x_NCHW: Tensor, half_NCHW: Tensor | None = None) -> Features:
-        """Return what the heads need, from an input whose sides are 32k+1.
+        """Return the maps that the heads read, from an input whose sides are 32k+1.
 
         Args:
-            x_NCHW: the input.
-            half_NCHW: `halve(x_NCHW)`, for callers who have it already.
+            x_NCHW: The input.
+            half_NCHW: The result of `halve(x_NCHW)`, if the caller has it already.
         """
         # sub2 and sub4 share the trunk up to conv3_1
         y_NCHW = halve(x_NCHW) if half_NCHW is None else half_NCHW  # 1/2
@@ -181,8 +182,8 @@ class ICNet(nn.Module):
         """Return the raw logits of all three heads, for label guidance.
 
         Args:
-            x_NCHW: the input.
-            dropout: share of the channels that the last classifier does not see in training.
+            x_NCHW: The input.
+            dropout: The share of channels that are dropped before the last classifier in training.
         """
         features = self.features(pad_to_network_size(x_NCHW))
         fused12_NCHW = features.fused12_NCHW
@@ -195,10 +196,10 @@ class ICNet(nn.Module):
         )
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Return (N, K, H, W) logits of exactly the input's size.
+        """Return the (N, K, H, W) logits, of exactly the input's size.
 
         Raises:
-            ConfigError: a side of the input is below 64.
+            ConfigError: A side of the input is below 64.
         """
         features = self.features(pad_to_network_size(x_NCHW))
         logits_NKHW: Tensor = self.classifier(upsample(features.fused12_NCHW, 2))  # 1/4
@@ -208,7 +209,7 @@ class ICNet(nn.Module):
 def bottlenecks(
     count: int, c_in: int, c_mid: int, c_out: int, *, dilation: int = 1, norm: bool
 ) -> nn.Sequential:
-    """Return a stage of bottlenecks; the first projects its shortcut if `c_in` differs."""
+    """Return a stage of bottlenecks, of which the first projects its shortcut if `c_in` differs."""
     return nn.Sequential(
         *(
             Bottleneck(c_in if i == 0 else c_out, c_mid, c_out, dilation=dilation, norm=norm)
@@ -218,12 +219,12 @@ def bottlenecks(
 
 
 def halve(x_NCHW: Tensor) -> Tensor:
-    """Return every second row and column: align-corners bilinear halving of odd sides, exactly."""
+    """Return every second row and column: exact align-corners bilinear halving for odd sides."""
     return x_NCHW[:, :, ::2, ::2]
 
 
 def upsample(x_NCHW: Tensor, factor: int) -> Tensor:
-    """Return align-corners bilinear zoom, n to (n-1) * factor + 1 (the authors' Interp layer)."""
+    """Return a bilinear zoom from n to (n-1) * factor + 1, align corners (the authors' Interp)."""
     size = [(side - 1) * factor + 1 for side in x_NCHW.shape[-2:]]
     return F.interpolate(x_NCHW, size=size, mode="bilinear", align_corners=True)
 
@@ -237,13 +238,13 @@ def pad_to_network_size(x_NCHW: Tensor) -> Tensor:
     """Return the input with zeros to the right and below, up to 32k+1 on each side."""
     height, width = x_NCHW.shape[-2:]
     if min(height, width) < MIN_SIDE:
-        raise ConfigError(f"input of {height}x{width}: both sides must be {MIN_SIDE} or more")
+        raise ConfigError(f"input of {height}x{width}: both sides must be at least {MIN_SIDE}")
     target = network_size((height, width))
     return F.pad(x_NCHW, (0, target[1] - width, 0, target[0] - height))
 
 
 def initialize(model: ICNet, *, seed: int) -> None:
-    """Set He-normal weights drawn from `seed`, the same on every machine; biases become 0."""
+    """Set He-normal weights from `seed`, equal on every machine, and biases of 0."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):

@@ -1,4 +1,4 @@
-"""The configuration of ICNet, which can be read without PyTorch."""
+"""The configuration of ICNet, without PyTorch."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -11,15 +11,16 @@ Variant = Literal["paper", "supervisely"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ICNetConfig:
-    """What the network is built from."""
+    """The configuration of the network."""
 
     num_classes: int
     variant: Variant = "paper"
-    """Where conv3_1 halves its map: paper in its first 1x1, supervisely in its 3x3."""
+    """The convolution of conv3_1 that has stride 2: the first 1x1 (paper) or the 3x3
+    (supervisely)."""
     width: float = 0.5
-    """Channels relative to the full network; the released one has half."""
+    """The share of the full network's channels, 1/64 to 4; the released one has half."""
     use_batchnorm: bool = True
-    """False: every convolution has a bias instead."""
+    """Whether convolutions have batch norm; otherwise they have a bias."""
 
     def __post_init__(self) -> None:
         if not 2 <= self.num_classes <= MAX_CLASSES:
@@ -33,6 +34,6 @@ class ICNetConfig:
 
     @property
     def channels(self) -> tuple[int, int, int, int, int]:
-        """The channels that come out of the stages conv1 to conv5."""
+        """The output channels of the stages conv1 to conv5."""
         c1, c2, c3, c4, c5 = (max(1, round(c * self.width)) for c in (128, 256, 512, 1024, 2048))
         return c1, c2, c3, c4, c5

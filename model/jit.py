@@ -1,4 +1,4 @@
-"""Compiling the few loops over pixels that numpy cannot express."""
+"""Compilation of the loops over pixels that numpy cannot express."""
 
 import pickle
 from collections.abc import Callable
@@ -16,17 +16,17 @@ from icstream.model import cache
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function, compiled on first use and kept on disk."""
+    """Return the function, compiled on first use and cached on disk."""
     loop: Any = numba.njit(nogil=True)(function)
     loop._cache = _LoopCache(loop.py_func)
     return loop  # type: ignore[no-any-return]
 
 
 class _LoopCache(NullCache):
-    """What is compiled of one function, by the types of its arguments.
+    """The compiled versions of one function, by the types of its arguments.
 
-    It lies where Python keeps what it compiles, if that is safe, and else in the user's cache.
-    Numba's own cache believes what lies on the disk: after a loss of power every later run failed.
+    They are stored beside Python's bytecode if that folder is safe, otherwise in the user's cache.
+    Numba's own cache trusts the disk: after a power failure every later run failed.
     """
 
     def __init__(self, function: FunctionType) -> None:
@@ -35,7 +35,7 @@ class _LoopCache(NullCache):
         self._beside = Path(function.__code__.co_filename).parent / "__pycache__"
 
     def load_overload(self, sig: object, target_context: Any) -> Any:
-        """Return what was compiled for a signature; None if it was not."""
+        """Return the compiled version for a signature, or None."""
         target_context.refresh()
         name = self._name(sig, target_context.codegen())
         content = cache.load(name, beside=self._beside)
@@ -44,20 +44,20 @@ class _LoopCache(NullCache):
         return _FORM.rebuild(target_context, pickle.loads(content))
 
     def save_overload(self, sig: object, result: Any) -> None:
-        """Keep what was compiled for a signature."""
+        """Store the compiled version for a signature."""
         if _FORM.check_cachable(result):
             content = dumps(_FORM.reduce(result))  # type: ignore[no-untyped-call]
             cache.store(self._name(sig, result.codegen), content, beside=self._beside)
 
     def _name(self, sig: object, codegen: Any) -> str:
-        """Return the name in the cache, which holds all that decides what is compiled."""
+        """Return the name in the cache, which covers all that determines the compiled code."""
         self._source = self._source or source_digest(self._function)
         key = repr((self._source, numba.__version__, sig, codegen.magic_tuple()))
         return f"{self._function.__name__}-{blake2b(key.encode(), digest_size=16).hexdigest()}.loop"
 
 
 class _Form(CompileResultCacheImpl):
-    """How numba writes what it has compiled; it needs no place of its own."""
+    """Numba's serialization of compiled code, without a folder of its own."""
 
     def __init__(self) -> None:
         pass
@@ -67,9 +67,9 @@ _FORM: Any = _Form()
 
 
 def source_digest(function: FunctionType) -> str:
-    """Return the digest of all source text that a loop is compiled from, in hexadecimal.
+    """Return the digest of the source of a loop, in hexadecimal.
 
-    That is the file of the loop, and the files of the loops that it calls.
+    It covers the file of the loop and those of the loops that it calls.
     """
     files: set[str] = set()
     waiting = [function]

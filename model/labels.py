@@ -1,4 +1,4 @@
-"""Label sets: the names and colors of the classes that a network tells apart."""
+"""Label sets: the names and colors of a network's classes."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ Color: TypeAlias = tuple[int, int, int]
 """Red, green, blue, each 0 to 255."""
 
 MAX_CLASSES = 255
-"""Class ids are stored in one byte, and 255 stays free for "void"."""
+"""The largest number of classes: ids are stored in one byte, and 255 is reserved for "void"."""
 
 
 @renamed_fields(colours="colors")
 @dataclass(frozen=True, slots=True)
 class LabelSet:
-    """Ordered classes; the id of a class is its position."""
+    """An ordered set of classes; the id of a class is its position."""
 
     names: tuple[str, ...]
     colors: tuple[Color, ...]
@@ -50,14 +50,15 @@ class LabelSet:
         """Build a label set from (name, (red, green, blue)) pairs, in the order of their ids.
 
         Raises:
-            ConfigError: too few or too many classes, a repeated name, or a color out of range.
+            ConfigError: There are too few or too many classes, a repeated name, or a color out of
+                range.
         """
         names = tuple(str(name) for name, _ in classes)
         colors = tuple(tuple(int(value) for value in color) for _, color in classes)
         return cls(names, colors)  # type: ignore[arg-type]  # lengths are checked on creation
 
     def palette(self) -> NDArray[np.uint8]:
-        """Return the colors as a (256, 3) table; ids that have no class are black."""
+        """Return the colors as a (256, 3) table, with black for ids without a class."""
         table = np.zeros((256, 3), np.uint8)
         table[: len(self)] = self.colors
         return table
@@ -99,7 +100,7 @@ CITYSCAPES = LabelSet.from_values(
 )
 
 CAMVID = LabelSet.from_values(
-    # The usual 11 classes; 11 is void and is no class.
+    # The usual 11 classes; id 11 is void.
     [
         ("Sky", (128, 128, 128)),
         ("Building", (128, 0, 0)),
@@ -116,4 +117,4 @@ CAMVID = LabelSet.from_values(
 )
 
 VOID = 255
-"""Id of pixels that have no class: left out of the loss and of every score."""
+"""The id of pixels without a class, which are excluded from the loss and from all scores."""

@@ -1,4 +1,4 @@
-"""Tensors as they lie in a safetensors file; reading one makes it a tensor of PyTorch."""
+"""Tensors of a safetensors file, converted to PyTorch when they are read."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,10 @@ class StoredTensors(Mapping[str, "Tensor"]):
     """Tensors by name, from the entries that `safetensors.deserialize` returns."""
 
     def __init__(self, entries: list[tuple[str, dict[str, Any]]]) -> None:
-        """Take the entries as they are.
+        """Check and keep the entries.
 
         Raises:
-            ValueError: one does not hold floating-point numbers.
+            ValueError: A tensor does not hold floating-point numbers.
         """
         self._entries = dict(entries)
         for name in sorted(self._entries):

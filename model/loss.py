@@ -1,7 +1,7 @@
 """The loss of label guidance: cross entropy at all three heads (section 3.3 of the ICNet paper).
 
-Shape suffixes: N batch, K classes, H and W of the labels, h and w of a head's logits, P pixels
-in a row.
+Shape suffixes: N batch, K classes, H and W of the labels, h and w of a head's logits, P pixels in a
+list.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from icstream.model.icnet import BranchLogits, full_size
 
 FACTORS = (4, 8, 16)
-"""Input pixels from one logit to the next at sub124, sub24 and sub4."""
+"""The input pixels from one logit to the next at sub124, sub24 and sub4."""
 _OHEM_MIN_SHARE = 1 / 16
 
 
@@ -24,7 +24,7 @@ _OHEM_MIN_SHARE = 1 / 16
 class GuidedLoss:
     """The weighted sum of the heads' losses, and each head's own.
 
-    Pixels labeled `void` do not count; a batch of nothing else has the loss 0.
+    Pixels labeled `void` are ignored; a batch without other pixels has a loss of 0.
     """
 
     void: int
@@ -32,23 +32,23 @@ class GuidedLoss:
     head_weights: tuple[float, float, float] = (1.0, 0.4, 0.16)
     """The weights of sub124, sub24 and sub4."""
     guidance: Literal["full", "shrunk"] = "full"
-    """full: logits are zoomed to the labels' size, as the plugin does; shrunk: labels are taken
-    at the logits' own places, as the paper does, at a fraction of the cost."""
+    """The comparison: full zooms logits to the labels' size, as the plugin does; shrunk samples
+    labels at the logits' positions, as the paper does, at a fraction of the cost."""
     class_weights_K: Tensor | None = None
-    """The weight of each class's pixels; None: all have 1."""
+    """The weight of each class's pixels; None: 1 for all."""
     ohem: float | None = None
-    """Pixels count only if their true class gets less than this probability, but at least 1/16 of
-    them do, of each image (full) or of the batch (shrunk)."""
+    """The probability of the true class below which pixels count, which at least 1/16 of the pixels
+    of each image (full) or of the batch (shrunk) do; None: all pixels count."""
     label_smoothing: float = 0.0
-    """Share of each pixel's target that is spread evenly over all classes; which pixels are hard
-    enough for `ohem` does not depend on it."""
+    """The share of each pixel's target that is spread evenly over all classes; it does not affect
+    which pixels `ohem` selects."""
 
     def __call__(self, logits: BranchLogits, ids_NHW: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the total and (sub124, sub24, sub4), scalars in float32.
+        """Return the total loss and those of (sub124, sub24, sub4), as float32 scalars.
 
         Args:
-            logits: of the padded input; they are cropped to the labels.
-            ids_NHW: class ids of any integer type, of the input's size before padding.
+            logits: The logits of the padded input, which are cropped to the labels.
+            ids_NHW: The class ids, of any integer type, in the input's size before padding.
         """
         losses = tuple(
             self.of_head(branch, ids_NHW, factor)
@@ -58,7 +58,7 @@ class GuidedLoss:
         return torch.stack([weight * loss for weight, loss in pairs]).sum(), losses
 
     def of_head(self, logits_NKhw: Tensor, ids_NHW: Tensor, factor: int) -> Tensor:
-        """Return the mean over the labeled pixels at one head."""
+        """Return the mean loss over the labeled pixels at one head."""
         if self.guidance == "shrunk":
             ids_Nhw = ids_NHW[:, ::factor, ::factor]
             logits_NKhw = logits_NKhw[:, :, : ids_Nhw.shape[1], : ids_Nhw.shape[2]]
@@ -67,8 +67,8 @@ class GuidedLoss:
         def of_image(logits_1Khw: Tensor, ids_1HW: Tensor) -> Tensor:
             return self._sums(full_size(logits_1Khw.float(), factor, ids_1HW.shape[-2:]), ids_1HW)
 
-        # Full-size logits are kept of one image at a time and made again on the way back: for a
-        # batch of eight at 1025x2049 all of them would take 20 GB.
+        # Full-size logits are kept for one image at a time and recomputed in the backward pass:
+        # those of a batch of eight at 1025x2049 would take 20 GB.
         pairs = zip(torch.split(logits_NKhw, 1), torch.split(ids_NHW, 1), strict=True)
         return _mean([checkpoint(of_image, one, ids, use_reentrant=False) for one, ids in pairs])
 
@@ -88,7 +88,7 @@ class GuidedLoss:
         return torch.stack([(losses_Nhw * weights_Nhw).sum(), weights_Nhw.sum()])
 
     def _hard(self, losses_Nhw: Tensor, weights_Nhw: Tensor) -> Tensor:
-        """Return 1 for the pixels that count, the hardest ones, else 0."""
+        """Return 1 for the pixels that count, the hardest ones, and 0 for the others."""
         assert self.ohem is not None
         num_kept = max(1, int(_OHEM_MIN_SHARE * float(weights_Nhw.sum())))
         least = torch.topk(losses_Nhw.flatten(), min(num_kept, losses_Nhw.numel())).values[-1]
@@ -106,18 +106,18 @@ def _cross_entropy(
 ) -> Tensor:
     """Return each pixel's loss; 0 where it is void."""
     loss = partial(F.cross_entropy, ignore_index=void, reduction="none", label_smoothing=smoothing)
-    if logits_NKhw.device.type == "cpu":  # a third of the time of the other form
+    if logits_NKhw.device.type == "cpu":  # takes a third of the time of the other form
         return loss(logits_NKhw, ids_Nhw)
-    # On CUDA the form for images has no deterministic gradient, that for rows has.
+    # On CUDA only the form for lists of pixels has a deterministic gradient.
     logits_PK = logits_NKhw.permute(0, 2, 3, 1).flatten(0, 2)
     return loss(logits_PK, ids_Nhw.flatten()).reshape(ids_Nhw.shape)
 
 
 def log_class_weights(pixels_K: Tensor, offset: float) -> Tensor:
-    """Return 1 / ln(offset + share) for each class, from its number of pixels.
+    """Return the weight 1 / ln(offset + share) of each class, from its number of pixels.
 
-    Rare classes count more, the more so the nearer the offset is to 1. After ENet (Paszke and
-    others 2016, section 5.1), which has 1.02.
+    Rare classes get larger weights, the more so the closer the offset is to 1. ENet uses 1.02
+    (Paszke et al. 2016, section 5.1).
     """
     share_K = pixels_K.double() / pixels_K.sum().clamp(min=1)
     return (1 / torch.log(offset + share_K)).float()

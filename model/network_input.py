@@ -1,4 +1,4 @@
-"""From an image to the network's input."""
+"""Conversion of an image to the network's input."""
 
 import cv2
 import numpy as np
@@ -16,16 +16,16 @@ def prepare_input(
     mean_color: Color,
     empty: Empty = np.empty,
 ) -> NDArray[np.uint8]:
-    """Return the (h, w, 3) input of `geometry.outer`: the image top left, the rest mean color.
+    """Return the (h, w, 3) input of size `geometry.outer`: the image top left, the rest mean color.
 
     Args:
-        image_HW3: RGB of `geometry.source` size; it is copied.
-        geometry: as `Fit.geometry` gives it.
-        mean_color: the model's mean, which becomes almost zero behind the network's input.
-        empty: returns the memory for the input, whose planes lie one after another.
+        image_HW3: The RGB image, of size `geometry.source`; it is copied.
+        geometry: The result of `Fit.geometry`.
+        mean_color: The model's mean, which the network maps to almost zero.
+        empty: A function that returns the memory for the input, with planes one after another.
 
     Raises:
-        ConfigError: not an (H, W, 3) uint8 array of that size.
+        ConfigError: The image is not an (H, W, 3) uint8 array of that size.
     """
     fault = image_fault(image_HW3, geometry.source)
     if fault:
@@ -46,15 +46,15 @@ def prepare_input(
 
 
 def image_fault(image_HW3: NDArray[np.uint8], size: tuple[int, int]) -> str | None:
-    """Return what is wrong with an image that should have (height, width); None: nothing."""
+    """Return the error of an image that should have (height, width), or None."""
     if image_HW3.dtype == np.uint8 and image_HW3.shape == (*size, 3):
         return None
     got = f"{image_HW3.shape} {image_HW3.dtype}"
-    return f"an image is an (H, W, 3) uint8 array, here {(*size, 3)}, got {got}"
+    return f"an image must be an (H, W, 3) uint8 array, here {(*size, 3)}, got {got}"
 
 
 def fill_margin(input_hw3: NDArray[np.uint8], geometry: Geometry, mean_color: Color) -> None:
-    """Fill the input with the mean color where the image is not."""
+    """Fill the input outside the image with the mean color."""
     height, width = geometry.inner
     input_hw3[height:] = mean_color
     input_hw3[:height, width:] = mean_color

@@ -1,4 +1,4 @@
-"""Processes that do not outlive the one that started them."""
+"""Termination of processes with the process that started them."""
 
 import ctypes
 import os
@@ -9,10 +9,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent(parent: int) -> None:
-    """Have the system kill this process when its parent ends, however that may happen.
+    """Make the system kill this process when its parent ends for any reason.
 
     Args:
-        parent: process id of the parent; if that has ended already, this process ends now.
+        parent: The parent's process id; if it has ended already, this process ends now.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

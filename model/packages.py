@@ -1,4 +1,4 @@
-"""The packages that icstream needs, by its own metadata, and which of them are not installed."""
+"""The required packages by icstream's metadata, and those that are not installed."""
 
 import importlib.util
 import re
@@ -8,13 +8,13 @@ from importlib.metadata import requires
 from icstream.model.errors import ConfigError
 
 _MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml", "pyzmq": "zmq"}
-"""Names to import packages by, where they are not the packages' own."""
+"""The import names of packages, where they differ from the packages' names."""
 
 
 def requirements(extra: str | None = None) -> list[str]:
-    """Return the packages that icstream needs, or those that an extra adds, in alphabetical order.
+    """Return the packages of icstream or of one of its extras, in alphabetical order.
 
-    Other conditions, as the kind of machine, are not looked at.
+    Other conditions, such as the platform, are ignored.
     """
     names = []
     for requirement in requires("icstream") or ():
@@ -26,25 +26,25 @@ def requirements(extra: str | None = None) -> list[str]:
 
 
 def module_of(package: str) -> str:
-    """Return the name to import a package by."""
+    """Return the import name of a package."""
     return _MODULES.get(package, package.replace("-", "_"))
 
 
 def missing(packages: Iterable[str]) -> list[str]:
-    """Return those of the packages that are not installed."""
+    """Return the packages that are not installed."""
     return [name for name in packages if importlib.util.find_spec(module_of(name)) is None]
 
 
 def check_installed(packages: Iterable[str], *, extra: str, needed_by: str) -> None:
-    """Make sure that packages are installed.
+    """Check that packages are installed.
 
     Args:
-        packages: to look for.
-        extra: of icstream, which brings them.
-        needed_by: what does not work without them, for the error.
+        packages: The packages to look for.
+        extra: The extra of icstream that installs them.
+        needed_by: What needs them, for the error message.
 
     Raises:
-        ConfigError: some are not; the text names them and the extra.
+        ConfigError: Some are not installed; the text names them and the extra.
     """
     lacking = missing(packages)
     if lacking:

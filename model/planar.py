@@ -1,4 +1,4 @@
-"""Images whose red, green and blue lie one after another in memory, as networks read them.
+"""Images with separate red, green and blue planes, as networks read them.
 
 Such an image is an ordinary (H, W, 3) array with other strides, which callers may ignore.
 """
@@ -14,7 +14,7 @@ Empty = Callable[[tuple[int, ...], type[np.uint8]], NDArray[np.uint8]]
 
 
 def empty_planar(size: tuple[int, int], empty: Empty = np.empty) -> NDArray[np.uint8]:
-    """Return an (H, W, 3) array whose three planes are contiguous, each by itself."""
+    """Return an (H, W, 3) array whose three planes are each contiguous."""
     return empty((3, *size), np.uint8).transpose(1, 2, 0)
 
 
@@ -29,7 +29,7 @@ def is_planar(image_HW3: NDArray[np.uint8]) -> bool:
 
 
 def copy_planes(image_HW3: NDArray[np.uint8], to_HW3: NDArray[np.uint8]) -> None:
-    """Copy an image of any layout to a planar place."""
+    """Copy an image of any layout into a planar one."""
     if is_planar(image_HW3):
         np.copyto(to_HW3, image_HW3)
     else:
@@ -37,7 +37,7 @@ def copy_planes(image_HW3: NDArray[np.uint8], to_HW3: NDArray[np.uint8]) -> None
 
 
 def interleaved(image_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the image with the three values of a pixel side by side, contiguous."""
+    """Return the image as a contiguous array with interleaved channels."""
     if is_planar(image_HW3):
         return np.asarray(cv2.merge(list(planes(image_HW3))), np.uint8)
     return np.ascontiguousarray(image_HW3)

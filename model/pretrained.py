@@ -1,4 +1,4 @@
-"""Weights by name: what ships with the package, and untrained ones."""
+"""Weights by name: those shipped with the package, and untrained ones."""
 
 import difflib
 from importlib.resources import as_file, files
@@ -9,13 +9,13 @@ from icstream.model.checkpoint import Checkpoint, random_checkpoint
 from icstream.model.errors import CheckpointError
 
 DEFAULT = "camvid"
-"""The weights that are used where none are named."""
+"""The default weights."""
 RANDOM = "random"
 _RANDOM_FILE = "random-1.bin"
 
 
 def weight_names() -> list[str]:
-    """Return the names that `load_weights` knows besides file paths."""
+    """Return the names that `load_weights` accepts besides file paths."""
     shipped = files("icstream.model") / "weights"
     files_there = list(shipped.iterdir()) if shipped.is_dir() else []
     names = [Path(f.name).stem for f in files_there if f.name.endswith(".safetensors")]
@@ -23,10 +23,10 @@ def weight_names() -> list[str]:
 
 
 def load_weights(name_or_path: str) -> Checkpoint:
-    """Return the checkpoint of that name, or the one in that file.
+    """Return the checkpoint with a name, or the one in a file.
 
     Raises:
-        CheckpointError: neither a name nor a usable file; the text lists the names.
+        CheckpointError: The argument is neither a name nor a usable file; the text lists the names.
     """
     if name_or_path == RANDOM:
         return _random_weights()
@@ -45,7 +45,7 @@ def load_weights(name_or_path: str) -> Checkpoint:
 
 
 def _random_weights() -> Checkpoint:
-    """Return untrained weights; from the cache, they come without PyTorch."""
+    """Return untrained weights, without PyTorch if they are cached."""
     from icstream.model.checkpoint_file import checkpoint_from_bytes, checkpoint_to_bytes
 
     content = cache.load(_RANDOM_FILE)

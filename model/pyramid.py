@@ -1,7 +1,7 @@
 """Pyramid pooling: averages over 6x6, 3x3, 2x2 and 1x1 windows, resized back and added.
 
-Averaging and resizing are linear, so each is a small matrix per axis. That holds any window, is
-the same in training and evaluation, has a deterministic gradient, and exports as plain products.
+Averaging and resizing are linear, so each is a small matrix per axis. This form allows any window,
+is the same in training and evaluation, has a deterministic gradient, and exports as plain products.
 """
 
 from functools import lru_cache
@@ -15,14 +15,14 @@ BINS = (6, 3, 2, 1)
 
 _AUTHORS_MAP = (33, 65)
 _AUTHORS_WINDOWS = {6: (3, 5), 3: (3, 5), 2: (1, 1), 1: (0, 0)}
-"""At 33x65 a window is longer than its step by this much (height, width); from the prototxt."""
+"""The (height, width) by which windows exceed their step at 33x65; from the prototxt."""
 
 
 def pooling_windows(size: tuple[int, int], bins: int, axis: int) -> list[tuple[int, int]]:
     """Return the half-open windows [start, stop) along one axis of a map of `size`.
 
-    The authors' windows for the map of a 1025x2049 input, adaptive ones elsewhere; where `bins`
-    is larger than the side, each row (or column) is a window of its own.
+    These are the authors' windows for the map of a 1025x2049 input, and adaptive ones elsewhere;
+    where `bins` exceeds the side, each row (or column) is a window of its own.
     """
     side = size[axis]
     if size == _AUTHORS_MAP:
@@ -34,7 +34,7 @@ def pooling_windows(size: tuple[int, int], bins: int, axis: int) -> list[tuple[i
 
 
 def pyramid_pooling(x_NCHW: Tensor) -> Tensor:
-    """Return the map plus its four poolings, each bilinearly resized back (align corners).
+    """Return the sum of the map and its four poolings, each bilinearly resized (align corners).
 
     The windows of all bins lie side by side in one matrix per axis; of the crossed windows that
     come out, `same` keeps those whose rows and columns belong to the same bins.
@@ -47,7 +47,7 @@ def pyramid_pooling(x_NCHW: Tensor) -> Tensor:
     return x_NCHW + zoom_rows @ pooled_NCPP @ zoom_columns.T
 
 
-# Numpy and not torch: what is computed here must be a constant when the network is traced.
+# Numpy rather than torch, so that the values are constants when the network is traced.
 @lru_cache(maxsize=64)
 def _matrices(height: int, width: int) -> tuple[NDArray[np.float32], ...]:
     rows, columns = (
@@ -66,7 +66,7 @@ def _matrices(height: int, width: int) -> tuple[NDArray[np.float32], ...]:
 
 
 def _averaging(windows: list[tuple[int, int]], side: int) -> NDArray[np.float32]:
-    """Return (bins, side); row i averages window i."""
+    """Return a (bins, side) matrix whose row i averages window i."""
     matrix = np.zeros((len(windows), side))
     for i, (start, stop) in enumerate(windows):
         matrix[i, start:stop] = 1 / (stop - start)
@@ -74,7 +74,7 @@ def _averaging(windows: list[tuple[int, int]], side: int) -> NDArray[np.float32]
 
 
 def _zooming(bins: int, side: int) -> NDArray[np.float32]:
-    """Return (side, bins); row y holds the bilinear weights of output row y."""
+    """Return a (side, bins) matrix whose row y holds the bilinear weights of output row y."""
     matrix = np.zeros((side, bins))
     for y in range(side):
         position = y * (bins - 1) / (side - 1) if side > 1 else 0.0

@@ -1,4 +1,4 @@
-"""Old names that keep working, with a warning that gives the new one."""
+"""Deprecated names, which keep working with a warning that states the new one."""
 
 import functools
 import inspect
@@ -16,35 +16,35 @@ Result = TypeVar("Result")
 
 
 class RenamedWarning(FutureWarning):
-    """An old name was used."""
+    """A deprecated name was used."""
 
 
 def warn_renamed(old: str, new: str, *, stacklevel: int = 2) -> None:
-    """Warn once per place that `old` is called `new` now.
+    """Warn once per call site that `old` is now called `new`.
 
     Args:
-        old: the name that was used.
-        new: the name to use.
-        stacklevel: 2 points at the caller of the function that calls this one.
+        old: The deprecated name.
+        new: The name to use.
+        stacklevel: The frame to blame; 2 is the caller of the function that calls this one.
     """
     warnings.warn(f"{old} is now {new}", RenamedWarning, stacklevel=stacklevel + 1)
 
 
 def warn_renamed_in(cls: type, old: str, new: str) -> None:
-    """Warn that a class of another package has an attribute `old` that is called `new` now."""
+    """Warn that a class of another package uses the deprecated attribute `old`."""
     text = f"{cls.__name__}.{old} is now {new}"
     try:
         file, line = inspect.getfile(cls), inspect.getsourcelines(cls)[1]
-    except (OSError, TypeError):  # made without a file
+    except (OSError, TypeError):  # created without a file
         file, line = cls.__module__, 1
     warnings.warn_explicit(text, RenamedWarning, file, line)
 
 
 def renamed_fields(**names: str) -> Callable[[type[Class]], type[Class]]:
-    """Return a class decorator that keeps old names of fields: as attributes and as arguments.
+    """Return a class decorator that keeps old names of fields as attributes and arguments.
 
     Args:
-        names: the new name of each old one.
+        names: The new name of each old one.
     """
 
     def decorate(cls: type[Class]) -> type[Class]:
@@ -62,7 +62,7 @@ def renamed_arguments(
     """Return a function decorator that keeps old names of keyword arguments.
 
     Args:
-        names: the new name of each old one.
+        names: The new name of each old one.
     """
 
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -78,7 +78,7 @@ def renamed_arguments(
 
 
 def log_renamed() -> None:
-    """Log each old name that is used from now on, once and in one line, and print no warning."""
+    """Log each use of a deprecated name once, in one line, instead of printing a warning."""
     _once.logged.clear()
     show = warnings.showwarning
 
@@ -113,7 +113,7 @@ def _rename(arguments: dict[str, Any], names: Mapping[str, str]) -> None:
 
 
 class _OncePerName(logging.Filter):
-    """A filter of log records that passes each old name once, wherever it is used."""
+    """A filter of log records that passes each deprecated name once."""
 
     def __init__(self) -> None:
         super().__init__()

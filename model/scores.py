@@ -1,4 +1,4 @@
-"""The network's logits for one image, before they are interpolated at its pixels."""
+"""The network's logits for one image, before interpolation at its pixels."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from icstream.model.geometry import Geometry
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """The logits of one image, and how its pixels lie among them."""
+    """The logits of one image, and the geometry of its pixels."""
 
     values_Khw: NDArray[np.float32]
-    """(K, h, w) logits at the score nodes, every 8 input pixels."""
+    """The (K, h, w) logits at the nodes, every 8 input pixels."""
     geometry: Geometry
-    """How the image lies in the input that gave these scores."""
+    """The placement of the image in the network's input."""
 
     def class_ids(self) -> NDArray[np.uint8]:
         """Return the (H, W) class ids of the image."""
-        # Here and not above: the compiler behind it takes half a second that decoders need not pay.
+        # Imported here, as its compiler takes half a second, which decoders do not need.
         from icstream.model.upsample import class_ids
 
         return class_ids(self.values_Khw, *self.geometry.axes())

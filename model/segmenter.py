@@ -1,4 +1,4 @@
-"""The network as a function: an image in, the class of every pixel out."""
+"""The network as a function from an image to the class of every pixel."""
 
 from functools import lru_cache
 from typing import Self
@@ -23,14 +23,14 @@ from icstream.model.settings_base import DEFAULT_THREADS
 
 
 class Segmenter:
-    """Padding, normalizing, the network, upsampling and argmax behind one call.
+    """Padding, normalization, the network, upsampling and argmax in one call.
 
     Attributes:
-        labels: the classes whose ids come out.
-        choice: the runtime, device, precision and threads in use.
-        fit: how images become inputs.
-        mean_color: what fills the input beside the image.
-        digest: SHA-256 of the weights and what belongs to them.
+        labels: The classes of the ids.
+        choice: The runtime, device, precision and threads in use.
+        fit: The fit of images to the input.
+        mean_color: The color that fills the input outside the image.
+        digest: The SHA-256 of the checkpoint.
     """
 
     def __init__(
@@ -46,15 +46,16 @@ class Segmenter:
         """Load the weights into a runtime.
 
         Args:
-            checkpoint: weights and what belongs to them.
-            runtime: what computes; auto is OpenVINO on a CPU, PyTorch on a GPU.
-            device: auto, cpu, cuda or cuda:N.
-            precision: auto is the fastest that was measured to do for the checkpoint, else fp32.
-            threads: of inference on a CPU; with the runtime torch, of the whole process.
-            fit: how images become inputs; None: as the checkpoint was trained.
+            checkpoint: The weights and their metadata.
+            runtime: The library; auto is OpenVINO on a CPU and PyTorch on a GPU.
+            device: The device: auto, cpu, cuda or cuda:N.
+            precision: The precision; auto is the fastest whose measured agreement with fp32
+                suffices, else fp32.
+            threads: The number of threads on a CPU; with the runtime torch, of the whole process.
+            fit: The fit of images to the input; None: as the checkpoint was trained.
 
         Raises:
-            ConfigError: a runtime, device or precision that this machine cannot offer.
+            ConfigError: The runtime, device or precision is not available on this machine.
         """
         self.labels = checkpoint.labels
         self.fit = fit or checkpoint.fit
@@ -70,15 +71,15 @@ class Segmenter:
     def from_choice(
         cls, checkpoint: Checkpoint, choice: RuntimeChoice, *, fit: Fit | None = None
     ) -> Self:
-        """Return a segmenter that runs as `select_runtime` chose.
+        """Return a segmenter for a choice of `select_runtime`.
 
         Args:
-            checkpoint: weights and what belongs to them.
-            choice: the runtime, device, precision and threads.
-            fit: how images become inputs; None: as the checkpoint was trained.
+            checkpoint: The weights and their metadata.
+            choice: The runtime, device, precision and threads.
+            fit: The fit of images to the input; None: as the checkpoint was trained.
 
         Raises:
-            ConfigError: this machine cannot offer what was chosen, perhaps on another one.
+            ConfigError: The choice, perhaps made on another machine, is not available here.
         """
         return cls(
             checkpoint,
@@ -93,12 +94,12 @@ class Segmenter:
         """Return the (H, W) class ids of an RGB image of any size.
 
         Raises:
-            ConfigError: not an (H, W, 3) uint8 array.
+            ConfigError: The image is not an (H, W, 3) uint8 array.
         """
         if image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.dtype != np.uint8:
             raise ConfigError(
-                "an image is an (H, W, 3) uint8 array in RGB order,"
-                f" got {image_HW3.shape} {image_HW3.dtype}"
+                "an image must be an (H, W, 3) uint8 array in RGB order, got"
+                f" {image_HW3.shape} {image_HW3.dtype}"
             )
         geometry = self._geometry((image_HW3.shape[0], image_HW3.shape[1]))
         return self.scores(
@@ -106,12 +107,12 @@ class Segmenter:
         ).class_ids()
 
     def scores(self, input_hw3: NDArray[np.uint8], geometry: Geometry) -> Scores:
-        """Return the scores of an input that `prepare_input` made; valid until the next call."""
+        """Return the logits of an input from `prepare_input`, valid until the next call."""
         return Scores(self._runtime.scores(input_hw3[None])[0], geometry)
 
     @property
     def max_sizes(self) -> int | None:
-        """How many sizes of inputs stay prepared; None: all, until they are forgotten."""
+        """The number of input sizes that stay prepared; None: all, until `forget`."""
         return self._runtime.max_sizes
 
     @max_sizes.setter
@@ -119,11 +120,11 @@ class Segmenter:
         self._runtime.max_sizes = count
 
     def forget(self, input_size: tuple[int, int]) -> None:
-        """Let go of the memory that inputs of (height, width) need; the next one costs time."""
+        """Release the memory for inputs of (height, width); the next one takes longer."""
         self._runtime.forget(input_size)
 
     def warm_up(self, source: tuple[int, int]) -> None:
-        """Compile for images of (height, width), so that the first one costs no more."""
+        """Compile for images of (height, width), so that the first one takes no longer."""
         self.scores(np.zeros((*self._geometry(source).outer, 3), np.uint8), self._geometry(source))
 
 

@@ -1,7 +1,7 @@
-"""What the settings of components have in common.
+"""The base of components' settings.
 
-They stand beside their component as frozen dataclasses, so that a worker that is given them starts
-without pydantic. pydantic takes them as schemas where files and options are checked.
+Settings are frozen dataclasses beside their component, so that workers start without pydantic.
+pydantic uses them as schemas where files and options are checked.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,28 +9,29 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 DEFAULT_THREADS = 1
-"""CPU threads of inference: they fix the last bits of masks, so no default follows the machine."""
+"""The default of CPU threads, which is fixed as it affects the last bits of masks."""
 
 
 @dataclass(frozen=True, slots=True)
 class OldKey:
-    """A key of an earlier version, which is read with a warning and kept in reports."""
+    """A deprecated key, which is read with a warning and kept in reports."""
 
     names: tuple[str, ...]
     """The keys that replace it."""
     read: Callable[[Any], Mapping[str, Any]]
-    """Return the values of the new keys for a value of the old one, or raise `ValueError`."""
+    """The function from a value of the old key to those of the new keys, which may raise
+    `ValueError`."""
     write: Callable[[Mapping[str, Any]], Any]
-    """Return the value of the old key for values of the new ones."""
+    """The function from values of the new keys to that of the old key."""
 
 
 def renamed(name: str) -> OldKey:
-    """Return the entry of a key that has only another name now."""
+    """Return the entry of a key that was only renamed."""
     return OldKey((name,), lambda value: {name: value}, lambda values: values[name])
 
 
 def rescaled(name: str, factor: int) -> OldKey:
-    """Return the entry of a key whose values were `factor` times smaller, in a larger unit."""
+    """Return the entry of a key whose unit was `factor` times larger."""
 
     def read(value: Any) -> Mapping[str, Any]:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -43,7 +44,7 @@ def rescaled(name: str, factor: int) -> OldKey:
 
 
 class SettingsBase:
-    """Base of settings: keys that are not known are refused."""
+    """Base class of settings that refuse unknown keys."""
 
     __slots__ = ()
 
@@ -53,18 +54,19 @@ class SettingsBase:
     }
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {}
     ADDED: ClassVar[frozenset[str]] = frozenset()
-    """Settings that came after 0.1.0: reports have them where they differ from their defaults."""
+    """The settings added after 0.1.0, which reports contain only where they differ from their
+    defaults."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         schema = handler(source)
-        # Where numbers are strict, a section may still be written as a mapping.
+        # Sections may be mappings even where numbers are strict.
         handler.resolve_ref_schema(schema)["strict"] = False
         return schema
 
 
 class StrictSettingsBase(SettingsBase):
-    """Base of settings where 1.0 and true are no integers, and texts no numbers."""
+    """Base class of settings that refuse 1.0 and true as integers, and text as numbers."""
 
     __slots__ = ()
 
@@ -76,7 +78,7 @@ class StrictSettingsBase(SettingsBase):
 
 
 class Limits:
-    """Annotation of a setting: its limits, by pydantic's names (gt, ge, lt, le, min_length)."""
+    """Annotation with the limits of a setting, by pydantic's names (gt, ge, lt, le, min_length)."""
 
     def __init__(self, **limits: Any) -> None:
         self._limits = limits
@@ -86,7 +88,7 @@ class Limits:
 
 
 class ParsedBy:
-    """Annotation of a setting that may be written as a text, which a function reads."""
+    """Annotation with the function that parses a setting written as text."""
 
     def __init__(self, parse: Callable[[Any], Any], *, text: Mapping[str, str]) -> None:
         """Initialize it.
@@ -108,7 +110,7 @@ class ParsedBy:
 
 
 class CheckedBy:
-    """Annotation of a setting whose values a function checks, which raises `ValueError`."""
+    """Annotation with the function that checks a setting and raises `ValueError`."""
 
     def __init__(self, check: Callable[[Any], Any]) -> None:
         self._check = check
@@ -120,7 +122,7 @@ class CheckedBy:
 
 
 class ReportedBy:
-    """Annotation of a setting that reports show in another form, such as without secrets."""
+    """Annotation with the function that formats a setting for reports, such as without secrets."""
 
     def __init__(self, show: Callable[[Any], Any]) -> None:
         self._show = show

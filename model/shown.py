@@ -1,6 +1,6 @@
-"""What may be shown of texts that others wrote: names of files, addresses, errors of libraries.
+"""Safe display of untrusted text: file names, addresses, library errors.
 
-All that a run prints, logs and reports of such texts goes through `printable`.
+Everything of this kind that a run prints, logs or reports passes through `printable`.
 """
 
 import re
@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 HIDDEN = "..."
-"""What is shown in place of a value that may be a secret."""
+"""The replacement for a value that may be a secret."""
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""Control characters, marks that turn the direction of text, and bytes that are not UTF-8."""
+"""Control characters, marks of text direction, and bytes that are not UTF-8."""
 _UNDECODED = re.compile("[\ud800-\udfff]")
-# Repetitions have limits, so that no text takes long.
+# Repetitions are limited, so that no text takes long to match.
 _URL_LOGIN = re.compile(
     r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,30}:/+)[^\s\"'<>]{0,1000}@", re.IGNORECASE
 )
@@ -26,34 +26,34 @@ _SECRET_NAME = (
 _SECRET = re.compile(_SECRET_NAME, re.IGNORECASE)
 _ASSIGNED_SECRET = re.compile(rf"(?<![\w.-])({_SECRET_NAME})=[^\s&,;\"']+", re.IGNORECASE)
 _FIRST_UNDECODED, _LAST_UNDECODED = 0xDC80, 0xDCFF
-"""How Python holds bytes that it could not decode (PEP 383)."""
+"""The code points by which Python represents undecodable bytes (PEP 383)."""
 
 
 def escape(text: str) -> str:
-    r"""Return the text with everything escaped that is no visible character.
+    r"""Return the text with everything escaped that is not a visible character.
 
-    A byte that is not UTF-8 becomes `\xe9`, a line end `\n`: no name of a file can forge a line
-    of a log, color a terminal, or fail to be written as UTF-8.
+    A byte that is not UTF-8 becomes `\xe9`, a line end `\n`: no file name can forge a log line,
+    color a terminal, or fail to be written as UTF-8.
     """
     return _INVISIBLE.sub(_escaped, text)
 
 
 def escape_undecoded(text: str) -> str:
-    r"""Return the text with the bytes escaped that are not UTF-8 (`\xe9`), and no other change."""
+    r"""Return the text with bytes escaped that are not UTF-8 (`\xe9`), otherwise unchanged."""
     return _UNDECODED.sub(_escaped, text)
 
 
 def printable(text: str) -> str:
-    """Return the text escaped, and without what looks like a login or a secret in it."""
+    """Return the text escaped, with anything that looks like a login or secret hidden."""
     return _ASSIGNED_SECRET.sub(rf"\1={HIDDEN}", _URL_LOGIN.sub(r"\1", escape(text)))
 
 
 def hide_secrets(value: Any, *, name: str = "") -> Any:
-    """Return plain values as they may be reported.
+    """Return plain values with secrets hidden, for reports.
 
     Args:
-        value: a text, a number, or lists and mappings of them.
-        name: what the value is called; if that is a name of a secret, nothing is shown of it.
+        value: Text, a number, or lists and mappings of them.
+        name: The name of the value, which is hidden if the name suggests a secret.
     """
     if isinstance(value, Mapping):
         return {key: hide_secrets(item, name=str(key)) for key, item in value.items()}

@@ -1,6 +1,6 @@
-"""Subtracting the mean from an input, pixel by pixel, for the first convolutions.
+"""Subtraction of the mean from an input, for the first convolutions.
 
-OpenVINO would do the same in three passes over memory, which is a twentieth of the network's time.
+OpenVINO would need three passes over memory, a twentieth of the network's time.
 """
 
 from typing import Any
@@ -18,13 +18,13 @@ def subtract_mean_fp32(
     full_HW3: NDArray[np.float32],
     half_hw3: NDArray[np.float32],
 ) -> None:
-    """Write the input less the mean, and every second row and column of that.
+    """Write the input minus the mean, and every second row and column of the result.
 
     Args:
-        planes_3HW: red, green and blue, each by itself.
-        mean_3: of red, green and blue.
-        full_HW3: where the result goes, (H, 3 * W).
-        half_hw3: where its half goes, (h, 3 * w), with sides (H + 1) // 2 and (W + 1) // 2.
+        planes_3HW: The red, green and blue planes.
+        mean_3: The mean of red, green and blue.
+        full_HW3: The output for the result, (H, 3 * W).
+        half_hw3: The output for its half, (h, 3 * w), with h = (H + 1) // 2 and w = (W + 1) // 2.
     """
     _, height, width = planes_3HW.shape
     for i in range(height):
@@ -44,7 +44,7 @@ def subtract_mean_bf16(
     full_HW3: NDArray[np.uint16],
     half_hw3: NDArray[np.uint16],
 ) -> None:
-    """Do the same in bfloat16, rounded to nearest, ties to even; outputs hold its bits."""
+    """Do the same in bfloat16, rounded to nearest, ties to even; the outputs hold its bits."""
     _, height, width = planes_3HW.shape
     red_W = np.empty(width, np.float32)
     green_W = np.empty(width, np.float32)

@@ -1,15 +1,15 @@
-"""Usage data of libraries: none is sent."""
+"""Opt-out of libraries' telemetry."""
 
 import sys
 from typing import cast
 
 
 def turn_off() -> None:
-    """Keep OpenVINO from sending usage data, which it does when it is imported.
+    """Prevent OpenVINO from sending telemetry, which it does on import.
 
-    It sends them with a package of its own, leaves an identifier in the home folder, and does
-    without where that package cannot be imported. A process that has imported it before is left as
-    it is.
+    OpenVINO sends it with a package of its own, which also stores an identifier in the home folder,
+    and works without that package. Nothing changes in a process that has already imported the
+    package.
     """
     if "openvino_telemetry" not in sys.modules:
         # None makes an import fail (Python's reference, "The import system", 5.3.1).

@@ -1,14 +1,14 @@
-"""From the network's small score map to the class of every pixel of the image.
+"""Upsampling of the network's logits to the class of every pixel of the image.
 
-The definition is `class_ids_dense`: each class's scores are interpolated bilinearly in float32,
+The definition is `class_ids_dense`: each class's logits are interpolated bilinearly in float32,
 `top = a*(1-x) + b*x`, `bottom = c*(1-x) + d*x`, `top*(1-y) + bottom*y`, with a, b the nodes above
 and c, d those below the pixel; the largest wins, ties go to the lowest id.
 
-`class_ids` gives the same ids without looking at most pixels. Interpolation is a convex
-combination, so a class that is ahead at all four nodes of a cell is ahead everywhere in it; it is
-ahead of the *computed* values too when its lead exceeds their rounding error. Each of the two
-levels of interpolation rounds three times, so a computed value is off by at most 6 units of
-2^-24 times the largest score, and a difference of two by twice that; `_SAFE_LEAD` is above it.
+`class_ids` returns the same ids without computing most pixels. Interpolation is a convex
+combination, so a class that leads at all four nodes of a cell leads everywhere in it; it also leads
+among the *computed* values if its lead exceeds their rounding error. Each of the two levels of
+interpolation rounds three times, so a computed value is off by at most 6 units of 2^-24 times the
+largest score, and a difference of two by twice that; `_SAFE_LEAD` is above it.
 """
 
 import numpy as np
@@ -18,13 +18,13 @@ from icstream.model.geometry import Axis
 from icstream.model.jit import compiled
 
 _SAFE_LEAD = np.float32(16 * 2.0**-24)
-"""The lead, as a share of the largest score, that rounding errors cannot undo."""
+"""The lead, as a share of the largest logit, that exceeds all rounding errors."""
 
 
 def class_ids_dense(
     values_Khw: NDArray[np.float32], rows: Axis, columns: Axis
 ) -> NDArray[np.uint8]:
-    """Return (H, W) ids by interpolating every class at every pixel: the reference."""
+    """Return the (H, W) ids by interpolating every class at every pixel: the reference."""
     y, x = rows.nodes[:, None], columns.nodes[None, :]
     fy, fx = rows.fractions[:, None], columns.fractions[None, :]
     gy, gx = np.float32(1) - fy, np.float32(1) - fx
@@ -41,9 +41,10 @@ def class_ids_dense(
 
 
 def class_ids(values_Khw: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArray[np.uint8]:
-    """Return (H, W) ids, equal to `class_ids_dense` on every pixel.
+    """Return the (H, W) ids, equal to those of `class_ids_dense` on every pixel.
 
-    Cells with one clear winner are filled; in the others only classes that can win are computed.
+    Cells with one clear winner are filled; in the others only classes that can win are
+    interpolated.
     """
     values_Khw = np.ascontiguousarray(values_Khw, np.float32)
     _, height, width = values_Khw.shape
@@ -66,7 +67,7 @@ def class_ids(values_Khw: NDArray[np.float32], rows: Axis, columns: Axis) -> NDA
 
 @compiled
 def _nodes(values: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Return at each node the best class and by how much it leads the second best."""
+    """Return the best class at each node and its lead over the second best."""
     num_classes, height, width = values.shape
     winners = np.zeros((height, width), np.uint8)
     leads = np.empty((height, width), np.float32)
@@ -156,10 +157,10 @@ def _candidates(
     candidates: NDArray[np.uint8],
     corners: NDArray[np.float32],
 ) -> int:
-    """Note the classes that may win somewhere in a cell, by rising id, and return how many."""
+    """Write the classes that may win somewhere in a cell, by rising id, and return their number."""
     ruler, ruler_worst = 0, np.float32(-np.inf)
     for k in range(len(values)):
-        # The class with the best worst corner is the one most likely to rule the cell.
+        # The class with the largest minimum over the corners most likely wins the cell.
         worst = min(values[k, i, j], values[k, i, j + 1])
         worst = min(worst, values[k, i + 1, j], values[k, i + 1, j + 1])
         if worst > ruler_worst:

@@ -1,6 +1,6 @@
-"""Which tensors the network has, and of which shapes: known without building it.
+"""The names and shapes of the network's tensors, without building it.
 
-So a checkpoint is checked in a millisecond, where importing PyTorch alone takes seconds.
+A checkpoint is thus checked in a millisecond, while importing PyTorch alone takes seconds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from icstream.model.icnet_config import ICNetConfig
 
 _MAX_NAMED = 5
-"""How many tensors an error names before it says "and N more"."""
+"""The number of tensors that an error names before "and N more"."""
 
 
 class _Convolution(NamedTuple):
@@ -18,11 +18,11 @@ class _Convolution(NamedTuple):
     c_out: int
     kernel: int = 1
     is_head: bool = False
-    """A head has a bias and no batch norm behind it."""
+    """Whether it is a head, which has a bias and no batch norm."""
 
 
 def needed_shapes(config: ICNetConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor of `ICNet(config)` by name, without the step counters."""
+    """Return the shape of every tensor of `ICNet(config)` by name, except the step counters."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, c_in, c_out, kernel, is_head in _convolutions(config):
         conv = name if is_head else f"{name}.conv"
@@ -36,15 +36,15 @@ def needed_shapes(config: ICNetConfig) -> dict[str, tuple[int, ...]]:
 
 
 def is_weight(name: str) -> bool:
-    """Return whether a tensor of the network's state belongs into a checkpoint."""
+    """Return whether a tensor of the network's state belongs in a checkpoint."""
     return not name.endswith("num_batches_tracked")
 
 
 def shape_faults(got: Mapping[str, tuple[int, ...]], config: ICNetConfig) -> list[str]:
-    """Return a clause for each way in which tensors of these shapes do not fit the network."""
+    """Return a clause for each mismatch between tensors of these shapes and the network."""
     needed = needed_shapes(config)
     wrong = [
-        f"{name} is {shape_text(got[name])} where the network has {shape_text(needed[name])}"
+        f"{name} is {shape_text(got[name])}, the network has {shape_text(needed[name])}"
         for name in needed
         if name in got and got[name] != needed[name]
     ]
@@ -57,7 +57,7 @@ def shape_faults(got: Mapping[str, tuple[int, ...]], config: ICNetConfig) -> lis
 
 
 def shape_text(shape: Sequence[int]) -> str:
-    """Return a shape for people, for example "64x3x3x3"."""
+    """Return a shape as text, for example "64x3x3x3"."""
     return "x".join(map(str, shape)) or "a scalar"
 
 

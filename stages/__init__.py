@@ -1,6 +1,7 @@
-"""What is done to frames: decode, preprocess, segment, encode; and what travels.
+"""The stages of the pipeline: decode, preprocess, segment and encode, and the items between them.
 
-`annotate_image` is imported on first use, so that stages of a stream start without what it needs.
+`annotate_image` is imported on first use, so that the stages of a stream start without its
+dependencies.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ _RENAMED: dict[str, tuple[str, Any]] = {
     "ClassIds": ("SegmentedFrame.class_ids", items.ClassIds),
     "Stage": ("FrameStage", FrameStage),
 }
-"""Old names: the new one, and what the old one gives."""
+"""The deprecated names, each with the new name and the object it stands for."""
 
 
 def __getattr__(name: str) -> Any:

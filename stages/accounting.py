@@ -1,6 +1,6 @@
-"""The accounting of one stream: every packet and every frame ends up under exactly one heading.
+"""The accounting of one stream, in which every packet and every frame has exactly one outcome.
 
-Each counter is raised where its event happens and none is computed from another, so that
+Each counter is incremented where its event happens and none is computed from another, so that
 `faults()` compares independent counts.
 """
 
@@ -13,37 +13,38 @@ from icstream.model.renamed import renamed_fields
 @renamed_fields(without_picture="without_frame")
 @dataclass(slots=True)
 class FrameAccounting:
-    """Counters of one stream."""
+    """The counters of one stream."""
 
     packets: int = 0
-    """Compressed frames read from the source (for images: files)."""
+    """The compressed frames read from the source (for images: files)."""
     in_decoder: int = 0
-    """Packets whose frame has not left the decoder: raised and lowered as they pass."""
+    """The packets whose frame is still in the decoder."""
     decoded: int = 0
-    """Frames handed on by the decoder."""
+    """The frames delivered by the decoder."""
     undecodable: Counter[str] = field(default_factory=Counter)
-    """Packets that should have given a frame and gave none, by reason."""
+    """The packets that failed to yield a frame, by reason."""
     without_frame: Counter[str] = field(default_factory=Counter)
-    """Packets that rightly give no image of their own (second fields, hidden frames)."""
+    """The packets that rightly yield no frame of their own (second fields, hidden frames), by
+    reason."""
     missing: int = 0
-    """Frames that the file's own index promises beyond the packets that could be read."""
+    """The frames in the file's index beyond the packets that could be read."""
     encoded: int = 0
-    """Frames written by all sinks."""
+    """The frames written by all sinks."""
     dropped: Counter[str] = field(default_factory=Counter)
-    """Frames left out on purpose, by reason."""
+    """The frames dropped on purpose, by reason."""
     failed: Counter[str] = field(default_factory=Counter)
-    """Frames that a stage could not process, by reason."""
+    """The frames that a stage could not process, by reason."""
     in_flight: int = 0
-    """Frames between decoder and sinks right now: raised and lowered as they pass."""
+    """The frames currently between decoder and sinks."""
     noted: Counter[str] = field(default_factory=Counter)
-    """Decoded frames with something unusual that costs nothing, by what it is."""
+    """The decoded frames with a harmless anomaly, by anomaly."""
     cut_short: str | None = None
-    """What of the source could not be read, and why; None if all of it was."""
+    """Why part of the source could not be read; None if all of it was read."""
     left_out: Counter[str] = field(default_factory=Counter)
-    """Images that the source holds and that were not asked for, by what they are."""
+    """The images of the source that were not requested, by kind."""
 
     def faults(self) -> list[str]:
-        """Return a sentence for each equation that does not hold; none if accounts balance."""
+        """Return a sentence for each equation that does not hold; none if the counters balance."""
         undecodable, hidden = self.undecodable.total(), self.without_frame.total()
         dropped, failed = self.dropped.total(), self.failed.total()
         faults = []
@@ -61,5 +62,5 @@ class FrameAccounting:
 
     @property
     def complete(self) -> bool:
-        """Whether every frame that the source holds was decoded and none failed."""
+        """Whether every frame of the source was decoded and none failed."""
         return not (self.undecodable or self.failed or self.missing or self.cut_short)

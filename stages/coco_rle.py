@@ -1,8 +1,9 @@
-"""Masks as COCO's compressed run lengths, all classes in one pass.
+"""Encoding of masks as COCO's compressed run lengths, for all classes in one pass.
 
 A binary mask is read column by column; its runs of 0 and 1 in turn, beginning with 0, are the
-counts. Each count from the fourth on is stored as its difference from the one two before it, in
-groups of five bits, lowest first, bit 5 set where more follow, plus 48 (maskApi.c of cocoapi).
+counts. Each count from the fourth on is stored as its difference from the count two places earlier,
+in groups of five bits, lowest first, with bit 5 set where more follow, plus 48 (maskApi.c of
+cocoapi).
 """
 
 from collections.abc import Sequence
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 from icstream.model.jit import compiled
 
 _MAX_BYTES = 7
-"""A count below 2^32, or a difference of two, takes no more than this many groups."""
+"""The largest number of groups for a count below 2^32, or for a difference of two counts."""
 
 
 def rle_counts(ids_HW: NDArray[np.uint8]) -> dict[int, str]:
-    """Return the `counts` of the binary mask of each id that occurs, by rising id."""
+    """Return the `counts` of the binary mask of each id that occurs, in ascending order."""
     columns = np.asarray(cv2.transpose(ids_HW)).ravel()
     starts = np.concatenate(([0], np.flatnonzero(columns[1:] != columns[:-1]) + 1))
     run_ids = columns[starts]
@@ -35,7 +36,7 @@ def rle_counts(ids_HW: NDArray[np.uint8]) -> dict[int, str]:
 
 
 def class_masks(ids_HW: NDArray[np.uint8], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return id, name and `counts` of each class that occurs, by rising id."""
+    """Return the id, name and `counts` of each class that occurs, in ascending order."""
     return [
         {"id": k, "name": names[k], "counts": counts}
         for k, counts in rle_counts(ids_HW).items()
@@ -51,7 +52,7 @@ def _encode(
     offsets: NDArray[np.int64],
     buffer: NDArray[np.uint8],
 ) -> NDArray[np.int64]:
-    """Write each id's counts from its offset on; return where each ends."""
+    """Write each id's counts from its offset on, and return the ends."""
     position = offsets[:256].copy()
     covered = np.zeros(256, np.int64)
     number = np.zeros(256, np.int64)
@@ -63,7 +64,7 @@ def _encode(
             lengths = (starts[i] - covered[k], end - starts[i])
             covered[k] = end
             pieces = 2
-        else:  # the zeros after the last run of each id
+        else:  # the final run of zeros of each id
             k = np.int64(i - len(run_ids))
             if number[k] == 0 or covered[k] == total:
                 continue

@@ -1,4 +1,4 @@
-"""A sheet of images and masks, for people to judge at a glance."""
+"""Contact sheets of images and masks, for visual inspection."""
 
 from collections.abc import Sequence
 
@@ -16,13 +16,13 @@ _INK = (30, 30, 30)
 def draw_contact_sheet(
     rows: Sequence[Sequence[NDArray[np.uint8]]], *, titles: Sequence[str], labels: LabelSet
 ) -> NDArray[np.uint8]:
-    """Return one RGB image: a column under each title, and the legend of the classes below.
+    """Return one RGB image with a column for each title and a legend of the classes.
 
     Args:
-        rows: for each row as many images as there are titles: (H, W, 3) RGB, or (H, W) class
-            ids, which are shown in their colors. All have the same height and width.
-        titles: one for each column.
-        labels: names and colors of the classes.
+        rows: The images of each row, one for each title: (H, W, 3) RGB, or (H, W) class ids, which
+            are drawn in their colors. All have the same height and width.
+        titles: The titles of the columns.
+        labels: The names and colors of the classes.
     """
     palette = labels.palette()
     height, width = rows[0][0].shape[:2]

@@ -1,4 +1,4 @@
-"""The encode stage: finishes the masks and hands them to the sinks."""
+"""The encode stage, which computes the masks and writes them to the sinks."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -9,26 +9,27 @@ from icstream.stages.items import FrameMeta, ScoredFrame, SegmentedFrame
 from icstream.stages.sinks.sink import Sink, any_wants_image
 
 _MAX_LATE_S = 1
-"""A frame that is later than this, in seconds, begins a new time."""
+"""The lateness of a frame, in seconds, above which a new part begins."""
 
 
 class Encode:
-    """Upsamples scores to class ids, writes each frame to every sink, and counts it."""
+    """The stage that upsamples logits to class ids, writes frames to all sinks, and counts them."""
 
     def __init__(
         self, sinks: Sequence[Sink], *, accounting: FrameAccounting, num_done: int = 0
     ) -> None:
-        """Take the sinks over; `close` closes them.
+        """Take ownership of the sinks, which `close` closes.
 
         Args:
-            sinks: where frames go.
-            accounting: of the stream.
-            num_done: the first frames were written before, and come to `skip`.
+            sinks: The sinks.
+            accounting: The counters of the stream.
+            num_done: The number of first frames that were written before, which are passed to
+                `skip`.
         """
         self.num_frames = 0
-        """Frames that all sinks have."""
+        """The number of frames that all sinks have written."""
         self.part = -1
-        """Number of the part that the last frame is in, from 0."""
+        """The number of the last frame's part, from 0."""
         self.wants_image = any_wants_image(sinks)
         """Whether a sink needs the image of each frame."""
         self._begins_part = True
@@ -43,7 +44,7 @@ class Encode:
         return self.num_frames < self._num_done
 
     def process(self, frame: ScoredFrame) -> SegmentedFrame:
-        """See `FrameStage.process`."""
+        """See base class."""
         meta, image = frame.meta, frame.image
         class_ids = frame.scores.class_ids()
         self._begin_part_if_needed(meta)
@@ -70,11 +71,11 @@ class Encode:
         self._begins_part = True
 
     def resume(self, runs: Sequence[tuple[FrameMeta, int]], last: FrameMeta | None) -> None:
-        """Begin behind frames that were written and counted before.
+        """Continue after frames that were written and counted before.
 
         Args:
-            runs: the first frame of each part, and how many frames there were in it.
-            last: the last frame of all.
+            runs: The first frame of each part, and its number of frames.
+            last: The last frame of all.
         """
         for first, num_frames in runs:
             self.begin_part()
@@ -85,12 +86,12 @@ class Encode:
 
     @property
     def num_durable(self) -> int:
-        """How many frames would still be there if the process ended now."""
+        """The number of frames that would survive if the process ended now."""
         held_back = max((sink.num_held_back for sink in self._sinks), default=0)
         return max(self.num_frames - held_back, min(self.num_frames, self._num_done))
 
     def close(self) -> None:
-        """Close every sink, also if one of them fails."""
+        """Close every sink, even if one of them fails."""
         with ExitStack() as stack:
             for sink in self._sinks:
                 stack.callback(sink.close)
@@ -112,10 +113,10 @@ class Encode:
 
 
 def _continues(last: FrameMeta, meta: FrameMeta) -> bool:
-    """Return whether the frame can follow the other in one file.
+    """Return whether a frame can follow another in one file.
 
-    A frame that comes a little late, or has the time of another, does; what its file makes of
-    that, the sink knows.
+    A frame that is slightly late, or has the time of another, can; each sink handles it for its
+    format.
     """
     if (last.size, last.time_base) != (meta.size, meta.time_base):
         return False

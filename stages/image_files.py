@@ -1,4 +1,4 @@
-"""Image files and label images: measured before they are unpacked, then unpacked by one rule."""
+"""Reading of image files and label images, whose size is checked before they are decoded."""
 
 import io
 import re
@@ -21,60 +21,60 @@ from icstream.stages.input_files import naming, read_bytes
 from icstream.stages.items import Size
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
-"""Suffixes of image files in lower case; files may have them in any."""
+"""The suffixes of image files, in lower case; case is ignored."""
 IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
-"""What files with those suffixes hold, as Pillow calls it; its JPEG takes in MPO."""
+"""The formats of files with those suffixes, by Pillow's names; its JPEG includes MPO."""
 READ_FORMATS = (*IMAGE_FORMATS, "AVIF", "GIF", "JPEG2000", "PPM")
-"""All formats that are read, of files with whatever suffix; no other reader of Pillow's is used."""
+"""All formats that are read, whatever the suffix; no other reader of Pillow is used."""
 
 Decoder: TypeAlias = Literal["pillow", "opencv"]
-"""The library that unpacks an image.
+"""The library that decodes an image.
 
-Both give the same bits for 8-bit JPEG, PNG, WebP, BMP and TIFF. They differ by a rounding in JPEGs
-of four inks and 48-bit TIFFs, in TIFFs with alpha (which OpenCV multiplies into the colors), and in
-16-bit gray without a value above 255, which Pillow's way leaves as it is. So each user names the
-one that it always had: sources and `/segment` Pillow, data sets and annotation OpenCV.
+Both return the same values for 8-bit JPEG, PNG, WebP, BMP and TIFF. They differ by a rounding in
+CMYK JPEGs and 48-bit TIFFs, in TIFFs with alpha (which OpenCV multiplies into the colors), and in
+16-bit gray without a value above 255, which Pillow does not scale. So that results never change,
+sources and `/segment` use Pillow, data sets and annotation OpenCV.
 """
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _INDEXED = 0, 3
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-# In a scan, FF 00 is a value of FF, FF D0 to FF D7 are restarts, and FF FF is a marker's filling
+# In a scan, FF 00 is the value FF, FF D0 to FF D7 are restarts, and FF FF is fill before a marker
 # (ITU-T T.81, B.1.1.2 and B.1.1.5).
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _JPEG_ALONE = (b"\xff\x01", _JPEG_START)
-"""Markers that no length follows (ITU-T T.81, table B.1)."""
+"""The markers without a length (ITU-T T.81, table B.1)."""
 _SIDEWAYS = (5, 6, 7, 8)
-"""EXIF orientations that exchange width and height (EXIF 2.32, table 4, tag Orientation)."""
+"""The EXIF orientations that swap width and height (EXIF 2.32, table 4, tag Orientation)."""
 _MAX_REASON = 120
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _T = TypeVar("_T")
 
 
 class UnknownImageError(SampleError):
-    """The data is no image, or none in a format that may be used."""
+    """The data is not an image, or not in an allowed format."""
 
 
 class TooManyPixelsError(SampleError):
-    """The image is larger than allowed."""
+    """The image has more pixels than allowed."""
 
 
 class PngHeader(NamedTuple):
-    """What a PNG says of itself in its first chunk (PNG specification, section 11.2.2, IHDR)."""
+    """The first chunk of a PNG (PNG specification, section 11.2.2, IHDR)."""
 
     width: int
     height: int
     depth: int
-    """Bits per channel or index."""
+    """The bits per channel or index."""
     color_type: int
-    """0 gray, 2 RGB, 3 indexed, 4 gray and alpha, 6 RGB and alpha."""
+    """The color type: 0 gray, 2 RGB, 3 indexed, 4 gray and alpha, 6 RGB and alpha."""
 
 
 def read_image(path: Path, *, decoder: Decoder) -> NDArray[np.uint8]:
-    """Return the (H, W, 3) RGB of an image file; see `unpack_image`.
+    """Return the (H, W, 3) RGB of an image file, converted as by `unpack_image`.
 
     Raises:
-        SampleError: missing, damaged, cut off, or more than `MAX_PIXELS`.
+        SampleError: The file is missing, damaged, truncated, or larger than `MAX_PIXELS`.
     """
     data = read_bytes(path)
     with naming(path):
@@ -84,18 +84,18 @@ def read_image(path: Path, *, decoder: Decoder) -> NDArray[np.uint8]:
 def unpack_image(
     data: bytes, *, decoder: Decoder, formats: tuple[str, ...] = READ_FORMATS
 ) -> NDArray[np.uint8]:
-    """Return the (H, W, 3) RGB in the bytes of an image file, turned as its EXIF says.
+    """Return the (H, W, 3) RGB in the bytes of an image file, rotated by its EXIF tag.
 
-    Alpha is dropped, gray is spread over three channels, 16 bits are scaled to 8. Of several
-    images in one file it is the first.
+    Alpha is dropped, gray is repeated in three channels, 16 bits are scaled to 8. Of several images
+    in one file the first is returned.
 
     Args:
-        data: content of the file.
-        decoder: what unpacks it.
-        formats: those that are allowed, as Pillow calls them.
+        data: The content of the file.
+        decoder: The library that decodes it.
+        formats: The allowed formats, by Pillow's names.
 
     Raises:
-        SampleError: damaged, cut off, no image, or more than `MAX_PIXELS`.
+        SampleError: The image is damaged, truncated, larger than `MAX_PIXELS`, or not an image.
     """
     return or_repaired(data, lambda file: _unpack(file, decoder, formats))
 
@@ -105,7 +105,7 @@ def _unpack(data: bytes, decoder: Decoder, formats: tuple[str, ...]) -> NDArray[
         if decoder == "pillow":
             return unpack_by_pillow(image)
     if data.startswith(_JPEG_START) and not _jpeg_ends(data):
-        raise SampleError("the image is cut off")  # OpenCV may fill it up with gray
+        raise SampleError("the image is cut off")  # OpenCV may fill missing parts with gray
     bgr_HW3 = unpack_by_opencv(data, cv2.IMREAD_COLOR)
     return np.asarray(cv2.cvtColor(bgr_HW3, cv2.COLOR_BGR2RGB), np.uint8)
 
@@ -113,12 +113,12 @@ def _unpack(data: bytes, decoder: Decoder, formats: tuple[str, ...]) -> NDArray[
 def displayed_size(
     data: bytes, *, formats: tuple[str, ...] = READ_FORMATS, max_pixels: int = MAX_PIXELS
 ) -> Size:
-    """Return (height, width) of an image as it is displayed, from the file's header.
+    """Return the displayed (height, width) of an image, from the file's header.
 
     Raises:
-        UnknownImageError: no image in one of the formats.
-        TooManyPixelsError: more pixels than allowed.
-        SampleError: the header is damaged.
+        UnknownImageError: The data is not an image in one of the formats.
+        TooManyPixelsError: There are more pixels than allowed.
+        SampleError: The header is damaged.
     """
     return or_repaired(data, lambda file: _size_in_header(file, formats, max_pixels))
 
@@ -126,7 +126,7 @@ def displayed_size(
 def _size_in_header(data: bytes, formats: tuple[str, ...], max_pixels: int) -> Size:
     with open_image(data, formats, max_pixels) as image:
         width, height = image.size
-        if isinstance(image, TiffImageFile):  # some versions of Pillow have turned `size` already
+        if isinstance(image, TiffImageFile):  # some versions of Pillow have already swapped `size`
             width, height = (int(image.tag_v2[tag]) for tag in (IMAGEWIDTH, IMAGELENGTH))
         return (width, height) if _is_sideways(image) else (height, width)
 
@@ -135,7 +135,7 @@ def read_ids(path: Path) -> NDArray[np.uint8]:
     """Return the (H, W) pixel values of an 8-bit gray PNG, or the indices of an indexed one.
 
     Raises:
-        SampleError: missing, damaged, of another kind, or more than `MAX_PIXELS`.
+        SampleError: The file is missing, damaged, of another kind, or larger than `MAX_PIXELS`.
     """
     data = read_bytes(path)
     with naming(path):
@@ -152,9 +152,9 @@ def _png_values(data: bytes) -> NDArray[np.uint8]:
 
 
 def _jpeg_ends(data: bytes) -> bool:
-    """Return whether a JPEG's own end is there, from marker to marker (ITU-T T.81, B.1.1).
+    """Return whether a JPEG has its end marker, found from marker to marker (ITU-T T.81, B.1.1).
 
-    Other images, clips and notes may lie in its segments and behind its end.
+    Its segments may contain other images, and data may follow its end.
     """
     at = len(_JPEG_START)
     while found := _JPEG_MARKER.search(data, at):
@@ -167,10 +167,10 @@ def _jpeg_ends(data: bytes) -> bool:
 
 
 def png_header(data: bytes) -> PngHeader:
-    """Return what the first chunk of a PNG says.
+    """Return the header of a PNG.
 
     Raises:
-        SampleError: the data is no PNG.
+        SampleError: The data is not a PNG.
     """
     if not data.startswith(_PNG_SIGNATURE) or data[12:16] != b"IHDR" or len(data) < 33:
         raise SampleError("no PNG")
@@ -179,20 +179,20 @@ def png_header(data: bytes) -> PngHeader:
 
 
 def check_size(width: int, height: int, *, max_pixels: int = MAX_PIXELS) -> None:
-    """Let sizes pass that may be allocated.
+    """Check that an image's size is allowed.
 
     Raises:
-        TooManyPixelsError: more pixels than allowed.
+        TooManyPixelsError: There are more pixels than allowed.
     """
     if width * height > max_pixels:
         raise TooManyPixelsError(f"{width}x{height} pixels are more than the allowed {max_pixels}")
 
 
 def unpack_by_opencv(data: bytes, flags: int) -> NDArray[Any]:
-    """Return what `cv2.imdecode` does; the image's size must have been checked before.
+    """Return the result of `cv2.imdecode`; the size must have been checked before.
 
     Raises:
-        SampleError: it is damaged.
+        SampleError: The image is damaged.
     """
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -207,7 +207,7 @@ def unpack_by_opencv(data: bytes, flags: int) -> NDArray[Any]:
 def open_image(
     data: bytes, formats: tuple[str, ...] = READ_FORMATS, max_pixels: int = MAX_PIXELS
 ) -> Iterator[Image.Image]:
-    """Open an image, check its size, and raise what goes wrong inside as a `SampleError`."""
+    """Open an image, check its size, and convert errors within the context to `SampleError`."""
     with as_sample_errors(max_pixels):
         try:
             image = Image.open(io.BytesIO(data), formats=formats)
@@ -221,12 +221,12 @@ def open_image(
 def _why_unknown(data: bytes, formats: tuple[str, ...]) -> str:
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         return "HEIC images of several tiles cannot be read; convert it to JPEG, PNG or AVIF"
-    return f"no image in one of the formats {', '.join(sorted(formats))}"
+    return f"not an image in one of the formats {', '.join(sorted(formats))}"
 
 
 @contextmanager
 def as_sample_errors(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
-    """Raise what Pillow's readers raise as a `SampleError`, with their reason."""
+    """Convert the errors of Pillow's readers to `SampleError`, with their reason."""
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -238,7 +238,7 @@ def as_sample_errors(max_pixels: int = MAX_PIXELS) -> Iterator[None]:
 
 
 def or_repaired(data: bytes, read: Callable[[bytes], _T]) -> _T:
-    """Return what is read of a file, or of it once repaired if it is refused as damaged."""
+    """Return the result of reading a file, or its repaired version if it is refused as damaged."""
     try:
         return read(data)
     except TooManyPixelsError:
@@ -251,9 +251,9 @@ def or_repaired(data: bytes, read: Callable[[bytes], _T]) -> _T:
 
 
 def unpack_by_pillow(image: Image.Image) -> NDArray[np.uint8]:
-    """Return the (H, W, 3) RGB of an image that was opened; the image may be changed."""
+    """Return the (H, W, 3) RGB of an open image, which may be modified."""
     image.load()
-    with suppress(*PILLOW_ERRORS):  # damaged EXIF does not say how it is to be turned
+    with suppress(*PILLOW_ERRORS):  # damaged EXIF has no orientation
         ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):
         deep = np.asarray(image, np.int64)
@@ -264,5 +264,5 @@ def unpack_by_pillow(image: Image.Image) -> NDArray[np.uint8]:
 
 def _is_sideways(image: Image.Image) -> bool:
     if image.format == "PNG" and "exif" not in image.info:
-        return False  # Pillow would unpack the image to look behind the pixels
+        return False  # Pillow would decode the image to read the data after the pixels
     return image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS

@@ -1,4 +1,4 @@
-"""The images in one file: pages of a TIFF, frames of an animated PNG or WebP."""
+"""Reading of several images in one file: pages of a TIFF, frames of an animated PNG or WebP."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,29 +21,29 @@ from icstream.stages.image_files import (
 _MPO_ENTRIES = 0xB002
 _TIFF_SUBFILE_TYPE = 254
 _REDUCED, _MASK = 1, 4
-"""Bits of the tag NewSubfileType (TIFF 6.0, section 8): a smaller version of another page, or
-which pixels of another page are opaque."""
+"""The bits of the tag NewSubfileType (TIFF 6.0, section 8) for a reduced version of another page,
+and for a transparency mask."""
 
 
 def count_pages(data: bytes) -> int:
-    """Return how many images a file holds, without previews and smaller versions of others.
+    """Return the number of images in a file, without previews and reduced versions.
 
     Raises:
-        SampleError: they cannot be counted.
+        SampleError: The images cannot be counted.
     """
     with warnings.catch_warnings(), open_image(_openable(data)) as image:
-        # Pillow ends the list of pages there, and counts those before.
+        # Pillow ends the list of pages there, but counts those before.
         warnings.filterwarnings("error", message="Corrupt EXIF data|Truncated File Read")
         return len(list(_numbers(image)))
 
 
 def open_further_pages(data: bytes) -> Iterator[Callable[[], NDArray[np.uint8]]]:
-    """Return a function for each image in a file but the first, to be called before the next.
+    """Yield a function for each image in a file but the first, to be called before the next.
 
-    It returns (H, W, 3) RGB, as `unpack_image` does, or raises `SampleError`.
+    The function returns (H, W, 3) RGB, as `unpack_image` does, or raises `SampleError`.
 
     Raises:
-        SampleError: the file cannot be opened.
+        SampleError: The file cannot be opened.
     """
     with open_image(_openable(data)) as image:
         for number in list(_numbers(image))[1:]:
@@ -58,7 +58,7 @@ def _unpack_page(image: Image.Image, number: int) -> NDArray[np.uint8]:
 
 
 def _openable(data: bytes) -> bytes:
-    """Return the file, or the file repaired if only that can be opened."""
+    """Return the file, or its repaired version if only that can be opened."""
 
     def opened(file: bytes) -> bytes:
         with open_image(file):

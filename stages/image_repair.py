@@ -1,4 +1,4 @@
-"""Image files in which every pixel is there, but which decoders refuse."""
+"""Repair of image files that are complete in pixels but refused by decoders."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ PILLOW_ERRORS = (
     *(ArithmeticError, AssertionError, BufferError, MemoryError, NotImplementedError),
     *(RuntimeError, Warning, struct.error, zlib.error),
 )
-"""What Pillow's readers have been seen to raise on damaged files, beside its own errors."""
+"""The exceptions of Pillow's readers on damaged files, besides its own errors."""
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _SCAN = 0xDA
@@ -30,24 +30,24 @@ _BITS = [
     bytes([n << 5]) + hashlib.shake_128(bytes([n])).digest(1000).replace(b"\xff", b"U")
     for n in range(8)
 ]
-"""Patterns that go on with every three bits, and are longer than decoders look ahead."""
+"""Patterns that begin with each combination of three bits and exceed the decoders' lookahead."""
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_DATA = b"IDAT"
 _PNG_PIXELS = (b"IHDR", b"PLTE", _PNG_DATA, b"tRNS", b"acTL", b"fcTL", b"fdAT")
-"""Chunks that decide what a PNG shows (PNG specification, chapter 11)."""
+"""The chunks that determine the pixels of a PNG (PNG specification, chapter 11)."""
 _PNG_EXIF = b"eXIf"
 _PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 _MAX_PNG_BYTES = 9 * MAX_PIXELS
-"""Of pixels of 8 bytes, with filters (section 9)."""
+"""The largest size of decompressed pixels: 8 bytes each, plus filters (section 9)."""
 _STEP_BYTES = 2**20
 
 
 def repair_image(data: bytes) -> bytes | None:
-    """Return the file as decoders take it, with the same pixels; None if pixels may be missing.
+    """Return a readable file with the same pixels, or None if pixels may be missing.
 
-    A JPEG gets its end, if what came before is proven to be whole. A PNG loses the texts and
-    profiles that do not change its pixels, as they may be damaged or larger than allowed, and
-    gets its end likewise.
+    A JPEG gets an end marker, if all before it is proven to be complete. A PNG loses texts and
+    profiles that do not affect its pixels, as they may be damaged or too large, and gets an end
+    likewise.
     """
     if data.startswith(_PNG_SIGNATURE):
         chunks = list(_pixel_chunks(data))
@@ -71,7 +71,7 @@ def _pixel_chunks(data: bytes) -> Iterator[bytes]:
 
 
 def _holds_all_pixels(chunks: Sequence[bytes]) -> bool:
-    """Return whether the compressed pixels of a PNG have their end and their checksum."""
+    """Return whether the compressed pixels of a PNG have their end and checksum."""
     rest = b"".join(chunk[8:-4] for chunk in chunks if chunk[4:8] == _PNG_DATA)
     decompressor, num_bytes = zlib.decompressobj(), 0
     try:
@@ -84,10 +84,10 @@ def _holds_all_pixels(chunks: Sequence[bytes]) -> bool:
 
 
 def _is_whole(data: bytes) -> bool:
-    """Return whether no pixel of a JPEG depends on what follows the data.
+    """Return whether no pixel of a JPEG depends on bytes after the data.
 
-    Decoders fill up what is missing without an error. Where nothing is missing, it makes no
-    difference what stands there: nothing, or any bits in each of the restart intervals to come.
+    Decoders fill missing parts without an error. If nothing is missing, the pixels are the same
+    whatever follows: nothing, or any bits in each of the remaining restart intervals.
     """
     restarts = _RESTART.findall(data, data.rfind(_SCAN_START))
     first = restarts[-1][0] + 1 if restarts else 0
@@ -98,7 +98,7 @@ def _is_whole(data: bytes) -> bool:
 
 
 def _pixels(data: bytes) -> bytes | None:
-    """Return the pixels of a JPEG that has no end; None if it is refused."""
+    """Return the pixels of a JPEG without an end marker, or None if it is refused."""
     try:
         with Image.open(io.BytesIO(data + _JPEG_END), formats=("JPEG",)) as image:
             return image.tobytes()
@@ -117,13 +117,13 @@ def _has_all_scans(data: bytes) -> bool:
         elif marker == _SCAN and len(segment) >= 4:
             first, last, bits = segment[-3:]
             for number in segment[1 : 1 + 2 * segment[0] : 2]:
-                if bits & 0xF == 0:  # of a sequential frame all coefficients: 0 to 63
+                if bits & 0xF == 0:  # all coefficients in a sequential frame: 0 to 63
                     missing.get(number, set()).difference_update(range(first, last + 1))
     return has_frame and not any(missing.values())
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Return marker and content of each segment up to the end; that of scans is their header."""
+    """Yield the marker and content of each segment up to the end; for scans, that of the header."""
     place = len(_JPEG_START)
     while place + 4 <= len(data) and data[place] == 0xFF:
         marker = data[place + 1]

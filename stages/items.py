@@ -1,8 +1,8 @@
-"""What travels through a stream: frames, and the events between them.
+"""The items of a stream: frames, and the events between them.
 
-A source yields `Frame`, `Gap` and `FormatChange`, closed by one `End`. Each stage makes the next
-kind of frame: `Frame` -> `PreparedFrame` -> `ScoredFrame` -> `SegmentedFrame`. All are frozen;
-arrays inside them are shared, not copied, and whoever receives one must not write into it.
+A source yields `Frame`, `Gap` and `FormatChange`, and finally one `End`. Each stage returns the
+next kind of frame: `Frame` -> `PreparedFrame` -> `ScoredFrame` -> `SegmentedFrame`. All are frozen;
+their arrays are shared, not copied, and must not be written to.
 """
 
 from dataclasses import dataclass, field
@@ -16,32 +16,32 @@ from icstream.model import Geometry, Scores
 from icstream.model.renamed import renamed_fields, warn_renamed
 
 Size: TypeAlias = tuple[int, int]
-"""(height, width) in pixels."""
+"""A (height, width) in pixels."""
 
 
 def size_change(old: Size, new: Size) -> str:
-    """Return the reason of a `FormatChange` from one size to another, width before height."""
+    """Return the reason of a `FormatChange` from one size to another, as WIDTHxHEIGHT."""
     return f"size {old[1]}x{old[0]} -> {new[1]}x{new[0]}"
 
 
 @dataclass(frozen=True, slots=True)
 class FrameMeta:
-    """Which frame of which stream, and when."""
+    """The identity and time of a frame."""
 
     stream: str
-    """Name of the stream, unique within a run."""
+    """The name of the stream, unique within a run."""
     index: int
-    """Position among the decoded frames of the stream, in presentation order, from 0."""
+    """The index among the decoded frames of the stream, in presentation order, from 0."""
     pts: int | None
-    """Presentation time in units of `time_base`; None where the source has no usable clock."""
+    """The presentation time in units of `time_base`; None if the source has no usable clock."""
     time_base: Fraction
-    """Seconds per unit of `pts`; where `pts` is None, seconds per frame (nominal)."""
+    """The seconds per unit of `pts`; if `pts` is None, the nominal seconds per frame."""
     size: Size
-    """Height and width as displayed: cropped and rotated."""
+    """The (height, width) as displayed: cropped and rotated."""
     name: str | None = None
-    """Name of the frame's image file, without suffix and unique; None in a video."""
+    """The unique name of the frame's image file, without suffix; None in a video."""
     pixel_aspect: Fraction | None = None
-    """Width of a pixel divided by its height, as displayed; None where they are equal."""
+    """The width of a pixel divided by its height, as displayed; None if they are equal."""
 
     @property
     def time(self) -> Fraction | None:
@@ -52,33 +52,34 @@ class FrameMeta:
 @renamed_fields(picture="image")
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A frame as the decoder gives it."""
+    """A decoded frame."""
 
     meta: FrameMeta
     image: NDArray[np.uint8] | None = None
-    """(H, W, 3) RGB at the displayed size; None where nobody needs it any more."""
+    """The (H, W, 3) RGB at the displayed size; None where it is not needed."""
     canvas: NDArray[np.uint8] | None = field(default=None, kw_only=True)
-    """(h, w, 3) planar memory that `image` is the top left of, as large as the network's input if
-    the frame is only padded; preprocess may write beyond the frame. None from sources that do
-    not care for it."""
+    """The (h, w, 3) planar memory whose top left is `image`, with the size of the network's input
+    if the frame is only padded. Preprocess may write outside the frame. None from sources that do
+    not use it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedFrame:
-    """A frame with the network's input, as preprocess makes it."""
+    """A frame with the network's input, from preprocess."""
 
     meta: FrameMeta
     image: NDArray[np.uint8] | None
     """As in `Frame`."""
     network_input: NDArray[np.uint8]
-    """(h, w, 3) RGB, both sides 32k+1; planar, so that the network can read it where it lies."""
+    """The (h, w, 3) RGB, with sides of 32k+1; planar, so that the network can read it without a
+    copy."""
     geometry: Geometry
-    """How the frame lies in it."""
+    """The placement of the frame in the input."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredFrame:
-    """A frame with what the network says of it, as segment makes it."""
+    """A frame with the network's logits, from segment."""
 
     meta: FrameMeta
     image: NDArray[np.uint8] | None
@@ -88,33 +89,33 @@ class ScoredFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassIds:
-    """What `SegmentedFrame.result` gives to sinks that were written for icstream 0.1.0."""
+    """The value of `SegmentedFrame.result`, for sinks that were written for icstream 0.1.0."""
 
     ids: NDArray[np.uint8]
-    """(H, W) class ids, of the frame's displayed size."""
+    """The (H, W) class ids, at the frame's displayed size."""
 
 
 @renamed_fields(picture="image")
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentedFrame:
-    """A frame with the class of every pixel, as encode makes it and sinks get it."""
+    """A frame with the class of every pixel, as passed to sinks."""
 
     meta: FrameMeta
     class_ids: NDArray[np.uint8]
-    """(H, W), of the frame's displayed size."""
+    """The (H, W) class ids, at the frame's displayed size."""
     image: NDArray[np.uint8] | None = None
-    """(H, W, 3) RGB at the displayed size; None if no sink's `wants_image` is true."""
+    """The (H, W, 3) RGB at the displayed size; None if no sink's `wants_image` is true."""
 
     def require_image(self) -> NDArray[np.uint8]:
-        """Return the image of a frame that must have one.
+        """Return the image, which must be present.
 
         Raises:
-            ValueError: there is none, because the sink did not ask for it.
+            ValueError: There is none, because no sink set `wants_image`.
         """
         if self.image is None:
             raise ValueError(
-                f"frame {self.meta.index} came without its image:"
-                " a sink that needs images sets wants_image to True"
+                f"frame {self.meta.index} has no image; a sink that needs images"
+                " sets wants_image to True"
             )
         return self.image
 
@@ -127,25 +128,25 @@ class SegmentedFrame:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A frame that should have stood here and does not."""
+    """A missing frame."""
 
     stream: str
     index: int
-    """Index of the decoded frame that follows it."""
+    """The index of the decoded frame that follows it."""
     pts: int | None
-    """When it should have been shown, in the stream's time base; None where unknown."""
+    """Its presentation time, in the stream's time base; None if unknown."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class FormatChange:
-    """From the next frame on, something differs that a sink must begin a new part for."""
+    """A change after which sinks must begin a new part."""
 
     stream: str
     index: int
-    """Index of the first frame of the new format."""
+    """The index of the first frame of the new format."""
     reason: str
-    """For people: "size 960x540 -> 1280x720", "time runs backwards", ..."""
+    """The reason as text: "size 960x540 -> 1280x720", "time runs backwards", ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,4 +157,4 @@ class End:
 
 
 Item: TypeAlias = Frame | Gap | FormatChange | End
-"""What a source yields."""
+"""The items that a source yields."""

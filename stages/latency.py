@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 _STEP = math.log(1.02)
-"""Logarithm of the width of a bin: 2 %, so a percentile is right to within 1 %."""
+"""The logarithm of the width of a bin, 2 %, so that percentiles are exact to 1 %."""
 
 
 class Latency:
-    """Counts durations, of which it has the percentiles.
+    """A histogram of durations.
 
     Attributes:
-        sum_s: sum of all durations.
+        sum_s: The sum of all durations.
     """
 
     def __init__(self) -> None:
@@ -22,18 +22,18 @@ class Latency:
         self.sum_s = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count one duration."""
+        """Add one duration."""
         self._bins[round(math.log(max(seconds, 1e-9)) / _STEP)] += 1
         self.sum_s += max(seconds, 0.0)
 
     def merge(self, other: "Latency") -> None:
-        """Count all that `other` has counted."""
+        """Add all durations of `other`."""
         self._bins.update(other._bins)
         self.sum_s += other.sum_s
 
     @property
     def count(self) -> int:
-        """The number of durations that were counted."""
+        """The number of durations."""
         return self._bins.total()
 
     def copy(self) -> "Latency":
@@ -43,24 +43,24 @@ class Latency:
         return copy
 
     def since(self, earlier: "Latency") -> "Latency":
-        """Return what was counted after `earlier` was copied from this."""
+        """Return the durations added since `earlier` was copied from this."""
         later = Latency()
         later._bins = self._bins - earlier._bins
         later.sum_s = self.sum_s - earlier.sum_s
         return later
 
     def histogram(self, bounds_s: Sequence[float]) -> list[int]:
-        """Return how many durations did not exceed each of these bounds, which ascend."""
+        """Return the number of durations up to each of the ascending bounds."""
         counts = [0] * (len(bounds_s) + 1)
         for position, count in self._bins.items():
             counts[bisect_left(bounds_s, math.exp(position * _STEP))] += count
         return list(accumulate(counts[:-1]))
 
     def percentile_ms(self, percent: float) -> float:
-        """Return the duration in milliseconds that `percent` of all do not exceed.
+        """Return the duration, in milliseconds, that `percent` of all do not exceed.
 
         Raises:
-            ValueError: nothing was counted yet.
+            ValueError: There are no durations yet.
         """
         needed = self._bins.total() * percent / 100
         reached = 0
@@ -71,7 +71,7 @@ class Latency:
         raise ValueError("no durations were counted")
 
     def summary(self) -> dict[str, float]:
-        """Return p50, p95 and p99 in milliseconds; empty if nothing was counted."""
+        """Return p50, p95 and p99 in milliseconds; empty without durations."""
         if not self._bins:
             return {}
         return {f"p{p}": round(self.percentile_ms(p), 3) for p in (50, 95, 99)}

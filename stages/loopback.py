@@ -1,16 +1,16 @@
-"""Which addresses only this machine can reach."""
+"""Detection of addresses that only this machine can reach."""
 
 import ipaddress
 import socket
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach what listens at that name or number.
+    """Return whether only this machine can reach a listener at that name or address.
 
-    A name may stand for several addresses; each of them must be one of this machine's own.
+    A name may have several addresses, each of which must be a loopback address.
 
     Raises:
-        OSError: the name stands for no address.
+        OSError: The name has no address.
     """
     try:
         found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
@@ -22,7 +22,7 @@ def is_loopback(host: str) -> bool:
 def is_loopback_number(number: str) -> bool:
     """Return whether a text is an address in 127.0.0.0/8 or ::1 (RFC 6890, section 2.2).
 
-    IPv4 addresses written as IPv6 ones count as what they stand for; names are never looked up.
+    IPv4 addresses mapped to IPv6 count as IPv4; names are never resolved.
     """
     try:
         address = ipaddress.ip_address(number.partition("%")[0])

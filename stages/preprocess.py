@@ -1,4 +1,4 @@
-"""The preprocess stage: fits each image to the network's input."""
+"""The preprocess stage, which fits each image to the network's input."""
 
 from functools import lru_cache
 
@@ -12,25 +12,25 @@ from icstream.stages.items import Frame, PreparedFrame
 
 
 class Preprocess:
-    """Pads or resizes images."""
+    """The stage that pads or resizes images."""
 
     def __init__(self, *, fit: Fit, mean_color: Color, empty: Empty = np.empty) -> None:
-        """Fix what inputs look like.
+        """Set the form of inputs.
 
         Args:
-            fit: how images become inputs.
-            mean_color: what fills the input beside the image.
-            empty: returns the memory for an input.
+            fit: The fit of images to the input.
+            mean_color: The color that fills the input outside the image.
+            empty: A function that returns the memory for an input.
         """
         self._geometry = lru_cache(maxsize=16)(fit.geometry)
         self._mean_color = mean_color
         self._empty = empty
 
     def process(self, frame: Frame) -> PreparedFrame:
-        """See `FrameStage.process`."""
+        """See base class."""
         meta, image = frame.meta, frame.image
         if image is None:
-            raise StageError("no picture", f"frame {meta.index} came without its image")
+            raise StageError("no picture", f"frame {meta.index} has no image")
         fault = image_fault(image, meta.size)
         if fault:
             raise StageError("not a picture", f"frame {meta.index}: {fault}")
@@ -42,7 +42,7 @@ class Preprocess:
         return PreparedFrame(meta, image, network_input, geometry)
 
     def prepare_in_place(self, frame: Frame) -> PreparedFrame | None:
-        """Return the frame prepared where it lies, for next to nothing; None if that cannot be."""
+        """Return the frame prepared in place, without a copy; None if that is impossible."""
         geometry = self._geometry(frame.meta.size)
         canvas = frame.canvas
         if canvas is None or geometry.resized or canvas.shape[:2] != geometry.outer:

@@ -1,4 +1,4 @@
-"""The one signature that every frame stage has."""
+"""The interface of frame stages."""
 
 from typing import Protocol, TypeVar
 
@@ -7,16 +7,16 @@ Made = TypeVar("Made", covariant=True)
 
 
 class FrameStage(Protocol[Given, Made]):
-    """One frame in, one frame out; the same in a test, in one process and in a worker.
+    """A stage that turns one frame into one frame, in any process.
 
-    A stage holds no frame back and keeps no frame from coming out: gaps, changes of format and the
-    end of the stream pass it by.
+    A stage neither delays nor drops frames; gaps, changes of format and the end of the stream do
+    not pass through it.
     """
 
     def process(self, frame: Given, /) -> Made:
-        """Return what the stage makes of a frame.
+        """Return the processed frame.
 
         Raises:
-            StageError: this frame cannot be processed; the stage stays usable.
+            StageError: The frame cannot be processed; the stage remains usable.
         """
         ...

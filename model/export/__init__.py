@@ -1,1 +1,1 @@
-"""The network as a file for other programs: ONNX and OpenVINO."""
+"""Export of the network to files for other programs: ONNX and OpenVINO."""

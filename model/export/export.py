@@ -1,4 +1,4 @@
-"""Writing the network into files that other programs run, and running them as those would."""
+"""Writing and running of exported files."""
 
 import errno
 import importlib.util
@@ -31,7 +31,7 @@ _IR_VERSION = 8
 """The oldest version of ONNX's format that has opset 18 (onnx/helper.py, VERSION_TABLE)."""
 
 Run = Callable[[NDArray[np.uint8]], NDArray[Any]]
-"""An exported graph: (N, H, W, 3) RGB in, class ids or logits out."""
+"""A function that runs an exported graph, from (N, H, W, 3) RGB to class ids or logits."""
 
 
 def export_model(
@@ -44,23 +44,24 @@ def export_model(
     precision: ExportPrecision = "fp32",
     batch: int = 1,
 ) -> dict[str, Any]:
-    """Write a file, or two for OpenVINO, that takes images of one size; see `ExportGraph`.
+    """Write the network as a file, or two for OpenVINO, for images of one size (`ExportGraph`).
 
     Args:
-        checkpoint: weights; how images are fitted goes into the graph too.
-        out: the file; the weights of OpenVINO lie beside it in one that ends in .bin.
-        size: (height, width) of the images.
-        format: of the file.
-        form: what comes out.
-        precision: int8 marks what is to be computed in eight bits, in OpenVINO's format only.
-        batch: images at a time.
+        checkpoint: The weights; their fit becomes part of the graph.
+        out: The path of the file; for OpenVINO the weights are in a second file that ends in .bin.
+        size: The (height, width) of the images.
+        format: The format of the file.
+        form: The output of the graph.
+        precision: int8 marks operations for eight bits, in OpenVINO's format only.
+        batch: The number of images in each call.
 
     Returns:
-        What must be known to use it, as plain JSON values; it is in the file too, as text.
+        A description of how to use the file, as plain JSON values, which the file also holds as
+        text.
 
     Raises:
-        ConfigError: this cannot be written, or a package for it is not installed.
-        OSError: the disk is full or fails; what was written is removed.
+        ConfigError: This combination cannot be exported, or a package is not installed.
+        OSError: The disk is full or failed; partial files are removed.
     """
     _check(checkpoint, size, format=format, precision=precision)
     graph = ExportGraph(checkpoint, size, form)
@@ -75,17 +76,18 @@ def export_model(
     if precision == "int8" and checkpoint.ranges is not None:
         from icstream.model.runtimes.quantize import quantize_graph
 
-        # As it is fastest beside bf16, whatever this CPU has: files are for others too.
+        # The choice that is fastest beside bf16, whatever this CPU has: the file is for other
+        # machines too.
         quantize_graph(model, checkpoint.ranges, beside="bf16")
     _write_openvino(model, form, facts, out)
     return facts
 
 
 def open_exported(path: Path, *, precision: ExportPrecision, threads: int = DEFAULT_THREADS) -> Run:
-    """Return a function that runs the graph in a file, on the CPU by ONNX Runtime or OpenVINO.
+    """Return a function that runs an exported file on the CPU with ONNX Runtime or OpenVINO.
 
     Raises:
-        ConfigError: the package that runs it is not installed.
+        ConfigError: The package that runs the file is not installed.
     """
     if path.suffix == SUFFIXES["onnx"]:
         if importlib.util.find_spec("onnxruntime") is None:
@@ -122,7 +124,7 @@ def _check(
         raise ConfigError("precision int8: only the format openvino has it")
     if precision == "int8" and checkpoint.ranges is None:
         raise ConfigError(
-            "precision int8: the weights were not calibrated for it; icstream quantize does that"
+            "precision int8: the weights are not calibrated; run icstream quantize first"
         )
 
 
@@ -147,7 +149,7 @@ def _facts(
         ],
         "preprocessing": {
             **asdict(checkpoint.preprocessing),
-            "inside": "the graph does all of it: give it pixels as they are",
+            "inside": "none needed: the graph takes unprocessed pixels",
             "fit": asdict(checkpoint.fit),
             "resized_to": list(geometry.inner),
             "padded_to": list(geometry.outer),
@@ -176,7 +178,8 @@ def _write_onnx(model: Any, facts: dict[str, Any], path: Path) -> None:
     import onnx
 
     model.producer_name, model.producer_version = "icstream", version("icstream")
-    # The exporter states the newest, of which the graph uses nothing; onnxruntime 1.15 reads this.
+    # The exporter states the newest version, whose additions are unused; onnxruntime 1.15 reads
+    # this one.
     model.ir_version = _IR_VERSION
     onnx.helper.set_model_props(model, {key: _text(value) for key, value in facts.items()})
     onnx.checker.check_model(model)
@@ -197,7 +200,7 @@ def _write_openvino(model: Any, form: Form, facts: dict[str, Any], out: Path) ->
         openvino.save_model(model, partial, compress_to_fp16=False)
         partial_weights.replace(weights)
         partial.replace(out)
-    except RuntimeError as error:  # OpenVINO does not say what the disk said
+    except RuntimeError as error:  # OpenVINO's error lacks the reason
         raise OSError(errno.EIO, f"OpenVINO cannot write it ({error})", str(out)) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The network for other programs: images of one size in, class ids or logits out."""
+"""The graph for other programs: from images of one size to class ids or logits."""
 
 from typing import Literal
 
@@ -16,10 +16,11 @@ Form = Literal["ids", "logits"]
 
 
 class ExportGraph(nn.Module):
-    """All of `Segmenter` that a graph can hold, for (N, H, W, 3) uint8 RGB of one size.
+    """The steps of `Segmenter` as one graph, for (N, H, W, 3) uint8 RGB of one size.
 
-    Form "ids" gives (N, H, W) uint8 class ids; form "logits" gives (N, K, h, w) float logits at
-    the nodes, every 8th pixel of the network's input, 64 times fewer than at full size.
+    The output is (N, H, W) uint8 class ids for the form "ids", and (N, K, h, w) float logits for
+    the form "logits": those at the nodes, every 8th pixel of the network's input, 64 times fewer
+    than at full size.
     """
 
     colour_3: Tensor
@@ -35,7 +36,7 @@ class ExportGraph(nn.Module):
         self.register_buffer("colour_3", color)
 
     def forward(self, rgb_NHW3: Tensor) -> Tensor:
-        """Return class ids or logits, as the form says."""
+        """Return class ids or logits, depending on the form."""
         scores_NKhw: Tensor = self.network(self._prepare(rgb_NHW3.float()))
         if self.zoom is None:
             return scores_NKhw
@@ -43,7 +44,7 @@ class ExportGraph(nn.Module):
         return ids_NHW.to(torch.uint8)
 
     def _prepare(self, rgb_NHW3: Tensor) -> Tensor:
-        """Return the network's input, as `prepare_input` makes it."""
+        """Return the network's input, equal to that of `prepare_input`."""
         if self.resize is not None:
             rgb_NHW3 = self.resize(rgb_NHW3)
         count = rgb_NHW3.shape[0]
@@ -60,11 +61,11 @@ class ExportGraph(nn.Module):
 
 
 class _Resize(nn.Module):
-    """Resizes images by bilinear interpolation in the fixed-point arithmetic of OpenCV.
+    """Bilinear resizing of images in the fixed-point arithmetic of OpenCV.
 
-    OpenCV takes weights to 11 bits, drops what is below 1/128 after the rows and below 1/4 in each
-    half of the columns, and rounds up from there. In the last few columns, and in builds for other
-    CPUs, it rounds more exactly: values there may differ by one.
+    OpenCV rounds weights to 11 bits, truncates to 1/128 after the rows and to 1/4 in each half of
+    the columns, and rounds up from there. In the last few columns, and in builds for other CPUs, it
+    rounds more exactly, so that values there may differ by one.
     """
 
     y_H: Tensor
@@ -91,9 +92,9 @@ class _Resize(nn.Module):
 
 
 def _weights(source: int, target: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return for each of `target` pixels the one of `source` before it, and the next one's weight.
+    """Return, for each target pixel, the source pixel before it and the weight of the next.
 
-    Pixel centers are kept, as by `cv2.resize`.
+    Pixel centers are aligned, as in `cv2.resize`.
     """
     position = (np.arange(target) + 0.5) * (source / target) - 0.5
     position = np.clip(position, 0, source - 1)
@@ -102,7 +103,7 @@ def _weights(source: int, target: int) -> tuple[NDArray[np.int64], NDArray[np.fl
 
 
 class _Zoom(nn.Module):
-    """Interpolates scores at the image's pixels in the order of operations of `class_ids_dense`."""
+    """Interpolation of logits at the image's pixels, in the order of `class_ids_dense`."""
 
     rows: Tensor
     columns: Tensor
@@ -117,7 +118,7 @@ class _Zoom(nn.Module):
         self.register_buffer("x_L", torch.from_numpy(columns.fractions))
 
     def forward(self, scores_NKhw: Tensor) -> Tensor:
-        """Return (N, K, H, W) scores."""
+        """Return the (N, K, H, W) logits."""
         left_NKhW = scores_NKhw.index_select(3, self.columns)
         right_NKhW = scores_NKhw.index_select(3, self.columns + 1)
         across_NKhW = left_NKhW * (1 - self.x_L) + right_NKhW * self.x_L

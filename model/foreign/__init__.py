@@ -1,4 +1,4 @@
-"""Weights that other programs wrote, turned into checkpoints of ours."""
+"""Conversion of weights of other programs to checkpoints."""
 
 from icstream.model.foreign.conversion import Converted, convert
 from icstream.model.foreign.report import Report

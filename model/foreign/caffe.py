@@ -1,6 +1,6 @@
-"""Reading Caffe's `.caffemodel`: a `NetParameter` message, of which only names and blobs matter.
+"""Reading of Caffe's `.caffemodel`: names and blobs of a `NetParameter` message.
 
-Field numbers are those of BVLC's caffe.proto. Types of layers are not read: forks have their own.
+Field numbers are those of BVLC's caffe.proto. Layer types are not read, as forks have their own.
 """
 
 import math
@@ -20,11 +20,11 @@ from icstream.model.foreign.protobuf import (
 )
 
 _LAYERS = {100: (1, 3, 7), 2: (4, 2, 6)}
-"""Fields of NetParameter that are layers (`layer`, and the older `layers`), and within each the
-fields name, bottom and blobs."""
+"""The fields name, bottom and blobs within each field of NetParameter that holds layers (`layer`,
+and the older `layers`)."""
 _SHAPE, _DATA, _DOUBLE_DATA = 7, 5, 8
 _OLD_SHAPE = (1, 2, 3, 4)
-"""Fields num, channels, height and width of BlobProto, where a newer file has a shape."""
+"""The fields num, channels, height and width of BlobProto, which newer files replace by a shape."""
 _DIM = 1
 
 _MAX_LAYERS = 10_000
@@ -35,20 +35,20 @@ _MAX_DIMS = 8
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer that holds blobs, or names its inputs."""
+    """A layer that holds blobs or names its inputs."""
 
     name: str
     bottoms: tuple[str, ...]
     """The names of its inputs."""
     blobs: tuple[NDArray[np.float32], ...]
-    """The weights, in the shapes that the file states."""
+    """The weights, in the shapes stated by the file."""
 
 
 def read_layers(content: bytes) -> list[Layer]:
     """Return all layers, in the order of the file.
 
     Raises:
-        ProtobufError: the file is cut off, damaged or none of these, or states what cannot be.
+        ProtobufError: The file is truncated, damaged or of another kind, or exceeds the limits.
     """
     layers: list[Layer] = []
     for number, value in fields(memoryview(content)):
@@ -86,7 +86,7 @@ def _name(number: int, value: Value) -> str:
 def _blob(message: memoryview) -> NDArray[np.float32]:
     shape: list[int] | None = None
     old_shape: dict[int, int] = {}
-    # Packed or one by one, floats are the same bytes once they lie one behind the other.
+    # Concatenated floats have the same bytes, whether they were packed or not.
     floats: list[memoryview] = []
     doubles: list[memoryview] = []
     for number, value in fields(message):
@@ -122,6 +122,6 @@ def _dims(message: memoryview) -> list[int]:
 def _numbers(parts: list[memoryview], kind: str) -> NDArray[np.float32]:
     content = b"".join(parts)
     if len(content) % np.dtype(kind).itemsize:
-        raise ProtobufError(f"{len(content)} bytes of numbers, which is no whole count of them")
-    with np.errstate(over="ignore"):  # infinities are found, and named, later
+        raise ProtobufError(f"{len(content)} bytes of floats, which is not a multiple of 4")
+    with np.errstate(over="ignore"):  # infinities are reported later
         return np.frombuffer(content, kind).astype(np.float32)

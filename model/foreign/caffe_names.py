@@ -1,4 +1,4 @@
-"""Where the tensors of ICNet lie in the authors' `.caffemodel`; names from their prototxt."""
+"""The tensors of ICNet in the authors' `.caffemodel`, with the names of their prototxt."""
 
 _LAYERS = {
     "conv1_1": "conv1_1_3x3_s2",
@@ -15,7 +15,7 @@ _LAYERS = {
 }
 _HEADS = {"classifier": "conv6_cls", "cff24.aux": "conv6_sub4", "cff12.aux": "conv6_sub2"}
 _FIRST_BLOCK = {"conv2": 1, "conv3": 2, "conv4": 1, "conv5": 1}
-"""Number that the authors give to the first block of each stage of ours; conv3_1 stands alone."""
+"""The authors' number of the first block of each stage; conv3_1 is separate."""
 _UNITS = {
     "reduce": "1x1_reduce",
     "conv3x3": "3x3",
@@ -26,9 +26,10 @@ _CONV_BLOBS = {"weight": 0, "bias": 1}
 _NORM_BLOBS = {"weight": 0, "bias": 1, "running_mean": 2, "running_var": 3}
 
 DATA_SCALE = "data_sub1"
-"""The layer that multiplies the image's channels before anything else."""
+"""The first layer, which scales the image's channels."""
 SUB1_INPUT, SUB2_INPUT = "conv1_sub1", "conv1_1_3x3_s2"
-"""The first convolutions behind it, of the branch sub1 and of the trunk of sub2 and sub4."""
+"""The first convolutions after `DATA_SCALE`: of the branch sub1, and of the trunk of sub2 and
+sub4."""
 SHRINK = "data_sub2"
 """The layer between `DATA_SCALE` and `SUB2_INPUT`."""
 CLASSIFIER = _HEADS["classifier"]
@@ -37,12 +38,12 @@ NORM_SUFFIX = "/bn"
 
 
 def blob_name(layer: str, index: int) -> str:
-    """Return the name by which reports call a blob."""
+    """Return the name of a blob in reports."""
     return f"{layer}:{index}"
 
 
 def caffe_name(ours: str) -> str:
-    """Return the blob of a tensor of ours."""
+    """Return the blob that holds a tensor of `ICNet`."""
     layer, parameter = ours.rsplit(".", 1)
     if layer in _HEADS:
         return blob_name(_HEADS[layer], _CONV_BLOBS[parameter])

@@ -1,4 +1,4 @@
-"""From a foreign file to a checkpoint of ours, or to a sentence on why not."""
+"""Conversion of a foreign file to a checkpoint."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from icstream.model.foreign.supervisely import (
 from icstream.model.labels import LabelSet
 
 _MAX_FILE_BYTES = 2**30
-"""The limit of one file; the full-width network has 107 MB."""
+"""The size limit of one file; the full-width network has 107 MB."""
 _MAX_CONFIG_BYTES = 16 * 2**20
 _CAFFE_SUFFIX = ".caffemodel"
 _LOOKED_FOR = (
@@ -31,35 +31,35 @@ _LOOKED_FOR = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Converted:
-    """What came out of a foreign file."""
+    """The result of converting a foreign file."""
 
     checkpoint: Checkpoint
-    """The weights, whose `training` holds what they were made from."""
+    """The weights, whose `training` describes the foreign file."""
     report: Report
-    """What became of each of the file's tensors."""
+    """The outcome for each of the file's tensors."""
 
 
 def convert(path: Path, *, classes: LabelSet | None = None) -> Converted:
-    """Return foreign weights as a checkpoint, if they fill the network completely.
+    """Return foreign weights as a checkpoint, provided that they fill the network completely.
 
     Args:
-        path: a Supervisely model folder, a state dict of the plugin or of pytorch-semseg, or a
+        path: A Supervisely model folder, a state dict of the plugin or of pytorch-semseg, or a
             `.caffemodel` of ICNet's authors.
-        classes: in the order of the network's outputs; None: as the file says, or Cityscapes'
-            for 19 outputs of weights that come from there.
+        classes: The classes in the order of the network's outputs; None: those of the file, or
+            Cityscapes' for Cityscapes weights with 19 outputs.
 
     Raises:
-        ConversionError: tensors are missing, of another shape, or hold unusable numbers.
-        CheckpointError: the file is damaged, of another kind, or of a network that is not ours;
-            or its classes are not known.
+        ConversionError: Tensors are missing, of another shape, or hold unusable values.
+        CheckpointError: The file is damaged, of another kind or of another network, or its classes
+            are unknown.
     """
     try:
         foreign, hashes = _read(path)
         labels = classes or foreign.labels
         if labels is None:
             raise CheckpointError(
-                f"it does not say which classes its {foreign.config().num_classes} outputs stand"
-                ' for; name them by --classes FILE.json, [["road", [128, 64, 128]], ...]'
+                f"it does not name the classes of its {foreign.config().num_classes} outputs;"
+                ' name them with --classes FILE.json, [["road", [128, 64, 128]], ...]'
             )
         checkpoint, report = match(foreign, labels)
     except ConversionError as error:
@@ -99,11 +99,9 @@ def _content(path: Path, max_bytes: int) -> bytes:
         if not path.exists():
             raise CheckpointError(f"no {path.name} there; {_LOOKED_FOR}")
         if not path.is_file():
-            raise CheckpointError(f"{path.name} is no regular file")
+            raise CheckpointError(f"{path.name} is not a regular file")
         if path.stat().st_size > max_bytes:
-            raise CheckpointError(
-                f"{path.name} is larger than the {max_bytes >> 20} MiB that are allowed"
-            )
+            raise CheckpointError(f"{path.name} is larger than the allowed {max_bytes >> 20} MiB")
         return path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path.name}: {error.strerror or error}") from error
@@ -121,7 +119,7 @@ def _refuse_safetensors(content: bytes) -> None:
     except (ValueError, AttributeError, TypeError, RecursionError):
         return
     if ours:
-        raise CheckpointError("a checkpoint of icstream already; it needs no conversion")
+        raise CheckpointError("already a checkpoint of icstream; no conversion is needed")
     raise CheckpointError(f"a safetensors file of another program; {_LOOKED_FOR}")
 
 

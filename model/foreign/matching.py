@@ -1,4 +1,4 @@
-"""Filling the network with tensors of other names."""
+"""Matching of foreign tensors with those of the network."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,40 +20,40 @@ _FULL_CLASSIFIER_INPUTS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
-    """A foreign network, read but not yet matched with ours."""
+    """A foreign network, read but not yet matched with `ICNet`."""
 
     source: str
-    """What the file is, in words."""
+    """A description of the file's kind."""
     tensors: Mapping[str, Tensor]
-    """The tensors by their names."""
+    """The tensors by their foreign names."""
     theirs: Callable[[str], str]
-    """The function from our name of a tensor to theirs."""
+    """The function that maps a tensor's name in `ICNet` to its foreign name."""
     classifier: str
-    """Their name of the weights (K, C, 1, 1) that give the final logits."""
+    """The foreign name of the final classifier's weights, of shape (K, C, 1, 1)."""
     variant: Variant
     use_batchnorm: bool
     fit: Fit
     why_ignored: Callable[[str], str]
-    """The function from the name of a tensor that has no place in ours to the reason."""
+    """The function that returns why a foreign tensor is left out."""
     labels: LabelSet | None = None
-    """The classes that the file states; None: it states none."""
+    """The classes stated by the file; None if there are none."""
     folded: Mapping[str, str]
-    """Tensors that are no longer there because they went into others: what was done, by name."""
+    """How tensors were merged into others, by their foreign name."""
     notes: tuple[str, ...] = ()
-    """What was assumed because the file does not state it."""
+    """Assumptions made where the file states nothing."""
 
     def config(self) -> ICNetConfig:
-        """Return the configuration of our network of this size, by the classifier's shape.
+        """Return the configuration of `ICNet` that fits the classifier's shape.
 
         Raises:
-            CheckpointError: there is no classifier, or one of no size that ours can have.
+            CheckpointError: There is no classifier, or its size is not supported.
         """
         tensor = self.tensors.get(self.classifier)
         if tensor is None:
-            raise CheckpointError(f"missing {self.classifier}, by which classes are counted")
+            raise CheckpointError(f"missing {self.classifier}, which gives the number of classes")
         if tensor.dim() != 4:
             raise CheckpointError(
-                f"{self.classifier} is {shape_text(tensor.shape)}, it should be classes x"
+                f"{self.classifier} is {shape_text(tensor.shape)}, expected classes x"
                 " channels x 1 x 1"
             )
         return ICNetConfig(
@@ -65,17 +65,15 @@ class Foreign:
 
 
 def match(foreign: Foreign, labels: LabelSet) -> tuple[Checkpoint, Report]:
-    """Return the checkpoint, with no `training` yet, and what became of each tensor.
+    """Return the checkpoint, with an empty `training`, and the outcome for each tensor.
 
     Raises:
-        ConversionError: a tensor is missing, of another shape, or holds unusable numbers.
-        CheckpointError: the network has another number of classes than `labels`.
+        ConversionError: A tensor is missing, of another shape, or holds unusable values.
+        CheckpointError: The network's number of classes differs from that of `labels`.
     """
     config = foreign.config()
     if len(labels) != config.num_classes:
-        raise CheckpointError(
-            f"{config.num_classes} outputs, but {len(labels)} classes are named for them"
-        )
+        raise CheckpointError(f"{config.num_classes} outputs, but {len(labels)} classes are named")
     report = _compare(foreign, needed_shapes(config))
     if report.faults():
         raise ConversionError("; ".join(report.faults()), report.values())
@@ -87,7 +85,7 @@ def match(foreign: Foreign, labels: LabelSet) -> tuple[Checkpoint, Report]:
 
 
 def _compare(foreign: Foreign, needed: Mapping[str, tuple[int, ...]]) -> Report:
-    """Return what becomes of each tensor, of ours and of theirs; nothing is copied."""
+    """Return the outcome for each tensor on both sides, without copying any."""
     taken: dict[str, str] = {}
     missing: dict[str, str] = {}
     wrong: dict[str, str] = {}
@@ -114,9 +112,9 @@ def _compare(foreign: Foreign, needed: Mapping[str, tuple[int, ...]]) -> Report:
 
 
 def _fault(ours: str, tensor: Tensor, shape: tuple[int, ...]) -> str | None:
-    """Return why a tensor cannot be used; nothing is computed with one of another shape."""
+    """Return why a tensor cannot be used, or None; values are checked only if the shape fits."""
     if tuple(tensor.shape) != shape:
-        return f"is {shape_text(tensor.shape)} where the network needs {shape_text(shape)}"
+        return f"is {shape_text(tensor.shape)}, the network needs {shape_text(shape)}"
     if not _plain(tensor):
         return f"holds {tensor.dtype}, dense floating-point numbers are needed"
     if not torch.isfinite(tensor.float()).all():

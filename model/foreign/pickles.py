@@ -1,4 +1,4 @@
-"""Opening PyTorch's files without running what is in them."""
+"""Opening of PyTorch's files without running code in them."""
 
 import io
 import pickle
@@ -14,11 +14,11 @@ from icstream.model.errors import CheckpointError
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _MAX_PICKLE_BYTES = 64 * 2**20
-"""The limit of a zip's pickle, beside which the tensors lie; real ones have some 100 KB."""
+"""The size limit of the pickle in a zip, which holds no tensor data; real ones have some 100 KB."""
 _NUM_PICKLES = 4
-"""Files without zip begin with a number, a version, a description; the fourth is the content."""
+"""Files other than zips consist of a number, a version, a description, and the content."""
 _SAFE: list[Any] = [
-    # Training loops save metrics such as "best_iou" as numpy's numbers, which are only values.
+    # Training loops save metrics such as "best_iou" as numpy scalars, which are harmless.
     (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
     (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
     np.dtype,
@@ -27,46 +27,46 @@ _SAFE: list[Any] = [
 
 
 class UnsafeError(Exception):
-    """The file holds objects besides tensors and plain values; they were not made."""
+    """The file holds objects besides tensors and plain values, which were not created."""
 
 
 def is_torch_file(content: bytes) -> bool:
-    """Return whether this begins as a zip or as a pickle does."""
+    """Return whether the content begins like a zip or a pickle."""
     return content.startswith((_ZIP, _PICKLE))
 
 
 def load_safely(content: bytes) -> Any:
-    """Return what `torch.save` wrote, if it is tensors and plain values.
+    """Return the content of a file of `torch.save` that holds only tensors and plain values.
 
     Raises:
-        UnsafeError: there is something else in it.
-        CheckpointError: it is damaged, or no file of PyTorch.
+        UnsafeError: The file holds other objects.
+        CheckpointError: The file is damaged, or not a PyTorch file.
     """
     try:
         if content.startswith(_ZIP):
             _check_sizes(content)
         with warnings.catch_warnings(), torch.serialization.safe_globals(_SAFE):
-            warnings.simplefilter("ignore")  # of kinds of tensors that are refused later
+            warnings.simplefilter("ignore")  # about types of tensors that are refused later
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported global" in str(error) or "Unsupported class" in str(error):
             raise UnsafeError(str(error)) from error
-        raise CheckpointError("damaged, or no file of PyTorch") from error
+        raise CheckpointError("damaged, or not a PyTorch file") from error
     except CheckpointError:
         raise
-    except Exception as error:  # damaged bytes make the unpickler raise whatever there is
-        raise CheckpointError(f"damaged, or no file of PyTorch ({type(error).__name__})") from error
+    except Exception as error:  # damaged bytes make the unpickler raise any exception
+        raise CheckpointError(f"damaged, or not a PyTorch file ({type(error).__name__})") from error
 
 
 def strings_in(content: bytes) -> set[str]:
-    """Return the texts in the pickle, tensor names among them; nothing in it is run or made."""
+    """Return the strings in the pickle, including tensor names, without running any of it."""
     found = set()
     try:
         stream = io.BytesIO(_pickle(content))
         for _ in range(_NUM_PICKLES):
             found |= {arg for _, arg, _ in pickletools.genops(stream) if isinstance(arg, str)}
     except (ValueError, LookupError, OverflowError, zipfile.BadZipFile, OSError):
-        pass  # what was found until here has to do
+        pass  # keep what was found so far
     return found
 
 
@@ -79,14 +79,14 @@ def _pickle(content: bytes) -> bytes:
 
 
 def _check_sizes(content: bytes) -> None:
-    """Refuse zips that grow when they are read; PyTorch packs nothing.
+    """Refuse compressed zips, which PyTorch does not write.
 
     Raises:
-        CheckpointError: the parts are larger than the file, or the pickle is.
+        CheckpointError: The members are larger than the file, or the pickle is too large.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         parts = archive.infolist()
     if sum(part.file_size for part in parts) > len(content):
-        raise CheckpointError("a zip with packed parts, which PyTorch does not write")
+        raise CheckpointError("a compressed zip, which PyTorch does not write")
     if any(p.filename.endswith(".pkl") and p.file_size > _MAX_PICKLE_BYTES for p in parts):
         raise CheckpointError(f"a pickle of more than {_MAX_PICKLE_BYTES >> 20} MiB")

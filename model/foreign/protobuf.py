@@ -1,7 +1,7 @@
-"""Reading protobuf's wire format: numbers and values of fields, whatever they mean.
+"""Reading of protobuf's wire format: numbers and values of fields, without a schema.
 
 Protocol Buffers documentation, "Encoding". Nothing is copied or allocated: values are views into
-the message, so what a length claims costs nothing before it is checked against what is there.
+the message, so a wrong length is detected before it costs memory.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ _MAX_NUMBER = 2**29 - 1
 
 
 class ProtobufError(ValueError):
-    """Bytes that are no message, or a field of another kind than is needed."""
+    """The bytes are not a message, or a field has another type than needed."""
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
-    """Return number and value of each field, in the order of the message.
+    """Yield the number and value of each field, in the order of the message.
 
     Raises:
-        ProtobufError: the message ends within a field, or no message looks like this.
+        ProtobufError: The message is truncated or malformed.
     """
     at = 0
     while at < len(message):
@@ -41,7 +41,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         elif wire_type in _SIZES:
             size = _SIZES[wire_type]
         else:
-            raise ProtobufError(f"field {number} at byte {at} is of the unknown kind {wire_type}")
+            raise ProtobufError(f"field {number} at byte {at} has unknown wire type {wire_type}")
         if size > len(message) - at:
             raise ProtobufError(
                 f"field {number} at byte {at} claims {size} bytes, {len(message) - at} are left"
@@ -54,7 +54,7 @@ def view(number: int, value: Value) -> memoryview:
     """Return the bytes of a field.
 
     Raises:
-        ProtobufError: it is a varint.
+        ProtobufError: It is a varint.
     """
     if isinstance(value, int):
         raise ProtobufError(f"field {number} holds a number where bytes are needed")
@@ -62,22 +62,22 @@ def view(number: int, value: Value) -> memoryview:
 
 
 def text(number: int, value: Value) -> str:
-    """Return a field of text.
+    """Return the text of a field.
 
     Raises:
-        ProtobufError: it is a varint, or no UTF-8.
+        ProtobufError: It is a varint, or not UTF-8.
     """
     try:
         return bytes(view(number, value)).decode()
     except UnicodeDecodeError as error:
-        raise ProtobufError(f"field {number} holds no text in UTF-8") from error
+        raise ProtobufError(f"field {number} is not UTF-8 text") from error
 
 
 def varint(number: int, value: Value) -> int:
-    """Return a field of one number.
+    """Return the number of a field.
 
     Raises:
-        ProtobufError: it is none.
+        ProtobufError: It is not a varint.
     """
     if not isinstance(value, int):
         raise ProtobufError(f"field {number} holds bytes where a number is needed")
@@ -85,10 +85,10 @@ def varint(number: int, value: Value) -> int:
 
 
 def varints(value: Value) -> list[int]:
-    """Return a repeated integer's values, packed or a single one.
+    """Return the values of a repeated integer field, packed or single.
 
     Raises:
-        ProtobufError: the last one is cut off.
+        ProtobufError: The last value is truncated.
     """
     if isinstance(value, int):
         return [value]
@@ -100,7 +100,7 @@ def varints(value: Value) -> list[int]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Return the number that begins at a byte, 0 to 2^64 - 1, and where the next thing begins."""
+    """Return the number at an offset, 0 to 2^64 - 1, and the offset after it."""
     value = 0
     for position, byte in enumerate(message[at : at + _MAX_VARINT_BYTES]):
         value |= (byte & 0x7F) << (7 * position)

@@ -1,4 +1,4 @@
-"""What became of every tensor of a foreign file."""
+"""The outcome of a conversion for every tensor of a foreign file."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,36 +6,36 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _MAX_NAMED = 5
-"""How many names a line has before it says "and N more"."""
+"""The number of names in a line before "and N more"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Which tensors were taken, and which were not."""
+    """The tensors that were loaded, and those that were not."""
 
     source: str
-    """What the file is, in words."""
+    """A description of the file's kind."""
     taken: Mapping[str, str]
-    """Our names of the tensors that were taken, by theirs."""
+    """The names in `ICNet` of loaded tensors, by foreign name."""
     ignored: Mapping[str, str]
-    """Why tensors were left out, by their name."""
+    """The reasons why tensors were left out, by foreign name."""
     folded: Mapping[str, str] = field(default_factory=dict)
-    """What was done with tensors that went into others, by their name."""
+    """How tensors were merged into others, by foreign name."""
     missing: Mapping[str, str] = field(default_factory=dict)
-    """Our names of the tensors that the file lacks, by theirs."""
+    """The names in `ICNet` of missing tensors, by foreign name."""
     wrong: Mapping[str, str] = field(default_factory=dict)
-    """Why tensors cannot be used, by their name: shape or numbers do not fit."""
+    """The reasons why tensors cannot be used, shape or values, by foreign name."""
     notes: tuple[str, ...] = ()
-    """What was assumed because the file does not state it."""
+    """Assumptions made where the file states nothing."""
 
     def faults(self) -> list[str]:
-        """Return a clause for each kind of fault; there is none if the network is filled."""
+        """Return a clause for each kind of error; none if the network is filled."""
         wrong = [f"{name} {fault}" for name, fault in self.wrong.items()]
         clauses = (("missing ", list(self.missing)), ("", wrong))
         return [title + listed(names) for title, names in clauses if names]
 
     def lines(self) -> list[str]:
-        """Return the lines for a person."""
+        """Return the report as lines of text."""
         lines = [f"{self.source}: {len(self.taken)} tensors taken, {len(self.renamed())} renamed"]
         lines += [f"folded: {name} {what}" for name, what in self.folded.items()]
         for why, count in Counter(self.ignored.values()).items():
@@ -44,11 +44,11 @@ class Report:
         return [*lines, *(f"note: {note}" for note in self.notes)]
 
     def renamed(self) -> dict[str, str]:
-        """Return what was taken under another name: ours by theirs."""
+        """Return the tensors whose name changed: names in `ICNet` by foreign name."""
         return {theirs: ours for theirs, ours in self.taken.items() if theirs != ours}
 
     def values(self) -> dict[str, Any]:
-        """Return everything as plain JSON values."""
+        """Return the report as plain JSON values."""
         return {
             "source": self.source,
             "matched": list(self.taken.values()),
@@ -62,8 +62,8 @@ class Report:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return the first few names, and how many more there are."""
+    """Return the first few names and the number of the others."""
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    # Names come from outside: what would move a terminal's cursor is written out.
+    # Names come from outside: control characters are escaped.
     shown = [name if name.isprintable() else repr(name) for name in names[:_MAX_NAMED]]
     return ", ".join(shown) + more

@@ -1,4 +1,4 @@
-"""State dicts of PyTorch networks: whose they are, and what becomes of them.
+"""State dicts of PyTorch networks, and the detection of networks that are not supported.
 
 The tensors of the Supervisely plugin and of pytorch-semseg have the same names; mmsegmentation's
 and liminn's ICNet are other graphs.
@@ -14,9 +14,9 @@ from icstream.model.foreign.pickles import UnsafeError, load_safely, strings_in
 from icstream.model.foreign.report import listed
 
 _SUBTREES = ("model_state", "state_dict")
-"""Keys under which training loops keep the state dict, besides what else they save."""
+"""The keys under which training loops store the state dict."""
 _PARALLEL = "module."
-"""What DataParallel puts before every name."""
+"""The prefix that DataParallel adds to every name."""
 _OURS = ("convbnrelu1_1.", "res_block2.", "cff_sub24.", "classification.")
 
 _MMSEG = (
@@ -36,17 +36,17 @@ _LOOKED_FOR = (
 
 
 def read_state_dict(content: bytes) -> tuple[dict[str, Tensor], str]:
-    """Return the tensors by name, and the key that they were under ("" for none).
+    """Return the tensors by name, and the key that held them ("" for none).
 
     Raises:
-        CheckpointError: damaged, of another network, or with objects that are not opened.
+        CheckpointError: The file is damaged, of another network, or holds other objects.
     """
     try:
         saved = load_safely(content)
     except UnsafeError as error:
         refuse_other_graphs(strings_in(content))
         raise CheckpointError(
-            "it holds Python objects besides tensors, which might run code and are not opened;"
+            "it holds Python objects besides tensors, which could run code and are not loaded;"
             " save its state dict alone, torch.save(checkpoint['model_state'], FILE)"
         ) from error
     state, key = _state_dict(saved)
@@ -60,7 +60,7 @@ def read_state_dict(content: bytes) -> tuple[dict[str, Tensor], str]:
 
 
 def refuse_other_graphs(names: Iterable[str]) -> None:
-    """Raise CheckpointError, with the reason, for names of networks that do not fit into ours."""
+    """Raise CheckpointError for the tensor names of a network that is not supported."""
     known = [name.removeprefix(_PARALLEL) for name in names]
 
     def some(*starts: str) -> bool:
@@ -73,7 +73,7 @@ def refuse_other_graphs(names: Iterable[str]) -> None:
 
 
 def _state_dict(saved: Any) -> tuple[dict[str, Tensor], str]:
-    """Return the tensors by name, and the key that they were under."""
+    """Return the tensors by name, and the key that held them."""
     if not isinstance(saved, Mapping):
         return {}, ""
     for key in _SUBTREES:

@@ -1,4 +1,4 @@
-"""Models of the Supervisely plugin `icnet`, and of pytorch-semseg, whose network it is."""
+"""Models of the Supervisely plugin `icnet`, and of pytorch-semseg, which has the same network."""
 
 from typing import Annotated
 
@@ -74,7 +74,7 @@ class _Config(Struct):
 
 
 def supervisely_name(ours: str) -> str:
-    """Return the plugin's name of a tensor of ours."""
+    """Return the plugin's name of a tensor of `ICNet`."""
     layer, parameter = ours.rsplit(".", 1)
     if layer in _HEADS:
         return f"{_HEADS[layer]}.{parameter}"
@@ -91,10 +91,10 @@ def _unit(layer: str) -> str:
 
 
 def read_model_folder(config: bytes, weights: bytes) -> Foreign:
-    """Return the network in the files of a model folder, not yet matched with ours.
+    """Return the network in the files of a model folder, not yet matched with `ICNet`.
 
     Raises:
-        CheckpointError: one of the files is damaged, or of another kind.
+        CheckpointError: One of the files is damaged or of another kind.
     """
     try:
         values = msgspec.json.decode(config, type=_Config)
@@ -110,10 +110,10 @@ def read_model_folder(config: bytes, weights: bytes) -> Foreign:
 
 
 def read_bare_weights(content: bytes) -> Foreign:
-    """Return the network in a state dict without a model folder, not yet matched with ours.
+    """Return the network in a state dict without a model folder, not yet matched with `ICNet`.
 
     Raises:
-        CheckpointError: it is damaged, or of another network.
+        CheckpointError: The file is damaged, or of another network.
     """
     notes = (
         "the file does not say how images were shown to the network: taken as in the plugin,"
@@ -146,12 +146,12 @@ def _foreign(
 
 
 def _labels(values: _Config) -> LabelSet:
-    """Return the classes in the order of their ids; id 0 is for pixels without an object."""
+    """Return the classes in the order of their ids; id 0 means no object."""
     ids = values.class_title_to_idx
     colors = {entry.title: entry.rgb() for entry in values.classes}
     for title in ids:
         if title not in colors:
-            raise ConfigError(f"class {title!r} has an id, but is not among the classes")
+            raise ConfigError(f"class {title!r} has an id but is not among the classes")
     titles = sorted((title for title in ids if ids[title] != 0), key=ids.__getitem__)
     if [ids[title] for title in titles] != list(range(1, len(titles) + 1)):
         raise ConfigError(f"ids of classes must be 1, 2, ..., each once; got {ids}")
@@ -163,7 +163,7 @@ def _labels(values: _Config) -> LabelSet:
 
 def _why_ignored(name: str) -> str:
     if name.startswith("pyramid_pooling."):
-        return "the plugin stores it and never uses it"
+        return "stored but never used by the plugin"
     if name.endswith("num_batches_tracked"):
         return "batch norm's step counter"
     return "unknown here"

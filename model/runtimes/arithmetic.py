@@ -1,4 +1,4 @@
-"""What else than settings and weights decides the last bits of scores."""
+"""The library and CPU features that affect the last bits of logits."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -14,9 +14,9 @@ _PACKAGES: Mapping[RuntimeName, str] = {
 
 
 def describe_arithmetic(choice: RuntimeChoice) -> dict[str, str]:
-    """Return the features of the processor and the version of the library that computes.
+    """Return the CPU's features and the version of the library that computes.
 
-    A library takes other instructions on another processor, and adds in another order: masks differ
+    A library uses other instructions on another CPU and adds in another order, so that masks differ
     in a few pixels, most in int8.
     """
     package = _PACKAGES[choice.runtime]

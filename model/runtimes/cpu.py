@@ -1,4 +1,4 @@
-"""The CPU of this machine: its name, and what it computes fast."""
+"""The name and features of this machine's CPU."""
 
 import hashlib
 import importlib.util
@@ -9,27 +9,27 @@ from functools import lru_cache
 from pathlib import Path
 
 _BF16_FLAGS = frozenset(("avx512_bf16", "avx_ne_convert"))
-"""What OpenVINO needs for bf16, by Linux's names."""
+"""The features that OpenVINO needs for bf16, by Linux's names."""
 _INT8_FLAGS = frozenset(("amx_int8", "avx512_vnni", "avx_vnni"))
-"""Dot products of eight-bit numbers."""
+"""The features for dot products of eight-bit numbers, by Linux's names."""
 
 _COMPUTING = {
     "flags": re.compile(r"sse4_\d|avx\w*|f16c|fma|amx_\w+"),  # of x86
     "Features": re.compile(r"asimd\w*|i8mm|bf16|sve\w*|sme\w*"),  # of ARM
 }
-"""Features by which libraries choose how they compute, by the key and the names of Linux."""
+"""The features by which libraries choose their code, by Linux's keys and names."""
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-"""Variables that keep oneDNN, which OpenVINO and PyTorch compute with, from some features."""
+"""The variables that limit the features used by oneDNN, the library behind OpenVINO and PyTorch."""
 
 
 def has_openvino() -> bool:
-    """Return whether the package is installed."""
+    """Return whether OpenVINO is installed."""
     return importlib.util.find_spec("openvino") is not None
 
 
 @lru_cache(maxsize=1)
 def cpu_does_bf16() -> bool:
-    """Return whether OpenVINO is there and finds bf16 instructions in this CPU."""
+    """Return whether OpenVINO is installed and this CPU has bf16 instructions."""
     if not has_openvino():
         return False
     if cpu_flags():  # importing OpenVINO takes a tenth of a second
@@ -41,7 +41,7 @@ def cpu_does_bf16() -> bool:
 
 @lru_cache(maxsize=1)
 def cpu_does_int8() -> bool:
-    """Return whether this CPU has instructions for int8; without them it gains hardly anything."""
+    """Return whether this CPU has instructions for int8, without which it is hardly faster."""
     return not _INT8_FLAGS.isdisjoint(cpu_flags())
 
 
@@ -56,17 +56,17 @@ def int8_sums_saturate() -> bool:
 
 @lru_cache(maxsize=1)
 def cpu_flags() -> frozenset[str]:
-    """Return the CPU's features by Linux's names; none on other systems."""
+    """Return the CPU's features by Linux's names, and none on other systems."""
     return frozenset((_cpuinfo("flags") or "").split())
 
 
 def cpu_name() -> str:
-    """Return the CPU's name as Linux gives it, and elsewhere as Python does."""
+    """Return the CPU's name from Linux, or from Python on other systems."""
     return _cpuinfo("model name") or platform.processor()
 
 
 def _cpuinfo(key: str) -> str | None:
-    """Return the first value of that key in /proc/cpuinfo; None if there is none."""
+    """Return the first value of a key in /proc/cpuinfo, or None."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -76,7 +76,7 @@ def _cpuinfo(key: str) -> str | None:
 
 
 def computing_features() -> str:
-    """Return the CPU's features that decide how libraries compute, and limits that were set."""
+    """Return the CPU's features that affect how libraries compute, and the limits set for them."""
     limits = [f"{name}={os.environ[name]}" for name in _LIMITS if os.environ.get(name)]
     for key, pattern in _COMPUTING.items():
         if features := (_cpuinfo(key) or "").split():
@@ -85,6 +85,6 @@ def computing_features() -> str:
 
 
 def cpu_key() -> str:
-    """Return a short name that CPUs share only if they can run the same compiled code."""
+    """Return a short key that is equal only for CPUs that can run the same compiled code."""
     features = " ".join(sorted(cpu_flags())) or platform.processor()
     return hashlib.sha256(f"{platform.machine()} {features}".encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""From a graph in PyTorch to ONNX and OpenVINO."""
+"""Conversion of PyTorch graphs to ONNX and OpenVINO."""
 
 import importlib.util
 import logging
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 OPSET = 18
-"""The version of ONNX's operators, which ONNX Runtime 1.14 (2023) and all since can read."""
+"""The version of ONNX's operators, which ONNX Runtime 1.14 (2023) and later can read."""
 
 
 def to_onnx(graph: nn.Module, example: Tensor, *, names: tuple[str, str]) -> "ModelProto":
-    """Return the graph for inputs of the example's shape.
+    """Return the graph in ONNX, for inputs of the example's shape.
 
     Args:
-        graph: from one tensor to one.
-        example: an input.
-        names: of input and output.
+        graph: A module from one tensor to one.
+        example: An input.
+        names: The names of the input and the output.
 
     Raises:
-        ConfigError: a package for it is not installed.
+        ConfigError: A package for it is not installed.
     """
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"ONNX files need the package {missing[0]}, which is not installed;"
+            f"ONNX files need the package {missing[0]}, which is not installed:"
             " pip install 'icstream[onnx]'"
         )
     # The exporter logs operators that nothing here uses.
@@ -48,12 +48,12 @@ def to_onnx(graph: nn.Module, example: Tensor, *, names: tuple[str, str]) -> "Mo
             input_names=[names[0]],
             output_names=[names[1]],
         )
-    assert program is not None  # dynamo=True always gives one
+    assert program is not None  # always present with dynamo=True
     return program.model_proto
 
 
 def to_openvino(graph: nn.Module, examples: Sequence[Tensor]) -> Any:
-    """Return the graph for inputs of the examples' shapes, as an `openvino.Model`.
+    """Return the graph as an `openvino.Model`, for inputs of the examples' shapes.
 
     `openvino.convert_model` does the same, but takes twice the time.
     """
@@ -63,7 +63,7 @@ def to_openvino(graph: nn.Module, examples: Sequence[Tensor]) -> Any:
     from openvino.passes import ConstantFolding, Manager
 
     with torch.no_grad(), warnings.catch_warnings():
-        # Sizes become constants of the trace, which is what is wanted here.
+        # Sizes become constants of the trace, as intended here.
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(graph, tuple(examples), check_trace=False)  # type: ignore[no-untyped-call]
         decoder = TorchScriptPythonDecoder(traced, example_input=tuple(examples))

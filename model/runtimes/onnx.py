@@ -10,16 +10,16 @@ from icstream.model import cache
 from icstream.model.checkpoint import Checkpoint
 
 _MAX_SIZES = 4
-"""How many sessions are kept; a camera or a recording needs one."""
+"""The number of sessions kept; a camera or a recording needs one."""
 _GRAPH_VERSION = 2
-"""The version of the deploy graph; raise it with each change, so that no old one is taken."""
+"""The version of the deploy graph, to be raised with each change so that no old one is loaded."""
 _SILENT = 3
 
 
 class OnnxRuntime:
-    """The deploy graph in ONNX Runtime, in fp32, a session for each input shape.
+    """The deploy graph in ONNX Runtime, in fp32, with a session for each input shape.
 
-    Converting it takes PyTorch and seconds; the result is kept in the cache.
+    Conversion needs PyTorch and takes seconds; the result is cached.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, threads: int) -> None:
@@ -27,14 +27,14 @@ class OnnxRuntime:
         self._options = onnxruntime.SessionOptions()
         self._options.intra_op_num_threads = threads
         self._options.inter_op_num_threads = 1
-        # Threads that wait must leave the CPU to the other stages.
+        # Waiting threads must leave the CPU to the other stages.
         self._options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._options.log_severity_level = _SILENT
         self.max_sizes: int | None = _MAX_SIZES
         self._sessions: OrderedDict[tuple[int, ...], onnxruntime.InferenceSession] = OrderedDict()
 
     def scores(self, rgb_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return logits; see `Runtime.scores`."""
+        """See base class."""
         session = self._sessions.get(rgb_NHW3.shape)
         if session is None:
             session = self._sessions[rgb_NHW3.shape] = self._open(rgb_NHW3.shape)
@@ -45,7 +45,7 @@ class OnnxRuntime:
         return np.asarray(scores_NKhw, np.float32)
 
     def forget(self, size: tuple[int, int]) -> None:
-        """See `Runtime.forget`."""
+        """See base class."""
         for shape in [shape for shape in self._sessions if shape[1:3] == size]:
             del self._sessions[shape]
 

@@ -19,36 +19,36 @@ from icstream.model.runtimes.quantize import quantize_graph
 log = logging.getLogger(__name__)
 
 _MAX_SIZES = 4
-"""How many compiled input shapes are kept; a camera or a recording needs one."""
+"""The number of compiled input shapes kept; a camera or a recording needs one."""
 _GRAPH_VERSION = 6
-"""The version of the deploy graph; raise it with each change, so that no old one is taken."""
+"""The version of the deploy graph, to be raised with each change so that no old one is loaded."""
 
 
 class OpenVinoRuntime:
-    """The deploy graph compiled for the CPU, once for each input shape.
+    """The deploy graph, compiled by OpenVINO for the CPU and each input shape.
 
-    That takes PyTorch and seconds; the result is kept in the cache.
+    Compilation needs PyTorch and takes seconds; the result is cached.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, precision: str, threads: int) -> None:
         self._checkpoint = checkpoint
         self._ranges = checkpoint.ranges if precision == "int8" else None
-        # What is not quantized is in bf16 where the CPU has it.
+        # Layers that are not quantized are in bf16 where the CPU has it.
         self._is_bf16 = precision == "bf16" or (precision == "int8" and cpu_does_bf16())
         self._core = openvino.Core()
         self._settings = {
-            # By default OpenVINO takes bf16 wherever the CPU has it.
+            # By default OpenVINO uses bf16 wherever the CPU has it.
             "INFERENCE_PRECISION_HINT": "bf16" if self._is_bf16 else "f32",
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
-            # Pinned, the threads of all replicas would sit on the same cores.
+            # Pinned threads of all replicas would share the same cores.
             "ENABLE_CPU_PINNING": False,
         }
         self.max_sizes: int | None = _MAX_SIZES
         self._compiled: OrderedDict[tuple[int, ...], _Compiled] = OrderedDict()
 
     def scores(self, rgb_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return logits; see `Runtime.scores`."""
+        """See base class."""
         compiled = self._compiled.get(rgb_NHW3.shape)
         if compiled is None:
             compiled = self._compiled[rgb_NHW3.shape] = self._compile(rgb_NHW3.shape)
@@ -60,7 +60,7 @@ class OpenVinoRuntime:
         return np.asarray(outputs[0], np.float32)
 
     def forget(self, size: tuple[int, int]) -> None:
-        """See `Runtime.forget`."""
+        """See base class."""
         for shape in [shape for shape in self._compiled if shape[1:3] == size]:
             del self._compiled[shape]
 
@@ -80,7 +80,7 @@ class OpenVinoRuntime:
         return _Compiled(request, graph_input)
 
     def _name(self, shape: tuple[int, ...]) -> str:
-        """Return the name in the cache, which holds all that decides what is compiled."""
+        """Return the name in the cache, which covers all that determines the compiled graph."""
         release = "-".join(openvino.__version__.split("-")[:2])
         kinds = [str(_GRAPH_VERSION), "bf16" if self._is_bf16 else "fp32"]
         kinds += ["int8"] * (self._ranges is not None)
@@ -94,21 +94,21 @@ class OpenVinoRuntime:
             return None
         try:
             return self._core.import_model(BytesIO(exported), "CPU", self._settings)
-        except RuntimeError as error:  # of another build with the same version
+        except RuntimeError as error:  # from another build of the same version
             log.debug("cache %s: %s", name, error)
             return None
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """The graph for inputs of one size, and the memory that it reads."""
+    """The graph for inputs of one size, and its input memory."""
 
     request: openvino.InferRequest
     input: "_MeanFreeInput"
 
 
 class _MeanFreeInput:
-    """The input of `MeanFreeDeployGraph`: pixels in fp32 or bf16, less the mean."""
+    """The input of `MeanFreeDeployGraph`: pixels minus the mean, in fp32 or bf16."""
 
     def __init__(
         self, checkpoint: Checkpoint, shape_NHW3: tuple[int, ...], *, is_bf16: bool
@@ -120,7 +120,7 @@ class _MeanFreeInput:
         sizes = (height, width), ((height + 1) // 2, (width + 1) // 2)
         type_ = openvino.Type.bf16 if is_bf16 else openvino.Type.f32
         self.tensors = [openvino.Tensor(type_, openvino.Shape([batch, *s, 3])) for s in sizes]
-        # numpy has no bf16: there the arrays hold its bits.
+        # numpy has no bf16, so the arrays hold its bits.
         values = [t.data.view(np.uint16) if is_bf16 else t.data for t in self.tensors]
         self._full_NHW3, self._half_Nhw3 = (
             value.reshape(batch, size[0], 3 * size[1])

@@ -1,4 +1,4 @@
-"""Marking in a graph of OpenVINO what its compiler is to compute in int8."""
+"""Quantization of OpenVINO graphs, by marking what the compiler shall compute in int8."""
 
 from typing import Any, Literal
 
@@ -10,12 +10,12 @@ from icstream.model.activation_ranges import Ranges
 from icstream.model.errors import CheckpointError
 
 _ACTIVATION_LEVELS = 256
-"""The levels of activations, which are unsigned, as they come out of a ReLU."""
+"""The levels of activations, which are unsigned outputs of a ReLU."""
 _WEIGHT_LEVELS = 255
 """The levels of weights, which are symmetric: -127 to 127."""
 _AS_FAST_IN_BF16 = frozenset(("conv1_2", "conv1_3", "conv2_sub1", "conv3_sub1"))
-"""Convolutions with so few channels at so large a size that converting their maps costs what int8
-saves over bf16; over fp32 it saves more."""
+"""The convolutions that are as fast in bf16: with few channels at a large size, converting their
+maps costs what int8 saves over bf16, though not over fp32."""
 
 
 def quantize_graph(model: Model, ranges: Ranges, *, beside: Literal["bf16", "fp32"]) -> None:
@@ -23,16 +23,16 @@ def quantize_graph(model: Model, ranges: Ranges, *, beside: Literal["bf16", "fp3
 
     Activations get one scale for each tensor and weights one for each output channel, as
     FakeQuantize operations around unchanged weights. A tensor is quantized for all its readers, so
-    that the shortcuts of the bottlenecks are kept in eight bits too.
+    that the shortcuts of the bottlenecks are also kept in eight bits.
 
     Args:
-        model: a deploy graph that came from PyTorch, in float32; operations have the names of the
-            modules that they come from.
-        ranges: of its activations.
-        beside: what the rest is computed in. Convolutions that are as fast in bf16 are left to it.
+        model: A deploy graph from PyTorch, in float32, whose operations have the names of their
+            modules.
+        ranges: The ranges of its activations.
+        beside: The precision of the rest. Convolutions that are as fast in bf16 are left in it.
 
     Raises:
-        CheckpointError: there are ranges for convolutions that the graph does not have.
+        CheckpointError: There are ranges for convolutions that the graph does not have.
     """
     quantized: dict[tuple[str, int], Any] = {}
     found = set()
@@ -50,7 +50,7 @@ def quantize_graph(model: Model, ranges: Ranges, *, beside: Literal["bf16", "fp3
         _quantize_weights(operation.input(1))
     unknown = sorted(set(ranges.highs) - found)
     if unknown:
-        raise CheckpointError(f"ranges of int8: the network has no convolution {unknown[0]}")
+        raise CheckpointError(f"int8 ranges: the network has no convolution {unknown[0]}")
     model.validate_nodes_and_infer_types()
 
 

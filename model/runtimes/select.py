@@ -1,4 +1,4 @@
-"""Which engine, device and precision a run uses."""
+"""Selection of the runtime, device and precision."""
 
 import ctypes
 import importlib.util
@@ -26,31 +26,32 @@ RuntimeName = Literal["auto", "torch", "openvino", "onnx"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 MIN_PIXELS = 0.99
-"""The share of pixels that must agree with fp32 for `auto` to take a lower precision."""
+"""The share of pixels that must agree with fp32 for `auto` to select a lower precision."""
 MAX_MIOU_POINTS = 0.5
-"""The percentage points by which mIoU may differ from fp32 for `auto` to take a lower precision."""
+"""The largest difference of mIoU to fp32, in percentage points, for `auto` to select a lower
+precision."""
 
 _PRECISIONS: Mapping[tuple[RuntimeName, str], tuple[Precision, ...]] = {
     ("openvino", "cpu"): ("int8", "bf16", "fp32"),
     ("torch", "cpu"): ("bf16", "fp32"),
     ("onnx", "cpu"): ("fp32",),
 }
-"""The precisions of a runtime on a device, the fastest first."""
+"""The precisions of each runtime and device, fastest first."""
 _CUDA_PRECISIONS: tuple[Precision, ...] = ("fp16", "bf16", "fp32")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeChoice:
-    """What runs the network; neither runtime, device nor precision is "auto"."""
+    """The runtime, device, precision and threads of inference, none of them "auto"."""
 
     runtime: RuntimeName
     """The library that computes."""
     device: str
-    """cpu or cuda:N."""
+    """The device, cpu or cuda:N."""
     precision: Precision
     """The precision of inference."""
     threads: int
-    """The threads of inference on a CPU."""
+    """The number of threads of inference on a CPU."""
 
 
 def select_runtime(
@@ -61,10 +62,10 @@ def select_runtime(
     precision: Precision = "auto",
     threads: int = DEFAULT_THREADS,
 ) -> RuntimeChoice:
-    """Return what runs the network, with "auto" resolved for this machine and checkpoint.
+    """Return the choice with "auto" resolved for this machine and checkpoint.
 
     Raises:
-        ConfigError: this machine, or this combination, cannot do it; the text names what can.
+        ConfigError: The combination is not available on this machine; the text names alternatives.
     """
     if threads < 1:
         raise ConfigError(f"threads: got {threads}, at least 1 is needed")
@@ -79,7 +80,7 @@ def select_runtime(
         raise ConfigError("precision bf16: this CPU has no bf16 instructions; use fp32")
     elif precision == "int8" and checkpoint.ranges is None:
         raise ConfigError(
-            "precision int8: the weights were not calibrated for it; icstream quantize does that"
+            "precision int8: the weights are not calibrated; run icstream quantize first"
         )
     if precision == "int8" and int8_sums_saturate():
         log.warning(
@@ -163,7 +164,7 @@ def _is_fast_here(precision: Precision) -> bool:
 
 
 def _has_cuda_driver() -> bool:
-    """Return whether NVIDIA's driver library is there; asking PyTorch would cost seconds."""
+    """Return whether NVIDIA's driver library is present, without the slow import of PyTorch."""
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

@@ -1,4 +1,4 @@
-"""PyTorch, on the CPU or on a CUDA device: folded, channels-last, in inference mode."""
+"""PyTorch on the CPU or a CUDA device, with folded weights, channels-last, in inference mode."""
 
 import numpy as np
 import torch
@@ -11,10 +11,10 @@ _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchRuntime:
-    """The deploy graph as eager PyTorch.
+    """The deploy graph in eager PyTorch.
 
-    On the CPU, `threads` becomes PyTorch's number of threads in the whole process, for good: it has
-    none for one network alone.
+    On the CPU, `threads` permanently sets PyTorch's number of threads for the whole process, as
+    PyTorch has no setting for one network.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class TorchRuntime:
         if self._device.type == "cpu":
             torch.set_num_threads(threads)
         else:
-            # The same masks on every call: no TF32, no search for another algorithm.
+            # For the same masks on every call: no TF32, no search for another algorithm.
             torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.allow_tf32 = False
             torch.backends.cudnn.benchmark = False
@@ -34,10 +34,10 @@ class TorchRuntime:
 
     @torch.inference_mode()
     def scores(self, rgb_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return logits; see `Runtime.scores`."""
+        """See base class."""
         input_NHW3 = torch.from_numpy(rgb_NHW3).to(self._device)
         scores_NKhw = self._graph(input_NHW3).float().cpu()
         return np.asarray(scores_NKhw.numpy())
 
     def forget(self, size: tuple[int, int]) -> None:
-        """Do nothing: nothing is kept for a size."""
+        """Do nothing, as nothing is kept for a size."""

@@ -1,4 +1,4 @@
-"""Sources: finding, opening, and decoding them."""
+"""Finding, opening and decoding of sources."""
 
 from icstream.stages.decode.open import open_source
 from icstream.stages.decode.source import Source, SourceContext, SourceInfo

@@ -1,4 +1,4 @@
-"""Addresses of cameras and network streams, and what may be shown of them."""
+"""Addresses of cameras and network streams, and their display without secrets."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from icstream.stages.loopback import is_loopback
 Scheme: TypeAlias = Literal["device", "network", "zmq", "synthetic"]
 
 NETWORK_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtmp")
-"""Schemes that FFmpeg reads over a network."""
+"""The schemes of URLs that FFmpeg reads over a network."""
 
 _MAX_SOCKET_PATH = 107
 
@@ -22,17 +22,18 @@ _QUERY_BEGUN = re.compile(r"(.*@)?(\[[^\]]*\]|[^/?#:@\[]*)(:\d*)?(/[^?#]*)?[?#].
 _LOGIN = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)@", re.IGNORECASE)
 _ENDS_LOGIN = re.compile(r"[/?#@\[\]\\\s]")
 _MISTYPED_LOGIN = re.compile(r"((?:[a-z][a-z0-9+.-]*:)?[/\\]*).*@", re.IGNORECASE | re.DOTALL)
-"""What stands before the last @ of something that is no URL, and may have been meant as one."""
+"""The text before the last @ of an argument that is not a URL but may be a mistyped one."""
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def expand(argument: str) -> str:
     """Return the argument with every ${NAME} replaced by that environment variable.
 
-    Between :// and @ the value is quoted if it holds a character that would end a password there.
+    Between :// and @ the value is percent-encoded if it holds a character that would end a
+    password.
 
     Raises:
-        ConfigError: there is no such variable.
+        ConfigError: There is no such variable.
     """
     login = _LOGIN.match(argument)
 
@@ -49,10 +50,10 @@ def expand(argument: str) -> str:
 
 
 def local_path(argument: str) -> str:
-    """Return the path in a file:// URL of this machine; anything else as it is.
+    """Return the path in a file:// URL of this machine, and anything else unchanged.
 
     Raises:
-        ConfigError: the URL names another machine.
+        ConfigError: The URL names another machine.
     """
     scheme, separator, rest = argument.partition("://")
     if not separator or scheme.lower() != "file":
@@ -60,16 +61,16 @@ def local_path(argument: str) -> str:
     host, _, path = rest.partition("/")
     if host.lower() not in ("", "localhost"):
         raise ConfigError(
-            f"{shown(argument)}: files are read from this machine only; write file:///PATH"
+            f"{shown(argument)}: only files of this machine can be read; write file:///PATH"
         )
     return unquote(f"/{path}", errors="surrogateescape")
 
 
 def scheme_of(address: str) -> Scheme | None:
-    """Return what kind of live source an address stands for; None if it is none.
+    """Return the kind of live source that an address means, or None.
 
     Raises:
-        ConfigError: a URL of a kind that cannot be read.
+        ConfigError: The URL has no host, or its scheme cannot be read.
     """
     if address.isascii() and address.isdigit():
         return "device"
@@ -84,14 +85,14 @@ def scheme_of(address: str) -> Scheme | None:
         return "zmq"
     if url[1].lower() in NETWORK_SCHEMES:
         if not address[url.end() :].partition("/")[0]:
-            raise ConfigError(f"{shown(address)}: names no host; write {url[1]}://HOST/PATH")
+            raise ConfigError(f"{shown(address)}: has no host; write {url[1]}://HOST/PATH")
         return "network"
     known = ", ".join(f"{scheme}://" for scheme in (*NETWORK_SCHEMES, "zmq"))
-    raise ConfigError(f"{shown(address)}: {url[1]}:// cannot be read; known are {known}")
+    raise ConfigError(f"{shown(address)}: {url[1]}:// cannot be read; allowed are {known}")
 
 
 def device_path(address: str) -> str:
-    """Return the device file of a camera that was named by its number or its file."""
+    """Return the device file of a camera, given by its number or file."""
     is_number = address.isascii() and address.isdigit()
     return f"/dev/video{int(address)}" if is_number else address
 
@@ -100,19 +101,21 @@ def zmq_endpoint(address: str) -> str:
     """Return the ZeroMQ endpoint of zmq://HOST:PORT or zmq:///PATH.
 
     Raises:
-        ConfigError: it is neither, or could be reached from other machines.
+        ConfigError: The address is neither, or could be reached from other machines.
     """
     rest = address.partition("://")[2]
     if rest.startswith("/"):
         if len(os.fsencode(rest)) > _MAX_SOCKET_PATH:
-            raise ConfigError(f"{shown(address)}: paths of sockets end at {_MAX_SOCKET_PATH} bytes")
+            raise ConfigError(
+                f"{shown(address)}: a socket path has at most {_MAX_SOCKET_PATH} bytes"
+            )
         return f"ipc://{rest}"
     host, _, port = rest.rpartition(":")
     if not port.isdigit() or not host:
         raise ConfigError(f"{shown(address)}: write it as zmq://127.0.0.1:PORT or zmq:///PATH")
     if not _is_local(host):
         raise ConfigError(
-            f"{shown(address)}: frames are taken from this machine only; use 127.0.0.1 or a path"
+            f"{shown(address)}: frames are accepted from this machine only; use 127.0.0.1 or a path"
         )
     return f"tcp://{host}:{port}"
 
@@ -121,22 +124,23 @@ def _is_local(host: str) -> bool:
     try:
         return is_loopback(host)
     except OSError:
-        return False  # "*", or the name of a network card
+        return False  # "*", or the name of a network interface
 
 
 def shown(address: str) -> str:
-    """Return the address without user, password and query: what may be logged and reported.
+    """Return the address without user, password and query, for logs and reports.
 
-    A URL may stand behind other text, such as the name of another package's source; what looks
-    like a URL with a mistake in it holds a password as well.
+    A URL may follow other text, such as the name of another package's source; a mistyped URL may
+    also hold a password.
     """
     url = _URL.match(address)
     if url is None:
         return _shown_no_url(device_path(address))
-    # A password may hold anything, also what should have been quoted: all before the last @ goes.
+    # A password may contain unquoted special characters, so everything before the last @ is
+    # removed.
     before, _, rest = address[url.end() :].rpartition("@")
     if _QUERY_BEGUN.fullmatch(before):
-        return url[0].lower()  # that @ may as well be one of the query
+        return url[0].lower()  # the last @ may also belong to the query
     return escape(f"{url[0].lower()}{re.split(r'[?#]', rest, maxsplit=1)[0]}")
 
 

@@ -1,4 +1,4 @@
-"""The times of a recording: whether it has usable ones, and where they begin anew."""
+"""The times of a recording: whether they are usable, and where they restart."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -16,28 +16,28 @@ from icstream.stages.decode.rgb import displayed_size
 from icstream.stages.items import Size
 
 _PROBE_PACKETS = 64
-"""Packets looked at to see whether a file has times."""
+"""The number of packets read to determine whether a file has times."""
 _LOOK_AROUND = 16
-"""Packets before and after one that goes back in time; no codec reorders more frames."""
+"""The number of packets checked on each side of a backward step; no codec reorders more frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What the beginning of a recording shows, and its index."""
+    """The properties of a recording's beginning and of its index."""
 
     has_times: bool
-    """Whether packets have times that tell them apart."""
+    """Whether packets have distinct times."""
     size: Size
-    """Of the first frame, as displayed."""
+    """The (height, width) of the first frame, as displayed."""
     num_indexed: int
-    """Packets in the index of the file, those that edit lists leave out among them."""
+    """The number of packets in the index of the file, including those that edit lists skip."""
 
 
 def probe_recording(path: Path, stream_index: int) -> Probe:
-    """Look into a recording.
+    """Return the properties of a recording's beginning.
 
     Raises:
-        SourceError: it cannot be opened.
+        SourceError: The recording cannot be opened.
     """
     times: list[int | None] = []
     size = None
@@ -52,18 +52,18 @@ def probe_recording(path: Path, stream_index: int) -> Probe:
             try:
                 frames = codec.decode(packet) if size is None else []
             except FFmpegError:
-                continue  # what is damaged here is counted when the file is really read
+                continue  # damage is counted when the file is actually read
             size = next(map(displayed_size, frames), size)
         if size is None:
             size = codec.height, codec.width
-    # Second fields come without a time of their own; the frames that they complete have one.
+    # Second fields have no time of their own; the frames that they complete have one.
     known = [time for time in times if time is not None]
     is_clock = len(set(known)) > 1 or len(times) == 1
     return Probe(is_clock and len(known) >= len(times) / 2, size, num_indexed)
 
 
 def promised_frames(stream: VideoStream, probe: Probe, *, is_avi: bool) -> int | None:
-    """Return how many packets with data the file's own index promises; None without an index."""
+    """Return the number of packets with data in the file's index, or None without an index."""
     if is_avi:
         return (stream.frames - num_empty_chunks(stream)) or None
     num_edited_out = probe.num_indexed - len(stream.index_entries)
@@ -71,22 +71,22 @@ def promised_frames(stream: VideoStream, probe: Probe, *, is_avi: bool) -> int |
 
 
 def num_empty_chunks(stream: VideoStream) -> int:
-    """Return how many chunks without data the header of an AVI counts, as its index shows.
+    """Return the number of chunks without data that the header and index of an AVI imply.
 
-    Such a chunk lets the frame before it be shown for longer.
+    Such a chunk prolongs the frame before it.
     """
     entries = stream.index_entries
     num_slots = entries[-1].timestamp + 1 if len(entries) else 0
-    # Of a file without an index, FFmpeg knows the few chunks that it has seen while opening.
+    # Without an index, FFmpeg lists only the few chunks that it read while opening.
     is_whole = num_slots > stream.frames // 2
     return max(0, stream.frames - len(entries)) if is_whole else 0
 
 
 class SlotClock:
-    """Times in an AVI whose frames are reordered.
+    """The times of an AVI whose frames are reordered.
 
-    AVI numbers chunks in the order of decoding and gives no time of display. Players show a frame
-    for each chunk from the first frame on; a chunk without data shows the one before for longer.
+    AVI numbers chunks in decoding order and has no display times. Players show one frame for each
+    chunk from the first frame on; a chunk without data prolongs the frame before it.
     """
 
     def __init__(self) -> None:
@@ -95,14 +95,14 @@ class SlotClock:
         self._last = -1
 
     def sent(self, packet: "Packet[VideoStream]") -> None:
-        """Note a packet that goes to the decoder."""
+        """Record a packet that is sent to the decoder."""
         if self._first_slot is None:
             self._first_slot = packet.dts
 
     def time_of(self, frame: VideoFrame) -> int:
-        """Return the slot in which the decoder's next frame is shown."""
-        slot = frame.dts  # of the packet in answer to which it came
-        if slot is None:  # it came after the last packet
+        """Return the slot of the decoder's next frame."""
+        slot = frame.dts  # of the packet that produced it
+        if slot is None:  # it followed the last packet
             self._last += 1
             return self._last
         if self._delay is None:
@@ -114,10 +114,10 @@ class SlotClock:
 def with_restarts(
     packets: "Iterator[Packet[VideoStream]]",
 ) -> "Iterator[tuple[Packet[VideoStream], int]]":
-    """Yield each packet with how often time has begun anew before it.
+    """Yield each packet with the number of restarts of time before it.
 
-    It begins anew, as in recordings that were joined, where it goes back behind all of the last
-    packets and none of the next ones comes up again. A few that are late or repeated do not count.
+    Time restarts, as in concatenated recordings, where it falls below that of all recent packets
+    and none of the next ones rises again. A few late or repeated packets do not count.
     """
     ahead: deque[Packet[VideoStream]] = deque()
     recent: deque[int] = deque(maxlen=_LOOK_AROUND)

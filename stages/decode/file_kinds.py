@@ -1,4 +1,4 @@
-"""Which files are recordings and which are images: by their suffix, else by their first bytes."""
+"""Detection of recordings and images, by suffix or else by first bytes."""
 
 import re
 from pathlib import Path
@@ -17,19 +17,19 @@ VIDEO_SUFFIXES = frozenset(
         *("mj2", "mjpeg", "mjpg", "mk3d", "mkv", "mov", "mp4", "mpe", "mpeg", "mpg"),
         *("mpv", "mqv", "mts", "mxf", "nut", "obu", "ogm", "ogv", "qt", "rmvb"),
         *("ts", "vc1", "vob", "vvc", "webm", "wmv", "wtv", "y4m"),
-        *("dpx", "exr", "jxl", "psd", "qoi", "sgi", "tga"),  # stills that FFmpeg alone reads
+        *("dpx", "exr", "jxl", "psd", "qoi", "sgi", "tga"),  # stills that only FFmpeg reads
     )
 )
 STILL_SUFFIXES = IMAGE_SUFFIXES | {
     *(".apng", ".dib", ".jfif", ".jpe"),
     *(".j2k", ".jp2", ".jpf", ".jpx", ".pbm", ".pgm", ".pnm", ".ppm"),
 }
-"""Suffixes of images in streams; data sets hold fewer kinds. AVIF and HEIC tell by their content
-whether they are one."""
+"""The suffixes of images in streams; data sets have fewer. AVIF and HEIC files are classified by
+their content."""
 PREVIEW_SUFFIXES = frozenset({".glv", ".lrv", ".thm"})
-"""What action cameras write beside each recording, to be shown while it is looked for."""
+"""The suffixes of previews that action cameras write beside each recording."""
 PLAYLIST_SUFFIXES = frozenset({".ffconcat", ".m3u", ".m3u8", ".mpd", ".pls", ".sdp"})
-"""Files that name other files."""
+"""The suffixes of files that refer to other files."""
 _SOUND_SUFFIXES = frozenset(
     f".{suffix}"
     for suffix in (
@@ -38,7 +38,7 @@ _SOUND_SUFFIXES = frozenset(
     )
 )
 _HEAD_BYTES = 65536
-# How files begin.
+# The first bytes of files.
 _IMAGE_HEAD = re.compile(
     rb"|".join(
         (
@@ -47,7 +47,7 @@ _IMAGE_HEAD = re.compile(
             rb"RIFF....WEBP",
             rb"BM....\0\0\0\0....[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
             rb"....ftyp(?:avif|(?:mif1|miaf).{0,60}avif)",
-            # Tiles (ISO/IEC 23008-12, 6.6.2.3): FFmpeg takes the first of them for the image.
+            # Tiles (ISO/IEC 23008-12, 6.6.2.3): FFmpeg reads the first tile as the image.
             rb"....ftyp.*infe[\x02\x03]...(?:..|....)..grid",
         )
     ),
@@ -57,7 +57,7 @@ _VIDEO_HEAD = re.compile(
     rb"|".join(
         (
             rb"GIF8[79]a",
-            # ISO/IEC 14496-12: whatever else it is, but for sound, raw photographs and JPEG 2000
+            # ISO/IEC 14496-12: everything but audio, raw photographs and JPEG 2000
             rb"....ftyp(?!M4[ABP] |F4[AB] |aax |crx |jp[2xm] )",
             rb"....(?:moov|mdat|wide)",
             rb"\x1aE\xdf\xa3",
@@ -79,9 +79,9 @@ _VIDEO_HEAD = re.compile(
 
 
 def kind_of(path: Path) -> FileKind | None:
-    """Return what a file is; None if it is neither a recording nor an image, or cannot be read.
+    """Return the kind of a file; None if it is neither a recording nor an image, or cannot be read.
 
-    FFmpeg is not asked, which would parse a stranger's file in the process that asks.
+    FFmpeg is not used, as it would parse an untrusted file in this process.
     """
     suffix = path.suffix.lower()
     if suffix in STILL_SUFFIXES:

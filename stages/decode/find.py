@@ -1,4 +1,4 @@
-"""Finding the streams that a user names."""
+"""Resolution of arguments to streams."""
 
 import errno
 import glob
@@ -35,12 +35,12 @@ from icstream.stages.decode.synthetic_spec import parse_synthetic
 from icstream.stages.names import safe_name, unique_name
 
 _TRACK = re.compile(r"(.+)#(\d{1,4})", re.DOTALL)
-"""A recording and the number of one of its video tracks, where no file has that full name."""
+"""A recording and the number of one of its video tracks, unless a file has the full name."""
 
 ENTRY_POINTS = "icstream.sources"
-"""Group of entry points under which other packages offer sources."""
+"""The entry point group for sources of other packages."""
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
-"""What the system answers where there is no file or folder of a name."""
+"""The errors of the system for names without a file or folder."""
 
 
 PagesName: TypeAlias = Literal["first", "all"]
@@ -51,46 +51,46 @@ class SourceSpec:
     """One stream to be opened."""
 
     name: str
-    """Name of the stream, unique in the run, and safe as the name of a folder."""
+    """The name of the stream, unique in the run and safe as a folder name."""
     kind: Literal["video", "images", "other", "live"]
-    """What it is; "other" comes from another package, "live" is a camera or a network stream."""
+    """The kind of source; "other" comes from another package, "live" is a camera or network
+    stream."""
     paths: tuple[Path, ...]
-    """The file, or all images in order; empty for sources of other packages and live ones."""
+    """The file, or all images in order; empty for live sources and those of other packages."""
     given: str
-    """What the user wrote, as it may be shown: without passwords, and escaped."""
+    """The user's argument for display: without passwords, and escaped."""
     address: str = field(default="", repr=False)
-    """Address of a source that is no file with its secrets, which is neither logged nor
-    reported."""
+    """The address of a source that is not a file, including secrets; never logged or reported."""
     own_pace: bool = False
-    """True if its frames come at their own pace, whether anybody is ready for them or not."""
+    """Whether frames arrive at their own pace, regardless of the reader."""
     track: int | None = None
-    """Number of the video track, from 0; None for the one that players show."""
+    """The number of the video track, from 0; None for the one that players show."""
     pages: PagesName = "first"
-    """Which images of a file that holds several are read."""
+    """The images to read from files that hold several."""
 
     def of_track(self, number: int) -> "SourceSpec":
-        """Return the stream of one video track of this recording, named after it."""
+        """Return the stream of one video track of this recording, with the track in its name."""
         return replace(self, name=f"{self.name}.track{number}", track=number)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one argument stands for."""
+    """The streams that one argument means."""
 
     specs: list[SourceSpec]
     left_out: dict[str, list[str]] = field(default_factory=dict)
-    """Names in a folder or pattern that no stream has, by the reason."""
+    """The names in a folder or pattern that are not read, by reason."""
 
 
 def find_sources(arguments: Sequence[str]) -> list[SourceSpec]:
-    """Return the streams that files, folders, glob patterns, cameras and URLs stand for, in order.
+    """Return the streams of files, folders, glob patterns, cameras and URLs, in order.
 
-    A video is a stream, named after its file. The images of a folder or pattern are one stream in
-    natural order (img2 before img10), named after the folder. A live source is a stream, named
-    cam0 or after host and path. Names that clash get "-2", "-3".
+    Each video is a stream, named after its file. The images of a folder or pattern are one stream
+    in natural order (img2 before img10), named after the folder. Each live source is a stream,
+    named cam0 or after host and path. Duplicate names get the suffix "-2", "-3", ...
 
     Raises:
-        ConfigError: an argument that stands for nothing that can be read.
+        ConfigError: An argument does not match anything that can be read.
     """
     found = [spec for argument in arguments for spec in find_source(argument).specs]
     if not found:
@@ -101,16 +101,16 @@ def find_sources(arguments: Sequence[str]) -> list[SourceSpec]:
 
 
 def find_source(argument: str) -> Found:
-    """Return the streams that one argument stands for, not yet named apart.
+    """Return the streams of one argument, whose names may not be unique yet.
 
-    A file or folder that has this very name comes before all else that the name could mean.
-    Hidden files are left alone, unless a pattern asks for them.
+    A file or folder with exactly this name takes precedence over other meanings of the argument.
+    Hidden files are ignored, unless a pattern matches them.
 
     Raises:
-        ConfigError: it stands for nothing that can be read.
+        ConfigError: The argument does not match anything that can be read.
     """
     if not argument:
-        raise ConfigError("a source without a name; write . for the current folder")
+        raise ConfigError("the name of a source is empty; write . for the current folder")
     path = Path(argument)
     mode = _mode(path, argument)
     if not mode:
@@ -152,11 +152,11 @@ def find_source(argument: str) -> Found:
 
 
 def name_apart(specs: Sequence[SourceSpec], *, reserved: Collection[str] = ()) -> list[SourceSpec]:
-    """Return the streams with names that differ from one another.
+    """Return the streams with unique names.
 
     Args:
-        specs: the streams.
-        reserved: names in lower case that no stream may have.
+        specs: The streams.
+        reserved: The names, in lower case, that no stream may have.
     """
     taken = set(reserved)
     return [replace(spec, name=unique_name(spec.name, taken, ignore_case=True)) for spec in specs]
@@ -164,7 +164,7 @@ def name_apart(specs: Sequence[SourceSpec], *, reserved: Collection[str] = ()) -
 
 @lru_cache(maxsize=1)
 def own_sources() -> dict[str, EntryPoint]:
-    """Return the sources that other packages offer, by name; used as NAME:REST."""
+    """Return the sources of other packages by name, which are given as NAME:REST."""
     return {found.name: found for found in entry_points(group=ENTRY_POINTS)}
 
 
@@ -175,11 +175,11 @@ def natural_key(path: Path) -> list[tuple[int, int | str]]:
 
 
 def _mode(path: Path, argument: str) -> int:
-    """Return the mode of a file or folder; 0 if there is none of that name."""
+    """Return the mode of a file or folder, or 0 if there is none with that name."""
     try:
         return path.stat().st_mode
     except ValueError:
-        return 0  # a zero byte is in no name
+        return 0  # names cannot contain a zero byte
     except OSError as error:
         if error.errno in _NOT_THERE:
             return 0
@@ -194,7 +194,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _matches(pattern: str) -> list[Path]:
-    """Return what a pattern stands for; a folder that has its first part as a name is meant."""
+    """Return the matches of a pattern, whose first part may be the literal name of a folder."""
     parents = [parent for parent in Path(pattern).parents if glob.has_magic(str(parent))]
     root = next((parent for parent in parents if parent.is_dir()), None)
     rest = pattern if root is None else os.path.relpath(pattern, root)
@@ -210,7 +210,7 @@ def _live(address: str, scheme: str) -> SourceSpec:
 
 
 def _has_own_pace(address: str, scheme: str) -> bool:
-    """Return whether a source goes on by itself; others wait for their reader."""
+    """Return whether a source continues regardless of its reader."""
     if scheme == "synthetic":
         return not parse_synthetic(address).fast
     path = Path(shown(address))
@@ -218,15 +218,15 @@ def _has_own_pace(address: str, scheme: str) -> bool:
 
 
 def _other(maker: str, rest: str) -> SourceSpec:
-    """Return a source of another package, whose address may hold a login as well."""
-    given = rest if rest.isdigit() else shown(rest)  # a number is no camera of this computer
+    """Return a source of another package, whose address may also hold a login."""
+    given = rest if rest.isdigit() else shown(rest)  # a number is not a local camera here
     return SourceSpec(safe_name(given or maker), "other", (), f"{maker}:{given}", f"{maker}:{rest}")
 
 
 def _file(argument: str, path: Path) -> SourceSpec:
     if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
-        path = path.resolve()  # of /dev/stdin, which is another file in a worker
-    # A file of no known kind is tried as a video: FFmpeg looks at the content.
+        path = path.resolve()  # /dev/stdin is another file in a worker
+    # A file of unknown kind is tried as a video, as FFmpeg examines its content.
     return _spec(argument, path.stem, kind_of(path) or "video", (path,))
 
 
@@ -235,11 +235,11 @@ def _spec(argument: str, name: str, kind: FileKind, paths: tuple[Path, ...]) -> 
 
 
 def _group(argument: str, folder: str, entries: Sequence[Path]) -> Found:
-    """Return the streams of a folder or pattern, and what is left out of it."""
+    """Return the streams of a folder or pattern, and the names that are not read."""
     files: dict[FileKind, list[Path]] = {"video": [], "images": []}
     left_out: dict[str, list[str]] = defaultdict(list)
     kinds = [_kind_in_group(entry) for entry in entries]
-    if not any(kind for kind, _ in kinds):  # so previews and playlists stand beside nothing else
+    if not any(kind for kind, _ in kinds):  # previews and playlists with nothing else beside them
         kinds = [_kind_in_group(entry, has_others=False) for entry in entries]
     for entry, (kind, reason) in zip(entries, kinds, strict=True):
         if kind is None:
@@ -251,14 +251,14 @@ def _group(argument: str, folder: str, entries: Sequence[Path]) -> Found:
         specs.append(_spec(argument, folder, "images", tuple(files["images"])))
     if not specs:
         raise ConfigError(
-            f"{escape(argument)}: holds no video or image; known are"
+            f"{escape(argument)}: contains no video or image; allowed are"
             f" {' '.join(sorted(VIDEO_SUFFIXES | STILL_SUFFIXES))}"
         )
     return Found(specs, dict(left_out))
 
 
 def _kind_in_group(entry: Path, *, has_others: bool = True) -> tuple[FileKind | None, str]:
-    """Return what an entry of a folder is, or None and why it is left out beside others."""
+    """Return the kind of a folder's entry, or None and the reason why it is not read."""
     if entry.is_dir():
         return None, "folders in folders are not searched"
     if not entry.is_file():

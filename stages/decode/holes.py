@@ -1,4 +1,4 @@
-"""Places of a recording in which FFmpeg finds nothing and goes on behind."""
+"""Detection of holes: places of a recording that FFmpeg skips because it finds nothing there."""
 
 from collections import deque
 from itertools import pairwise
@@ -7,46 +7,46 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 _DENSE = frozenset({"matroska", "webm", "flv"})
-"""Formats in which packets follow one another with only a few bytes between them."""
+"""The formats whose packets are separated by only a few bytes."""
 _MIN_BYTES = 16 * 2**10
-"""Larger gaps between packets of those formats are no headers."""
+"""The smallest gap between packets of those formats that cannot be a header, in bytes."""
 _MIN_STEPS = 1.5
-"""How many usual steps a step in time around a hole must have if frames are missing there."""
+"""The smallest step in time around a hole that means missing frames, in usual steps."""
 _LOOK_AROUND = 16
-"""Frames before and after a hole that are looked at; no codec reorders more."""
+"""The number of frames examined before and after a hole; no codec reorders more."""
 
 
 class HoleWatch:
-    """Finds holes from where packets lie, and what is missing there from their times."""
+    """Detection of holes by the positions of packets, and of missing frames by their times."""
 
     def __init__(self, format_name: str) -> None:
-        """Begin at the beginning of a recording.
+        """Start at the beginning of a recording.
 
         Args:
-            format_name: FFmpeg's name of its container.
+            format_name: FFmpeg's name of the container format.
         """
         self._is_dense = not _DENSE.isdisjoint(format_name.split(","))
         self._end: int | None = None
-        """Where the last packet ends, in bytes."""
+        """The end of the last packet, in bytes."""
         self._times: deque[int] = deque(maxlen=_LOOK_AROUND)
-        """When the last frames are shown; while there is a hole among them, all since."""
+        """The times of the last frames; while a hole is among them, of all since."""
         self._num_due: int | None = None
-        """Frames to come until the surroundings of a hole are known; None without a hole."""
+        """The number of frames to read until a hole can be measured; None without a hole."""
         self._missing = 0
 
     @property
     def missing(self) -> int:
-        """How much of the video is missing in holes, in units of its time base."""
+        """The duration missing in holes, in units of the time base."""
         self._close()
         return self._missing
 
     def resynced(self) -> None:
-        """Note that the demuxer had to look for the next packet."""
+        """Record that the demuxer had to search for the next packet."""
         self._times = deque(self._times)
         self._num_due = _LOOK_AROUND
 
     def see(self, packet: "Packet[VideoStream]", *, is_video: bool) -> None:
-        """Note a packet, of whatever stream."""
+        """Record a packet of any stream."""
         if self._is_dense and packet.pos is not None and packet.pos >= 0:
             if self._end is not None and packet.pos - self._end > _MIN_BYTES:
                 self.resynced()

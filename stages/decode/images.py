@@ -24,31 +24,31 @@ from icstream.stages.names import MAX_FRAME_NAME_BYTES, image_name, page_name, u
 log = logging.getLogger(__name__)
 
 _MAX_LOGGED = 10
-"""The reasons of further unreadable images are in the report alone."""
+"""The number of unreadable images that are logged; further ones are only in the report."""
 _PAGES_LEFT_OUT = "further images in files that hold several; images.pages: all reads them"
 
 
 class ImageSource:
-    """Images in the order of the spec; one that cannot be read costs a gap and no more."""
+    """A source of images in the order of the spec, in which an unreadable image leaves a gap."""
 
     def __init__(
         self, spec: SourceSpec, *, accounting: FrameAccounting, left_out: Sequence[LeftOut] = ()
     ) -> None:
-        """Look for the first image that can be read.
+        """Find the first readable image.
 
         Args:
-            spec: of the stream.
-            accounting: of the stream; counts of an earlier reading are continued.
-            left_out: images that are not read.
+            spec: The spec of the stream.
+            accounting: The counters of the stream, which continue those of an earlier reading.
+            left_out: The images that are not read.
 
         Raises:
-            SourceError: none can.
+            SourceError: None of the images can be read.
         """
         self._spec = spec
         self._accounting = accounting
         self._left_out = LeftOutPackets(left_out)
         self._first: _ImageFile | None = _find_first(spec)
-        """The first file that can be read, until it is given away."""
+        """The first readable file, until it is used."""
         promised = len(spec.paths) if spec.pages == "first" else None
         size = _size_of(self._first.unpack())
         self.info = SourceInfo("index", 1 / DEFAULT_RATE, promised, size)
@@ -62,7 +62,7 @@ class ImageSource:
         pass
 
     def __iter__(self) -> Iterator[Item]:
-        """See `Source.__iter__`."""
+        """See base class."""
         name, accounting = self._spec.name, self._accounting
         index, last_size = accounting.decoded, self.info.size
         for place in self._places():
@@ -117,7 +117,7 @@ class ImageSource:
             yield _Place(self._name(page_name(name, number)), shown, unpack)
 
     def _file(self, path: Path) -> "_ImageFile":
-        """Return a file, from when the source was opened if it was read then."""
+        """Return a file, reusing the one that was read when the source was opened."""
         first = self._first
         if first is None or first.path != path:
             return _ImageFile(path)
@@ -125,24 +125,24 @@ class ImageSource:
         return first
 
     def _name(self, name: str) -> str:
-        """Return a name for a frame; a.jpg and a.png in one folder become a and a-2."""
+        """Return a unique name for a frame; a.jpg and a.png in one folder become a and a-2."""
         return unique_name(
             name, self._taken_names, ignore_case=False, max_bytes=MAX_FRAME_NAME_BYTES
         )
 
 
 class _Place(NamedTuple):
-    """Where an image is in the order, before it is unpacked."""
+    """The place of an image in the stream, before it is decoded."""
 
     name: str
     shown: str
-    """What the image is called in errors."""
+    """The image's name in errors."""
     unpack: Callable[[], NDArray[np.uint8]]
-    """Raises `SampleError`."""
+    """The function that decodes the image, or raises `SampleError`."""
 
 
 class _ImageFile:
-    """A file, which is read when its first image is asked for."""
+    """A file, which is read when its first image is requested."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -153,7 +153,7 @@ class _ImageFile:
         """Return the first image.
 
         Raises:
-            SampleError: it is unreadable.
+            SampleError: The image is unreadable.
         """
         if self._image is None:
             data = read_bytes(self.path)
@@ -165,10 +165,10 @@ class _ImageFile:
         return self._image
 
     def count_further(self) -> int:
-        """Return how many images the file holds besides; 0 if the first was not unpacked.
+        """Return the number of further images in the file; 0 if the first was not decoded.
 
         Raises:
-            SampleError: they cannot be counted.
+            SampleError: The images cannot be counted.
         """
         if isinstance(self._num_further, SampleError):
             raise self._num_further

@@ -1,4 +1,4 @@
-"""A source that is read again and again, for endurance tests and demonstrations."""
+"""A source that is read repeatedly, for endurance tests and demonstrations."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,22 +10,22 @@ from icstream.stages.items import End, FormatChange, Frame, Item
 
 
 class LoopedSource:
-    """Joins readings of one source; each but the first begins a new part, as time starts anew."""
+    """Repeated readings of one source, in which each but the first begins a new part."""
 
     def __init__(self, open_again: Callable[[], Source], *, num_loops: int) -> None:
         """Open the first reading.
 
         Args:
-            open_again: opens the source; all readings keep the same accounting.
-            num_loops: how many readings there are.
+            open_again: A function that opens the source, with the same accounting for all readings.
+            num_loops: The number of readings.
 
         Raises:
-            SourceError: it cannot be opened.
+            SourceError: The source cannot be opened.
         """
         self._open_again = open_again
         self._num_loops = num_loops
         self._readings = ExitStack()
-        """What closes the present reading."""
+        """The exit stack that closes the current reading."""
         self._current = self._readings.enter_context(open_again())
         info = self._current.info
         promised = None if info.num_frames is None else info.num_frames * num_loops
@@ -38,7 +38,7 @@ class LoopedSource:
         self._readings.close()
 
     def __iter__(self) -> Iterator[Item]:
-        """See `Source.__iter__`."""
+        """See base class."""
         for loop in range(self._num_loops):
             if loop:
                 self._readings.close()
@@ -57,7 +57,7 @@ class LoopedSource:
 
 
 def _named_after(item: Item, loop: int) -> Item:
-    """Return the item with a name of its own for each reading."""
+    """Return the item with a name that is unique to the reading."""
     if loop and isinstance(item, Frame) and item.meta.name is not None:
         return replace(item, meta=replace(item.meta, name=f"{item.meta.name}.loop{loop + 1}"))
     return item

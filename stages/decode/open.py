@@ -1,4 +1,4 @@
-"""Opening what a spec names."""
+"""Opening of the source that a spec names."""
 
 from collections.abc import Sequence
 
@@ -25,23 +25,23 @@ def open_source(
     left_out: Sequence[LeftOut] = (),
     empty: Empty = np.empty,
 ) -> Source:
-    """Open a source; it keeps `accounting` while it is read.
+    """Open a source, which updates `accounting` while it is read.
 
     Args:
-        spec: as `find_sources` gives it.
-        accounting: counters of this stream.
-        threads: of the decoder.
-        num_loops: how often it is read from beginning to end.
-        first_image: frames before this index may come without their image.
-        left_out: packets of a video, or images, that are not to be decoded.
-        empty: allocates memory for frames, where the source can decode into any.
+        spec: The spec, from `find_sources`.
+        accounting: The counters of this stream.
+        threads: The number of decoder threads.
+        num_loops: The number of times that the source is read from beginning to end.
+        first_image: The index before which frames may lack their image.
+        left_out: The packets of a video, or the images, that are not decoded.
+        empty: A function that allocates memory for frames, if the source can use it.
 
     Raises:
-        ConfigError: it is a live source.
-        SourceError: it cannot be opened, or holds no frame.
+        ConfigError: The source is live.
+        SourceError: The source cannot be opened, or holds no frame.
     """
     if spec.kind == "live":
-        raise ConfigError(f"{spec.given}: a live source; here a recording is needed")
+        raise ConfigError(f"{spec.given}: this is a live source, a recording is needed")
     if num_loops > 1:
 
         def open_again() -> Source:

@@ -1,4 +1,4 @@
-"""Which packet a decoder's frame belongs to, and what became of every packet."""
+"""Matching of decoded frames with packets, and accounting of every packet."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -14,53 +14,53 @@ from icstream.stages.accounting import FrameAccounting
 
 
 class SentPacket(NamedTuple):
-    """What must be remembered of a packet until its frame comes."""
+    """The record of a packet that is kept until its frame arrives."""
 
     pts: int | None
     """The packet's time in the time base of its stream."""
     is_discard: bool = False
-    """True if the container says that the packet's frame is not to be shown."""
+    """Whether the container marks the packet's frame as not displayed."""
     num_restarts: int = 0
-    """How often time has begun anew before it."""
+    """The number of restarts of time before it."""
     is_before_key: bool = False
-    """True if no key frame came before it."""
+    """Whether no key frame came before it."""
     is_damaged: bool = False
-    """True if the container shows that something of it is lost."""
+    """Whether the container shows that part of it is lost."""
 
 
 class _Number(int):
-    """A number that is an object of its own.
+    """A number with its own identity.
 
-    PyAV tells what packets carry apart by identity, and forgets it for all once one is gone.
+    PyAV identifies the opaque objects of packets by identity, and drops equal ones together.
     """
 
     __slots__ = ()
 
 
 class PacketTracker:
-    """Matches the frames of a decoder with the packets sent to it, and accounts for each packet.
+    """A matcher of a decoder's frames with the packets sent to it, which accounts for each packet.
 
-    A packet gets a number, which FFmpeg carries along to the packet's frame (`Packet.opaque`).
-    Every packet is either answered by a frame (`came`), refused by the decoder (`refused`), given
-    up because too many others were sent since (`overdue`, `rest`), or still in the decoder when
-    reading ends (`stopped`). Why a packet gave no frame is for the source to count: as `lost`, or
-    as one that rightly gave none (`without_frame`).
+    Each packet gets a number, which FFmpeg copies to the packet's frame (`Packet.opaque`). Every
+    packet either yields a frame (`came`), is refused by the decoder (`refused`), is overdue because
+    too many others were sent since (`overdue`, `rest`), or is still in the decoder when reading
+    ends (`stopped`). The source counts a packet without a frame as `lost`, or as one that rightly
+    has none (`without_frame`).
     """
 
     def __init__(self, accounting: FrameAccounting, *, patience: int) -> None:
-        """Begin without packets.
+        """Start without packets.
 
         Args:
-            accounting: of the stream; the tracker keeps `packets`, `in_decoder`, `undecodable`
-                and `without_frame`.
-            patience: a packet whose frame has not come after so many others will not give one.
+            accounting: The counters of the stream, of which the tracker updates `packets`,
+                `in_decoder`, `undecodable` and `without_frame`.
+            patience: The number of later packets after which a packet is overdue.
         """
         self._accounting = accounting
         self._patience = patience
         self._pending: OrderedDict[object, SentPacket] = OrderedDict()
 
     def read(self) -> int:
-        """Count a packet that came from the source, and return its number."""
+        """Count a packet read from the source, and return its number."""
         self._accounting.packets += 1
         return _Number(self._accounting.packets)
 
@@ -74,19 +74,19 @@ class PacketTracker:
         is_before_key: bool = False,
         is_damaged: bool = False,
     ) -> None:
-        """Note that a packet goes to the decoder; the arguments are those of `SentPacket`."""
+        """Record that a packet is sent to the decoder; the arguments are those of `SentPacket`."""
         self._pending[number] = SentPacket(pts, is_discard, num_restarts, is_before_key, is_damaged)
         self._accounting.in_decoder += 1
 
     def came(self, number: object) -> SentPacket | None:
-        """Take out the packet whose frame came; None if one came before, or it was given up."""
+        """Remove and return the packet of a frame; None if it had one already, or was overdue."""
         sent = self._pending.pop(number, None)
         if sent is not None:
             self._accounting.in_decoder -= 1
         return sent
 
     def refused(self) -> SentPacket | None:
-        """Take back the packet read last, as the decoder gives no frame for it; None if it had."""
+        """Remove and return the last packet, which the decoder refused; None if it had a frame."""
         number = self._accounting.packets
         if number not in self._pending:
             return None
@@ -94,25 +94,25 @@ class PacketTracker:
         return self._pending.pop(number)
 
     def overdue(self) -> Iterator[SentPacket]:
-        """Return the packets for which too many others were sent, the oldest first."""
+        """Remove and return the packets that are overdue, oldest first."""
         while len(self._pending) > self._patience:
             yield self._pop_oldest()
 
     def rest(self) -> Iterator[SentPacket]:
-        """Return all packets whose frame has not come, the oldest first."""
+        """Remove and return all packets without a frame, oldest first."""
         while self._pending:
             yield self._pop_oldest()
 
     def lost(self, reason: str) -> None:
-        """Count a packet that should have given a frame and gave none that can be used."""
+        """Count a packet that should have yielded a usable frame but did not."""
         self._accounting.undecodable[reason] += 1
 
     def without_frame(self, reason: str) -> None:
-        """Count a packet that rightly gives no frame of its own."""
+        """Count a packet that rightly yields no frame of its own."""
         self._accounting.without_frame[reason] += 1
 
     def stopped(self, reason: str) -> None:
-        """Count what is still in the decoder as without a frame, as nobody reads on."""
+        """Count the packets still in the decoder as without a frame, when reading stops."""
         if self._pending:
             self._accounting.without_frame[reason] += len(self._pending)
             self._accounting.in_decoder -= len(self._pending)
@@ -124,9 +124,9 @@ class PacketTracker:
 
 
 def frame_fault(frame: VideoFrame) -> str | None:
-    """Return why a decoded frame cannot be used, in the words of the accounting; None if it can.
+    """Return the accounting's reason why a decoded frame cannot be used, or None.
 
-    A frame that the decoder had to patch up is flagged as corrupt: it shows what never was.
+    Frames that the decoder concealed are flagged as corrupt, as their content is invented.
     """
     if frame.is_corrupt:
         return "damaged packet"
@@ -136,14 +136,14 @@ def frame_fault(frame: VideoFrame) -> str | None:
 
 
 def find_video_streams(container: av.container.InputContainer, *, name: str) -> list[VideoStream]:
-    """Return the streams of frames that can be decoded, in order; a cover image is none.
+    """Return the decodable video streams in order, without cover images.
 
     Args:
-        container: the opened input.
-        name: of the input, for the error.
+        container: The open input.
+        name: The name of the input, for the error message.
 
     Raises:
-        SourceError: there is no such stream.
+        SourceError: There is no such stream.
     """
     found = [
         stream
@@ -154,14 +154,14 @@ def find_video_streams(container: av.container.InputContainer, *, name: str) -> 
     ]
     if not found:
         others = ", ".join(f"{stream.type}" for stream in container.streams) or "nothing"
-        raise SourceError(f"{name}: holds no video that can be decoded (it has: {others})")
+        raise SourceError(f"{name}: contains no video that can be decoded (it has: {others})")
     return found
 
 
 def find_video_stream(container: av.container.InputContainer, *, name: str) -> VideoStream:
-    """Return the first of those streams.
+    """Return the first decodable video stream.
 
     Raises:
-        SourceError: there is none.
+        SourceError: There is none.
     """
     return find_video_streams(container, name=name)[0]

@@ -1,4 +1,4 @@
-"""The shape of pixels, which are not square in every video."""
+"""The aspect ratio of pixels, which are not square in every video."""
 
 from fractions import Fraction
 
@@ -10,20 +10,20 @@ from icstream.stages.decode.rgb import orientation_of
 
 
 class PixelAspect:
-    """Width by height of the pixels of a stream's frames."""
+    """The pixel aspect ratio (width / height) of a stream's frames."""
 
     def __init__(self, stream: VideoStream) -> None:
-        """Look at a stream of which nothing has been decoded yet.
+        """Read the ratio of a stream from which nothing has been decoded yet.
 
-        What the container says counts before what the codec says, as in FFmpeg's programs; only
-        the codec's word may change from frame to frame.
+        As in FFmpeg's programs, the container's value takes precedence over the codec's, which
+        alone may change from frame to frame.
         """
         self._codec = stream.codec_context
         guessed = exact_ratio(stream.sample_aspect_ratio)
         self._of_container = guessed if guessed != self._of_codec() else None
 
     def of(self, frame: VideoFrame) -> Fraction | None:
-        """Return the ratio for the frame decoded last, as displayed; None for square pixels."""
+        """Return the ratio of the frame decoded last, as displayed; None for square pixels."""
         ratio = self._of_container or self._of_codec()
         if not ratio or ratio == 1:
             return None

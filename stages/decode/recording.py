@@ -1,4 +1,4 @@
-"""A recording as FFmpeg reads it: from its own files only, up to an end that is proven."""
+"""Reading of recordings by FFmpeg, from their own files only, up to a verified end."""
 
 import io
 import logging
@@ -24,41 +24,41 @@ from icstream.stages.decode.transport_stream import LossWatch
 log = logging.getLogger(__name__)
 
 _HLS_SUFFIXES = frozenset({".m3u8", ".m3u"})
-"""Suffixes of HLS playlists, in lower case; only these may refer to other files."""
+"""The suffixes of HLS playlists, in lower case; only these may refer to other files."""
 
 _END_MARK = b"\n#EXT-X-ENDLIST\n"
-"""Ends a playlist to which nothing will be added (RFC 8216, section 4.3.3.4)."""
+"""The tag at the end of a complete playlist (RFC 8216, section 4.3.3.4)."""
 _SEGMENT = b"#EXTINF"
-"""Begins the entry of a segment; a playlist of playlists has none, and no end mark."""
+"""The tag of a segment; a playlist of playlists has neither segments nor an end tag."""
 _MAX_PLAYLIST_BYTES = 16 * 2**20
 _PROBE_LONGER = {"probesize": str(128 * 2**20), "analyzeduration": str(600 * 10**6)}
-"""Bytes and microseconds in which a video must begin that FFmpeg does not find at once."""
+"""The bytes and microseconds that are searched for a video that FFmpeg does not find at once."""
 _WITH_STATED_DURATION = frozenset({"matroska", "webm", "flv", "asf", "mxf", "gxf"})
-"""Formats whose header says how long they are; others are measured by what is there."""
+"""The formats whose header states the duration; that of others is measured."""
 _TOLERANCE_S = 1.0
-"""By how much a recording may be shorter than its header says."""
+"""The tolerance of a recording's duration below that of its header."""
 _OPTIONS = {
-    "protocol_whitelist": "none",  # what does not ask `_Files` is not opened
-    "merge_pmt_versions": "1",  # of MPEG-TS: a stream goes on where its PID changes
+    "protocol_whitelist": "none",  # demuxers that bypass `_Files` are not opened
+    "merge_pmt_versions": "1",  # of MPEG-TS: a stream continues where its PID changes
 }
 
 
 class Recording:
-    """An opened recording.
+    """An open recording.
 
     Attributes:
-        container: What FFmpeg reads it with.
+        container: The input container of FFmpeg.
     """
 
     def __init__(self, path: Path, *, options: Mapping[str, str] | None = None) -> None:
-        """Open a file, and look into it until its video is known.
+        """Open a file, and read until its video is known.
 
         Args:
-            path: of the file.
-            options: of FFmpeg's demuxer.
+            path: The path of the file.
+            options: The options of FFmpeg's demuxer.
 
         Raises:
-            SourceError: it cannot be read, or FFmpeg cannot make anything of it.
+            SourceError: The file cannot be read, or not by FFmpeg.
         """
         self._path = path
         self._files = _Files(path)
@@ -74,9 +74,9 @@ class Recording:
             raise
         self._holes = HoleWatch(self.container.format.name)
         self._ends: dict[int, int] = {}
-        """Where the last packet of each stream ends, in units of its time base."""
+        """The end of the last packet of each stream, in units of its time base."""
         self._read_to = 0
-        """Where the last packet ends, in bytes."""
+        """The end of the last packet, in bytes."""
         self._missing_s = 0.0
         self._stopped: str | None = None
 
@@ -93,14 +93,14 @@ class Recording:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences about what is unusual and was dealt with."""
+        """Sentences about anomalies that were handled."""
         return tuple(self._files.notes)
 
     def packets(self, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
-        """Return the packets of a stream that hold data, up to the end of the recording.
+        """Yield the packets of a stream that hold data, up to the end of the recording.
 
-        Where reading fails it is tried again as long as that gets on: FFmpeg says "again" where it
-        has found nothing of use for a while, and may find its way after a damaged place.
+        A failed read is repeated as long as this makes progress: FFmpeg returns "again" if it has
+        found nothing for a while, and may recover after a damaged place.
         """
         progress = (0, 0)
         num_packets = 0
@@ -126,14 +126,14 @@ class Recording:
         self._missing_s = float(self._holes.missing * (exact_ratio(stream.time_base) or 0))
 
     def is_damaged(self, packet: "Packet[VideoStream]") -> bool:
-        """Return whether something is lost inside a packet, as the container shows."""
+        """Return whether the container shows that part of a packet is lost."""
         return packet.pos in self._files.losses.damaged
 
     def check_read(self) -> None:
-        """Check that every read of the file gave its data.
+        """Check that every read of the file succeeded.
 
         Raises:
-            SourceError: the file is there, and cannot be read throughout.
+            SourceError: The file exists, but parts of it cannot be read.
         """
         if self._files.faults:
             raise SourceError(
@@ -141,7 +141,7 @@ class Recording:
             )
 
     def why_cut_short(self) -> str | None:
-        """Return what could not be read, and why; None if all of it was."""
+        """Return why part of the recording could not be read, or None."""
         streams = self.container.streams
         ends_s = [
             float(end * (exact_ratio(streams[k].time_base) or 0)) for k, end in self._ends.items()
@@ -171,11 +171,11 @@ class Recording:
 
 
 class _Files:
-    """The files of a recording: one, and beside a playlist those that it names."""
+    """The files of a recording: the file itself, and those that a playlist names."""
 
     def __init__(self, path: Path) -> None:
         self.faults: Counter[str] = Counter()
-        """What could not be read, and how often."""
+        """The read errors, and how often each occurred."""
         self.notes: list[str] = []
         self.losses = LossWatch()
         self._path = path
@@ -183,10 +183,10 @@ class _Files:
         self._opened: list[_File] = []
 
     def open(self, options: Mapping[str, str]) -> InputContainer:
-        """Let FFmpeg open the recording.
+        """Return the recording, opened by FFmpeg.
 
         Raises:
-            SourceError: it cannot.
+            SourceError: FFmpeg cannot open it.
         """
         try:
             if self._path.stat().st_size == 0:
@@ -210,7 +210,7 @@ class _Files:
             ) from error
 
     def place(self) -> int:
-        """Return how many bytes were read, of all files."""
+        """Return the number of bytes read, of all files."""
         return sum(file.num_read for file in self._opened)
 
     def close(self) -> None:
@@ -219,9 +219,9 @@ class _Files:
             file.close()
 
     def _open_other(self, name: str, _flags: int, _options: object) -> "_File":
-        """Open a file that the recording refers to; what may not be opened reads as empty.
+        """Open a file that the recording refers to; a forbidden one reads as empty.
 
-        PyAV prints what is raised here where FFmpeg goes on without the file.
+        PyAV prints exceptions raised here if FFmpeg continues without the file.
         """
         path, folder = Path(name.removeprefix("file:")), self._path.resolve().parent
         try:
@@ -240,7 +240,7 @@ class _Files:
             with file:
                 text = file.read(_MAX_PLAYLIST_BYTES)
             if _SEGMENT in text and _END_MARK.strip() not in text:
-                # FFmpeg would wait for more, which never comes to a file that a crash has left.
+                # FFmpeg would wait for data that a file left by a crash never gets.
                 text += _END_MARK
                 self.notes.append(f"{escape(path.name)} has no end mark: it was probably cut off")
             file = io.BytesIO(text)
@@ -250,9 +250,9 @@ class _Files:
 
 
 class _File:
-    """A file for FFmpeg: an error ends its data, and is kept.
+    """A file for FFmpeg, which ends at an error and records it.
 
-    FFmpeg's demuxers take many errors of reading for the end of the file.
+    FFmpeg's demuxers treat many read errors as the end of the file.
     """
 
     def __init__(
@@ -288,7 +288,7 @@ class _File:
 
 
 def _is_video_known(container: InputContainer) -> bool:
-    """Return whether the size of every video is known; a cover image counts for nothing."""
+    """Return whether the size of every video is known, ignoring cover images."""
     videos = [
         stream
         for stream in container.streams.video

@@ -1,4 +1,4 @@
-"""From a decoder's frame to RGB, by the color tags of the stream."""
+"""Conversion of decoded frames to RGB, by the color tags of the stream."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from icstream.model.planar import Empty, empty_planar, planes
 from icstream.stages.items import Size
 
 HD_LINES = 720
-"""Untagged frames are BT.709 from this height on and BT.601 below, as players show them."""
+"""The height from which untagged frames are BT.709, as in players; lower ones are BT.601."""
 
 # FFmpeg's AVColorSpace (ITU-T H.273, matrix coefficients) to the matrices that swscale has.
 _MATRICES = {
@@ -31,42 +31,42 @@ _LUMA_WEIGHTS = {
 }
 """The weights of red and blue in luma, by matrix."""
 _FULL_RANGE = 2
-# swscale's fastest path is up to 3 levels too dark; with these two it is right to half a level,
-# and planar RGB costs it a third of what packed RGB does.
+# swscale's fastest path is up to 3 levels too dark; with these flags it is exact to half a level,
+# and planar RGB takes a third of the time of packed RGB.
 _SCALING = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BILINEAR
 
 
 class Orientation(NamedTuple):
-    """How a coded frame becomes the displayed one: transposed first, then mirrored."""
+    """The steps from a coded frame to the displayed one: first transposed, then mirrored."""
 
     transposed: bool = False
     left_right: bool = False
-    """Mirrored left to right, as displayed."""
+    """Whether it is mirrored left to right, as displayed."""
     top_bottom: bool = False
-    """Mirrored top to bottom, as displayed."""
+    """Whether it is mirrored top to bottom, as displayed."""
 
 
 class RgbConverter:
-    """Turns frames of one stream into RGB; keeps its tables from frame to frame."""
+    """A converter of one stream's frames to RGB, which caches its tables."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
     def rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """Return (H, W, 3) planar RGB of the displayed size: converted by tag, cropped, turned."""
+        """Return (H, W, 3) planar RGB of the displayed size: converted by tag, cropped, rotated."""
         height, width = displayed_size(frame)
         return self.canvas(frame)[:height, :width]
 
     def canvas(self, frame: VideoFrame, empty: Empty = np.empty) -> NDArray[np.uint8]:
-        """Return the same in the top left of memory as large as the network's input is.
+        """Return the same at the top left of memory with the size of the network's input.
 
         Args:
-            frame: as the decoder gave it.
-            empty: allocates the memory.
+            frame: The decoded frame.
+            empty: A function that allocates the memory.
 
         Returns:
-            (h, w, 3) planar, of the size that `Fit` pads frames to; what is beyond the frame
-            is undefined.
+            The (h, w, 3) planar memory, of the size to which `Fit` pads frames; pixels outside the
+            frame are undefined.
         """
         orientation = orientation_of(frame)
         height, width = size = _oriented_size(frame, orientation)
@@ -104,7 +104,7 @@ class RgbConverter:
 def _from_420(
     frame: VideoFrame, matrix: Colorspace, planes_3hw: NDArray[np.uint8], *, full: bool
 ) -> None:
-    # Here and not above: the compiler behind it takes half a second.
+    # Imported here, as its compiler takes half a second.
     from icstream.stages.decode.yuv import coefficients, yuv420_to_rgb
 
     red, blue = _LUMA_WEIGHTS[matrix]
@@ -122,7 +122,7 @@ def _planes_of(frame: VideoFrame) -> list[NDArray[np.uint8]]:
 
 
 def orient(image: NDArray[np.uint8], orientation: Orientation) -> NDArray[np.uint8]:
-    """Return a view of a coded frame as it is displayed."""
+    """Return a view of a coded frame in its displayed orientation."""
     if orientation.transposed:
         image = image.swapaxes(0, 1)
     if orientation.left_right:
@@ -131,9 +131,9 @@ def orient(image: NDArray[np.uint8], orientation: Orientation) -> NDArray[np.uin
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
-    """Return the orientation that a frame's display matrix asks for, to the nearest right angle.
+    """Return the orientation of a frame's display matrix, to the nearest right angle.
 
-    The matrix takes (x, y) of the coded frame to (a x + c y, b x + d y) of the displayed one
+    The matrix maps (x, y) of the coded frame to (a x + c y, b x + d y) of the displayed one
     (ISO/IEC 14496-12, section 6.2.2).
     """
     found: SideDataContainer = frame.side_data  # type: ignore[assignment]  # PyAV says TypedDict
@@ -147,7 +147,7 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 
 
 def displayed_size(frame: VideoFrame) -> Size:
-    """Return (height, width) of the frame as it is displayed."""
+    """Return the displayed (height, width) of a frame."""
     return _oriented_size(frame, orientation_of(frame))
 
 

@@ -1,4 +1,4 @@
-"""What every source offers."""
+"""The interface of sources."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,45 +10,45 @@ from icstream.stages.accounting import FrameAccounting
 from icstream.stages.items import Item, Size
 
 DEFAULT_RATE = Fraction(25)
-"""Frames per second where a source gives none; only the index clock uses it."""
+"""The default rate, in frames per second, for the index clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What is known of a source when it is opened."""
+    """The properties of an open source."""
 
     clock: Literal["pts", "index", "arrival"]
-    """Where the times of its frames are from: the source, nowhere, or the moments of arrival."""
+    """The origin of times: those of the source, the frames' index, or the moments of arrival."""
     time_base: Fraction
-    """Seconds per unit of `pts`, or per frame where the clock is the index."""
+    """The seconds per unit of `pts`, or per frame if the clock is the index."""
     num_frames: int | None
-    """How many frames its own index promises; None where it has no index."""
+    """The number of frames in the source's index; None without an index."""
     size: Size
-    """Height and width of the first frame, as displayed."""
+    """The (height, width) of the first frame, as displayed."""
     notes: tuple[str, ...] = ()
-    """Sentences about what was chosen, what is left out, and what is unusual."""
+    """Sentences about choices, omissions and anomalies."""
 
 
 @renamed_fields(books="accounting")
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What a source of another package is made from."""
+    """The arguments of a source of another package."""
 
     stream: str
-    """Name of the stream, for the source's items."""
+    """The name of the stream, for the source's items."""
     rest: str
-    """What the user wrote behind the source's name and a colon."""
+    """The user's argument after the source's name and a colon."""
     accounting: FrameAccounting
-    """Counters that the source keeps, as `Source` defines them."""
+    """The counters that the source updates, as `Source` defines."""
 
 
 class Source(Protocol):
-    """A stream of items, ended by `End`; to be used as a context manager and read once.
+    """A stream of items that ends with `End`, used as a context manager and read once.
 
-    It keeps its side of the accounting: `packets`, `decoded`, `undecodable`, `without_frame`,
-    `missing`, `noted`, `cut_short`, and it raises `in_flight` for each frame that it gives away. If
-    the reader stops before the end and closes the iterator, what the decoder still held is counted
-    as `without_frame["stopped"]`.
+    The source updates `packets`, `decoded`, `undecodable`, `without_frame`, `missing`, `noted` and
+    `cut_short` of the accounting, and increments `in_flight` for each frame that it yields. If the
+    reader stops early and closes the iterator, packets still in the decoder are counted as
+    `without_frame["stopped"]`.
     """
 
     info: SourceInfo
@@ -61,6 +61,6 @@ class Source(Protocol):
         """Return the items in presentation order.
 
         Raises:
-            SourceError: the source failed in the middle; the accounting is right up to there.
+            SourceError: The source failed midway; the accounting is correct up to that point.
         """
         ...

@@ -1,6 +1,6 @@
-"""Where recordings state that they end, by format: one that ends earlier was cut off.
+"""Detection of truncated recordings, by the end that their format states.
 
-FFmpeg takes the end of such a file for that of the recording.
+FFmpeg treats the end of a truncated file as that of the recording.
 """
 
 import os
@@ -16,15 +16,15 @@ _ASF_BROADCAST = 0x01
 
 
 def why_unfinished(file: BinaryIO, format_name: str, *, read_to: int) -> str | None:
-    """Return how a recording shows that it was cut off; None where it does not.
+    """Return the evidence that a recording is truncated, or None.
 
     Args:
-        file: of the recording; its position changes.
-        format_name: FFmpeg's name of its container.
-        read_to: where its last packet ends, in bytes.
+        file: The recording's file, whose position changes.
+        format_name: FFmpeg's name of the container format.
+        read_to: The end of the last packet, in bytes.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: The file cannot be read.
     """
     for name, has_end in _HAS_END.items():
         if name in format_name.split(","):
@@ -36,7 +36,7 @@ def why_unfinished(file: BinaryIO, format_name: str, *, read_to: int) -> str | N
 
 
 def _ends_with_last_ogg_page(file: BinaryIO) -> bool:
-    """See RFC 3533, section 6: the last page of each stream is marked."""
+    """Return whether the last page of each stream is marked (RFC 3533, section 6)."""
     file.seek(max(0, _size(file) - _MAX_OGG_PAGE_BYTES))
     tail = file.read()
     page = tail[max(0, tail.rfind(_OGG_PAGE)) :]
@@ -47,29 +47,32 @@ def _ends_with_last_ogg_page(file: BinaryIO) -> bool:
 
 
 def _has_gif_trailer(file: BinaryIO) -> bool:
-    """See the GIF89a specification, section 27 and appendix B."""
+    """Return whether there is a trailer (GIF89a specification, section 27 and appendix B)."""
     head = file.read(_GIF_HEADER_BYTES)
     file.seek(_table_bytes(head[10:11]), os.SEEK_CUR)
     while (kind := file.read(1)) in (_GIF_EXTENSION, _GIF_IMAGE):
         if kind == _GIF_EXTENSION:
-            file.seek(1, os.SEEK_CUR)  # what it extends
+            file.seek(1, os.SEEK_CUR)  # the block that it extends
         else:
             descriptor = file.read(9)
-            file.seek(_table_bytes(descriptor[8:]) + 1, os.SEEK_CUR)  # and the size of codes
+            file.seek(_table_bytes(descriptor[8:]) + 1, os.SEEK_CUR)  # plus the code size
         while length := file.read(1):
             if length == b"\0":
                 break
             file.seek(length[0], os.SEEK_CUR)
-    return kind != b""  # behind something else than a trailer nobody can tell
+    return kind != b""  # no conclusion is possible after an unknown block
 
 
 def _table_bytes(flags: bytes) -> int:
-    """Return how long the table of colors is that is announced."""
+    """Return the length of the announced color table, in bytes."""
     return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
 
 
 def _holds_last_fragment(file: BinaryIO) -> bool:
-    """See ISO/IEC 14496-12, sections 4.2 and 8.8; whole files have an index of all frames."""
+    """Return whether the last fragment is complete (ISO/IEC 14496-12, sections 4.2 and 8.8).
+
+    Complete files have an index of all frames.
+    """
     size, at, is_fragmented = _size(file), 0, False
     while at + 8 <= size:
         file.seek(at)
@@ -87,7 +90,10 @@ def _holds_last_fragment(file: BinaryIO) -> bool:
 
 
 def _is_as_long_as_asf_header_says(file: BinaryIO) -> bool:
-    """See the ASF specification, section 3.2; a broadcast has no length."""
+    """Return whether the length is that of the header (ASF specification, section 3.2).
+
+    A broadcast has no length.
+    """
     head = file.read(2**16)
     at = head.find(_ASF_FILE_PROPERTIES, _ASF_HEADER_BYTES)
     properties = head[at : at + 104]
@@ -97,7 +103,10 @@ def _is_as_long_as_asf_header_says(file: BinaryIO) -> bool:
 
 
 def _is_as_long_as_swf_header_says(file: BinaryIO) -> bool:
-    """See the SWF file format, chapter 2; what is compressed has another length."""
+    """Return whether the length is that of the header (SWF file format, chapter 2).
+
+    Compressed files have another length.
+    """
     head = file.read(8)
     return head[:3] != b"FWS" or int.from_bytes(head[4:], "little") <= _size(file)
 
@@ -121,4 +130,4 @@ _PROOFS = {
     "swf": "its header states",
 }
 _RECORDS = frozenset({"yuv4mpegpipe", "dv"})
-"""Formats of frames without anything behind them."""
+"""The formats that consist of frames only."""

@@ -1,4 +1,4 @@
-"""What "synthetic:size=320x240,rate=10,..." asks of a synthetic camera."""
+"""Parsing of the options in "synthetic:size=320x240,rate=10,..."."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,45 +14,45 @@ _MIN_SIDE, _MAX_SIDE = 64, 4096
 
 @dataclass(frozen=True, slots=True)
 class SyntheticOptions:
-    """How a synthetic camera behaves."""
+    """The options of a synthetic camera."""
 
     size: Size = (240, 320)
-    """Height and width of its frames."""
+    """The (height, width) of frames."""
     rate: Fraction = Fraction(10)
-    """Frames per second."""
+    """The frames per second."""
     frames: int | None = None
-    """Number of frames over all connections; None goes on for ever."""
+    """The number of frames over all connections; None for no end."""
     seed: int = 0
-    """Number that fixes what is seen and what goes wrong."""
+    """The seed of images and faults."""
     fast: bool = False
-    """True if frames come as fast as they are taken, and not at their own pace."""
+    """Whether frames arrive as fast as they are read instead of at `rate`."""
     loss: float = 0.0
-    """Share of frames that are lost."""
+    """The share of frames that are lost."""
     jitter: float = 0.0
-    """Seconds by which frames come late at most."""
+    """The largest delay of frames, in seconds."""
     badpts: float = 0.0
-    """Share of frames whose time is missing or lies before the last one."""
+    """The share of frames whose time is missing or goes backwards."""
     stall: tuple[int, float] | None = None
-    """Number of a frame, and the seconds for which the camera is silent from there."""
+    """The number of a frame, and the seconds without frames from there."""
     resize: tuple[int, Size] | None = None
-    """Number of a frame, and the size of the frames from there."""
+    """The number of a frame, and the size of frames from there."""
     cut: int | None = None
-    """Number of frames after which each connection is cut."""
+    """The number of frames after which each connection is closed."""
     offline: int = 0
-    """Number of attempts to connect that fail at first."""
+    """The number of initial attempts to connect that fail."""
 
 
 def parse_synthetic(argument: str) -> SyntheticOptions:
-    """Return what "synthetic:size=320x240,rate=10,..." asks for.
+    """Return the options in "synthetic:size=320x240,rate=10,...".
 
     Raises:
-        ConfigError: a key that is not known, or a value that cannot be used.
+        ConfigError: A key is unknown, or a value invalid.
     """
     values: dict[str, Any] = {}
     for assignment in filter(None, argument.removeprefix(PREFIX).split(",")):
         key, equals, text = assignment.partition("=")
         if key not in _KEYS:
-            raise ConfigError(f"{argument}: no such key {key!r}; known are {', '.join(_KEYS)}")
+            raise ConfigError(f"{argument}: no such key {key!r}; allowed are {', '.join(_KEYS)}")
         name, form, allowed, parse = _KEYS[key]
         try:
             if not equals:
@@ -131,4 +131,4 @@ _KEYS: dict[str, tuple[str, str, str, Callable[[str], Any]]] = {
     "cut": ("cut", "FRAMES", "whole numbers from 1", _positive),
     "offline": ("offline", "ATTEMPTS", "whole numbers from 0", _count),
 }
-"""The option, how it is written, what is allowed, and what reads it, by key."""
+"""The option, form, allowed values and parser of each key."""

@@ -1,4 +1,4 @@
-"""The video tracks of a recording: which is read, and what is said of the others."""
+"""Selection among the video tracks of a recording."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,28 +14,28 @@ from icstream.stages.decode.packet_tracker import find_video_streams
 from icstream.stages.decode.recording import Recording
 
 Track: TypeAlias = int | Literal["auto", "all"]
-"""A track by its number among the video tracks, from 0; the one that players show; or each."""
+"""A track's number among the video tracks, from 0; auto for the one that players show; or all."""
 
 _DEFAULT_IS_WORTH_PIXELS = 5_000_000
-"""What FFmpeg adds to the size of a track that its container marks as the default."""
+"""The pixels that FFmpeg adds to the size of a track that is marked as the default."""
 
 
 def choose_track(tracks: Sequence[VideoStream], number: int | None, *, name: str) -> VideoStream:
-    """Return the track of that number; without one, the one that the program `ffmpeg` takes.
+    """Return the track with a number, or by default the one that the program `ffmpeg` selects.
 
     Raises:
-        SourceError: there is no track of that number.
+        SourceError: There is no track with that number.
     """
     if number is None:
-        return max(tracks, key=_score)  # of equals, the first
+        return max(tracks, key=_score)  # the first of equals
     if number >= len(tracks):
         last = len(tracks) - 1
-        raise SourceError(f"{name}: has no video track {number}; its last one is track {last}")
+        raise SourceError(f"{name}: there is no video track {number}; the last is track {last}")
     return tracks[number]
 
 
 def describe_choice(tracks: Sequence[VideoStream], chosen: VideoStream, path: Path) -> str | None:
-    """Return a sentence about the tracks that are left out; None if there are none."""
+    """Return a sentence about the tracks that are not read, or None if there are none."""
     others = [
         f"{number} ({_describe(track)})"
         for number, track in enumerate(tracks)
@@ -51,7 +51,7 @@ def describe_choice(tracks: Sequence[VideoStream], chosen: VideoStream, path: Pa
 
 
 def select_tracks(spec: SourceSpec, track: Track) -> list[SourceSpec]:
-    """Return the streams to be made of one: of a recording that is one for each track asked for."""
+    """Return the streams of one source: for a recording, one for each selected track."""
     if spec.kind != "video" or spec.track is not None or track == "auto":
         return [spec]
     if track != "all":
@@ -60,7 +60,7 @@ def select_tracks(spec: SourceSpec, track: Track) -> list[SourceSpec]:
         with Recording(spec.paths[0]) as recording:
             num_tracks = len(find_video_streams(recording.container, name=spec.given))
     except SourceError:
-        return [spec]  # which says why it cannot be read once it is opened
+        return [spec]  # opening it raises the error
     return [spec.of_track(number) for number in range(num_tracks)] if num_tracks > 1 else [spec]
 
 

@@ -1,37 +1,37 @@
-"""Losses inside the frames of a transport stream, which FFmpeg's parsers do not hand on."""
+"""Detection of losses within frames of a transport stream, which FFmpeg's parsers do not report."""
 
 _SYNC = b"\x47"
 _STRIDES = ((188, 0), (192, 4))
-"""Bytes from packet to packet, and those before its sync byte; M2TS begins with a time."""
+"""The bytes from packet to packet, and those before the sync byte (a time in M2TS)."""
 _NUM_SYNCS = 4
-"""As many packets in a row make a transport stream."""
+"""The number of consecutive packets that identify a transport stream."""
 _NULL_PID = 0x1FFF
 
 
 class LossWatch:
-    """Follows the continuity counters of all packets (ISO/IEC 13818-1, section 2.4.3.3).
+    """A check of the continuity counters of all packets (ISO/IEC 13818-1, section 2.4.3.3).
 
-    A jump of the counter inside a frame is a loss in that frame. Where a frame begins, it may as
-    well be that recordings were joined.
+    A jump of the counter inside a frame is a loss in that frame. At the beginning of a frame, it
+    may also mean that recordings were concatenated.
 
     Attributes:
-        damaged: Where frames begin in which something is lost, in bytes.
+        damaged: The byte offsets of frames with losses.
     """
 
     def __init__(self) -> None:
         self.damaged: set[int] = set()
         self._next = 0
-        """Where the bytes go on that were not seen yet."""
+        """The offset of the next bytes to examine."""
         self._rest = b""
         self._stride, self._lead = 0, 0
         self._is_other = False
-        """It is no transport stream."""
+        """Whether this is not a transport stream."""
         self._counters: dict[int, int] = {}
         self._starts: dict[int, int] = {}
-        """Where the present frame begins, by PID."""
+        """The offset of the current frame, by PID."""
 
     def see(self, offset: int, data: bytes) -> None:
-        """Note what was read at an offset; FFmpeg reads some of it twice, or ahead of the rest."""
+        """Examine bytes read at an offset; FFmpeg may read some twice, or out of order."""
         new = data[self._next - offset :]
         if self._is_other or offset > self._next or not new:
             return
@@ -51,7 +51,7 @@ class LossWatch:
         self._rest = data[at:]
 
     def _find_packets(self, data: bytes) -> int:
-        """Find out how packets lie; return where the first one begins."""
+        """Determine the stride of packets, and return the offset of the first."""
         for stride, lead in _STRIDES:
             for at in range(stride):
                 syncs = data[at + lead : at + lead + _NUM_SYNCS * stride : stride]
@@ -65,7 +65,7 @@ class LossWatch:
         pid, counter = (head[1] & 0x1F) << 8 | head[2], head[3] & 0xF
         has_payload, has_adaptation = head[3] & 0x10, head[3] & 0x20
         if pid == _NULL_PID or not has_payload:
-            return  # the counter stands still
+            return  # the counter does not advance
         last = self._counters.get(pid)
         self._counters[pid] = counter
         if head[1] & 0x40:

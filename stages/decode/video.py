@@ -1,4 +1,4 @@
-"""Recordings, decoded by FFmpeg with every packet accounted for."""
+"""Decoding of recordings by FFmpeg, with every packet accounted for."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -40,17 +40,17 @@ from icstream.stages.items import End, FormatChange, Frame, FrameMeta, Gap, Item
 log = logging.getLogger(__name__)
 
 _PATIENCE = 128
-"""A packet whose frame has not come after so many others will not give one."""
+"""The number of later packets after which a packet without a frame is given up."""
 _HIDING_CODECS = frozenset({"vp8", "vp9", "av1"})
-"""Codecs with frames that are only there for others to refer to."""
+"""The codecs with frames that serve only as references for others."""
 
 
 _CONCEALING_CODECS = frozenset({"hevc"})
-"""Codecs whose decoder patches frames up and does not flag them, unless it is told to refuse."""
+"""The codecs whose decoder conceals errors without a flag, unless it is set to refuse them."""
 
 
 class VideoSource:
-    """A video track of a file."""
+    """The source of one video track of a file."""
 
     def __init__(
         self,
@@ -65,15 +65,15 @@ class VideoSource:
         """Open the file.
 
         Args:
-            spec: of the stream.
-            accounting: of the stream; counts of an earlier reading are continued.
-            threads: of the decoder.
-            first_image: frames before this index come without their image, which saves time.
-            left_out: packets that are not sent to the decoder.
-            empty: allocates the memory for each frame.
+            spec: The spec of the stream.
+            accounting: The counters of the stream, which continue those of an earlier reading.
+            threads: The number of decoder threads.
+            first_image: The index before which frames lack their image, which saves time.
+            left_out: The packets that are not sent to the decoder.
+            empty: A function that allocates the memory for each frame.
 
         Raises:
-            SourceError: it cannot be opened, or holds no video.
+            SourceError: The file cannot be opened, or contains no video.
         """
         self._spec = spec
         self._accounting = accounting
@@ -117,7 +117,7 @@ class VideoSource:
         self._recording.close()
 
     def __iter__(self) -> Iterator[Item]:
-        """See `Source.__iter__`."""
+        """See base class."""
         try:
             yield from self._decode()
         finally:
@@ -155,11 +155,12 @@ class VideoSource:
         self._recording.check_read()
 
     def _send(self, packet: "Packet[VideoStream] | None") -> Iterator[Item]:
-        """Send a packet to the decoder, or None for the end; return what comes out."""
+        """Send a packet to the decoder, or None for the end, and return the decoded frames."""
         try:
             frames = self._stream.codec_context.decode(packet)
         except FFmpegError:
-            # With several threads the error may be an earlier packet's: it shows by its silence.
+            # With several threads the error may belong to an earlier packet, which then yields no
+            # frame.
             if self._threads == 1 and packet is not None and self._tracker.refused():
                 yield self._lose(packet.pts, "damaged packet")
             return
@@ -167,7 +168,7 @@ class VideoSource:
             yield from self._take(frame)
 
     def _leave_out(self, packet: "Packet[VideoStream]", number: int) -> Iterator[Item]:
-        """Count a packet that is not decoded; what follows refers to nothing before it."""
+        """Count a packet that is not decoded; later packets do not depend on earlier ones."""
         if self._left_out.begin_with(number):
             yield from self._send(None)
             for sent in self._tracker.rest():
@@ -179,7 +180,7 @@ class VideoSource:
         sent = self._tracker.came(frame.opaque)
         pts = self._pts(frame)
         if sent is None:
-            log.warning("%s: a second image of one packet is left out", self._path)
+            log.warning("%s: dropping a second frame of one packet", self._path)
             return
         self._after_interlaced = frame.interlaced_frame
         fault = "damaged packet" if sent.is_damaged else frame_fault(frame)
@@ -231,7 +232,7 @@ class VideoSource:
         return Gap(self._spec.name, self._accounting.decoded, shown, reason)
 
     def _give_up(self, sent: SentPacket) -> Iterator[Item]:
-        """Count a packet that gave no frame of its own; give a gap where one is missing."""
+        """Count a packet without a frame of its own, and yield a gap if one is missing."""
         if hidden := self._why_hidden(sent):
             self._tracker.without_frame(hidden)
         elif sent.is_before_key:
@@ -240,7 +241,7 @@ class VideoSource:
             yield self._lose(sent.pts, "no picture from the decoder")
 
     def _why_hidden(self, sent: SentPacket) -> str | None:
-        """Return why a packet rightly gives no frame of its own; None if it should give one."""
+        """Return why a packet rightly yields no frame of its own; None if it should yield one."""
         if sent.is_discard:
             return "outside the edit list"
         if self._stream.codec_context.name in _HIDING_CODECS:
@@ -253,13 +254,13 @@ class VideoSource:
 def _settle_clock(
     spec: SourceSpec, recording: Recording, stream: VideoStream
 ) -> tuple[SlotClock | None, SourceInfo]:
-    """Return the clock of an AVI that must be counted, if it is one, and what is known."""
+    """Return the slot clock, if this is an AVI that needs one, and the source's properties."""
     probe = probe_recording(spec.paths[0], stream.index)
     is_avi = recording.container.format.name == "avi"
     num_frames = promised_frames(stream, probe, is_avi=is_avi)
     slots = None
     has_times = probe.has_times
-    # AVI numbers packets in the order of decoding, which is wrong once B frames reorder them.
+    # AVI numbers packets in decoding order, which is wrong if B frames reorder them.
     if is_avi and stream.codec_context.has_b_frames:
         has_times = num_empty_chunks(stream) > 0
         slots = SlotClock() if has_times else None

@@ -1,7 +1,7 @@
-"""8-bit YUV with chroma at half size to RGB, several times faster than swscale's accurate path.
+"""Conversion of 8-bit YUV 4:2:0 to RGB, several times faster than swscale's accurate path.
 
-Chroma is brought to full size with the weights 3/4 and 1/4, its samples lying between those of
-luma; results are within half a level of the formula.
+Chroma is upsampled with the weights 3/4 and 1/4, as its samples lie between those of luma; results
+are within half a level of the formula.
 """
 
 import numpy as np
@@ -12,16 +12,16 @@ from icstream.model.jit import compiled
 _MIDDLE = 128
 _FULL = 255
 _LUMA_SPAN, _CHROMA_SPAN, _BLACK = 219, 224, 16
-"""The spans and the level of black of limited range (ITU-R BT.601 section 2.5.3)."""
+"""The spans and the black level of limited range (ITU-R BT.601 section 2.5.3)."""
 
 
 def coefficients(*, red: float, blue: float, full_range: bool) -> NDArray[np.float32]:
-    """Return (6,): luma; red of V; green of U and V; blue of U; the level of black.
+    """Return the (6,) factors: luma; red of V; green of U and V; blue of U; the black level.
 
     Args:
-        red: weight of red in luma.
-        blue: weight of blue in luma.
-        full_range: luma and chroma use all of 0 to 255.
+        red: The weight of red in luma.
+        blue: The weight of blue in luma.
+        full_range: Whether luma and chroma use all of 0 to 255.
     """
     green = 1 - red - blue
     luma = 1.0 if full_range else _FULL / _LUMA_SPAN
@@ -39,20 +39,20 @@ def yuv420_to_rgb(
     coefficients_6: NDArray[np.float32],
     planes_3HW: NDArray[np.uint8],
 ) -> None:
-    """Write red, green and blue; chroma has half the rows and columns, rounded up.
+    """Write the red, green and blue planes; chroma has half the rows and columns, rounded up.
 
-    Planes may be larger than luma; what lies beyond is left as it is.
+    Planes may be larger than luma; pixels outside are left unchanged.
     """
     height, width = y_HW.shape
     rows, columns = u_hw.shape
     luma, red_v, green_u, green_v, blue_u, black = coefficients_6
-    # Chroma is counted in sixteenths, in which it is a whole number: exact, in half the bits.
+    # Chroma in sixteenths is an integer, which is exact in half the bits.
     sixteenth, half = np.float32(1 / 16), np.float32(0.5)
     red_v, blue_u = red_v * sixteenth, blue_u * sixteenth
     green_u, green_v = green_u * sixteenth, green_v * sixteenth
     three, middle = np.int16(3), np.int16(16 * _MIDDLE)
     lowest, highest = np.int32(0), np.int32(_FULL)
-    # Of the rows of chroma around the present one, at full width.
+    # The rows of chroma around the current one, at full width.
     u_3W = np.empty((3, 2 * columns), np.int16)
     v_3W = np.empty((3, 2 * columns), np.int16)
     num_wide = 0
@@ -79,7 +79,7 @@ def yuv420_to_rgb(
 
 @compiled
 def _widen(row_w: NDArray[np.uint8], wide_W: NDArray[np.int16]) -> None:
-    """Write four times a row of chroma at twice its width."""
+    """Write a row of chroma, multiplied by four, at twice its width."""
     three, four, last = np.int16(3), np.int16(4), len(row_w) - 1
     wide_W[0], wide_W[2 * last + 1] = four * np.int16(row_w[0]), four * np.int16(row_w[last])
     for j in range(1, len(row_w)):

@@ -1,4 +1,4 @@
-"""Live sources: cameras and network streams, one connection at a time."""
+"""Live sources: cameras and network streams."""
 
 from icstream.stages.live.camera import AwaitsKeyFrame, Camera, LiveFrame, LostFrame
 from icstream.stages.live.settings import Backoff, CameraSettings, LiveSettings

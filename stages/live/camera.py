@@ -1,4 +1,4 @@
-"""What every live source offers: one connection at a time, and what comes over it."""
+"""The interface of live sources, one connection at a time."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,51 +11,52 @@ from numpy.typing import NDArray
 from icstream.stages.items import Size
 
 MAX_AHEAD_S = 2.0
-"""How far the time of a camera may run ahead of the arrival of its frames from one to the next."""
+"""The largest lead of a camera's time over the arrival of its frames, from one frame to the
+next."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveFrame:
-    """A decoded frame; it becomes RGB only once it is known to be wanted."""
+    """A decoded frame, which is converted to RGB only if it is needed."""
 
     pts: int | None
-    """Time that the source gives, in units of `time_base`; None where it gives none."""
+    """The source's time in units of `time_base`; None without one."""
     time_base: Fraction
-    """Seconds per unit of `pts`."""
+    """The seconds per unit of `pts`."""
     size: Size
-    """Height and width as displayed."""
+    """The (height, width) as displayed."""
     to_rgb: Callable[[], NDArray[np.uint8]]
-    """Function that returns (H, W, 3) RGB, which the caller owns."""
+    """The function that returns (H, W, 3) RGB, which the caller owns."""
     pixel_aspect: Fraction | None = None
-    """See `FrameMeta`."""
+    """The width of a pixel divided by its height, as in `FrameMeta`."""
 
 
 @dataclass(frozen=True, slots=True)
 class LostFrame:
-    """A frame that should have come and cannot be used; the camera has counted it."""
+    """A frame that is missing or unusable, and has been counted by the camera."""
 
     pts: int | None
-    """Time that the source gives, if any."""
+    """The source's time, if any."""
     reason: str
-    """A few fixed words, under which the frame is counted."""
+    """The fixed phrase under which the frame is counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitsKeyFrame:
-    """A sign of life: packets come, and none can be used until the next key frame."""
+    """A sign of life: packets arrive, but none can be used until the next key frame."""
 
 
 class Camera(Protocol):
-    """One connection to a live source; to be used as a context manager and read once.
+    """One connection to a live source, used as a context manager and read once.
 
-    It keeps its side of the accounting: `packets`, `in_decoder`, `undecodable`, `without_frame`.
-    When it is left, nothing is `in_decoder`.
+    The camera updates `packets`, `in_decoder`, `undecodable` and `without_frame` of the accounting.
+    After the context, `in_decoder` is 0.
 
     Attributes:
-        comes_in_bursts: frames come faster than they were filmed, and then none for a while.
-        may_be_silent: a lack of frames is no reason to connect again.
-        max_ahead_s: how far its time may run ahead of arrivals from one frame to the next; None if
-            its times hold whenever its frames come.
+        comes_in_bursts: Whether frames arrive faster than real time, with pauses in between.
+        may_be_silent: Whether a lack of frames is no reason to reconnect.
+        max_ahead_s: The largest lead of its time over arrivals from one frame to the next; None if
+            its times hold regardless of arrivals.
     """
 
     comes_in_bursts: bool
@@ -67,11 +68,11 @@ class Camera(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def __iter__(self) -> Iterator[LiveFrame | LostFrame | AwaitsKeyFrame | None]:
-        """Return frames as they come, and None for signs of life without a frame.
+        """Yield frames as they arrive, and None for signs of life without a frame.
 
-        It ends where the source is at its end for good.
+        The iterator ends where the source ends for good.
 
         Raises:
-            SourceError: the connection is lost.
+            SourceError: The connection was lost.
         """
         ...

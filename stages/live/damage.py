@@ -1,4 +1,4 @@
-"""What is sent to the decoder of a live stream: nothing that builds on what was lost."""
+"""Filtering of a live stream's packets, so that no frame depends on lost data."""
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -10,31 +10,31 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 Verdict: TypeAlias = Literal["begin", "decode", "damaged", "after damage", "before the first key"]
-"""What a packet is: "begin" is a key frame that the decoder begins anew with."""
+"""The verdict on a packet: "begin" is a key frame with which the decoder restarts."""
 
 _STRICT = frozenset({"hevc", "mjpeg"})
-"""Codecs of which FFmpeg patches up what is damaged without a flag, unless it is told to refuse."""
+"""The codecs whose damage FFmpeg conceals without a flag, unless it is set to refuse it."""
 
 
 def refuse_damage(codec: "VideoCodecContext") -> None:
-    """Have the decoder refuse damaged packets where it would otherwise hide the damage."""
+    """Make the decoder refuse damaged packets whose damage it would otherwise conceal."""
     if codec.name in _STRICT:
         codec.options = {**codec.options, "err_detect": "explode"}
 
 
 class DamageFilter:
-    """Decides of each packet whether its frame can be whole.
+    """A filter that decides for each packet whether its frame can be intact.
 
-    Behind damage, nothing is decoded until the next key frame or recovery point. A connection
-    begins in the same way.
+    After damage, and at the beginning of a connection, nothing is decoded until the next key frame
+    or recovery point.
     """
 
     def __init__(self, codec: "VideoCodecContext", *, keep_damaged: bool) -> None:
         """Begin a connection.
 
         Args:
-            codec: the decoder.
-            keep_damaged: only the beginning waits for a key frame.
+            codec: The decoder.
+            keep_damaged: Whether only the beginning waits for a key frame.
         """
         self._keep_damaged = keep_damaged
         self._order = H264Order(codec.extradata) if codec.name == "h264" else None
@@ -42,17 +42,17 @@ class DamageFilter:
         self.waits = True
         """Whether nothing is decoded until the next key frame."""
         self._begin_pts: int | None = None
-        """Time of the key frame that the decoder began with, until its frame has come."""
+        """The time of the key frame with which the decoder started, until its frame arrives."""
 
     def check(self, packet: "Packet[VideoStream]") -> Verdict:
-        """Return what is to be done with the next packet."""
+        """Return the verdict on the next packet."""
         damaged = misses = suspect = beheaded = False
         if not self._keep_damaged:
-            # FFmpeg's parsers emit a packet with the marks of the one behind it.
+            # FFmpeg's parsers emit a packet with the flags of the next one.
             damaged, suspect = packet.is_corrupt, self._was_damaged
             self._was_damaged = damaged
             misses = self._order is not None and self._order.misses(bytes(packet))
-            # A beginning without a time, where others have one, has lost its own.
+            # A first packet without a time, where others have one, has lost its own.
             beheaded = self.waits and packet.pts is None and self._seen_time
             self._seen_time = self._seen_time or packet.pts is not None
         if packet.is_keyframe and not (damaged or suspect or beheaded):
@@ -67,13 +67,13 @@ class DamageFilter:
         return "damaged" if damaged else "after damage" if self.waits else "decode"
 
     def note_damage(self) -> None:
-        """Note that damage was found: what follows builds on it."""
+        """Record that damage was found, on which later packets depend."""
         self.waits = self.waits or not self._keep_damaged
 
     def is_leading(self, pts: int | None) -> bool:
-        """Return whether a frame is shown before the key frame that the decoder began with.
+        """Return whether a frame is displayed before the key frame with which the decoder started.
 
-        It may build on what came before that key frame (an open group of pictures).
+        It may depend on frames before that key frame (an open group of pictures).
         """
         if pts is None or self._begin_pts is None or pts >= self._begin_pts:
             self._begin_pts = None

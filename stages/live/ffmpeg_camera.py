@@ -1,4 +1,4 @@
-"""Cameras at this computer and network streams, read by FFmpeg."""
+"""Local cameras and network streams, read by FFmpeg."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,7 +32,7 @@ from icstream.stages.live.tracks import (
 )
 
 _PATIENCE = 32
-"""A packet whose frame has not come after so many others will not give one."""
+"""The number of later packets after which a packet without a frame is given up."""
 _DAMAGED = "damaged packet"
 _AFTER_DAMAGE = "after damage"
 _NOTHING_CAME = "no picture from the decoder"
@@ -41,8 +41,8 @@ _NOTHING_CAME = "no picture from the decoder"
 class FFmpegCamera:
     """One connection to a camera or a network stream.
 
-    Packets before the first key frame are not decoded: what they show builds on what never came.
-    The same holds of packets behind damage, unless damaged frames are to be kept.
+    Packets before the first key frame are not decoded, as they depend on data that never arrived.
+    The same applies to packets after damage, unless damaged frames are kept.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class FFmpegCamera:
         """Connect.
 
         Args:
-            address: device or URL, secrets included; they are in no message and no error.
-            settings: how to read it.
-            threads: threads of the decoder.
-            accounting: of the stream.
-            is_first: no frame came over an earlier connection.
+            address: The device or URL, including secrets, which no log or error contains.
+            settings: The settings of live sources.
+            threads: The number of decoder threads.
+            accounting: The counters of the stream.
+            is_first: Whether no frame arrived over an earlier connection.
 
         Raises:
-            SourceError: it cannot be opened in time, or holds no video.
+            SourceError: The source cannot be opened in time, or contains no video.
         """
         self._address = address
         self._settings = settings
@@ -76,7 +76,7 @@ class FFmpegCamera:
             self._stream = choose_video_stream(self._container, name=self._shown)
             codec = self._stream.codec_context
             codec.thread_count = threads
-            # Threads that take a frame each would hold frames back.
+            # Frame threads would delay frames.
             codec.thread_type = "SLICE" if threads > 1 else "NONE"
             codec.copy_opaque = True
             if not settings.keep_damaged:
@@ -95,14 +95,14 @@ class FFmpegCamera:
         self.may_be_silent = False
         self.comes_in_bursts = self._ends or self._is_segmented
         self.max_ahead_s = None if self._ends else MAX_AHEAD_S
-        # What a recording still holds came over the connection before.
+        # The beginning of a recording arrived over the previous connection.
         self._is_over = self._ends and not is_first and not self._is_image
         self._num_before = accounting.packets if is_first else 0
         self._converter = RgbConverter()
         self._pixel_aspect = PixelAspect(self._stream)
         self._seen_time = self._has_frames = False
         self._stop_s: float | None = None
-        """Where the last frame ends."""
+        """The end of the last frame, in seconds."""
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +111,7 @@ class FFmpegCamera:
         self._container.close()
 
     def __iter__(self) -> Iterator[LiveFrame | LostFrame | AwaitsKeyFrame | None]:
-        """See `Camera.__iter__`."""
+        """See base class."""
         if self._is_over:
             self._count_missing(at_least=1)
             return
@@ -127,10 +127,10 @@ class FFmpegCamera:
             self._tracker.stopped("connection ended")
 
     def _count_missing(self, *, at_least: int) -> None:
-        """Count what a recording's own index promises beyond what came.
+        """Count the frames of a recording's index that did not arrive.
 
         Args:
-            at_least: frames that must be missing where there is no index to say so.
+            at_least: The number of frames that are missing at least, without an index.
         """
         if not self._ends or self._is_segmented:
             return
@@ -139,7 +139,7 @@ class FFmpegCamera:
         self._accounting.missing = max(self._accounting.missing, missing)
 
     def _packets(self) -> "Iterator[Packet[VideoStream] | None]":
-        """Return packets of frames, and None for others: sound may go on where no frame comes."""
+        """Yield packets of frames, and None for others, as audio may continue without frames."""
         num_before = self._accounting.packets
         first: Packet[VideoStream] | None = None
         error: FFmpegError | None = None
@@ -163,13 +163,13 @@ class FFmpegCamera:
             yield from poll_images(self._address, self._settings, first)
         if self._ends and error is None:
             return
-        # A stream without a length ends in an error where it should have ended, too.
+        # A stream without a length ends in an error even at its regular end.
         if not self._ends and is_at_end(self._container, self._stop_s):
             return
         if error is not None:
             why = describe_error(error, self._address, self._settings)
             raise SourceError(f"{self._shown}: {why}") from None
-        raise SourceError(f"{self._shown}: the other side ended the connection")
+        raise SourceError(f"{self._shown}: the server closed the connection")
 
     def _note_end(self, packet: "Packet[VideoStream]") -> None:
         if packet.pts is not None and (time_base := exact_ratio(packet.time_base)) is not None:
@@ -179,13 +179,15 @@ class FFmpegCamera:
         self, packet: "Packet[VideoStream]"
     ) -> Iterator[LiveFrame | LostFrame | AwaitsKeyFrame | None]:
         number = self._tracker.read()
-        if not packet.size:  # V4L2: the driver says that the frame is damaged
+        if not packet.size:  # V4L2: the driver reports that the frame is damaged
             yield self._lose(packet.pts, _DAMAGED)
             return
         was_decoding = not self._filter.waits
         verdict = self._filter.check(packet)
         if was_decoding and (verdict == "begin" or self._filter.waits):
-            yield from self._break_off(suspect=False)  # what it still holds came before the damage
+            yield from self._break_off(
+                suspect=False
+            )  # frames still in the decoder precede the damage
         if verdict == "before the first key":
             self._tracker.without_frame("before the first key frame")
         elif verdict in ("damaged", "after damage"):
@@ -199,7 +201,7 @@ class FFmpegCamera:
         yield AwaitsKeyFrame() if self._filter.waits else None
 
     def _send(self, packet: "Packet[VideoStream] | None") -> Iterator[LiveFrame | LostFrame]:
-        """Send a packet to the decoder, or None for the end; return what comes out."""
+        """Send a packet to the decoder, or None for the end, and return the decoded frames."""
         try:
             frames = self._stream.codec_context.decode(packet)
         except FFmpegError:
@@ -224,10 +226,10 @@ class FFmpegCamera:
             yield from self._break_off(suspect=True)
 
     def _break_off(self, *, suspect: bool) -> Iterator[LiveFrame | LostFrame]:
-        """Empty the decoder, which begins anew with the next key frame.
+        """Flush the decoder, which restarts with the next key frame.
 
         Args:
-            suspect: what it still holds may build on damage.
+            suspect: Whether frames still in the decoder may depend on damage.
         """
         codec = self._stream.codec_context
         frames: list[VideoFrame] = []
@@ -243,7 +245,7 @@ class FFmpegCamera:
         codec.flush_buffers()
 
     def _own(self, frames: list[VideoFrame]) -> Iterator[VideoFrame]:
-        """Return the frames whose packets wait for them, from the first that has a time on."""
+        """Return the frames that match sent packets, from the first that has a time."""
         for frame in frames:
             if not self._tracker.came(frame.opaque):
                 continue

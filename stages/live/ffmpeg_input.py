@@ -1,4 +1,4 @@
-"""Opening cameras and network streams by FFmpeg, and why one cannot be opened or read."""
+"""Opening of cameras and network streams by FFmpeg, and descriptions of its errors."""
 
 import socket
 from http.client import HTTPException
@@ -17,7 +17,7 @@ from icstream.stages.live.settings import CameraSettings, LiveSettings
 
 _MICROSECONDS = 1_000_000
 _PROMPT = {"analyzeduration": "1000000", "fpsprobesize": "0"}
-"""Options without which FFmpeg collects frames for seconds only to find out their rate."""
+"""The options that prevent FFmpeg from collecting frames for seconds to determine their rate."""
 _PLAYLIST_BYTES = 65_536
 _VIDEO_SEGMENTS = frozenset(
     f".{suffix}"
@@ -26,14 +26,15 @@ _VIDEO_SEGMENTS = frozenset(
         *("mpegts", "mpg", "ogg", "ogv", "ts", "vob"),
     )
 )
-"""Suffixes of segments that FFmpeg's HLS reader takes for video, and of playlists."""
+"""The suffixes of segments that FFmpeg's HLS reader accepts as video, and of playlists."""
 
 
 def open_input(address: str, settings: LiveSettings) -> av.container.InputContainer:
     """Connect to a camera or a network stream.
 
     Raises:
-        SourceError: it cannot be opened in time; what is secret of the address is not told.
+        SourceError: The source cannot be opened in time; the text contains no secrets of the
+            address.
     """
     is_device = scheme_of(address) == "device"
     try:
@@ -49,18 +50,18 @@ def open_input(address: str, settings: LiveSettings) -> av.container.InputContai
     except FFmpegError as error:
         why = describe_error(error, address, settings)
         raise SourceError(f"{shown(address)}: {why}{_cameras(is_device)}") from None
-    except ValueError as error:  # FFmpeg's own words name the address
+    except ValueError as error:  # FFmpeg's own text contains the address
         raise SourceError(f"{shown(address)}: cannot be opened") from error
 
 
 def describe_error(error: FFmpegError, address: str, settings: LiveSettings) -> str:
-    """Return what went wrong, as far as it can be found out, without the address."""
+    """Return the cause of an error, as far as it can be determined, without the address."""
     scheme = address.partition(":")[0].lower()
     if isinstance(error, (ExitError, av.error.TimeoutError)):
-        return "nothing came in time"
+        return "no data arrived in time"
     if isinstance(error, av.error.OSError) and error.errno == _EIO:
         if scheme == "udp":
-            return f"nothing came in {settings.read_timeout_s:g} s"
+            return f"no data arrived in {settings.read_timeout_s:g} s"
         if (unknown := _unknown_host(address)) is not None:
             return unknown
     if isinstance(error, av.error.InvalidDataError):
@@ -72,7 +73,7 @@ _EIO = 5
 
 
 def _unknown_host(address: str) -> str | None:
-    """Return that the address names a host that has no number; None if it has one."""
+    """Return an error if the host of the address cannot be resolved, else None."""
     if scheme_of(address) != "network":
         return None
     try:
@@ -83,16 +84,16 @@ def _unknown_host(address: str) -> str | None:
         why = getattr(error, "strerror", None) or "not a name of a host"
         return f"the host's name cannot be resolved ({why.lower()})"
     except ValueError:
-        return None  # nothing that looks like a host
+        return None  # not a valid host name
     return None
 
 
 def refused_segments(address: str, settings: LiveSettings) -> str:
-    """Return the end of a sentence that names the setting by which an HLS stream can be read."""
+    """Return the end of a sentence with the setting that makes an HLS stream readable."""
     try:
-        for _ in range(2):  # a list of variants leads to a list of segments
+        for _ in range(2):  # a list of variants refers to lists of segments
             if not address.lower().startswith(("http://", "https://")):
-                return ""  # a list is a stranger's word: no file of this machine is opened for it
+                return ""  # a playlist is untrusted: no local file is opened for it
             with urlopen(address, timeout=settings.open_timeout_s) as answer:
                 lines = answer.read(_PLAYLIST_BYTES).decode(errors="replace").splitlines()
             names = [line.strip() for line in lines if line.strip() and line[0] != "#"]
@@ -112,7 +113,7 @@ def refused_segments(address: str, settings: LiveSettings) -> str:
 
 
 def _cameras(is_device: bool) -> str:
-    """Return the end of a sentence that names the cameras at this computer."""
+    """Return the end of a sentence that names the cameras of this machine."""
     if not is_device:
         return ""
     found = sorted(str(path) for path in Path("/dev").glob("video*"))

@@ -1,19 +1,19 @@
-"""Reference frames that are missing from an H.264 stream, by the numbers in its slice headers.
+"""Detection of missing reference frames in H.264 streams, by the numbers in slice headers.
 
-FFmpeg conceals a frame that was lost whole without a flag: what builds on it is smeared. But each
-reference frame has a number (ITU-T H.264, section 7.4.3, frame_num), so that a missing one shows.
+FFmpeg conceals the loss of a whole frame without a flag, so that dependent frames are smeared. But
+each reference frame has a number (ITU-T H.264, section 7.4.3, frame_num), which reveals a loss.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 _HEADER_BYTES = 64
-"""A slice header's fields up to frame_num lie within so many bytes."""
+"""The number of bytes that contain a slice header's fields up to frame_num."""
 _SPS_BYTES = 1024
 _SLICE, _IDR, _SPS, _PPS = 1, 5, 7, 8
-"""Types of NAL units (table 7-1)."""
+"""The types of NAL units (table 7-1)."""
 _WITH_CHROMA_FORMAT = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
-"""Profiles whose parameters begin with the format of chroma (section 7.3.2.1.1)."""
+"""The profiles whose parameters begin with the chroma format (section 7.3.2.1.1)."""
 
 
 class _SequenceParameters(NamedTuple):
@@ -23,21 +23,21 @@ class _SequenceParameters(NamedTuple):
 
 
 class H264Order:
-    """The check that no reference frame is missing between one packet and the next."""
+    """A check that no reference frame is missing between consecutive packets."""
 
     def __init__(self, extradata: bytes | None) -> None:
         """Begin a stream.
 
         Args:
-            extradata: of the decoder: parameter sets as Annex B or as avcC.
+            extradata: The decoder's parameter sets, as Annex B or avcC.
         """
         self._sequences: dict[int, _SequenceParameters] = {}
         self._pictures: dict[int, int] = {}
-        """The sequence parameters that each set of picture parameters refers to."""
+        """The sequence parameter set of each picture parameter set."""
         self._length_bytes = 0
-        """Bytes of the length before each NAL unit; 0 where start codes separate them."""
+        """The bytes of the length before each NAL unit; 0 if start codes separate them."""
         self._last: int | None = None
-        """Number of the last reference frame; None until there is one."""
+        """The number of the last reference frame; None until there is one."""
         if extradata and extradata[0] == 1:  # ISO/IEC 14496-15, section 5.3.3.1
             self._length_bytes = (extradata[4] & 3) + 1 if len(extradata) > 4 else 4
             self._read_parameters(_units_of_avcc(extradata))
@@ -45,11 +45,11 @@ class H264Order:
             self._read_parameters(_units_between_start_codes(extradata))
 
     def begin_anew(self) -> None:
-        """Forget the last reference frame: the next packet is a new beginning."""
+        """Forget the last reference frame, so that the next packet is a new beginning."""
         self._last = None
 
     def misses(self, packet: bytes) -> bool:
-        """Return whether a reference frame is missing before this packet; note its own."""
+        """Return whether a reference frame is missing before this packet, and record its own."""
         for unit in self._units(packet):
             kind = unit[0] & 31
             if kind in (_SPS, _PPS):
@@ -62,17 +62,17 @@ class H264Order:
         try:
             found = self._frame_num(unit)
         except (IndexError, KeyError):
-            return False  # it is cut off, or its parameters are unknown: the decoder will tell
+            return False  # it is truncated, or its parameters are unknown: the decoder reports it
         number, count, gaps_allowed = found
         last, is_idr = self._last, unit[0] & 31 == _IDR
-        if unit[0] & 0x60:  # a frame that others refer to
+        if unit[0] & 0x60:  # a reference frame
             self._last = number
         if is_idr or last is None or gaps_allowed:
             return False
         return number not in (last, (last + 1) % count)
 
     def _frame_num(self, unit: memoryview) -> tuple[int, int, bool]:
-        """Return frame_num of a slice, how many there are, and whether some may be left out."""
+        """Return frame_num of a slice, its modulus, and whether numbers may be skipped."""
         bits = _Bits(unit[1:_HEADER_BYTES])
         bits.exp_golomb()  # first_mb_in_slice
         bits.exp_golomb()  # slice_type
@@ -92,7 +92,7 @@ class H264Order:
                 elif unit[0] & 31 == _PPS:
                     self._pictures[bits.exp_golomb()] = bits.exp_golomb()
             except IndexError:
-                continue  # cut off
+                continue  # truncated
 
     def _units(self, packet: bytes) -> Iterator[memoryview]:
         if not self._length_bytes:
@@ -101,14 +101,14 @@ class H264Order:
 
 
 class _Bits:
-    """The bits of a NAL unit, without the bytes that prevent start codes (section 7.4.1)."""
+    """The bits of a NAL unit, without emulation prevention bytes (section 7.4.1)."""
 
     def __init__(self, data: memoryview) -> None:
         self._data = bytes(data).replace(b"\0\0\3", b"\0\0")
         self._place = 0
 
     def take(self, count: int) -> int:
-        """Return the next bits as a number; IndexError at the end."""
+        """Return the next bits as a number, or raise IndexError at the end."""
         value = 0
         for _ in range(count):
             byte = self._data[self._place >> 3]
@@ -117,7 +117,7 @@ class _Bits:
         return value
 
     def exp_golomb(self) -> int:
-        """Return the next number as section 9.1 has it, without a sign."""
+        """Return the next unsigned Exp-Golomb code (section 9.1)."""
         num_zeros = 0
         while not self.take(1):
             num_zeros += 1
@@ -125,7 +125,7 @@ class _Bits:
 
 
 def _sequence_parameters(bits: _Bits) -> tuple[int, _SequenceParameters]:
-    """Return the number of a set of sequence parameters and what is needed of it (7.3.2.1.1)."""
+    """Return the id and the needed fields of a sequence parameter set (7.3.2.1.1)."""
     profile = bits.take(8)
     bits.take(16)  # constraints and level
     number = bits.exp_golomb()
@@ -133,8 +133,8 @@ def _sequence_parameters(bits: _Bits) -> tuple[int, _SequenceParameters]:
     if profile in _WITH_CHROMA_FORMAT:
         chroma_format = bits.exp_golomb()
         has_colour_planes = chroma_format == 3 and bool(bits.take(1))
-        bits.exp_golomb()  # depth of luma
-        bits.exp_golomb()  # depth of chroma
+        bits.exp_golomb()  # luma depth
+        bits.exp_golomb()  # chroma depth
         bits.take(1)
         if bits.take(1):
             for place in range(12 if chroma_format == 3 else 8):
@@ -155,7 +155,7 @@ def _sequence_parameters(bits: _Bits) -> tuple[int, _SequenceParameters]:
 
 
 def _skip_scaling_list(bits: _Bits, size: int) -> None:
-    """Read over a scaling list (section 7.3.2.1.1.1)."""
+    """Skip a scaling list (section 7.3.2.1.1.1)."""
     last = following = 8
     for _ in range(size):
         if following:
@@ -176,7 +176,7 @@ def _units_between_start_codes(data: bytes) -> Iterator[memoryview]:
 
 
 def _units_with_length(view: memoryview, length_bytes: int) -> Iterator[memoryview]:
-    """Return the NAL units of a packet in which each is preceded by its length."""
+    """Return the NAL units of a packet with length prefixes."""
     place = 0
     while place + length_bytes < len(view):
         begin = place + length_bytes

@@ -1,4 +1,4 @@
-"""Decoding by hardware, where FFmpeg and this machine offer it."""
+"""Hardware decoding, where FFmpeg and this machine support it."""
 
 import logging
 from functools import lru_cache
@@ -13,11 +13,10 @@ _ANY_CODEC = "h264"
 
 
 def accelerator(wanted: str) -> HWAccel | None:
-    """Return what decodes by hardware; None leaves it to software.
+    """Return the hardware decoder, or None for software.
 
     Args:
-        wanted: "auto", "off", or a kind of device as FFmpeg calls it. One that is not there is
-            reported in one line.
+        wanted: "auto", "off", or a device type by FFmpeg's name. A missing device is logged.
     """
     if wanted == "off":
         return None
@@ -27,7 +26,7 @@ def accelerator(wanted: str) -> HWAccel | None:
 
 @lru_cache
 def _working(wanted: str) -> str | None:
-    """Return the first kind of device that can be opened here."""
+    """Return the first type of device that can be opened here."""
     for kind in hwdevices_available() if wanted == "auto" else (wanted,):
         try:
             HWAccel(kind).create(Codec(_ANY_CODEC, "r"))
@@ -36,7 +35,9 @@ def _working(wanted: str) -> str | None:
         return kind
     offered = ", ".join(hwdevices_available()) or "none"
     if wanted == "auto":
-        log.info("no device that decodes (FFmpeg knows %s); software does it", offered)
+        log.info("no decoding device found (FFmpeg supports %s); decoding in software", offered)
     else:
-        log.warning("hardware %s: not here (FFmpeg knows %s); software decodes", wanted, offered)
+        log.warning(
+            "hardware %s: not available (FFmpeg supports %s); decoding in software", wanted, offered
+        )
     return None

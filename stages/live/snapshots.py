@@ -1,4 +1,4 @@
-"""Addresses that answer with one image: they are asked again and again."""
+"""Polling of addresses that return one image."""
 
 import time
 from collections.abc import Iterator
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _EVERY_S = 1.0
-"""How often an image is asked for where no rate is set."""
+"""The default interval of requests, in seconds."""
 _LOOK_S = 0.25
 
 
 def poll_images(
     address: str, settings: LiveSettings, first: "Packet[VideoStream]"
 ) -> "Iterator[Packet[VideoStream] | None]":
-    """Return each image that differs from the one before it, and None while there is no other.
+    """Yield each image that differs from the one before it, and None while it does not change.
 
     Args:
-        address: as in `open_input`.
-        settings: how to read; `max_fps` is the rate.
-        first: the image that has come already; the others must be of its format.
+        address: The address, as in `open_input`.
+        settings: The settings of live sources; `max_fps` is the rate of requests.
+        first: The image that has already arrived; the others must have its format.
 
     Raises:
-        SourceError: the address does not answer, or with something else.
+        SourceError: The address does not answer, or returns something else.
     """
     every_s = _EVERY_S if settings.max_fps is None else 1 / settings.max_fps
     codec, last, due = first.stream.codec.name, bytes(first), time.monotonic() + every_s
@@ -43,7 +43,7 @@ def poll_images(
         with open_input(address, settings) as container:
             images = container.streams.video
             if not images or images[0].codec.name != codec:
-                raise SourceError(f"{shown(address)}: answers with something else than before")
+                raise SourceError(f"{shown(address)}: returns another format than before")
             try:
                 packet = next(container.demux(images[0]), None)
             except FFmpegError as error:

@@ -3,6 +3,6 @@
 from typing import Literal, TypeAlias
 
 ReadingState: TypeAlias = Literal["connecting", "live", "backing off", "ended"]
-"""What the reader of a source is doing: "live" means that frames come."""
+"""The state of a source's reader; "live" means that frames arrive."""
 SourceState: TypeAlias = ReadingState | Literal["stalled"]
-"""The same as seen from outside, where a source that says nothing is "stalled"."""
+"""The state of a source as reported, where one without frames is "stalled"."""

@@ -14,12 +14,12 @@ from icstream.stages.items import Size
 from icstream.stages.live.camera import MAX_AHEAD_S, LiveFrame, LostFrame
 
 _SPEED = 4
-"""Pixels by which the image moves from frame to frame."""
+"""The pixels by which the image moves from frame to frame."""
 
 
 @dataclass(slots=True)
 class SyntheticScene:
-    """What a synthetic camera films, and how far it is; shared by its connections."""
+    """The scene of a synthetic camera and its progress, shared by its connections."""
 
     options: SyntheticOptions
     num_attempts: int = 0
@@ -27,7 +27,7 @@ class SyntheticScene:
     _wide: dict[Size, NDArray[np.uint8]] = field(default_factory=dict)
 
     def render(self, number: int, size: Size) -> NDArray[np.uint8]:
-        """Return (H, W, 3) RGB of frame `number`: the same street, further along."""
+        """Return the (H, W, 3) RGB of frame `number`: the same street, further along."""
         if size not in self._wide:
             from icstream.stages.streets import Street
 
@@ -40,7 +40,7 @@ class SyntheticScene:
 class SyntheticCamera:
     """One connection to a synthetic camera.
 
-    All is fixed by the seed and the number of the frame, whatever connection it comes over.
+    Each frame depends only on the seed and its number, not on the connection.
     """
 
     comes_in_bursts = False
@@ -56,12 +56,12 @@ class SyntheticCamera:
         """Connect.
 
         Args:
-            scene: of the camera, shared by all connections to it.
-            accounting: of the stream.
-            wait_until: waits until so many seconds after the connection was made.
+            scene: The camera's scene, shared by all connections.
+            accounting: The counters of the stream.
+            wait_until: A function that waits until a number of seconds after the connection.
 
         Raises:
-            SourceError: it is offline.
+            SourceError: The camera is offline.
         """
         scene.num_attempts += 1
         if scene.num_attempts <= scene.options.offline:
@@ -78,10 +78,10 @@ class SyntheticCamera:
         pass
 
     def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
-        """See `Camera.__iter__`."""
+        """See base class."""
         scene, options = self._scene, self._scene.options
         first = scene.next_frame
-        scene.render(first, options.size)  # painted now, and not while the first frame ages
+        scene.render(first, options.size)  # rendered now, so that the first frame does not age
         while options.frames is None or scene.next_frame < options.frames:
             number = scene.next_frame
             scene.next_frame += 1
@@ -97,7 +97,7 @@ class SyntheticCamera:
             self._accounting.packets += 1
             yield self._lost(number) if lost < options.loss else self._frame(number, bad)
             if options.cut is not None and number - first + 1 == options.cut:
-                raise SourceError("synthetic camera: the connection was cut")
+                raise SourceError("synthetic camera: the connection was closed")
 
     def _is_silent(self, number: int, begin: int, seconds: float) -> bool:
         return begin <= number < begin + round(seconds * self._scene.options.rate)

@@ -1,4 +1,4 @@
-"""The times of a live stream, over all its connections; and which frames a rate limit keeps."""
+"""The times of a live stream over all its connections, and the limit of its frame rate."""
 
 import math
 from collections import deque
@@ -6,52 +6,52 @@ from fractions import Fraction
 from typing import Literal
 
 ARRIVAL_BASE = Fraction(1, 1_000_000)
-"""Seconds per unit of times that are those of arrival."""
+"""The seconds per unit of arrival times."""
 
 _TOLERANCE_S = Fraction(2)
-"""A clock that is this far from where it should be has begun anew."""
+"""The deviation, in seconds, from which a clock counts as restarted."""
 _MAX_FAULTS = 3
-"""A connection whose time jumps more often within `_FAULTS_WITHIN_S` has unusable timestamps."""
+"""The number of jumps within `_FAULTS_WITHIN_S` above which a connection's times are unusable."""
 _FAULTS_WITHIN_S = 60.0
 
 
 class Timeline:
-    """One time that only increases, made of the times of one connection after another.
+    """A monotonic time, composed of the times of successive connections.
 
     The source's own times are kept as long as they increase, and are not far ahead of the frames'
-    arrival. Where they begin anew, or jump, they are shifted so that they go on from the last frame
-    by as much as passed between the two arrivals; where they jump back to where they were, as they
-    were. Where they are unusable, the moment of arrival since the first frame takes their place.
+    arrival. Where they restart or jump, they are shifted to continue from the last frame by the
+    time between the two arrivals; where they jump back, the earlier shift is restored. Where they
+    are unusable, they are replaced by the time of arrival since the first frame.
 
     Attributes:
-        clock: where the time of the last frame is from.
+        clock: The origin of the last frame's time.
     """
 
     def __init__(self, last: tuple[Fraction, float] | None = None) -> None:
-        """Begin, or go on behind a frame.
+        """Begin, or continue after a frame.
 
         Args:
-            last: time of the last frame in seconds, and when it arrived.
+            last: The time of the last frame and its arrival, in seconds.
         """
         self.clock: Literal["pts", "arrival"] = "pts"
         self._first = last
-        """Time and arrival of the frame from which time passes as it does here."""
+        """The time and arrival of the frame from which elapsed time is counted."""
         self._last: Fraction | None = None
         self._last_arrived = 0.0
         self._offset = Fraction(0)
         self._earlier_offset: Fraction | None = None
         """The offset before the last jump."""
         self._faults: deque[float] = deque()
-        """When time jumped lately, by arrivals."""
+        """The arrivals of recent jumps."""
         self._is_unusable = False
         self._begins = True
         self._has_clock = False
-        """True if the connection has given times."""
+        """Whether the connection has provided times."""
         if last is not None:
             self._last, self._last_arrived = last
 
     def begin_connection(self) -> None:
-        """Note that the next frame is the first of a connection."""
+        """Record that the next frame is the first of a connection."""
         self._begins = True
         self._has_clock = self._is_unusable = False
         self._faults.clear()
@@ -65,14 +65,14 @@ class Timeline:
         *,
         max_ahead_s: float | None = None,
     ) -> tuple[int, Fraction, str | None]:
-        """Return the time of a frame, its unit, and what happened to time before it, if anything.
+        """Return the time of a frame, its unit, and the anomaly of time before it, if any.
 
         Args:
-            pts: as the source gives it.
-            time_base: seconds per unit of `pts`.
-            arrived: when the frame came, in seconds by a clock that only increases.
-            max_ahead_s: how far time may run ahead of arrivals from one frame to the next; None if
-                the source's times hold whenever its frames come.
+            pts: The source's time.
+            time_base: The seconds per unit of `pts`.
+            arrived: The arrival of the frame, in seconds of a monotonic clock.
+            max_ahead_s: The largest lead of time over arrivals from one frame to the next; None if
+                the source's times hold regardless of arrivals.
         """
         change = None
         if pts is not None and not self._begins and not self._is_unusable:
@@ -83,7 +83,7 @@ class Timeline:
         if self._is_unusable or (pts is None and not self._has_clock):
             self.clock = "arrival"
             unit, own = ARRIVAL_BASE, math.ceil(self._expected(arrived) / ARRIVAL_BASE)
-        elif pts is None:  # one frame without a time among others that have theirs
+        elif pts is None:  # one frame without a time among others with one
             unit, own = time_base, math.ceil(self._expected(arrived) / time_base)
         else:
             self._has_clock = True
@@ -96,23 +96,23 @@ class Timeline:
         return own, unit, change
 
     def _begin(self, time: Fraction, arrived: float) -> None:
-        """Decide whether a connection's clock goes on where the last one's was."""
+        """Decide whether a connection's clock continues that of the last one."""
         if self._last is None:
             return
         for offset in (Fraction(0), self._offset):
             if self._fits(time + offset, arrived):
                 self._offset = offset
                 return
-        # From the first frame of all, and not from the last one: what each connection holds back
-        # at its beginning would add up.
+        # Relative to the very first frame rather than the last, so that delays at the beginning of
+        # connections do not add up.
         self._offset = max(self._last, self._expected_since_first(arrived)) - time
 
     def _check(self, time: Fraction, arrived: float, max_ahead_s: float | None) -> str | None:
-        """Move the clock where it has jumped; return what it did, if anything."""
+        """Correct the clock after a jump, and return the anomaly, if any."""
         if self._last is None:
             return None
         placed = time + self._offset
-        # What was held up may catch up with the arrivals.
+        # Delayed frames may catch up with the arrivals.
         due = max(self._expected(arrived), self._expected_since_first(arrived))
         if placed <= self._last:
             change = "time runs backwards"
@@ -134,16 +134,16 @@ class Timeline:
         return change
 
     def _fits(self, time: Fraction, arrived: float) -> bool:
-        """Return whether a time goes on behind the last frame as the arrivals do."""
+        """Return whether a time advances from the last frame as the arrivals do."""
         assert self._last is not None
         return self._last < time and abs(time - self._expected(arrived)) <= _TOLERANCE_S
 
     def _expected(self, arrived: float) -> Fraction:
-        """Return the last time, moved on by what has passed since that frame arrived."""
+        """Return the last time plus the time elapsed since that frame's arrival."""
         return _moved_on(self._last, self._last_arrived, arrived)
 
     def _expected_since_first(self, arrived: float) -> Fraction:
-        """Return the first time, moved on by what has passed since that frame arrived."""
+        """Return the first time plus the time elapsed since that frame's arrival."""
         return Fraction(0) if self._first is None else _moved_on(*self._first, arrived)
 
 
@@ -156,21 +156,21 @@ def _moved_on(time: Fraction | None, then: float, now: float) -> Fraction:
 class RateLimit:
     """A limit that keeps the first frame in each cell of a grid on the time axis.
 
-    Which frames are kept so depends on their times alone.
+    Which frames are kept thus depends only on their times.
     """
 
     def __init__(self, max_fps: float | None, *, last: Fraction | None = None) -> None:
         """Lay the grid on the time axis.
 
         Args:
-            max_fps: cells per second; None keeps every frame.
-            last: time of the last frame that was kept, in seconds.
+            max_fps: The cells per second; None keeps every frame.
+            last: The time of the last frame that was kept, in seconds.
         """
         self._max_fps = None if max_fps is None else Fraction(str(max_fps))
         self._cell = None if last is None else self._cell_of(last)
 
     def keeps(self, time: Fraction) -> bool:
-        """Return whether the frame at this time, in seconds, is kept."""
+        """Return whether the frame at a time, in seconds, is kept."""
         cell = self._cell_of(time)
         if cell is not None and cell == self._cell:
             return False

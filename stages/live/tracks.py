@@ -1,4 +1,4 @@
-"""What an opened network stream is: which of its tracks is read, and whether it has an end."""
+"""The properties of an open network stream: the track that is read, its clock and its end."""
 
 import logging
 
@@ -11,20 +11,20 @@ from icstream.model import SourceError
 log = logging.getLogger(__name__)
 
 _ENDLESS = frozenset({"mpjpeg"})
-"""Formats that only live sources send, whatever length a server states."""
+"""The formats of live sources, regardless of the length stated by a server."""
 _WITHOUT_CLOCK = frozenset({"image2", "yuv4mpegpipe", "rawvideo"})
-"""Formats whose times FFmpeg makes up from a rate, besides those that it marks so itself."""
+"""The formats whose times FFmpeg derives from a rate, besides those that it marks so."""
 _END_TOLERANCE_S = 0.5
 
 
 def choose_video_stream(container: av.container.InputContainer, *, name: str) -> VideoStream:
-    """Return the video of a live source: the first, and of variants (HLS) the largest.
+    """Return the video stream of a live source: the first, or the largest variant (HLS).
 
-    The others are not read, and of variants not even fetched. The size may be unknown as long as no
-    key frame has come. A cover image is no video.
+    The others are not read, and other variants not even fetched. The size may be unknown until a
+    key frame has arrived. Cover images are ignored.
 
     Raises:
-        SourceError: there is no video.
+        SourceError: There is no video.
     """
     found = [
         stream
@@ -34,7 +34,7 @@ def choose_video_stream(container: av.container.InputContainer, *, name: str) ->
     ]
     if not found:
         others = ", ".join(f"{stream.type}" for stream in container.streams) or "nothing"
-        raise SourceError(f"{name}: holds no video that can be decoded (it has: {others})")
+        raise SourceError(f"{name}: contains no video that can be decoded (it has: {others})")
     if "hls" not in _names(container):
         return next((stream for stream in found if stream.codec_context.width), found[0])
     chosen = max(found, key=_quality)
@@ -43,15 +43,15 @@ def choose_video_stream(container: av.container.InputContainer, *, name: str) ->
             stream.discard = av.stream.Discard.all
     if len(found) > 1:
         others = ", ".join(_size_text(stream) for stream in found if stream is not chosen)
-        log.info("%s: the variant of %s is read; not read: %s", name, _size_text(chosen), others)
+        log.info("%s: reading the variant of %s; not read: %s", name, _size_text(chosen), others)
     return chosen
 
 
 def has_end(container: av.container.InputContainer, address: str) -> bool:
-    """Return whether it is a recording on a web server, and not a camera.
+    """Return whether the stream is a recording on a web server rather than a camera.
 
-    A recording has a length, an index of its frames, or a playlist that is closed. What only has a
-    duration may be a camera: FFmpeg estimates one from what came first.
+    A recording has a length, an index of its frames, or a closed playlist. A stream with only a
+    duration may be a camera, as FFmpeg estimates one from the first data.
     """
     names = _names(container)
     if not address.lower().startswith("http") or names & _ENDLESS:
@@ -62,11 +62,11 @@ def has_end(container: av.container.InputContainer, address: str) -> bool:
 
 
 def is_at_end(container: av.container.InputContainer, stop_s: float | None) -> bool:
-    """Return whether a stream without a length has come to where its header says that it ends.
+    """Return whether a stream without a length has reached the end stated in its header.
 
     Args:
-        container: the stream.
-        stop_s: where its last frame ends.
+        container: The stream.
+        stop_s: The end of its last frame, in seconds.
     """
     if container.duration is None or stop_s is None:
         return False
@@ -75,18 +75,18 @@ def is_at_end(container: av.container.InputContainer, stop_s: float | None) -> b
 
 
 def has_clock(container: av.container.InputContainer) -> bool:
-    """Return whether the times are the source's own, and not made up by FFmpeg."""
+    """Return whether the times are the source's own rather than derived by FFmpeg."""
     marked = Flags.no_timestamps in Flags(container.format.flags)
     return not (marked or _names(container) & _WITHOUT_CLOCK or is_image(container))
 
 
 def is_image(container: av.container.InputContainer) -> bool:
-    """Return whether it is one image, or images one behind the other without anything between."""
+    """Return whether the stream is one image, or concatenated images."""
     return any(name == "image2" or name.endswith("_pipe") for name in _names(container))
 
 
 def is_segmented(container: av.container.InputContainer) -> bool:
-    """Return whether it comes in segments: faster than it was filmed, and then not for a while."""
+    """Return whether the stream consists of segments, which arrive in bursts."""
     return "hls" in _names(container)
 
 

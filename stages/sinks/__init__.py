@@ -1,6 +1,6 @@
-"""Where finished frames go.
+"""Sinks, which write the results of finished frames.
 
-What writes files is imported on first use, so that settings can be read without it.
+The sinks themselves are imported on first use, so that settings can be read without them.
 """
 
 from importlib import import_module

@@ -14,7 +14,7 @@ FILE = "areas.csv"
 
 
 class AreaTable(LineSink):
-    """A row per frame: index, pts, seconds, then the share of each class, 0 to 1.
+    """A table with one row per frame: index, pts, seconds, and the share of each class, 0 to 1.
 
     `pts` and `seconds` are empty where the source has no clock; seconds are rounded to
     nanoseconds.
@@ -26,7 +26,7 @@ class AreaTable(LineSink):
         self._num_classes = len(labels)
 
     def write(self, frame: SegmentedFrame) -> None:
-        """See `Sink.write`."""
+        """See base class."""
         meta, class_ids = frame.meta, frame.class_ids
         areas = count_class_pixels(class_ids, self._num_classes)
         shares = [f"{share:.6f}" for share in areas / class_ids.size]

@@ -1,4 +1,4 @@
-"""events.jsonl: a line when an event begins and when it ends."""
+"""events.jsonl: a line for each beginning and end of an event."""
 
 import json
 import os
@@ -23,23 +23,23 @@ from icstream.stages.sinks.sink import Part
 FILE = "events.jsonl"
 STATE_FILE = "events.state"
 _COUNT_BYTES = 16
-"""The state file begins with the number of frames, in a line of its own."""
+"""The length of the state file's first line, which holds the number of frames."""
 
 
 class EventLines:
-    """Finds events; `events.state` holds what another process needs to go on."""
+    """The sink for events, with its state for continuation in `events.state`."""
 
     wants_image = False
     num_held_back = 0
 
     def __init__(self, folder: Path, labels: LabelSet, settings: EventSettings) -> None:
-        """Take the rules.
+        """Check and keep the rules.
 
         Raises:
-            ConfigError: there are none, or one looks for a class that there is not.
+            ConfigError: There are none, or one names an unknown class.
         """
         if not settings.rules:
-            raise ConfigError("sink events: it has no rule; set output.events.rules")
+            raise ConfigError("sink events: there are no rules; set output.events.rules")
         self._folder = folder
         self._num_classes = len(labels)
         self._rules = [EventRule.of(rule, labels) for rule in settings.rules]
@@ -51,23 +51,23 @@ class EventLines:
 
     @property
     def parts(self) -> list[Part]:
-        """See `Sink.parts`; frames are those that were examined."""
+        """See base class; the frames are those that were examined."""
         return self._parts.all()
 
     def begin_part(self) -> None:
-        """See `Sink.begin_part`; the file goes on."""
+        """See base class; the file continues."""
         self._parts.begin_part()
 
     def restart_point(self, at_most: int) -> int:
-        """See `Sink.restart_point`."""
+        """See base class."""
         return min(at_most, self._log.num_frames())
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """See `Sink.skip`."""
+        """See base class."""
         self._parts.count(first, num_frames)
 
     def write(self, frame: SegmentedFrame) -> None:
-        """See `Sink.write`."""
+        """See base class."""
         with naming_file(self._folder / FILE):
             self._examine(frame, self._file or self._open())
 
@@ -91,7 +91,7 @@ class EventLines:
         self._log.count(self._parts.num_frames)
 
     def close(self) -> None:
-        """See `Sink.close`."""
+        """See base class."""
         if self._file is None and self._parts.num_frames:
             self._open()
         if self._file is not None:
@@ -100,7 +100,7 @@ class EventLines:
             sync_folder(self._folder)
 
     def _open(self) -> IO[str]:
-        """Cut the file behind the events of the frames that were skipped."""
+        """Truncate the file after the events of skipped frames."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._num_lines = self._log.open(self._parts.num_frames, self._states)
         path = self._folder / FILE
@@ -111,14 +111,14 @@ class EventLines:
 
 
 class EventLog:
-    """The file events.state: how many frames were examined, and each change of a rule's state."""
+    """The file events.state: the number of examined frames, and each change of a rule's state."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: IO[bytes] | None = None
 
     def num_frames(self) -> int:
-        """Return how many frames an earlier process has examined."""
+        """Return the number of frames that an earlier process examined."""
         if not self._path.exists():
             return 0
         with self._path.open("rb") as file:
@@ -126,10 +126,10 @@ class EventLog:
         return int(head) if head.isdigit() else 0
 
     def open(self, num_done: int, states: list[RuleState]) -> int:
-        """Put the states after so many frames into `states`, and forget what came later.
+        """Set `states` to the states after a number of frames, and drop later changes.
 
         Returns:
-            How many lines about events had been written by then.
+            The number of event lines that had been written by then.
         """
         self._file = self._path.open("r+b" if num_done else "w+b")
         num_lines, end = 0, _COUNT_BYTES
@@ -148,7 +148,7 @@ class EventLog:
         return num_lines
 
     def note(self, num_frames: int, place: int, state: RuleState, num_lines: int) -> None:
-        """Write down the state of a rule after so many frames."""
+        """Record the state of a rule after a number of frames."""
         assert self._file is not None
         since = state.since and (state.since[0], state.since[1], str(state.since[2]))
         values = [num_frames, place, state.active, since, num_lines]
@@ -156,12 +156,12 @@ class EventLog:
         self._file.flush()
 
     def count(self, num_frames: int) -> None:
-        """Write down how many frames were examined."""
+        """Record the number of examined frames."""
         assert self._file is not None
         os.pwrite(self._file.fileno(), b"%0*d\n" % (_COUNT_BYTES - 1, num_frames), 0)
 
     def close(self) -> None:
-        """Close the file, which then would survive a loss of power."""
+        """Close the file, which then survives a power failure."""
         if self._file is not None:
             os.fsync(self._file.fileno())
             self._file.close()

@@ -1,4 +1,4 @@
-"""Events: a class has covered too much, or too little, of the image for some time."""
+"""Rules of events: a class covers too much or too little of the image for some time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ def _key(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRuleSettings(SettingsBase):
-    """An event: a class covers too much, or too little, of the image for some time."""
+    """The rule of an event: a class covers too much or too little of the image for some time."""
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = {
         **SettingsBase.__pydantic_config__,
@@ -31,24 +31,25 @@ class EventRuleSettings(SettingsBase):
     }
 
     name: Annotated[str, Limits(min_length=1)]
-    """Name of the event, which no other has."""
+    """Unique name of the event."""
     class_name: str
     """Class whose share of the image is measured."""
     above: Share | None = None
-    """The event begins when the share is larger than this; either `above` or `below` is given."""
+    """Share above which the event begins; exactly one of `above` and `below` is required."""
     below: Share | None = None
-    """The event begins when the share is smaller than this; either `above` or `below` is given."""
+    """Share below which the event begins; exactly one of `above` and `below` is required."""
     for_s: Duration = 0.0
-    """Seconds for which the share must be beyond the threshold before the event begins."""
+    """Time, in seconds, for which the share must be beyond the threshold before the event
+    begins."""
     clear: Share | None = None
-    """The event ends when the share is no longer beyond this, which lies on the calm side of the
-    threshold; without it the threshold counts."""
+    """Share at which the event ends, on the other side of the threshold; by default the threshold
+    itself."""
     clear_for_s: Duration | None = None
-    """Seconds for which that must hold before the event ends; without it `for_s` counts."""
+    """Time, in seconds, for which that must hold before the event ends; by default `for_s`."""
 
     def __post_init__(self) -> None:
         if (self.above is None) == (self.below is None):
-            raise ValueError("give either above or below")
+            raise ValueError("exactly one of above and below is required")
         if self.clear is not None:
             if self.above is not None and self.clear > self.above:
                 raise ValueError(f"clear must not be more than above, {self.above}")
@@ -58,10 +59,10 @@ class EventRuleSettings(SettingsBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSettings(SettingsBase):
-    """What the sink `events` looks for."""
+    """Settings of the sink `events`."""
 
     rules: tuple[EventRuleSettings, ...] = ()
-    """One rule for each event."""
+    """Rules, one for each event."""
 
     def __post_init__(self) -> None:
         names = [rule.name for rule in self.rules]
@@ -71,13 +72,13 @@ class EventSettings(SettingsBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRule:
-    """When an event begins and when it ends. All durations are in the stream's own time."""
+    """A rule for the beginning and end of an event, with durations in the stream's own time."""
 
     name: str
     class_id: int
     class_name: str
     rising: bool
-    """Whether a share above the threshold begins it, or one below."""
+    """Whether the event begins above the threshold rather than below."""
     threshold: Fraction
     clear: Fraction
     for_s: Fraction
@@ -88,11 +89,11 @@ class EventRule:
         """Return the rule for these classes.
 
         Raises:
-            ConfigError: there is no such class.
+            ConfigError: There is no such class.
         """
         if settings.class_name not in labels.names:
             raise ConfigError(
-                f"output.events.rules: {settings.name} looks for the class"
+                f"output.events.rules: {settings.name} names the class"
                 f" {settings.class_name!r}; the weights know {', '.join(labels.names)}"
             )
         threshold = settings.below if settings.above is None else settings.above
@@ -110,21 +111,21 @@ class EventRule:
         )
 
     def is_beyond(self, share: Fraction, limit: Fraction) -> bool:
-        """Return whether a share lies on the far side of a limit."""
+        """Return whether a share is beyond a limit."""
         return share > limit if self.rising else share < limit
 
 
 @dataclass(frozen=True, slots=True)
 class RuleState:
-    """How far an event is. It changes with few frames, so that each change can be written down."""
+    """The state of an event, which changes rarely enough to record each change."""
 
     active: bool = False
-    """It has begun and not ended."""
+    """Whether the event has begun and not ended."""
     since: tuple[int, int | None, Fraction] | None = None
-    """Index, pts and time base of the frame since which the next change is due; None: it is not."""
+    """The index, pts and time base of the frame since which the next change is pending, or None."""
 
     def after(self, rule: EventRule, share: Fraction, meta: FrameMeta) -> "RuleState":
-        """Return the state after a frame in which the class has that share."""
+        """Return the state after a frame with the class's share."""
         if self.active:
             changing, needed_s = not rule.is_beyond(share, rule.clear), rule.clear_for_s
         else:
@@ -133,7 +134,7 @@ class RuleState:
             return self if self.since is None else RuleState(self.active)
         since = self.since or (meta.index, meta.pts, meta.time_base)
         lasted_s = moment(meta.index, meta.pts, meta.time_base) - moment(*since)
-        if lasted_s < 0:  # time has jumped back
+        if lasted_s < 0:  # time jumped back
             since, lasted_s = (meta.index, meta.pts, meta.time_base), Fraction(0)
         if lasted_s >= needed_s:
             return RuleState(not self.active)
@@ -141,14 +142,14 @@ class RuleState:
 
 
 def moment(index: int, pts: int | None, time_base: Fraction) -> Fraction:
-    """Return the time of a frame in seconds; by its index where there is no clock."""
+    """Return the time of a frame in seconds, by its index if there is no clock."""
     return (index if pts is None else pts) * time_base
 
 
 def event_line(
     kind: Literal["begin", "end"], rule: EventRule, share: Fraction, meta: FrameMeta
 ) -> dict[str, Any]:
-    """Return what is written about the beginning or the end of an event."""
+    """Return the line for the beginning or end of an event."""
     return {
         "event": kind,
         "rule": rule.name,
@@ -163,5 +164,5 @@ def event_line(
 
 
 def _exact(value: float) -> Fraction:
-    """Return the decimal number that was written, which the float only comes close to."""
+    """Return the decimal number that was written, which the float only approximates."""
     return Fraction(str(value))

@@ -1,9 +1,9 @@
-"""FFV1 packets of class ids, byte for byte those of FFmpeg's encoder, in a fraction of its time.
+"""A fast FFV1 encoder for class ids, with the same bytes as FFmpeg's.
 
-FFmpeg looks at every pixel; masks are nearly all runs, which `ffv1_coder` skips in vector
-instructions. What FFmpeg decides, slices and the headers of slices, is learned from an image that
-it encodes, once for each size. Where its packets are not as foreseen (another version may cut or
-code otherwise) there is no encoder, and FFmpeg encodes.
+FFmpeg examines every pixel; masks consist mostly of runs, which `ffv1_coder` skips with vector
+instructions. FFmpeg's choice of slices and their headers is learned once for each size, from an
+image that it encodes. If its packets are not as expected (another version may slice or code
+differently), FFmpeg itself encodes.
 """
 
 import logging
@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
-# Each image stands alone (g=1), so that any cut of the file can be played from any frame.
+# Each image is independent (g=1), so that any part of the file can be played from any frame.
 FFV1_OPTIONS = {"g": "1", "level": "3"}
 _FOOTER = 8
-"""Bytes behind each slice: its size (3), an error status (1), a checksum (4)."""
+"""The bytes after each slice: its size (3), an error status (1), a checksum (4)."""
 
 
 class Ffv1Encoder:
-    """Encodes images of one size, cut into a grid of slices."""
+    """An encoder for images of one size, divided into a grid of slices."""
 
     def __init__(self, size: tuple[int, int], grid: tuple[int, int], headers: list[bytes]) -> None:
-        """Take (height, width), numbers of slices (down, across), and their headers by row."""
+        """Set the (height, width), the numbers of slices (down, across), and the headers by row."""
         self._size = size
         self._rows, self._columns = (
             np.arange(count + 1) * side // count for side, count in zip(size, grid, strict=True)
@@ -41,11 +41,11 @@ class Ffv1Encoder:
     def encode(self, ids_HW: NDArray[np.uint8]) -> bytes:
         """Return the packet of a key frame; the image must have the encoder's size."""
         assert ids_HW.shape == self._size
-        # Only those who encode wait for numba.
+        # Imported here, as numba is slow to import.
         from icstream.stages.sinks.ffv1_coder import encode_slices
 
         ids = np.ascontiguousarray(ids_HW).view()
-        ids.flags.writeable = False  # always, as numba compiles for each kind of array
+        ids.flags.writeable = False  # always, as numba compiles for each type of array
         out = np.empty(self._max_bytes, np.uint8)
         end = encode_slices(
             ids,
@@ -60,20 +60,20 @@ class Ffv1Encoder:
 
 @lru_cache(maxsize=64)
 def ffv1_encoder(size: tuple[int, int]) -> Ffv1Encoder | None:
-    """Return the encoder of images of (height, width); None if FFmpeg's packets are others."""
+    """Return the encoder of images of (height, width), or None if FFmpeg's packets differ."""
     image = _test_image(size)
     images = [image, np.ascontiguousarray(image[::-1, ::-1])]
     try:
         encoder = learn_encoder(images, encode_by_ffmpeg(images))
-    except FFmpegError:  # it refuses some sizes, with an error of its own
+    except FFmpegError:  # it refuses some sizes, with its own error
         encoder = None
     if encoder is None:
-        log.debug("FFmpeg's FFV1 is not as foreseen at %dx%d; it encodes itself", *size[::-1])
+        log.debug("FFmpeg's FFV1 is not as expected at %dx%d; encoding with FFmpeg", *size[::-1])
     return encoder
 
 
 def learn_encoder(images: list[NDArray[np.uint8]], packets: list[bytes]) -> Ffv1Encoder | None:
-    """Return the encoder that makes just these packets of these images; None if there is none."""
+    """Return the encoder that turns these images into exactly these packets, or None."""
     height, width = images[0].shape
     slices = split_slices(packets[0])
     for down in range(1, min(height, len(slices)) + 1):
@@ -91,7 +91,7 @@ def learn_encoder(images: list[NDArray[np.uint8]], packets: list[bytes]) -> Ffv1
 
 
 def split_slices(packet: bytes) -> list[bytes]:
-    """Return the slices of a packet without their footers; none if it is not made of slices."""
+    """Return the slices of a packet without footers; none if it does not consist of slices."""
     slices: list[bytes] = []
     end = len(packet)
     while end > _FOOTER:

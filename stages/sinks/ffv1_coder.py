@@ -1,10 +1,10 @@
-"""Compiled loops that code a gray image in FFV1's Golomb Rice mode (RFC 9043, 3 and 3.8.2).
+"""Compiled loops that encode gray images in FFV1's Golomb Rice mode (RFC 9043, 3 and 3.8.2).
 
-An image is cut into slices, and each is coded alone: a pixel is predicted by the median of its
-neighbors, and the difference goes into a Golomb Rice code whose parameter adapts in each of 666
-contexts, or, where the neighbors agree, into the length of a run of pixels that are as predicted.
-All differences of a row are taken first, in vector instructions; what is looked at pixel by pixel
-is only what lies between runs.
+An image is divided into slices, each of which is coded independently: a pixel is predicted by the
+median of its neighbors, and the difference is coded by Golomb Rice with a parameter that adapts in
+each of 666 contexts, or, where the neighbors agree, as part of a run of correctly predicted pixels.
+All differences of a row are computed first, with vector instructions; only pixels between runs are
+processed one by one.
 """
 
 import numpy as np
@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from icstream.model.jit import compiled
 
 _LEVELS = np.repeat(np.arange(6), (1, 1, 3, 7, 23, 93))
-# Differences in 11 levels, -5 to 5, as FFmpeg's quantization has them; index 255 stands for -1.
+# Differences in 11 levels, -5 to 5, as in FFmpeg's quantization; index 255 means -1.
 _QUANTIZED = np.concatenate((_LEVELS, [-5], -_LEVELS[:0:-1]))
 _NUM_CONTEXTS = (11**3 + 1) // 2
 _INITIAL_STATE = np.array((0, 4, 0, 1))  # drift, error sum, bias, count
-# Bits of a run's length, by the run index: how well runs have gone so far.
+# Bits of a run's length, by the run index, which adapts to earlier runs.
 _LOG2_RUN = np.repeat(np.arange(25), (4,) * 4 + (2,) * 4 + (1,) * 17)
-_BLOCK = 64  # pixels that vector instructions take together
-_MAX_PREFIX = 12  # as many zeros say that the difference follows as it is
+_BLOCK = 64  # pixels per vector instruction
+_MAX_PREFIX = 12  # this many zeros mark an uncoded difference
 
 
 def _crc_table() -> NDArray[np.int64]:
-    """Return the remainders of all bytes by 0x04C11DB7, highest bit first."""
+    """Return the CRC remainders of all bytes by 0x04C11DB7, highest bit first."""
     remainders = np.arange(256) << 24
     for _ in range(8):
         remainders = (remainders << 1) ^ (remainders >> 31) * 0x1_04C1_1DB7
@@ -68,10 +68,10 @@ def encode_slices(
 def _encode_pixels(
     ids: NDArray[np.uint8], states: NDArray[np.int64], out: NDArray[np.uint8], end: int
 ) -> int:
-    """Append a slice's pixels, filled up to a whole byte; return where they end."""
+    """Append a slice's pixels, padded to a whole byte, and return their end."""
     height, width = ids.shape
     num_blocks = width // _BLOCK + 1
-    # Two rows in turn, bordered by a pixel and filled up to whole blocks.
+    # Two alternating rows, bordered by a pixel and padded to whole blocks.
     lines = np.zeros((2, num_blocks * _BLOCK + 2), np.uint8)
     words = np.empty(num_blocks * _BLOCK // 8, np.uint64)
     differences = words.view(np.uint8)
@@ -83,7 +83,7 @@ def _encode_pixels(
             lines[now, 1 + x] = ids[y, x]
         lines[now, 1 + width] = lines[now, width]
         _take_differences(lines, now, differences)
-        differences[width] = 1  # ends a run at the latest
+        differences[width] = 1  # ends a run at the row's end
         x = 0
         while x < width:
             context = _context(lines, now, x)
@@ -100,7 +100,7 @@ def _encode_pixels(
                 run_index = max(run_index - 1, 0)
                 context = _context(lines, now, x)
             difference = _signed(differences[x]) * (1 if context >= 0 else -1)
-            if in_run:  # what ends a run is not 0
+            if in_run:  # a run does not end with 0
                 difference -= _signed(difference) > 0
             code, length = _code(states, abs(context), _signed(difference))
             end, bits, num_bits = _put(out, end, bits, num_bits, code, length)
@@ -114,7 +114,7 @@ def _encode_pixels(
 
 @compiled
 def _take_differences(lines: NDArray[np.uint8], now: int, differences: NDArray[np.uint8]) -> None:
-    """Return each pixel less the median of left, top and left + top - top left, modulo 256."""
+    """Write each pixel minus the median of left, top and left + top - top left, modulo 256."""
     line, above = lines[now], lines[1 - now]
     for x in range(len(differences)):
         left, top, top_left = line[x], above[x + 1], above[x]
@@ -129,14 +129,14 @@ def _take_differences(lines: NDArray[np.uint8], now: int, differences: NDArray[n
 
 @compiled
 def _run_end(words: NDArray[np.uint64], x: int) -> int:
-    """Return where the first byte that is not 0 lies, from x on; words hold eight, lowest first."""
+    """Return the position of the first nonzero byte from x on; words hold eight, lowest first."""
     n, shift = x >> 3, np.uint64(8 * (x & 7))
     word = words[n] >> shift << shift
     while word == 0:
         n += 1
         word = words[n]
-    # Below the lowest bit that is set every bit becomes 1: the highest of each byte is counted,
-    # by a product whose topmost byte is the sum of all bytes.
+    # All bits below the lowest set bit become 1, and the highest bit of each byte is counted by a
+    # product whose top byte is the sum of all bytes.
     below = (word & -word) - np.uint64(1)
     below = (below & np.uint64(0x8080808080808080)) >> np.uint64(7)
     return int(8 * n + np.int64(below * np.uint64(0x0101010101010101) >> np.uint64(56)))
@@ -144,7 +144,7 @@ def _run_end(words: NDArray[np.uint64], x: int) -> int:
 
 @compiled
 def _context(lines: NDArray[np.uint8], now: int, x: int) -> int:
-    """Return the context of a pixel: its number, negative if the difference changes sign."""
+    """Return the context of a pixel, negative if the difference changes sign."""
     left, top_left = np.int64(lines[now, x]), np.int64(lines[1 - now, x])
     top, top_right = np.int64(lines[1 - now, x + 1]), np.int64(lines[1 - now, x + 2])
     return int(
@@ -156,7 +156,7 @@ def _context(lines: NDArray[np.uint8], now: int, x: int) -> int:
 
 @compiled
 def _code(states: NDArray[np.int64], context: int, difference: int) -> tuple[int, int]:
-    """Return a difference's code and its length in bits and adapt the context."""
+    """Return a difference's code and its length in bits, and adapt the context."""
     drift, error_sum = states[context, 0], states[context, 1]
     bias, count = states[context, 2], states[context, 3]
     value = _signed(difference - bias)
@@ -188,15 +188,15 @@ def _code(states: NDArray[np.int64], context: int, difference: int) -> tuple[int
 
 @compiled
 def _signed(difference: int) -> int:
-    """Return what lies in [-128, 128) and is the same modulo 256."""
+    """Return the equal value modulo 256 in [-128, 128)."""
     return int(((np.int64(difference) + 128) & 255) - 128)
 
 
 @compiled
 def _run_steps(count: int, run_index: int) -> tuple[int, int, int]:
-    """Return how many steps a run's length takes, what is left of it, and the new run index.
+    """Return the number of steps for a run's length, the remainder, and the new run index.
 
-    No image in MP4 is wider than 65,535 pixels, so there are at most 31 steps.
+    Images in MP4 are at most 65,535 pixels wide, so there are at most 31 steps.
     """
     ones = 0
     while count >= 1 << _LOG2_RUN[run_index]:
@@ -210,7 +210,7 @@ def _run_steps(count: int, run_index: int) -> tuple[int, int, int]:
 def _put(
     out: NDArray[np.uint8], end: int, bits: int, num_bits: int, value: int, length: int
 ) -> tuple[int, int, int]:
-    """Append up to 32 bits; fewer than 32 stay in `bits` until more come."""
+    """Append up to 32 bits; fewer than 32 stay in `bits` until more follow."""
     bits = (bits << length) | value
     num_bits += length
     if num_bits >= 32:
@@ -226,7 +226,7 @@ def _put(
 
 @compiled
 def _write_footer(out: NDArray[np.uint8], start: int, end: int) -> int:
-    """Append a slice's size, error status and checksum; return where it ends."""
+    """Append a slice's size, error status and checksum, and return its end."""
     size = end - start
     for shift in (16, 8, 0):
         out[end] = (size >> shift) & 255

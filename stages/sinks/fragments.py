@@ -1,10 +1,10 @@
-"""Fragmented MP4 files of one frame per fragment: written, searched, cut and continued.
+"""Writing, searching, truncating and continuing of MP4 files with one frame per fragment.
 
-A file is a header (ftyp, moov) and then pairs of moof and mdat boxes (ISO/IEC 14496-12, 8.8). Each
-pair stands alone, so a file can be cut behind any of them, and what another muxer writes after its
-own header can be put there. A moof holds its number in the file, from 1 (mfhd, 8.8.5), and the time
-of its first sample in 64 bits (tfdt, 8.8.12). So with one sample per fragment the last fragment
-says how many frames there are, and a file of any length is searched from its end.
+A file is a header (ftyp, moov) followed by pairs of moof and mdat boxes (ISO/IEC 14496-12, 8.8).
+Each pair is independent, so a file can be truncated after any of them, and continued by another
+muxer whose header is left out. A moof holds its number in the file, from 1 (mfhd, 8.8.5), and the
+time of its first sample in 64 bits (tfdt, 8.8.12). With one sample per fragment, the number of the
+last fragment is that of the frames, so that only the end of a file needs to be searched.
 """
 
 import errno
@@ -20,34 +20,34 @@ from typing import BinaryIO
 from icstream.model.files import sync_folder
 
 _WINDOW = 1 << 20
-"""Bytes before the end in which the last fragments are looked for first."""
+"""The bytes before the end that are searched first."""
 _MAX_MOOF = 4096
-"""Bytes of a moof; those of one sample have about a hundred."""
+"""The largest size of a moof, in bytes; one with one sample has about a hundred."""
 _MOOF_HEAD = struct.Struct(">I4sI4s4xI")
-"""Size and kind of the moof; size and kind of the mfhd in it, its version and flags, its number."""
+"""The size and type of the moof; the size, type, version and flags, and number of its mfhd."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A whole fragment of a file."""
+    """A complete fragment of a file."""
 
     number: int
-    """From 1; as many frames of the file end with it."""
+    """The number of the fragment, from 1, which is that of the frames up to and including it."""
     end: int
-    """Bytes of the file up to and including it."""
+    """The end of the fragment in the file, in bytes."""
     time: int
-    """When its frame is shown, in units of the track."""
+    """The presentation time of its frame, in units of the track."""
 
 
 def last_fragment(path: Path, *, at_most: int | None = None) -> Fragment | None:
-    """Return the last whole fragment of a file; None if it has none.
+    """Return the last complete fragment of a file, or None.
 
     Args:
-        path: of a file that `FragmentFile` wrote, perhaps cut off anywhere.
-        at_most: the highest number that counts; None: any.
+        path: The path of a file that `FragmentFile` wrote, possibly truncated.
+        at_most: The highest number that counts; None: any.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -63,7 +63,7 @@ def last_fragment(path: Path, *, at_most: int | None = None) -> Fragment | None:
 
 
 def _last_behind(content: mmap, start: int, at_most: int | None) -> Fragment | None:
-    """Return the last fragment of those that begin behind a place; None if it is not known."""
+    """Return the last fragment that begins after an offset, or None if it cannot be determined."""
     place = content.find(b"moof", max(0, start))
     while place >= 0:
         last = None
@@ -76,12 +76,12 @@ def _last_behind(content: mmap, start: int, at_most: int | None) -> Fragment | N
         else:
             if last is not None:
                 return last
-        place = content.find(b"moof", place + 1)  # those letters stood in a frame
+        place = content.find(b"moof", place + 1)  # the letters were part of a frame
     return None
 
 
 def _chain(content: mmap, start: int) -> Iterator[Fragment]:
-    """Yield the fragments that follow one another from a place on, up to the first torn one."""
+    """Yield the consecutive fragments from an offset on, up to the first incomplete one."""
     while (fragment := _fragment_at(content, start)) is not None:
         yield fragment
         start = fragment.end
@@ -96,7 +96,7 @@ def _fragment_at(content: mmap, start: int) -> Fragment | None:
     mdat = _box_at(content, start + size)
     if mdat is None or mdat[0] != b"mdat":
         return None
-    place = content.find(b"tfdt", start, start + size)  # behind fields of a known size
+    place = content.find(b"tfdt", start, start + size)  # after fields of known size
     if place < 0 or place + 16 > len(content):
         return None
     (time,) = struct.unpack_from(">q", content, place + 8)  # version 1, as FFmpeg writes it
@@ -104,7 +104,7 @@ def _fragment_at(content: mmap, start: int) -> Fragment | None:
 
 
 def _box_at(content: bytes | mmap, start: int) -> tuple[bytes, int] | None:
-    """Return kind and end of a box; None if it is not whole."""
+    """Return the type and end of a box, or None if it is incomplete."""
     if start + 8 > len(content):
         return None
     size, kind = struct.unpack_from(">I4s", content, start)
@@ -117,10 +117,10 @@ def _box_at(content: bytes | mmap, start: int) -> tuple[bytes, int] | None:
 
 
 def cut_back(path: Path, num_frames: int) -> Fragment:
-    """Cut a file behind its first frames, of which there is one at least; return the last one.
+    """Truncate a file after its first frames, at least one, and return the last fragment.
 
     Raises:
-        OSError: the file cannot be cut, or holds fewer frames.
+        OSError: The file cannot be truncated, or holds fewer frames.
     """
     fragment = last_fragment(path, at_most=num_frames)
     if fragment is None or fragment.number != num_frames:
@@ -130,22 +130,22 @@ def cut_back(path: Path, num_frames: int) -> Fragment:
 
 
 class FragmentFile:
-    """The file that a muxer writes to; it grows by whole fragments only.
+    """A file for a muxer's output, which grows only by complete fragments.
 
-    A fragment is written as a box of the kind free, which readers pass over, and becomes a moof
-    when all of it is there. So whoever reads the file, while it grows or after this process was
-    killed, finds whole frames only.
+    A fragment is written as a box of type free, which readers skip, and becomes a moof once it is
+    complete. Thus readers find only complete frames, even while the file grows or after this
+    process was killed.
     """
 
     def __init__(self, path: Path, *, continued: bool) -> None:
-        """Open a new file, or one that was cut behind a fragment.
+        """Open a new file, or one that was truncated after a fragment.
 
         Args:
-            path: of the file.
-            continued: the muxer's header is left out, as the file has one.
+            path: The path of the file.
+            continued: Whether to leave out the muxer's header, as the file has one.
 
         Raises:
-            OSError: it cannot be created or opened.
+            OSError: The file cannot be created or opened.
         """
         self._path = path
         self._file: BinaryIO = path.open("r+b" if continued else "wb", buffering=0)
@@ -154,15 +154,15 @@ class FragmentFile:
         self._pending = b""
 
     def write(self, data: bytes) -> int:
-        """Take what the muxer writes; nothing goes to the system before `commit`."""
+        """Buffer the muxer's output, which `commit` writes."""
         self._pending += data
         return len(data)
 
     def commit(self) -> None:
-        """Write the whole boxes that the muxer has given.
+        """Write the complete boxes of the muxer's output.
 
         Raises:
-            OSError: the disk is full, or gone; the file then ends with the fragment before.
+            OSError: The disk is full or lost; the file then ends with the previous fragment.
         """
         while (box := _box_at(self._pending, 0)) is not None:
             kind, end = box
@@ -178,11 +178,11 @@ class FragmentFile:
             self._pending = self._pending[end:]
 
     def continue_behind(self) -> None:
-        """Leave out the header of the muxer that follows."""
+        """Leave out the header of the next muxer."""
         self._leaves_out_header = True
 
     def close(self) -> None:
-        """Commit and close the file, which then would survive a loss of power."""
+        """Commit and close the file, which then survives a power failure."""
         try:
             self.commit()
             os.fsync(self._file.fileno())

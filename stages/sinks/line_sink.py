@@ -1,4 +1,4 @@
-"""What sinks that write a line of text per frame share."""
+"""The base of sinks that write one line of text per frame."""
 
 import os
 from pathlib import Path
@@ -10,11 +10,11 @@ from icstream.stages.sinks.parts import PartList
 from icstream.stages.sinks.sink import Part
 
 _BLOCK = 1 << 20
-"""Bytes that are looked through at once; files of masks have many gigabytes."""
+"""The bytes that are searched at once; files of masks may have many gigabytes."""
 
 
 def find_end_of_lines(path: Path, *, at_most: int | None = None) -> tuple[int, int]:
-    """Return how many whole lines a file has, up to so many, and where the last of them ends."""
+    """Return the number of complete lines in a file, up to a maximum, and the end of the last."""
     count, end, place = 0, 0, 0
     with path.open("rb", buffering=0) as file:
         while block := file.read(_BLOCK):
@@ -31,7 +31,7 @@ def find_end_of_lines(path: Path, *, at_most: int | None = None) -> tuple[int, i
 
 
 class LineSink:
-    """Appends lines to one file; each is written before the next frame comes."""
+    """A sink that appends lines to one file, each written before the next frame."""
 
     wants_image = False
     num_held_back = 0
@@ -39,13 +39,13 @@ class LineSink:
     def __init__(
         self, folder: Path, name: str, *, header: str = "", shown: str | None = None
     ) -> None:
-        """Name the file; it is made with the first frame.
+        """Set the name of the file, which is created with the first frame.
 
         Args:
-            folder: of the stream's results.
-            name: of the file in it.
-            header: whole lines that come first.
-            shown: path for the report, where it is not the name.
+            folder: The folder of the stream's results.
+            name: The name of the file in it.
+            header: The complete lines at the beginning of the file.
+            shown: The path for the report, if it is not the name.
         """
         self._path = folder / name
         self._header = header
@@ -56,27 +56,27 @@ class LineSink:
 
     @property
     def parts(self) -> list[Part]:
-        """See `Sink.parts`."""
+        """See base class."""
         return self._parts.all()
 
     def begin_part(self) -> None:
-        """See `Sink.begin_part`; the file goes on, as each line tells its own size and time."""
+        """See base class; the file continues, as each line has its own size and time."""
         self._parts.begin_part()
 
     def restart_point(self, at_most: int) -> int:
-        """See `Sink.restart_point`."""
+        """See base class."""
         if not self._path.exists():
             return 0
         whole, _ = find_end_of_lines(self._path)
         return max(0, min(at_most, whole - self._num_header_lines))
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """See `Sink.skip`."""
+        """See base class."""
         self._num_skipped += num_frames
         self._parts.count(first, num_frames)
 
     def close(self) -> None:
-        """See `Sink.close`."""
+        """See base class."""
         if self._num_skipped and self._file is None:
             self._file = self._continue()
         if self._file is not None:
@@ -99,7 +99,7 @@ class LineSink:
         return file
 
     def _continue(self) -> IO[str]:
-        """Cut the file behind the lines that were skipped and open it for more."""
+        """Truncate the file after the skipped lines and open it for more."""
         num_kept = self._num_header_lines + self._num_skipped
         _, end = find_end_of_lines(self._path, at_most=num_kept)
         os.truncate(self._path, end)

@@ -10,7 +10,7 @@ from icstream.stages.sinks.video_sink import VideoSink
 
 
 class MasksVideo(VideoSink):
-    """Class ids as gray values, FFV1 in MP4."""
+    """A sink for class ids as gray values, FFV1 in MP4."""
 
     wants_image = False
 
@@ -19,7 +19,7 @@ class MasksVideo(VideoSink):
         self._encoder: Ffv1Encoder | None = None
 
     def write(self, frame: SegmentedFrame) -> None:
-        """See `Sink.write`."""
+        """See base class."""
         class_ids = frame.class_ids
         if self._current is not None and self._encoder is not None:
             self._current.write_packet(frame.meta, self._encoder.encode(class_ids))

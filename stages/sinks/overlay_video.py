@@ -1,4 +1,4 @@
-"""overlay.mp4: the mask over the image, for people."""
+"""overlay.mp4: the mask blended over the image."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from icstream.stages.items import SegmentedFrame
 from icstream.stages.sinks.video_sink import VideoSink
 
 OPACITY = 0.5
-# ultrafast takes a third of the time of veryfast for twice the size; people look at it once.
-# zerolatency: the encoder holds no frame back, so a crash costs none.
+# ultrafast takes a third of the time of veryfast for twice the size. zerolatency: the encoder
+# delays no frame, so a crash loses none.
 _OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20", "g": "25"}
 
 
 class OverlayVideo(VideoSink):
-    """The classes' colors blended over the image, H.264 in MP4, BT.709."""
+    """A sink for the classes' colors blended over the image, H.264 in MP4, BT.709."""
 
     wants_image = True
 
@@ -29,7 +29,7 @@ class OverlayVideo(VideoSink):
         self._reformatter = VideoReformatter()
 
     def write(self, frame: SegmentedFrame) -> None:
-        """See `Sink.write`."""
+        """See base class."""
         blended = self._blend(frame.require_image(), frame.class_ids)
         height, width = frame.meta.size
         if height % 2 or width % 2:  # 4:2:0 chroma needs even sides
@@ -51,7 +51,7 @@ class OverlayVideo(VideoSink):
 
 
 class Blend:
-    """Mixes a mask's colors into images; ids that have no class leave the image as it is."""
+    """A blend of a mask's colors into images, which ids without a class leave unchanged."""
 
     def __init__(self, labels: LabelSet, *, opacity: float = OPACITY) -> None:
         self._colors = labels.palette()
@@ -59,7 +59,7 @@ class Blend:
         self._opacity = opacity
 
     def __call__(self, image: NDArray[np.uint8], ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return a new (H, W, 3) RGB image from one and its (H, W) mask."""
+        """Return the (H, W, 3) RGB blend of an image and its (H, W) mask."""
         colored = cv2.applyColorMap(ids, self._colors[:, None, :])
         blended = cv2.addWeighted(image, 1 - self._opacity, colored, self._opacity, 0)
         if int(ids.max()) >= self._num_classes:

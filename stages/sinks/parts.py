@@ -1,4 +1,4 @@
-"""Parts of sinks that need no new file for a new format."""
+"""The parts of sinks that use one path for all formats."""
 
 from dataclasses import replace
 
@@ -7,10 +7,10 @@ from icstream.stages.sinks.sink import Part
 
 
 class PartList:
-    """Counts the frames of each format under one path.
+    """The parts under one path, with the frames of each format.
 
     Attributes:
-        num_frames: how many were counted.
+        num_frames: The number of frames.
     """
 
     def __init__(self, path: str) -> None:
@@ -34,5 +34,5 @@ class PartList:
             self._parts[-1] = replace(last, num_frames=last.num_frames + num_frames)
 
     def all(self) -> list[Part]:
-        """Return the parts so far."""
+        """Return all parts so far."""
         return list(self._parts)

@@ -24,15 +24,15 @@ from icstream.stages.sinks.sink import Part
 log = logging.getLogger(__name__)
 
 _NAME_REFUSED = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
-"""What file systems answer to names that others allow."""
+"""The errors of file systems for names that others allow."""
 FOLDER = "masks"
 _PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _NUM_SUSPECTED = 256
-"""So many of the files written last are read through; of the others, the ends are looked at."""
+"""The number of recent files that are read completely; for others only the ends are checked."""
 _SYNC_EVERY_S = 1.0
 _COMPRESSION = 1
-"""zlib's fastest; higher levels take twice the time for a tenth of the size."""
+"""The zlib level, the fastest; higher ones take twice the time to save a tenth of the size."""
 
 
 def write_png(ids_HW: NDArray[np.uint8], labels: LabelSet, target: Path | BinaryIO) -> None:
@@ -43,7 +43,7 @@ def write_png(ids_HW: NDArray[np.uint8], labels: LabelSet, target: Path | Binary
 
 
 def png_files(folder: Path, source_names: Collection[str]) -> Iterator[Path]:
-    """Yield the files that `PngMasks` has written for images of these names, or for a video."""
+    """Yield the files that `PngMasks` wrote for images with these names, or for a video."""
     images = [name for name in source_names if Path(name).suffix.lower() not in VIDEO_SUFFIXES]
     frames = {image_name(name) for name in images}
     for path in (folder / FOLDER).glob("*.png"):
@@ -53,7 +53,7 @@ def png_files(folder: Path, source_names: Collection[str]) -> Iterator[Path]:
 
 
 class PngMasks:
-    """Class ids as palette indices, in the label set's colors."""
+    """A sink for class ids as palette indices, in the label set's colors."""
 
     wants_image = False
     num_held_back = 0
@@ -67,15 +67,15 @@ class PngMasks:
 
     @property
     def parts(self) -> list[Part]:
-        """See `Sink.parts`."""
+        """See base class."""
         return self._parts.all()
 
     def begin_part(self) -> None:
-        """See `Sink.begin_part`; files of all parts stand side by side."""
+        """See base class; files of all parts are in the same folder."""
         self._parts.begin_part()
 
     def write(self, frame: SegmentedFrame) -> None:
-        """See `Sink.write`; a file is there wholly or not at all."""
+        """See base class; each file is written atomically."""
         self._folder.mkdir(parents=True, exist_ok=True)
         name = f"{frame.meta.index:06}" if frame.meta.name is None else frame.meta.name
         try:
@@ -84,14 +84,14 @@ class PngMasks:
             if error.errno not in _NAME_REFUSED:
                 raise
             own = f"frame-{frame.meta.index:06}"
-            log.warning("%s: the file system does not take the name; called %s.png", name, own)
+            log.warning("%s: the file system refuses the name; writing %s.png", name, own)
             self._write(own, frame.class_ids)
         self._parts.count(frame.meta)
         if time.monotonic() - self._synced_s > _SYNC_EVERY_S:
             self._sync()
 
     def _sync(self) -> None:
-        """Make sure that what was written survives a loss of power."""
+        """Flush the written files, so that they survive a power failure."""
         for path in self._not_synced:
             sync_file(path)
         if self._not_synced:
@@ -107,31 +107,31 @@ class PngMasks:
         self._not_synced.append(path)
 
     def restart_point(self, at_most: int) -> int:
-        """See `Sink.restart_point`; a loss of power may have torn the files written last."""
+        """See base class; a power failure may have damaged the last files."""
         paths = list(self._folder.glob("*.png"))
         numbered = [path for path in paths if path.stem.isdecimal()]
         if numbered:
             paths = sorted(numbered, key=lambda path: int(path.stem))
-        else:  # images have names of their own, and are written one after the other
+        else:  # images have their own names, and are written in order
             paths.sort(key=lambda path: path.stat().st_mtime_ns)
         suspected = len(paths) - _NUM_SUSPECTED
         for count, path in enumerate(paths[:at_most]):
             if not (_is_whole(path) if count >= suspected else _has_end(path)):
-                log.warning("%s: damaged, so masks are made again from there on", path)
+                log.warning("%s: damaged; writing masks again from there", path)
                 return count
         return min(at_most, len(paths))
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """See `Sink.skip`; files behind the restart point are written again."""
+        """See base class; files after the restart point are written again."""
         self._parts.count(first, num_frames)
 
     def close(self) -> None:
-        """See `Sink.close`; nothing is open between frames."""
+        """See base class; no file is open between frames."""
         self._sync()
 
 
 def _has_end(path: Path) -> bool:
-    """Return whether a file begins and ends as a PNG does (ISO/IEC 15948, 5.2 and 11.2.5)."""
+    """Return whether a file begins and ends like a PNG (ISO/IEC 15948, 5.2 and 11.2.5)."""
     with path.open("rb") as file:
         begins = file.read(len(_PNG_BEGIN)) == _PNG_BEGIN
         end = file.seek(0, os.SEEK_END) - len(_PNG_END)
@@ -140,12 +140,12 @@ def _has_end(path: Path) -> bool:
 
 
 def _is_whole(path: Path) -> bool:
-    """Return whether every chunk of a PNG has its checksum."""
+    """Return whether every chunk of a PNG has a valid checksum."""
     if not _has_end(path):
         return False
     try:
         with Image.open(path, formats=["PNG"]) as image:
             image.verify()
-    except (OSError, SyntaxError, ValueError):  # what Pillow raises for damage
+    except (OSError, SyntaxError, ValueError):  # Pillow's errors for damage
         return False
     return True

@@ -1,4 +1,4 @@
-"""Sinks by name: ours, and those of other packages."""
+"""The sinks by name, including those of other packages."""
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -25,25 +25,25 @@ from icstream.stages.sinks.supervisely_project import SuperviselyProject, projec
 from icstream.stages.sinks.video_sink import video_files
 
 ENTRY_POINTS = "icstream.sinks"
-"""Group of entry points under which other packages offer makers of sinks."""
+"""The entry point group for sink factories of other packages."""
 
 
 @dataclass(frozen=True, slots=True)
 class SinkContext:
-    """What a sink is made from."""
+    """The arguments of a sink."""
 
     folder: Path
-    """For the stream's results; the sink creates it with its first frame."""
+    """The folder for the stream's results, which the sink creates with its first frame."""
     labels: LabelSet
-    """The classes whose ids the frames hold."""
+    """The classes of the frames' ids."""
     source: Path | None
-    """The recording that the frames come from; None if they come from something else."""
+    """The recording that the frames come from; None for other sources."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of a sink of another package as plain values: what `output.options.NAME` holds."""
+    """The settings of a sink of another package as plain values, from `output.options.NAME`."""
     rolling: RollingSettings = field(default_factory=RollingSettings)
-    """Settings of the sink `rolling`."""
+    """The settings of the sink `rolling`."""
     events: EventSettings = field(default_factory=EventSettings)
-    """Settings of the sink `events`."""
+    """The settings of the sink `events`."""
 
 
 SinkMaker: TypeAlias = Callable[[SinkContext], Sink]
@@ -60,10 +60,10 @@ SINKS: dict[str, SinkMaker] = {
     "rolling": lambda context: RollingVideo(context.folder, context.labels, context.rolling),
     "events": lambda context: EventLines(context.folder, context.labels, context.events),
 }
-"""The sinks that come with icstream."""
+"""The built-in sinks."""
 
 FileFinder: TypeAlias = Callable[[Path, Collection[str]], Iterable[Path]]
-"""Returns the files in a stream's folder, given the names of the files that it came from."""
+"""A function from a stream's folder and the names of its source files to the sink's files."""
 
 _FINDERS: dict[str, FileFinder] = {
     "masks": lambda folder, _: video_files(folder, "masks"),
@@ -76,21 +76,21 @@ _FINDERS: dict[str, FileFinder] = {
     "events": lambda folder, _: _present(folder, event_lines.FILE, event_lines.STATE_FILE),
 }
 _NO_LIMIT = 2**63 - 1
-"""More frames than any stream has."""
+"""A number of frames larger than that of any stream."""
 
 
 def open_sink(
     name: str, context: SinkContext, *, extra_sinks: Mapping[str, SinkMaker] | None = None
 ) -> Sink:
-    """Return the sink of that name; it creates its files with the first frame.
+    """Return the sink with a name, which creates its files with the first frame.
 
     Args:
-        name: of the sink.
-        context: what it is made from.
-        extra_sinks: makers of sinks, by name, that need what `stages` may not import.
+        name: The name of the sink.
+        context: The arguments of the sink.
+        extra_sinks: Factories, by name, of sinks that need what `stages` may not import.
 
     Raises:
-        ConfigError: there is no such sink, or it cannot serve this source.
+        ConfigError: There is no such sink, or it does not support this source.
     """
     makers = {**SINKS, **(extra_sinks or {})}
     if name in makers:
@@ -100,18 +100,18 @@ def open_sink(
         known = [*makers, *plugins]
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"sink: got {name!r}, known are {', '.join(known)}{hint}")
+        raise ConfigError(f"sink: got {name!r}, allowed are {', '.join(known)}{hint}")
     maker: SinkMaker = plugins[name].load()
     return maker(context)
 
 
 def find_written(sink: str, folder: Path, source_names: Collection[str]) -> list[Path]:
-    """Return the files in a stream's folder that only this sink can have written there.
+    """Yield the files in a stream's folder that only this sink can have written.
 
     Args:
-        sink: its name; sinks of other packages look after their files themselves.
-        folder: of the stream's results.
-        source_names: of the recording, or of the images, that the stream came from.
+        sink: The name of the sink; sinks of other packages manage their own files.
+        folder: The folder of the stream's results.
+        source_names: The names of the stream's recording or images.
     """
     find = _FINDERS.get(sink)
     return sorted(find(folder, source_names)) if find is not None else []
@@ -122,9 +122,9 @@ def _present(folder: Path, *names: str) -> Iterator[Path]:
 
 
 def restart_point(sinks: Sequence[Sink]) -> int:
-    """Return the number of frames that every sink has whole, and after which each can go on.
+    """Return the number of frames after which every sink can continue.
 
-    A sink may have to go further back than the others have frames, so the others are asked again
+    A sink may have to restart at an earlier frame than the others, which are then queried again
     until all agree.
     """
     if not sinks:

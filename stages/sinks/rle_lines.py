@@ -11,10 +11,10 @@ FILE = "masks.jsonl"
 
 
 class RleLines(LineSink):
-    """Class masks as JSON lines; what `pycocotools.mask.decode` reads."""
+    """A sink for class masks as JSON lines, for `pycocotools.mask.decode`."""
 
     def __init__(self, folder: Path, labels: LabelSet) -> None:
-        # Here and not above: the compiler behind it is slow to import, and few runs need it.
+        # Imported here, as its compiler is slow to import and few runs need it.
         from icstream.stages.coco_rle import class_masks
 
         super().__init__(folder, FILE)
@@ -22,7 +22,7 @@ class RleLines(LineSink):
         self._class_masks = class_masks
 
     def write(self, frame: SegmentedFrame) -> None:
-        """See `Sink.write`."""
+        """See base class."""
         meta = frame.meta
         values = {
             "index": meta.index,

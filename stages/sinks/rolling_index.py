@@ -1,4 +1,4 @@
-"""rolling/segments.jsonl: where each file of a rolling recording begins."""
+"""rolling/segments.jsonl: the beginning of each file of a rolling recording."""
 
 import json
 import os
@@ -27,47 +27,47 @@ def rolling_files(folder: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True)
 class RollingFile:
-    """One file of a rolling recording, and the one beside it of the same frames."""
+    """One file of a rolling recording, and its counterpart with the same frames."""
 
     start: int
-    """How many frames were recorded before it."""
+    """The number of frames recorded before it."""
     first: FrameMeta
     jumped: Fraction = Fraction(0)
-    """By how much the stream's time had jumped in all until it began; see `RecordedTime`."""
+    """The sum of jumps of the stream's time before it, in seconds, as in `RecordedTime`."""
 
     @property
     def time(self) -> Fraction:
-        """When it begins, in the stream's own time."""
+        """The beginning, in the stream's own time."""
         return moment(self.first.index, self.first.pts, self.first.time_base)
 
     @property
     def recorded(self) -> Fraction:
-        """When it begins, in time that passes as frames come."""
+        """The beginning, in recorded time."""
         return self.time - self.jumped
 
     def stem(self, kind: str) -> str:
-        """Return the name of its file of that kind, without suffix."""
+        """Return the name of its file of a kind, without suffix."""
         return f"{kind}.{self.start:09}"
 
 
 class RecordedTime:
-    """The stream's own time without its jumps.
+    """The recorded time: the stream's own time without jumps.
 
-    Cameras put frames hours ahead, or back. What is kept must not depend on one such time.
+    Cameras may shift times by hours; which files are kept must not depend on such a jump.
     """
 
     def __init__(self, *, longest_step_s: Fraction) -> None:
-        """Begin before the first frame; a step that is longer, or goes back, is a jump."""
+        """Start before the first frame; a longer or backward step is a jump."""
         self.jumped = Fraction(0)
         self._longest_step_s = longest_step_s
         self._last: Fraction | None = None
 
     def go_on(self, jumped: Fraction, last: Fraction) -> None:
-        """Go on behind a frame at that time."""
+        """Continue after a frame at a time."""
         self.jumped, self._last = jumped, last
 
     def advance(self, meta: FrameMeta) -> None:
-        """Note the time of the next frame."""
+        """Record the time of the next frame."""
         now = moment(meta.index, meta.pts, meta.time_base)
         step = Fraction(0) if self._last is None else now - self._last
         if not 0 <= step <= self._longest_step_s:
@@ -76,21 +76,21 @@ class RecordedTime:
 
 
 class RollingIndex:
-    """Writes a line for each segment before its first frame, and reads them again."""
+    """The index of segments, with a line for each that is written before its first frame."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: IO[str] | None = None
 
     def read(self) -> list[RollingFile]:
-        """Return the segments that an earlier process began."""
+        """Return the segments that an earlier process started."""
         if not self._path.exists():
             return []
         lines = self._path.read_bytes().splitlines(keepends=True)
         return [_segment(line) for line in lines if line.endswith(b"\n")]
 
     def begin(self, segments: Iterable[RollingFile]) -> None:
-        """Leave these segments in the file, and no other."""
+        """Replace the content of the file by these segments."""
         self.close()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(map(_line, segments))
@@ -98,7 +98,7 @@ class RollingIndex:
         self._file = self._path.open("a", encoding="utf-8", newline="\n")
 
     def add(self, segment: RollingFile) -> None:
-        """Note that a segment begins."""
+        """Record the beginning of a segment."""
         assert self._file is not None
         self._file.write(_line(segment))
         self._file.flush()

@@ -1,4 +1,4 @@
-"""Settings of the sink `rolling`."""
+"""The settings of the sink `rolling`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ _BYTES_PER_MEGABYTE = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollingSettings(SettingsBase):
-    """When a recording begins a new file, and which files are kept."""
+    """Settings of the sink `rolling`."""
 
     file_s: Annotated[float, Limits(gt=0, le=86_400)] | None = 60.0
-    """A new file begins at every multiple of this many seconds, in the stream's own time."""
+    """Interval of new files, in seconds, which begin at its multiples in the stream's own time."""
     file_bytes: Annotated[int, Limits(ge=1)] | None = None
-    """A new file begins when masks and overlay together have reached this size."""
+    """Size of masks and overlay together, in bytes, at which a new file begins."""
     overlay: bool = True
-    """Whether the image with the mask over it is recorded too."""
+    """Whether to record the overlay too."""
     keep_files: Annotated[int, Limits(ge=1)] | None = None
-    """Number of files of each kind that are kept, the current one included; without it all are."""
+    """Number of files of each kind to keep, including the current one; by default all."""
     keep_s: Annotated[float, Limits(gt=0)] | None = None
-    """Files are removed when more than this was recorded since their last frame; jumps of the
-    stream's time do not count."""
+    """Recorded time since a file's last frame, in seconds, after which the file is removed; jumps
+    of the stream's time do not count."""
     keep_bytes: Annotated[int, Limits(ge=1)] | None = None
-    """The oldest files are removed while all of them together are larger than this."""
+    """Total size of all files, in bytes, above which the oldest are removed."""
 
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {
         "seconds": renamed("file_s"),

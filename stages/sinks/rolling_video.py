@@ -1,4 +1,4 @@
-"""rolling/: recordings cut into files, of which the oldest may be removed."""
+"""rolling/: recordings split into files, of which the oldest may be removed."""
 
 import time
 from collections.abc import Sequence
@@ -22,13 +22,14 @@ from icstream.stages.sinks.rolling_settings import RollingSettings
 from icstream.stages.sinks.sink import Part
 
 _LONGEST_STEP_S = 10
-"""Frames that are further apart are so because time has jumped, or nothing came."""
+"""The interval between frames, in seconds, above which time has jumped or frames are missing."""
 
 
 class RollingVideo:
-    """Masks, and overlays if wanted, in files that begin at the same frames.
+    """A sink for masks, and optionally overlays, in files that begin at the same frames.
 
-    Old files are removed whenever one begins. A file is on disk before the next begins.
+    Old files are removed whenever a new one begins. Each file is flushed to disk before the next
+    begins.
     """
 
     num_held_back = 1
@@ -40,7 +41,7 @@ class RollingVideo:
         self._settings = settings
         self._index = RollingIndex(self._folder / INDEX_FILE)
         self._segments: list[RollingFile] | None = None
-        """Those that are kept, in order; None until files are touched."""
+        """The segments that are kept, in order; None until files are accessed."""
         self._current: list[MasksVideo | OverlayVideo] = []
         self._num_frames = 0
         self._begins_part = False
@@ -48,7 +49,7 @@ class RollingVideo:
 
     @property
     def parts(self) -> list[Part]:
-        """See `Sink.parts`; those that are kept."""
+        """See base class; only parts that are kept are included."""
         segments = self._segments or []
         stops = [*(segment.start for segment in segments[1:]), self._num_frames]
         return [
@@ -58,17 +59,17 @@ class RollingVideo:
         ]
 
     def begin_part(self) -> None:
-        """See `Sink.begin_part`."""
+        """See base class."""
         self._begins_part = True
 
     def restart_point(self, at_most: int) -> int:
-        """See `Sink.restart_point`; 0 if the file that it lies in was removed."""
+        """See base class; 0 if the file with that frame was removed."""
         segments = self._index.read()
         before = [segment for segment in segments if segment.start <= at_most]
         if not before:
             return 0
         last = before[-1]
-        if last.start == at_most:  # the file before is whole
+        if last.start == at_most:  # the previous file is complete
             return last.start
         if last is not segments[-1] and not self._paths(last):
             return 0
@@ -76,12 +77,12 @@ class RollingVideo:
         return last.start + min(whole)
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """See `Sink.skip`."""
+        """See base class."""
         self._num_frames += num_frames
         self._begins_part = False
 
     def write(self, frame: SegmentedFrame) -> None:
-        """See `Sink.write`."""
+        """See base class."""
         if self._segments is None:
             self._segments = self._settle()
         self._time.advance(frame.meta)
@@ -92,14 +93,14 @@ class RollingVideo:
         self._num_frames += 1
 
     def close(self) -> None:
-        """See `Sink.close`."""
+        """See base class."""
         if self._segments is None and self._num_frames:
             self._segments = self._settle()
         self._finish()
         self._index.close()
 
     def _settle(self) -> list[RollingFile]:
-        """Remove what lies behind the frames that were skipped, and open the last file again."""
+        """Remove the frames after the skipped ones, and open the last file again."""
         known = self._index.read()
         left = [segment for segment in known if segment.start < self._num_frames]
         for segment in known[len(left) :]:
@@ -114,7 +115,7 @@ class RollingVideo:
         return kept
 
     def _last_time(self, segment: RollingFile) -> Fraction:
-        """Return the time of the last frame that was recorded, which is in this segment."""
+        """Return the time of the last recorded frame, which is in this segment."""
         path = self._folder / f"{segment.stem('masks')}.mp4"
         last = last_fragment(path, at_most=self._num_frames - segment.start)
         if last is None:
@@ -129,7 +130,7 @@ class RollingVideo:
         if settings.file_s is not None:
             step = Fraction(str(settings.file_s))
             now = moment(meta.index, meta.pts, meta.time_base)
-            # Frames may come a little late; that is no reason to begin a file.
+            # Frames that are slightly late do not begin a new file.
             if now > segment.time and now // step != segment.time // step:
                 return True
         return settings.file_bytes is not None and self._size(segment) >= settings.file_bytes
@@ -145,13 +146,13 @@ class RollingVideo:
             self._remove(segments.pop(0))
 
     def _finish(self) -> None:
-        """Close the files under way, which are on disk then."""
+        """Close the current files, which are then flushed to disk."""
         for sink in self._current:
             sink.close()
         self._current = []
 
     def _is_too_old(self, segments: list[RollingFile]) -> bool:
-        """Return whether the oldest is to go."""
+        """Return whether the oldest file is due for removal."""
         settings = self._settings
         if settings.keep_files is not None and len(segments) > settings.keep_files:
             return True
@@ -162,10 +163,10 @@ class RollingVideo:
         return sum(map(self._size, segments)) > settings.keep_bytes
 
     def _is_older(self, segments: Sequence[RollingFile], keep_s: Fraction) -> bool:
-        """Return whether what was recorded since the oldest ended is longer than so many seconds.
+        """Return whether more than `keep_s` seconds were recorded since the end of the oldest file.
 
-        After an outage the clock of this machine may say so too, if the stream's does: neither of
-        them alone removes a file.
+        After an outage this machine's clock also counts, but only together with the stream's:
+        neither alone removes a file.
         """
         if segments[-1].recorded - segments[1].recorded > keep_s:
             return True
@@ -184,7 +185,7 @@ class RollingVideo:
         return sinks
 
     def _paths(self, segment: RollingFile) -> list[Path]:
-        """Return the segment's files, as far as they are there."""
+        """Return the segment's files that exist."""
         paths = (self._folder / f"{segment.stem(kind)}.mp4" for kind in ("masks", "overlay"))
         return [path for path in paths if path.exists()]
 
@@ -197,5 +198,5 @@ class RollingVideo:
 
 
 def _longest_step_s(settings: RollingSettings) -> Fraction:
-    """Return how far apart frames may be; where much is kept, more, as of slow cameras."""
+    """Return the largest regular interval between frames, longer if more time is kept."""
     return max(Fraction(_LONGEST_STEP_S), Fraction(str(settings.keep_s or 0)) / 60)

@@ -47,21 +47,21 @@ def _own_name(name: str) -> str:
 
 
 class SuperviselyProject(VideoAnnotation):
-    """A project of one video, which is linked or copied into it.
+    """A sink for a project of one video, which is linked or copied into it.
 
-    The annotation is written a line per frame under another name and gets its own when it is whole.
-    The format knows frames by their index and one size for all: frames of another size than the
-    first are left out with a warning.
+    The annotation is written one line per frame under another name, and renamed once it is
+    complete. The format identifies frames by index and has one size for all, so frames of another
+    size than the first are left out with a warning.
     """
 
     def __init__(self, folder: Path, labels: LabelSet, *, source: Path | None) -> None:
-        """Take the recording that the frames come from.
+        """Check that the frames come from a recording.
 
         Raises:
-            ConfigError: the frames come from something else than a video file.
+            ConfigError: The frames do not come from a video file.
         """
         if source is None:
-            raise ConfigError("sink supervisely: writes video projects, so it needs a video file")
+            raise ConfigError("sink supervisely: the source must be a video file")
         self._project = folder / FOLDER
         self._video = _own_name(source.name)
         self._labels = labels
@@ -71,14 +71,14 @@ class SuperviselyProject(VideoAnnotation):
         super().__init__(annotation_path(self._project / DATASET, self._video), shown=FOLDER)
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """See `Sink.skip`."""
+        """See base class."""
         self._open_again()
         self._first = self._first or first
         if self._fits(first, num_frames):
             super().skip(first, num_frames)
 
     def write(self, frame: SegmentedFrame) -> None:
-        """See `Sink.write`."""
+        """See base class."""
         if self._first is None:
             self._first = frame.meta
             self._lay_out(frame.meta)
@@ -98,11 +98,11 @@ class SuperviselyProject(VideoAnnotation):
         self.write_figures(frame.meta, figures)
 
     def close(self) -> None:
-        """See `Sink.close`."""
+        """See base class."""
         super().close()
         if self._left_out:
             log.warning(
-                "%s: %d frames of another size are not in the project",
+                "%s: left %d frames of another size out of the project",
                 self._project,
                 self._left_out,
             )
@@ -113,10 +113,10 @@ class SuperviselyProject(VideoAnnotation):
         return fits
 
     def _lay_out(self, first: FrameMeta) -> None:
-        """Make the project's folders and files, and the head of the annotation.
+        """Create the project's folders and files, and the beginning of the annotation.
 
-        They are on the disk before a frame can be: a run that goes on after a loss of power makes
-        again only what is behind the frames that it finds.
+        They are flushed to disk before any frame: a run that is resumed after a power failure
+        rewrites only what follows the frames on disk.
         """
         video = video_path(self._project / DATASET, self._video)
         for folder in (video.parent, self._annotation.parent):

@@ -17,26 +17,26 @@ from icstream.stages.supervisely.video import (
 
 
 class VideoAnnotation(LineSink):
-    """A line per frame under another name; the file gets its own name when it is whole."""
+    """An annotation with one line per frame, which is renamed once it is complete."""
 
     def __init__(self, path: Path, *, shown: str) -> None:
-        """Name the file, which has another name until it is whole (see `partial_path`).
+        """Set the path, which is that of `partial_path` until the file is complete.
 
         Args:
-            path: of the annotation.
-            shown: path for the report.
+            path: The path of the annotation.
+            shown: The path for the report.
         """
         self._annotation = path
         self._is_whole = False
         super().__init__(
             path.parent,
             partial_path(path).name,
-            header="\n\n",  # two lines, which `begin` knows
+            header="\n\n",  # two lines, from `begin`
             shown=shown,
         )
 
     def begin(self, head: Mapping[str, Any]) -> None:
-        """Set everything but the frames; to be called before the first of them is written."""
+        """Set everything but the frames; must be called before the first frame is written."""
         self._header = text_before_frames(head)
 
     def write_figures(self, meta: FrameMeta, figures: Sequence[Mapping[str, Any]]) -> None:
@@ -45,28 +45,28 @@ class VideoAnnotation(LineSink):
         self._write_line(meta, frame_text(meta.index, figures, is_first=is_first))
 
     def restart_point(self, at_most: int) -> int:
-        """See `Sink.restart_point`."""
+        """See base class."""
         self._open_again()
         return super().restart_point(at_most)
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """See `Sink.skip`."""
+        """See base class."""
         self._open_again()
         super().skip(first, num_frames)
 
     def stop(self) -> None:
-        """Close the file as it is, to be continued later."""
+        """Close the file unfinished, to be continued later."""
         super().close()
 
     def discard(self) -> None:
-        """Remove what was written, and its folder if nothing else is in it."""
+        """Remove the file, and its folder if it is empty."""
         self.stop()
         self._path.unlink(missing_ok=True)
         with suppress(OSError):
             self._path.parent.rmdir()
 
     def close(self) -> None:
-        """See `Sink.close`; the annotation gets its name only now that it is whole."""
+        """See base class; the annotation gets its final name."""
         if self._is_whole:
             return  # the file would be replaced by one without frames
         super().close()

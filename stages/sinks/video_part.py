@@ -1,4 +1,4 @@
-"""One fragmented MP4 file in which every frame stands at its exact time."""
+"""One fragmented MP4 file in which every frame has its exact time."""
 
 import logging
 from dataclasses import dataclass
@@ -19,35 +19,35 @@ from icstream.stages.sinks.sink import Part
 
 log = logging.getLogger(__name__)
 
-# One fragment per frame, no finalization needed: what is on disk can be played.
-# frag_discont keeps starts other than zero; the muxer would shift them.
+# One fragment per frame needs no finalization: the file on disk can always be played. frag_discont
+# keeps start times other than zero, which the muxer would shift.
 _MOVFLAGS = "frag_every_frame+empty_moov+default_base_moof+delay_moov+frag_discont+skip_trailer"
 _MAX_DURATION = 2**31 - 1
-"""A frame is shown for fewer units than this: what FFmpeg's muxer has room for."""
+"""The largest duration of a frame in FFmpeg's muxer, in units of the track."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFormat:
-    """How the frames of a file are encoded."""
+    """The encoding of a file."""
 
     codec: Literal["ffv1", "libx264"]
     """FFmpeg's name of the encoder."""
     pix_fmt: Literal["gray", "yuv420p"]
     """FFmpeg's name of the pixel format."""
     size: Size
-    """Height and width of the encoded images."""
+    """The (height, width) of the encoded images."""
     options: dict[str, str]
-    """Of the encoder."""
+    """The options of the encoder."""
     colorspace: Colorspace | int
-    """Color tag of the file."""
+    """The color space tag of the file."""
     color_range: ColorRange | int
-    """Color tag of the file."""
+    """The color range tag of the file."""
     pixel_aspect: Fraction | None
-    """See `FrameMeta`."""
+    """The width of a pixel divided by its height, as in `FrameMeta`."""
 
 
 class VideoPart:
-    """A video file, opened with its first frame."""
+    """A video file, which is opened with its first frame."""
 
     def __init__(
         self, path: Path, first: FrameMeta, video_format: VideoFormat, *, num_done: int = 0
@@ -55,28 +55,29 @@ class VideoPart:
         """Create the file.
 
         Args:
-            path: of the file.
-            first: of the first frame; it fixes time base and clock of the part.
-            video_format: of all images to come.
-            num_done: frames that an earlier run wrote; the file is cut behind them and continued.
+            path: The path of the file.
+            first: The first frame, which determines the time base and clock of the part.
+            video_format: The encoding of all images.
+            num_done: The number of frames of an earlier run, after which the file is truncated and
+                continued.
 
         Raises:
-            OSError: the file cannot be created, or cut.
+            OSError: The file cannot be created or truncated.
         """
         self._path = path
         self._first = first
         self._format = video_format
         self._num_frames = num_done
-        # MP4 counts in whole fractions of a second: 1001/30000 s becomes 1001 units of 1/30000 s.
+        # MP4 has integer units per second: 1001/30000 s becomes 1001 units of 1/30000 s.
         self._unit = Fraction(1, first.time_base.denominator)
         self._last = cut_back(path, num_done).time if num_done else None
-        """When the last frame is shown, in units; None before the first."""
+        """The presentation time of the last frame, in units; None before the first."""
         self._num_moved = 0
         self._file = FragmentFile(path, continued=bool(num_done))
         self._container, self._stream = self._open_muxer()
 
     def _open_muxer(self) -> tuple[OutputContainer, VideoStream]:
-        """Open a muxer that goes on behind the frames that are in the file."""
+        """Open a muxer that continues after the frames in the file."""
         container = av.open(
             self._file,
             "w",
@@ -101,14 +102,14 @@ class VideoPart:
         return container, stream
 
     def part(self) -> Part:
-        """Return the entry for the report."""
+        """Return the part for the report."""
         return Part.beginning(self._path.name, self._first, num_frames=self._num_frames)
 
     def write(self, meta: FrameMeta, image: VideoFrame) -> None:
         """Encode an image at the frame's time.
 
         Raises:
-            OSError: the disk is full, or gone.
+            OSError: The disk is full or lost.
         """
         image.pts = self._place(meta)
         image.time_base = self._unit
@@ -116,10 +117,10 @@ class VideoPart:
         self._end_frame()
 
     def write_packet(self, meta: FrameMeta, data: bytes) -> None:
-        """Put a key frame that was encoded elsewhere at the frame's time.
+        """Write an externally encoded key frame at the frame's time.
 
         Raises:
-            OSError: the disk is full, or gone.
+            OSError: The disk is full or lost.
         """
         packet = Packet(data)
         packet.pts = packet.dts = self._place(meta)
@@ -130,31 +131,30 @@ class VideoPart:
         self._end_frame()
 
     def close(self) -> None:
-        """Write what the encoder still holds and close the file."""
+        """Flush the encoder and close the file."""
         try:
             self._close_muxer()
         finally:
             self._file.close()
         if self._num_moved:
             log.warning(
-                "%s/%s: holds only times that increase; frames that stand one unit of time behind"
-                " the one before, as their own time does not: %d",
+                "%s/%s: times must increase; frames moved to one unit after the one before: %d",
                 self._path.parent.name,
                 self._path.name,
                 self._num_moved,
             )
 
     def _place(self, meta: FrameMeta) -> int:
-        """Return when the frame is shown, in units, and have the file ready for it.
+        """Return the presentation time of the frame, in units, and prepare the file for it.
 
-        A container of this kind holds only times that increase.
+        Times in this container must increase.
         """
         time = (meta.index if meta.pts is None else meta.pts) * meta.time_base.numerator
         if self._last is not None and time <= self._last:
             time = self._last + 1
             self._num_moved += 1
         if self._last is not None and time - self._last >= _MAX_DURATION:
-            # No frame is shown for so long, but a fragment may begin at any time.
+            # No frame can last that long, but a fragment may begin at any time.
             self._close_muxer()
             self._file.continue_behind()
             self._container, self._stream = self._open_muxer()

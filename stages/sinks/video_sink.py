@@ -1,4 +1,4 @@
-"""What the video sinks share: files, parts, and when a new one begins."""
+"""The base of video sinks, with their files and parts."""
 
 import glob
 import re
@@ -15,17 +15,17 @@ from icstream.stages.sinks.video_part import VideoFormat, VideoPart
 
 
 def video_files(folder: Path, stem: str) -> Iterator[Path]:
-    """Yield the files that a `VideoSink` has written there under a stem."""
+    """Yield the files in a folder that a `VideoSink` wrote with a stem."""
     for path in folder.glob(f"{glob.escape(stem)}*.mp4"):
         if re.fullmatch(r"(\.\d{4,})?", path.name.removeprefix(stem).removesuffix(".mp4")):
             yield path
 
 
 class VideoSink:
-    """Numbers its files: `masks.mp4`, `masks.0001.mp4`, ..."""
+    """The base of video sinks, with numbered files: `masks.mp4`, `masks.0001.mp4`, ..."""
 
     num_held_back = 1
-    """The muxer keeps a frame until it knows from the next one how long it is shown."""
+    """The muxer delays a frame until the next one determines its duration."""
 
     def __init__(
         self,
@@ -47,18 +47,18 @@ class VideoSink:
 
     @property
     def parts(self) -> list[Part]:
-        """See `Sink.parts`."""
+        """See base class."""
         return self._finished + ([self._current.part()] if self._current else [])
 
     def begin_part(self) -> None:
-        """See `Sink.begin_part`."""
+        """See base class."""
         self.close()
 
     def restart_point(self, at_most: int) -> int:
-        """See `Sink.restart_point`; it is the end of a fragment.
+        """See base class; it is the end of a fragment.
 
-        The last fragment of all does not count: a run that was stopped in order closed it without
-        knowing how long its last frame is shown.
+        The very last fragment does not count, as a run that was stopped regularly closed it without
+        the duration of its last frame.
         """
         total, number = 0, 0
         while self._path(number).exists() and total < at_most:
@@ -70,12 +70,12 @@ class VideoSink:
         return min(total, at_most)
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """See `Sink.skip`."""
+        """See base class."""
         first, count = self._skipped or (first, 0)
         self._skipped = first, count + num_frames
 
     def close(self) -> None:
-        """See `Sink.close`."""
+        """See base class."""
         if self._current is not None:
             part = self._current
             self._current = None
@@ -92,7 +92,7 @@ class VideoSink:
         return self._folder / f"{self._stem}{f'.{number:04}' if number else ''}.mp4"
 
     def _write(self, meta: FrameMeta, image: VideoFrame) -> None:
-        """Write an image, into a new file if none is open."""
+        """Write an image, to a new file if none is open."""
         if self._current is None:
             self._current = self._open(meta, image)
         self._current.write(meta, image)

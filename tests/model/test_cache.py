@@ -81,7 +81,7 @@ def test_a_damaged_file_is_not_read_but_removed_with_one_line(
         assert cache.load("a.blob") is None
         assert cache.load("a.blob") is None
     assert [record.getMessage() for record in caplog.records] == [
-        f"cache {path}: damaged; it is made again"
+        f"cache {path}: damaged; making it again"
     ]
     assert not path.exists()
 

@@ -125,7 +125,7 @@ def changed(name: str, shape: tuple[int, ...]) -> Callable[[dict[str, Tensor]], 
     [
         (without("classifier.bias"), "missing classifier.bias"),
         (changed("extra.weight", (2,)), "unknown extra.weight"),
-        (changed("classifier.bias", (12,)), "classifier.bias is 12 where the network has 11"),
+        (changed("classifier.bias", (12,)), "classifier.bias is 12, the network has 11"),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(

@@ -72,7 +72,7 @@ def test_images_smaller_than_the_network_takes_are_padded() -> None:
 @pytest.mark.parametrize(
     ("mode", "size", "words"),
     [
-        ("native", (512, 512), "takes no size"),
+        ("native", (512, 512), "has no size"),
         ("stretch", None, "needs a size"),
         ("letterbox", (32, 512), "64 or more"),
     ],
@@ -83,7 +83,7 @@ def test_bad_fits_say_what_is_wrong(mode: str, size: tuple[int, int] | None, wor
 
 
 def test_only_native_doubles() -> None:
-    with pytest.raises(ConfigError, match="takes no double_below"):
+    with pytest.raises(ConfigError, match="has no double_below"):
         Fit("stretch", (512, 512), double_below=480)
 
 

@@ -83,7 +83,7 @@ def test_large_sizes_come_back_exactly(size: tuple[int, int]) -> None:
 
 
 def test_inputs_that_are_too_small_are_refused() -> None:
-    with pytest.raises(ConfigError, match="input of 63x80: both sides must be 64 or more"):
+    with pytest.raises(ConfigError, match="input of 63x80: both sides must be at least 64"):
         small_model()(torch.zeros(1, 3, 63, 80))
 
 

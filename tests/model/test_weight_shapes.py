@@ -32,7 +32,7 @@ def test_faults_come_in_one_clause_for_each_kind() -> None:
     assert shape_faults(shapes, config) == [
         "missing conv1_1.conv.weight",
         "unknown extra",
-        "of another shape: classifier.bias is 8 where the network has 7",
+        "of another shape: classifier.bias is 8, the network has 7",
     ]
 
 

@@ -45,5 +45,5 @@ def test_nothing_counted_gives_nan() -> None:
 def test_masks_of_other_size_or_classes_are_refused() -> None:
     with pytest.raises(ConfigError, match="differ in size"):
         Confusion(2).add(np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8))
-    with pytest.raises(ConfigError, match="not below the 2 classes"):
+    with pytest.raises(ConfigError, match="not below the number of classes, 2"):
         Confusion(2).add(np.full((2, 2), 7, np.uint8), np.zeros((2, 2), np.uint8))

@@ -118,7 +118,7 @@ def test_sinks_get_images_whose_pixels_lie_side_by_side() -> None:
 
 def test_a_sink_that_needs_an_image_and_did_not_ask_for_it_is_told_so() -> None:
     meta = frame(0, 0).meta
-    with pytest.raises(ValueError, match=r"frame 0 came without its image: .* wants_image"):
+    with pytest.raises(ValueError, match=r"frame 0 has no image; .* wants_image"):
         SegmentedFrame(meta, np.zeros((64, 96), np.uint8)).require_image()
 
 

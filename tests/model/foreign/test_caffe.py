@@ -170,13 +170,13 @@ def test_heads_without_bias_have_one_of_zeros(tmp_path: Path) -> None:
     path.write_bytes(caffemodel(blobs))
     result = convert(path)
     assert not result.checkpoint.tensors["cff24.aux.bias"].any()
-    assert result.report.notes == ("conv6_sub4 has no bias: taken as zeros",)
+    assert result.report.notes == ("conv6_sub4 has no bias: zeros assumed",)
 
 
 def test_other_numbers_of_classes_need_names(tmp_path: Path) -> None:
     path = tmp_path / "n.caffemodel"
     path.write_bytes(caffemodel(random_blobs(NARROW, num_classes=2)))
-    with pytest.raises(CheckpointError, match=r"its 2 outputs stand for; name them by --classes"):
+    with pytest.raises(CheckpointError, match=r"its 2 outputs; name them with --classes"):
         convert(path)
     assert convert(path, classes=TWO).checkpoint.labels == TWO
     with pytest.raises(CheckpointError, match="2 outputs, but 19 classes are named"):
@@ -193,7 +193,7 @@ def test_missing_and_misshapen_tensors_are_named(tmp_path: Path) -> None:
         converted(blobs, tmp_path)
     text = str(caught.value)
     assert "missing conv4_3_3x3/bn:0" in text
-    assert "conv_sub2:0 is 16x16x1x1 where the network needs 16x16x3x3" in text
+    assert "conv_sub2:0 is 16x16x1x1, the network needs 16x16x3x3" in text
     assert "conv3_2_3x3:0 holds numbers that are not finite" in text
     assert "conv3_3_3x3/bn:3 holds variances below 0" in text
     assert caught.value.report["missing"]["conv6_sub2:1"] == "cff12.aux.bias"
@@ -207,20 +207,20 @@ def test_missing_and_misshapen_tensors_are_named(tmp_path: Path) -> None:
         (layer("fc8", [blob(np.ones(3, np.float32))]), "not the authors' ICNet"),
         (layer("conv1_sub1", [blob(np.ones((2, 3), np.float32))]), "missing conv6_cls:0"),
         (layer("conv6_cls", [blob(np.ones((2, 3), np.float32))]), "conv6_cls:0 is 2x3"),
-        (2 * layer("conv6_cls", [blob(np.ones(3, np.float32))]), "two layers of the name"),
+        (2 * layer("conv6_cls", [blob(np.ones(3, np.float32))]), "two layers with the name"),
         (layer("n" * 300), "a name of more than 256 bytes"),
         (layer("a", [b""] * 17), "has 17 blobs; 16 are allowed"),
         (layer("a") * 10_001, "more than 10000 layers"),
         (layer("a", [bytes_field(7, bytes_field(1, b"\x01" * 9))]), "of more than 8 dimensions"),
         (layer("a", [bytes_field(7, bytes_field(1, varint(2**62))) + bytes_field(5, b"1234")]),
          r"layer 'a': a blob of 4611686018427387904 holds 1 numbers"),
-        (layer("a", [bytes_field(5, b"12345")]), "no whole count"),
+        (layer("a", [bytes_field(5, b"12345")]), "not a multiple of 4"),
         (b"\xa2\x06" + varint(2**62) + b"abc", "claims 4611686018427387904 bytes, 3 are left"),
         (b"\xff" * 30, "the number at byte 0 has no end"),
         (b"\x00\x01", "field number 0"),
-        (b"\x0b\x01", "of the unknown kind 3"),
+        (b"\x0b\x01", "unknown wire type 3"),
         (number_field(100, 5), "field 100 holds a number where bytes are needed"),
-        (bytes_field(100, bytes_field(1, b"\xff")), "no text in UTF-8"),
+        (bytes_field(100, bytes_field(1, b"\xff")), "not UTF-8 text"),
     ],
 )  # fmt: skip
 def test_damaged_and_hostile_files_give_one_clear_line(

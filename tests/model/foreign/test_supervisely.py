@@ -84,7 +84,7 @@ def test_a_network_comes_back_with_the_same_logits(use_batchnorm: bool, tmp_path
         result.checkpoint.build().branch_logits(x), model.branch_logits(x), strict=True
     ):
         assert torch.equal(ours, theirs)
-    reasons = {"the plugin stores it and never uses it"}
+    reasons = {"stored but never used by the plugin"}
     assert set(result.report.ignored.values()) == reasons | (
         {"batch norm's step counter"} if use_batchnorm else set()
     )
@@ -135,7 +135,7 @@ def test_weights_of_pytorch_semseg_are_read(prefix: str, old_file: bool, tmp_pat
 def test_a_bare_state_dict_needs_names_for_its_classes(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     torch.save(plugin_state(small_model()), path)
-    with pytest.raises(CheckpointError, match="its 4 outputs stand for; name them by --classes"):
+    with pytest.raises(CheckpointError, match="its 4 outputs; name them with --classes"):
         convert(path)
     assert convert(path, classes=FOUR).checkpoint.labels == FOUR
 
@@ -159,7 +159,7 @@ def edited(edit: Callable[[dict[str, Tensor]], object]) -> dict[str, Tensor]:
          "missing res_block4.layers.3.cbr2.cbr_unit.0.weight"),
         (lambda s: s.pop("classification.weight"), "missing classification.weight"),
         (lambda s: s.update({"conv5_4_k1.cbr_unit.1.bias": torch.zeros(7)}),
-         "conv5_4_k1.cbr_unit.1.bias is 7 where the network needs 32"),
+         "conv5_4_k1.cbr_unit.1.bias is 7, the network needs 32"),
         (lambda s: s.update({"classification.bias": torch.zeros(4, dtype=torch.int64)}),
          "classification.bias holds torch.int64"),
         (lambda s: s.update({"classification.bias": torch.zeros(4).to_sparse()}),
@@ -192,9 +192,9 @@ def test_the_report_of_a_failure_names_everything(tmp_path: Path) -> None:
         (lambda c: c.pop("class_title_to_idx"), "config.json: .*class_title_to_idx"),
         (lambda c: c["settings"].pop("input_size"), "config.json: .*input_size"),
         (lambda c: c["settings"].update(input_size={"width": 20, "height": 100}),
-         "config.json: fit size 100x20: both sides must be 64 or more"),
+         "config.json: fit size 100x20: both sides must be at least 64"),
         (lambda c: c["class_title_to_idx"].update(Sky=4), "config.json: ids of classes must be"),
-        (lambda c: c["class_title_to_idx"].update(Tree=4), "class 'Tree' has an id, but is not"),
+        (lambda c: c["class_title_to_idx"].update(Tree=4), "class 'Tree' has an id but is not"),
         (lambda c: c["class_title_to_idx"].pop("Sky"), "4 outputs, but 3 classes are named"),
         (lambda c: c["classes"][0].update(color="red"), "config.json: .*regex.*color"),
     ],
@@ -255,7 +255,7 @@ def test_other_graphs_are_refused_with_the_reason(
 
 def test_our_own_checkpoints_need_no_conversion(tmp_path: Path) -> None:
     random_checkpoint().save(tmp_path / "w.safetensors")
-    with pytest.raises(CheckpointError, match="a checkpoint of icstream already"):
+    with pytest.raises(CheckpointError, match="already a checkpoint of icstream"):
         convert(tmp_path / "w.safetensors")
 
 

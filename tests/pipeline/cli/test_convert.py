@@ -43,7 +43,7 @@ def weights(folder: Path) -> Path:
     out = folder.parent / "own" / "converted.safetensors"
     done = icstream("convert", folder, "-o", out, "--json", folder.parent / "report.json")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    assert "ignored, the plugin stores it and never uses it: 4: pyramid_pooling" in done.stderr
+    assert "ignored, stored but never used by the plugin: 4: pyramid_pooling" in done.stderr
     return out
 
 
@@ -102,7 +102,7 @@ def test_caffemodels_are_converted_with_classes_of_ones_own(tmp_path: Path) -> N
     out = tmp_path / "own.safetensors"
     done = call("convert", source, "-o", out)
     assert done.returncode == 2
-    assert "name them by --classes FILE.json" in done.stderr
+    assert "name them with --classes FILE.json" in done.stderr
     classes.write_text(json.dumps([["road", [1, 2, 3]], ["car", [4, 5, 6]]]))
     done = call("convert", source, "-o", out, "--classes", classes, "--json", "-")
     assert done.returncode == 0, done.stderr
@@ -131,7 +131,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(folder: Path, tmp_path: Path) -> 
         ([folder, "-o", there], "is there already; choose another file, or --overwrite"),
         ([there, "-o", there, "--overwrite"], "is the source"),
         ([folder, "-o", tmp_path], "is a folder, a file is needed"),
-        ([own, "-o", tmp_path / "new"], "a checkpoint of icstream already"),
+        ([own, "-o", tmp_path / "new"], "already a checkpoint of icstream"),
         ([there, "-o", tmp_path / "new"], "not recognized: looked for"),
         ([tmp_path / "none", "-o", tmp_path / "new"], "no none there"),
         ([folder, "-o", tmp_path / "new", "--classes", there], "there.safetensors"),

@@ -51,7 +51,7 @@ def test_corrupted_items_are_named_and_give_code_3(project: Project) -> None:
     cut.write_bytes(cut.read_bytes()[:100])
     done = icstream(*CHECK, project.folder)
     assert done.returncode == 3
-    assert f"corrupted: {unreadable}: no JSON" in done.stderr
+    assert f"corrupted: {unreadable}: not JSON" in done.stderr
     assert f"corrupted: {image}: no image" in done.stderr
     assert "train: no image is tagged 'train'" in done.stderr
     assert f"corrupted: {cut}: the image is " in done.stderr

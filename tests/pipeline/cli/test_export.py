@@ -66,7 +66,7 @@ def test_weights_are_quantized_once_and_then_run_in_int8(data: Path, tmp_path: P
     load_weights("streets").save(own)
     done = call("evaluate", data, "--weights", own, "--precision", "int8")
     assert done.returncode == 2
-    assert "not calibrated for it; icstream quantize does that" in done.stderr
+    assert "not calibrated; run icstream quantize first" in done.stderr
 
     done = icstream("quantize", data, "--weights", own, "--threads", 1)
     assert done.returncode == 0, done.stderr

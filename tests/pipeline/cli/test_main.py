@@ -167,7 +167,7 @@ def test_one_bad_source_does_not_touch_the_others(clip: Path, tmp_path: Path) ->
         (["run", "{clip}", *STREETS, "-o", "{clip}"], "is a file, a folder is needed"),
         (
             ["run", "ftp://camera/a", *STREETS, "-o", "{out}"],
-            "ftp:// cannot be read; known are rtsp://",
+            "ftp:// cannot be read; allowed are rtsp://",
         ),
     ],
 )

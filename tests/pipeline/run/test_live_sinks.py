@@ -92,7 +92,7 @@ def test_other_settings_do_not_resume_a_run(clip: Path, tmp_path: Path) -> None:
         (["--sink", "events"], "set output.events.rules"),
         (
             ["--sink", "events", "--set", "output.events.rules=[{name: a, class: Road}]"],
-            "output.events.rules.0: give either above or below",
+            "output.events.rules.0: exactly one of above and below is required",
         ),
         (["--set", "output.rolling.second=1"], "did you mean output.rolling.file_s"),
         (

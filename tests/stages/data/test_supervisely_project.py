@@ -196,7 +196,7 @@ def test_an_empty_project_is_refused(tmp_path: Path) -> None:
 
 
 META = [
-    ("{", "no JSON"),
+    ("{", "not JSON"),
     ("[]", "Expected `object`"),
     ('{"classes": [{"title": "a", "shape": "any", "color": "red"}]}', "color|classes"),
     ('{"classes": [{"title": "neutral", "shape": "any", "color": "#000000"}]}', "no classes but"),

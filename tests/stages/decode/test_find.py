@@ -61,7 +61,7 @@ def test_names_are_safe_for_folders(tmp_path: Path) -> None:
     [
         ("nothing.mp4", "no such file or folder"),
         ("*.nothing", "matches no file"),
-        ("", "a source without a name; write . for the current folder"),
+        ("", "the name of a source is empty; write . for the current folder"),
     ],
 )
 def test_what_stands_for_nothing_is_named(argument: str, words: str) -> None:
@@ -71,7 +71,7 @@ def test_what_stands_for_nothing_is_named(argument: str, words: str) -> None:
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(ConfigError, match=r"holds no video or image; known are .*\.mp4"):
+    with pytest.raises(ConfigError, match=r"contains no video or image; allowed are .*\.mp4"):
         find_sources([str(tmp_path)])
 
 

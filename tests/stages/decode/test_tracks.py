@@ -51,7 +51,7 @@ def test_a_number_behind_the_name_chooses_a_track(tmp_path: Path) -> None:
     assert sizes_of(f"{path}#0") == [LARGE] * 6
     (spec,) = find_sources([f"{path}#1"])
     assert (spec.name, spec.track) == ("a.track1", 1)
-    with pytest.raises(SourceError, match="has no video track 2; its last one is track 1"):
+    with pytest.raises(SourceError, match="there is no video track 2; the last is track 1"):
         sizes_of(f"{path}#2")
 
 

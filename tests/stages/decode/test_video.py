@@ -343,7 +343,7 @@ def test_a_file_with_sound_only_is_refused(tmp_path: Path) -> None:
         file.mux(stream.encode(frame))
         file.mux(stream.encode())
     (spec,) = find_sources([str(path)])
-    with pytest.raises(SourceError, match="holds no video"):
+    with pytest.raises(SourceError, match="contains no video"):
         open_source(spec, accounting=FrameAccounting())
 
 

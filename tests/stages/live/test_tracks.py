@@ -307,7 +307,7 @@ def test_segments_with_foreign_names_are_refused_with_the_setting_that_reads_the
     [
         ("rtsp://no-such-camera.invalid/cam", "the host's name cannot be resolved"),
         ("http://no-such-camera.invalid/cam", "the host's name cannot be resolved"),
-        ("udp://127.0.0.1:{port}", "nothing came in 0.5 s"),
+        ("udp://127.0.0.1:{port}", "no data arrived in 0.5 s"),
     ],
 )
 def test_why_nothing_comes_is_named(address: str, words: str) -> None:

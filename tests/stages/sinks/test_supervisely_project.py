@@ -79,7 +79,7 @@ def test_the_same_frames_give_the_same_project(tmp_path: Path) -> None:
 
 
 def test_images_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="needs a video file"):
+    with pytest.raises(ConfigError, match="must be a video file"):
         open_sink("supervisely", SinkContext(tmp_path, CAMVID, None))
 
 
