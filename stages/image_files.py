@@ -221,7 +221,7 @@ def open_image(
 def _why_unknown(data: bytes, formats: tuple[str, ...]) -> str:
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         return "HEIC images of several tiles cannot be read; convert it to JPEG, PNG or AVIF"
-    return f"not an image in one of the formats {', '.join(sorted(formats))}"
+    return f"no image in one of the formats {', '.join(sorted(formats))}"
 
 
 @contextmanager

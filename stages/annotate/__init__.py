@@ -1,4 +1,4 @@
-"""Inference over annotated projects: modes, crops, and the model's objects beside the others."""
+"""Inference over annotated projects: modes, crops, and the merging of objects."""
 
 from icstream.stages.annotate.crops import MisfitError
 from icstream.stages.annotate.image import (

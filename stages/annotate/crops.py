@@ -1,4 +1,4 @@
-"""Which parts of an image a mode looks at."""
+"""The crops of an image that a mode segments."""
 
 from collections.abc import Iterator
 
@@ -21,16 +21,16 @@ from icstream.stages.supervisely.geometries import (
 
 
 class MisfitError(ConfigError):
-    """The mode cannot be applied to this image; it may be to others."""
+    """The mode cannot be applied to this image, though perhaps to others."""
 
 
 def whole(size: tuple[int, int]) -> Window:
-    """Return all of an image of (height, width)."""
+    """Return the window of a whole image of (height, width)."""
     return Window(0, 0, *size)
 
 
 def region(size: tuple[int, int], bounds: Bounds) -> Window:
-    """Return what is left of an image of (height, width) when its sides are cut off.
+    """Return the window of an image of (height, width) within its margins.
 
     Raises:
         MisfitError: nothing is left.
@@ -48,7 +48,7 @@ def region(size: tuple[int, int], bounds: Bounds) -> Window:
 
 
 def padded(box: Window, padding: Padding, size: tuple[int, int]) -> Window | None:
-    """Return the box, grown and cut at the sides of the image; None if nothing is left."""
+    """Return the box, padded and clipped to the image, or None if nothing is left."""
     height, width = box.size
     window = Window(
         top=max(0, box.top - pixels(padding.top, height)),
@@ -60,7 +60,7 @@ def padded(box: Window, padding: Padding, size: tuple[int, int]) -> Window | Non
 
 
 def sliding(size: tuple[int, int], window: WindowSize, min_overlap: MinOverlap) -> Iterator[Window]:
-    """Return the windows row by row; the last of a row or column ends where the image does.
+    """Yield the windows row by row; the last of each row and column ends at the image's edge.
 
     Raises:
         MisfitError: the window is larger than the image.
@@ -73,7 +73,7 @@ def sliding(size: tuple[int, int], window: WindowSize, min_overlap: MinOverlap) 
 
 
 def count_sliding(size: tuple[int, int], window: WindowSize, min_overlap: MinOverlap) -> int:
-    """Return the number of windows that `sliding` would make, without making them.
+    """Return the number of windows that `sliding` would yield.
 
     Raises:
         MisfitError: the window is larger than the image.
@@ -102,7 +102,7 @@ def _before_last(side: int, window: int, min_overlap: int) -> range:
 
 
 def box_of(geometry: ObjectGeometry, size: tuple[int, int]) -> Window | None:
-    """Return the box around an object, as far as the object lies in an image of (height, width)."""
+    """Return the bounding box of an object, clipped to an image of (height, width)."""
     box = _own_box(geometry)
     if box.top >= 0 and box.left >= 0 and box.bottom <= size[0] and box.right <= size[1]:
         return box

@@ -1,4 +1,4 @@
-"""The objects that an image has already."""
+"""The existing objects of an image."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,26 +18,26 @@ from icstream.stages.supervisely.geometries import ObjectGeometry
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExistingObjects:
-    """Objects of an annotation; each geometry is read only when it is asked for."""
+    """The objects of an annotation, whose geometries are parsed only when needed."""
 
     entries: list[dict[str, Any]]
-    """The objects, as they stand in the annotation."""
+    """The objects' entries in the annotation."""
     shapes: Mapping[str, str]
-    """Shape of each class of the project, by name."""
+    """The shape of each class of the project, by name."""
     size: tuple[int, int]
-    """Height and width of the image."""
+    """The (height, width) of the image."""
     unknown: dict[int, str] = field(default_factory=dict)
-    """Shapes that are not supported, by the number of the object that was asked for."""
+    """The unsupported shapes, by the number of the object that was used."""
     _pixels: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     @classmethod
     def read(
         cls, annotation: Mapping[str, Any], shapes: Mapping[str, str], size: tuple[int, int]
     ) -> "ExistingObjects":
-        """Return the objects of an annotation, which must be that of an image of (height, width).
+        """Return the objects of an annotation for an image of (height, width).
 
         Raises:
-            SampleError: something is missing, or of another kind, class or size.
+            SampleError: A field is missing, or of another type, class or size.
         """
         try:
             found = msgspec.convert(annotation, Outline)
@@ -56,12 +56,12 @@ class ExistingObjects:
         return cls(list(annotation["objects"]), shapes, size)
 
     def box(self, number: int) -> Window | None:
-        """Return the box around an object; None if it lies outside the image.
+        """Return the bounding box of an object, or None if it is outside the image.
 
-        Objects of a shape that is not supported lie nowhere.
+        Objects of unsupported shapes have no box.
 
         Raises:
-            SampleError: the object cannot be read.
+            SampleError: The object cannot be read.
         """
         geometry = self._geometry(number)
         return None if geometry is None else box_of(geometry, self.size)
@@ -69,12 +69,12 @@ class ExistingObjects:
     def overlap(
         self, title: str, mask_HW: NDArray[np.bool_], window: Window, *, check: Callable[[], None]
     ) -> float:
-        """Return the IoU of a mask with all objects of a class together, inside a window.
+        """Return the IoU of a mask with the union of all objects of a class, within a window.
 
-        `check` is called between objects, and ends the work by raising.
+        `check` is called between objects, and may raise to abort.
 
         Raises:
-            SampleError: one of the objects cannot be read.
+            SampleError: One of the objects cannot be read.
         """
         if title not in self._pixels:
             self._pixels[title] = self._paint(title, check)
@@ -93,7 +93,7 @@ class ExistingObjects:
         return canvas_HW
 
     def _geometry(self, number: int) -> ObjectGeometry | None:
-        """Return where an object is; None if its shape is not supported."""
+        """Return the geometry of an object, or None if its shape is not supported."""
         entry = self.entries[number]
         title = entry["classTitle"]
         with naming(f"object {number} ({title!r})"):

@@ -1,4 +1,4 @@
-"""Inference over one annotated image: the model's objects are put beside those that are there."""
+"""Inference over one annotated image, which adds the model's objects to the existing ones."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,19 +20,19 @@ from icstream.stages.supervisely.geometries import Rectangle
 from icstream.stages.supervisely.objects import bitmap_object, probability_object, rectangle_object
 
 Predict: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[Any]]
-"""Function from an (H, W, 3) RGB crop to (K, h, w) scores, channel 0 the background."""
+"""A function from an (H, W, 3) RGB crop to (K, h, w) scores, with channel 0 for the background."""
 PredictMany: TypeAlias = Callable[[Iterable[NDArray[np.uint8]]], Iterator[NDArray[Any]]]
-"""Function from crops to the scores of each, in their order; it may do several at once."""
+"""A function from crops to the scores of each, in order, which may process batches."""
 
 _LABELS, _CLASSES = "probabilityLabels", "probabilityClasses"
 
 
 def _go_on() -> None:
-    """Let the work go on."""
+    """Do nothing."""
 
 
 class Annotated(NamedTuple):
-    """An image's new annotation, and the meta of the project that it belongs to."""
+    """An image's new annotation, and the meta of its project."""
 
     annotation: dict[str, Any]
     meta: dict[str, Any]
@@ -48,22 +48,22 @@ def annotate_image(
     predict: Predict,
     min_score_threshold: float = 0.0,
 ) -> Annotated:
-    """Return the annotation with the model's objects in it, and the meta with their classes.
+    """Return the annotation with the model's objects, and the meta with their classes.
 
     Args:
-        image: (H, W, 3) RGB.
-        annotation: of the image, as JSON values; it stays as it is.
-        meta: of its project, as JSON values; it stays as it is.
-        mode: the section `mode` of a configuration, as JSON values.
-        classes: of the model, in the order of their channels, without the background.
-        predict: returns (K, h, w) scores of an RGB crop, channel 0 the background: probabilities,
-            or logits, which go through softmax. A map of another size than the crop's is
-            interpolated.
-        min_score_threshold: pixels whose best score is less are background.
+        image: The (H, W, 3) RGB.
+        annotation: The annotation of the image, as JSON values, which are not modified.
+        meta: The meta of its project, as JSON values, which are not modified.
+        mode: The section `mode` of a configuration, as JSON values.
+        classes: The classes of the model in the order of channels, without the background.
+        predict: A function that returns the (K, h, w) scores of an RGB crop, with channel 0 for the
+            background: probabilities, or logits, to which softmax is applied. Scores of another
+            size than the crop are interpolated.
+        min_score_threshold: The best score below which pixels become background.
 
     Raises:
-        ConfigError: the mode is not to be had, or cannot be applied to this project or image.
-        SampleError: the annotation does not fit the image, or an object in it cannot be read.
+        ConfigError: The mode does not exist, or cannot be applied to this project or image.
+        SampleError: The annotation does not fit the image, or one of its objects cannot be read.
     """
     plan = make_plan(parse_mode(mode), meta, classes, threshold=min_score_threshold)
     done = annotate(plan, image, annotation, lambda crops: map(predict, crops))
@@ -79,22 +79,22 @@ def annotate(
     check: Callable[[], None] = _go_on,
     unknown: Counter[str] | None = None,
 ) -> dict[str, Any]:
-    """Return the new annotation of an image; see `annotate_image`.
+    """Return the new annotation of an image, as `annotate_image` does.
 
-    Existing objects in it are the very values that `annotation` holds. Those of a shape that is
-    not supported are treated as if they lay outside the image, and counted.
+    Existing objects are passed through unchanged. Those of unsupported shapes are treated as
+    outside the image, and counted.
 
     Args:
-        plan: what is looked at, and what is saved.
-        image_HW3: RGB.
-        annotation: of the image, as JSON values.
-        predict: scores of crops.
-        check: called between the steps of the work, and ends it by raising.
-        unknown: counts existing objects that could not be looked at, by shape.
+        plan: The mode and the classes.
+        image_HW3: The RGB image.
+        annotation: The annotation of the image, as JSON values.
+        predict: A function that returns the scores of crops.
+        check: A function that is called between steps, and may raise to abort.
+        unknown: A counter of existing objects that could not be used, by shape.
     """
     if image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.dtype != np.uint8:
         raise ConfigError(
-            f"an image is (H, W, 3) uint8 RGB, got {image_HW3.shape} {image_HW3.dtype}"
+            f"an image must be (H, W, 3) uint8 RGB, got {image_HW3.shape} {image_HW3.dtype}"
         )
     size = (image_HW3.shape[0], image_HW3.shape[1])
     existing = ExistingObjects.read(annotation, plan.shapes, size)
@@ -112,7 +112,7 @@ def annotate(
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """The objects of one image, as they are found."""
+    """The objects found in one image."""
 
     plan: AnnotationPlan
     image_HW3: NDArray[np.uint8]
@@ -121,7 +121,7 @@ class _Work:
     check: Callable[[], None]
     objects: list[dict[str, Any]] = field(default_factory=list)
     scores: list[dict[str, Any]] = field(default_factory=list)
-    """Objects of `save_probabilities`, for customBigData."""
+    """The objects of `save_probabilities`, for customBigData."""
 
     def run(self) -> None:
         mode = self.plan.mode
@@ -143,7 +143,7 @@ class _Work:
             self._merge(windows)
 
     def big_data(self) -> dict[str, Any]:
-        """Return what goes into customBigData."""
+        """Return the content of customBigData."""
         if not self.scores:
             return {}
         shown = [
@@ -173,7 +173,7 @@ class _Work:
             self._keep([entry])
 
     def _predict(self, windows: list[Window]) -> Iterator[NDArray[np.floating[Any]]]:
-        """Return (K, H, W) probabilities of each window."""
+        """Yield the (K, H, W) probabilities of each window."""
         cut = (self.image_HW3[w.top : w.bottom, w.left : w.right] for w in windows)
         for window, scores_Khw in zip(windows, self.predict(cut), strict=True):
             self.check()
@@ -217,12 +217,13 @@ class _Work:
             self.objects.append(rectangle_object(box_title, box))
 
     def _merge(self, windows: list[Window]) -> None:
-        """Add up the windows' scores; only `save_probabilities` needs all of them at once."""
+        """Sum the windows' scores; only `save_probabilities` needs all of them at once."""
         mode, size = self.plan.mode, self.existing.size
         ids_HW = np.zeros(size, np.uint8)
         bands = []
         for top, sums_KbW, counts_bW in sum_windows(size, windows, self._predict(windows)):
-            # Sums decide and not means: where counts are equal so are ties, to the last bit.
+            # Sums are compared rather than means: with equal counts, ties are exact to the last
+            # bit.
             won_bW = winners(sums_KbW, threshold=0, order=self.plan.merge_order())
             best_bW = np.take_along_axis(sums_KbW, won_bW[None].astype(np.intp), 0)[0]
             won_bW[best_bW < self.plan.threshold * counts_bW] = 0

@@ -1,4 +1,4 @@
-"""Image projects on disk: what is in one, and another that is written beside it."""
+"""Reading and writing of image projects on disk."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,22 +25,22 @@ from icstream.stages.supervisely.files import (
 
 @dataclass(frozen=True, slots=True)
 class ProjectImage:
-    """An image and its annotation."""
+    """An image of a project and its annotation."""
 
     name: str
-    """Dataset and file, as people read it: "street/0001.png"."""
+    """The dataset and file for display, such as "street/0001.png"."""
     dataset: Path
-    """Folder of the dataset, relative to the project."""
+    """The folder of the dataset, relative to the project."""
     image: Path
-    """File of the image."""
+    """The path of the image."""
     annotation: Path | None
-    """File of the annotation; None where there is none."""
+    """The path of the annotation; None if there is none."""
 
     def load(self) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        """Return (H, W, 3) RGB and the annotation's values.
+        """Return the (H, W, 3) RGB and the annotation's values.
 
         Raises:
-            SampleError: one of the files is missing or damaged.
+            SampleError: One of the files is missing or damaged.
         """
         if self.annotation is None:
             raise SampleError(f"{self.image}: has no annotation")
@@ -50,11 +50,11 @@ class ProjectImage:
         return read_image(self.image, decoder="opencv"), values
 
     def annotation_in(self, project: Path) -> Path:
-        """Return where the new annotation lies; it is there once the image is done."""
+        """Return the path of the new annotation, which exists once the image is done."""
         return annotation_path(project / self.dataset, self.image.name)
 
     def write(self, annotation: Mapping[str, Any], project: Path) -> None:
-        """Put image and annotation into another project, the annotation last and whole."""
+        """Write the image and its annotation to another project, the annotation last."""
         image = image_path(project / self.dataset, self.image.name)
         target = self.annotation_in(project)
         for folder in (image.parent, target.parent):
@@ -64,14 +64,14 @@ class ProjectImage:
 
 
 def project_images(project: Path) -> list[ProjectImage]:
-    """Return all images, dataset by dataset, in the order of their names.
+    """Return all images by dataset, in the order of their names.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: There are none.
     """
     found = list(_images(project))
     if not found:
-        raise ConfigError(f"{project}: the project is empty; no dataset with images in it")
+        raise ConfigError(f"{project}: the project is empty; it has no dataset with images")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The mode that values of a configuration describe, with the plugin's own defaults."""
+"""Parsing of modes, with the plugin's own defaults."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,33 +9,33 @@ from icstream.model import ConfigError
 from icstream.stages.annotate.modes import MODES, Mode
 
 _ALIASES = {"objects": "bboxes"}
-"""Names of modes in configurations, by those in the plugin's window."""
+"""The names of modes in configurations, by those in the plugin's window."""
 PLUGIN_SUFFIX = "_icnet"
-"""The plugin's suffix of class names in mode full_image, where the values give none."""
+"""The plugin's default suffix of class names in mode full_image."""
 
 
 class Resolved(NamedTuple):
-    """A mode that was looked up and not yet checked."""
+    """A mode whose values are not checked yet."""
 
     schema: type[Mode]
     values: dict[str, Any]
 
 
 def resolve_mode(values: Mapping[str, Any], *, suffix: str = PLUGIN_SUFFIX) -> Resolved:
-    """Return the schema of the named mode, and the values over the plugin's own defaults.
+    """Return the schema of the named mode, and the values merged with the plugin's defaults.
 
     Args:
-        values: the section `mode`.
-        suffix: of classes in mode full_image, where the values ask for none.
+        values: The section `mode`.
+        suffix: The default suffix of classes in mode full_image.
 
     Raises:
-        ConfigError: no such mode; known ones are named.
+        ConfigError: There is no such mode; the text lists the modes.
     """
     given = values.get("name")
     name = _ALIASES.get(given, given) if isinstance(given, str) else ""
     if name not in MODES:
         known = ", ".join([*MODES, *_ALIASES])
-        raise ConfigError(f"mode.name: got {given!r}, known are {known}")
+        raise ConfigError(f"mode.name: got {given!r}, allowed are {known}")
     merged = dict(values) | {"name": name}
     if name == "full_image":
         added = {"add_suffix": suffix}
@@ -45,10 +45,10 @@ def resolve_mode(values: Mapping[str, Any], *, suffix: str = PLUGIN_SUFFIX) -> R
 
 
 def parse_mode(values: Mapping[str, Any], *, suffix: str = PLUGIN_SUFFIX) -> Mode:
-    """Return the mode that JSON values describe; see `resolve_mode`.
+    """Return the mode described by JSON values, with the arguments of `resolve_mode`.
 
     Raises:
-        ConfigError: some values cannot be used; each has a clause.
+        ConfigError: Some values are invalid, with a clause for each.
     """
     schema, merged = resolve_mode(values, suffix=suffix)
     try:
@@ -66,7 +66,7 @@ def _clause(error: Mapping[str, Any]) -> str:
 
 
 def _laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `over` on top of `base`, sections key by key, all else as a whole."""
+    """Return `base` updated by `over`, section by section and key by key."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)

@@ -1,4 +1,4 @@
-"""The modes of inference over a project, as in configurations of the Supervisely plugin."""
+"""The settings of modes of inference over a project, as in the Supervisely plugin."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ _SIDE = re.compile(r"(-?[0-9]{1,9})(%|px)", re.ASCII)
 
 def _side(text: str) -> str:
     if not _SIDE.fullmatch(text):
-        raise ValueError('whole pixels as "10px" or whole percent as "5%" are needed')
+        raise ValueError('must be whole pixels as "10px" or whole percent as "5%"')
     return text
 
 
 def _bound(text: str) -> str:
     if _side(text).startswith("-"):
-        raise ValueError("negative bounds would reach out of the image")
+        raise ValueError("must not be negative, as it would reach outside the image")
     return text
 
 
@@ -47,7 +47,7 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Part(BaseModel):
-    """Base of every section; unknown keys are refused, 1.0 and true are no integers."""
+    """Base class of sections, which refuse unknown keys, and 1.0 and true as integers."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
@@ -58,20 +58,20 @@ class InferenceSettings(Part):
     """Inference device and score threshold."""
 
     gpu_device: Count = 0
-    """CUDA device, over which --device wins; without CUDA the network runs on the CPU."""
+    """CUDA device, which --device overrides; without CUDA the network runs on the CPU."""
     min_score_threshold: float = Field(0.0, ge=0, le=1)
-    """A pixel whose best class has a lower score stays unlabeled."""
+    """Best score below which a pixel stays unlabeled."""
 
 
 class Renamer(Part):
-    """Which classes of the model are saved, and under which names."""
+    """Selection and names of the saved classes."""
 
     save_classes: Names = "__all__"
-    """Names of the classes that are saved, or all."""
+    """Names of the classes to save, or "__all__"."""
     save_names: Names | None = None
-    """The same as `save_classes`, over which it wins."""
+    """Alternative name of `save_classes`, which it overrides."""
     add_suffix: str = ""
-    """Suffix of each saved name."""
+    """Suffix of saved names."""
 
     def saved_name(self, name: str) -> str | None:
         """Return the name under which a class is saved, or None if it is not."""
@@ -80,7 +80,7 @@ class Renamer(Part):
 
 
 class Bounds(Part):
-    """Margins that are cut off each side of the image."""
+    """Margins that are cut off the sides of the image."""
 
     left: Bound = "0px"
     """Left margin in px, or in % of the image's width."""
@@ -93,7 +93,7 @@ class Bounds(Part):
 
 
 class Padding(Part):
-    """Margins that are added to each side of a box; negative ones shrink it."""
+    """Margins that are added to the sides of a box; negative ones shrink it."""
 
     left: Side = "0px"
     """Left margin in px, or in % of the box's width."""
@@ -124,54 +124,55 @@ class MinOverlap(Part):
 
 
 class NmsAfter(Part):
-    """Suppression of overlapping boxes, for models that give boxes."""
+    """Suppression of overlapping boxes, for models that detect boxes."""
 
     enable: bool = False
     """Whether overlapping boxes are suppressed."""
     iou_threshold: float = Field(0.0, ge=0)
-    """Least overlap of boxes that are suppressed."""
+    """Smallest IoU of boxes that are suppressed."""
     confidence_tag_name: str = "confidence"
-    """Tag with the confidence of a box."""
+    """Name of the tag with the confidence of a box."""
 
 
 class _Common(Part):
     model_classes: Renamer = Renamer()
-    """Classes that are saved."""
+    """Selection of saved classes."""
     model_tags: Renamer = Renamer()
-    """No effect, as ICNet gives no tags."""
+    """No effect, as ICNet predicts no tags."""
     save_probabilities: bool = False
-    """Whether the score of each saved class at each pixel is kept, in customBigData."""
+    """Whether to save the score of each saved class at each pixel, in customBigData."""
     existing_objects: Literal["keep", "replace", "merge"] = "keep"
-    """keep keeps all, as the plugin does; replace keeps none; merge keeps all and adds no object of
-    the model that is there already."""
+    """Treatment of existing objects: keep keeps all, as the plugin does; replace removes all; merge
+    keeps all and adds no objects that exist already."""
     existing_objects_iou: float = Field(0.9, gt=0, le=1)
-    """Least overlap by which merge takes two objects of one class for the same."""
+    """Smallest IoU at which merge treats two objects of one class as the same."""
     background: Literal["plugin", "compete"] = "plugin"
-    """compete lets pixels stay unlabeled in every mode; plugin does not in sliding_window."""
+    """Treatment of the background: compete allows unlabeled pixels in every mode, plugin does not
+    in sliding_window."""
 
 
 class FullImage(_Common):
-    """The whole image at once."""
+    """Inference on the whole image."""
 
     name: Literal["full_image"] = "full_image"
     """Name of the mode."""
 
 
 class Roi(_Common):
-    """One part of the image."""
+    """Inference on one part of the image."""
 
     name: Literal["roi"] = "roi"
     """Name of the mode."""
     bounds: Bounds = Bounds()
     """Margins that are cut off the image."""
     save: bool = False
-    """Whether the part is added as a rectangle."""
+    """Whether to save the part as a rectangle."""
     class_name: Name = "inference_roi"
     """Class of that rectangle."""
 
 
 class Bboxes(_Common):
-    """The box around each object that is there already."""
+    """Inference on the bounding box of each existing object."""
 
     name: Literal["bboxes"] = "bboxes"
     """Name of the mode."""
@@ -180,9 +181,9 @@ class Bboxes(_Common):
     padding: Padding = Padding()
     """Margins that are added to the box."""
     save: bool = False
-    """Whether each box is added as a rectangle."""
+    """Whether to save each box as a rectangle."""
     add_suffix: str = "_input_bbox"
-    """Suffix that makes the class of the rectangle from the object's class."""
+    """Suffix that is added to the object's class for the class of its rectangle."""
 
 
 class _Windows(_Common):
@@ -191,7 +192,7 @@ class _Windows(_Common):
     min_overlap: MinOverlap = MinOverlap()
     """Least overlap of neighboring windows."""
     save: bool = False
-    """Whether each window is added as a rectangle."""
+    """Whether to save each window as a rectangle."""
     class_name: Name = "sliding_window"
     """Class of those rectangles."""
 
@@ -207,19 +208,19 @@ class _Windows(_Common):
 
 
 class SlidingWindow(_Windows):
-    """Windows over the whole image, whose scores are added up."""
+    """Inference on sliding windows, whose scores are summed."""
 
     name: Literal["sliding_window"] = "sliding_window"
     """Name of the mode."""
 
 
 class SlidingWindowDet(_Windows):
-    """Windows for models that give boxes; ICNet gives none."""
+    """Inference on sliding windows for models that detect boxes, which ICNet does not."""
 
     name: Literal["sliding_window_det"] = "sliding_window_det"
     """Name of the mode."""
     nms_after: NmsAfter = NmsAfter()
-    """No effect, as ICNet gives no boxes."""
+    """No effect, as ICNet detects no boxes."""
 
 
 Mode: TypeAlias = FullImage | Roi | Bboxes | SlidingWindow | SlidingWindowDet
@@ -233,9 +234,9 @@ MODES: Mapping[str, type[Mode]] = {
 
 
 def pixels(text: str, side: int) -> int:
-    """Return the pixels that a text such as "10px" or "-5%" means on a side of this many pixels.
+    """Return the pixels that a text such as "10px" or "-5%" means for a side in pixels.
 
-    Percent are cut towards zero, as the plugin does.
+    Percentages are truncated towards zero, as in the plugin.
     """
     match = _SIDE.fullmatch(text)
     assert match is not None
@@ -246,5 +247,5 @@ def pixels(text: str, side: int) -> int:
 
 
 def is_chosen(name: str, names: str | Sequence[str]) -> bool:
-    """Return whether `names` is all, or has the name."""
+    """Return whether `names` is "__all__" or contains the name."""
     return names == ALL or name in names

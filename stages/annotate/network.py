@@ -1,4 +1,4 @@
-"""A checkpoint as what modes ask for: probabilities of crops, channel 0 the background."""
+"""The network for modes, which returns probabilities of crops with channel 0 for the background."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from icstream.model.segmenter import mean_color
 from icstream.stages.annotate.window_scores import softmax_in_place
 
 _BACKGROUNDS = ("background", "unlabelled")
-"""Names of class 0 where it holds the pixels that nobody labeled."""
+"""The names of class 0 if it stands for unlabeled pixels."""
 
 
 class _Prepared(NamedTuple):
@@ -23,21 +23,21 @@ class _Prepared(NamedTuple):
 
 
 class NetworkScores:
-    """Runs a checkpoint over crops.
+    """A function from crops to probabilities.
 
-    Crops are fitted as the checkpoint says. Where it stretches them, the scores come at the size
-    of the network's input, as the plugin's did; else at the crop's own.
+    Crops are fitted as the checkpoint states. If it stretches them, the probabilities have the size
+    of the network's input, as in the plugin; otherwise that of the crop.
 
-    The channels are those of `label_classes`, behind the background.
+    The channels are the background followed by those of `label_classes`.
     """
 
     def __init__(self, checkpoint: Checkpoint, choice: RuntimeChoice, *, batch: int = 1) -> None:
         """Load the weights.
 
         Args:
-            checkpoint: weights, and how crops are shown to them.
-            choice: what runs them.
-            batch: so many crops of one size go through the network at once.
+            checkpoint: The weights and their metadata.
+            choice: The runtime, device, precision and threads.
+            batch: The number of crops of one size in each call of the network.
         """
         self._has_background = has_background(checkpoint.labels)
         self._fit = checkpoint.fit
@@ -46,7 +46,7 @@ class NetworkScores:
         self._runtime = open_runtime(checkpoint, choice)
 
     def __call__(self, crops: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
-        """Return (K, h, w) probabilities of each (H, W, 3) RGB crop; see `PredictMany`."""
+        """Yield the (K, h, w) probabilities of each (H, W, 3) RGB crop, as a `PredictMany`."""
         waiting: list[_Prepared] = []
         for crop_HW3 in crops:
             geometry = self._fit.geometry((crop_HW3.shape[0], crop_HW3.shape[1]))
@@ -60,7 +60,7 @@ class NetworkScores:
             yield from self._run(waiting)
 
     def _run(self, waiting: list[_Prepared]) -> Iterator[NDArray[np.float32]]:
-        # Batches always have one shape, so that a crop's scores do not depend on its neighbors'.
+        # Batches always have one shape, so that a crop's scores do not depend on the others.
         inputs_Nhw3 = np.zeros((self._batch, *waiting[0].input_hw3.shape), np.uint8)
         for place_hw3, prepared in zip(inputs_Nhw3, waiting, strict=False):
             place_hw3[:] = prepared.input_hw3
@@ -74,8 +74,8 @@ class NetworkScores:
         if self._fit.mode == "stretch":
             geometry = Geometry(geometry.inner, geometry.inner, geometry.outer)
         rows, columns = geometry.axes()
-        first = 0 if self._has_background else 1  # nothing is left for it
-        # Channels side by side: on the order of the sum over them its last bit depends.
+        first = 0 if self._has_background else 1  # no share is left for it
+        # Contiguous channels, as the last bit of their sum depends on the order.
         shape = (len(rows.nodes), len(columns.nodes), first + len(logits_Khw))
         scores_KHW = np.zeros(shape, np.float32).transpose(2, 0, 1)
         interpolate(logits_Khw, rows, columns, out_KHW=scores_KHW[first:])
@@ -84,13 +84,13 @@ class NetworkScores:
 
 
 def has_background(labels: LabelSet) -> bool:
-    """True if class 0 stands for pixels without a label, as after training on a project."""
+    """Whether class 0 stands for unlabeled pixels, as after training on a project."""
     first = labels.names[0].strip().casefold()
     return first in _BACKGROUNDS or first.rpartition(" ")[0] == _BACKGROUNDS[1]
 
 
 def label_classes(labels: LabelSet) -> list[tuple[str, Color]]:
-    """Return name and color of each class that can be saved, in the order of the channels."""
+    """Return the name and color of each class that can be saved, in the order of channels."""
     pairs = list(zip(labels.names, labels.colors, strict=True))
     return pairs[1:] if has_background(labels) else pairs
 
@@ -100,7 +100,7 @@ def interpolate(
 ) -> None:
     """Write the values between the nodes, rounded as in `icstream.model.upsample`.
 
-    Besides the result, not more than a few channels are in memory at once.
+    Besides the result, only a few channels are in memory at once.
     """
     one = np.float32(1)
     fx, fy = columns.fractions, rows.fractions[:, None]

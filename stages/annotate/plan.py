@@ -1,4 +1,4 @@
-"""What a mode makes of a project's classes and a model's: settled once for all images."""
+"""The mapping of a model's classes to a project's, determined once for all images."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,38 +15,38 @@ from icstream.stages.supervisely.classes import (
 from icstream.stages.supervisely.keys import stable_color
 
 ModelClasses: TypeAlias = Sequence[Mapping[str, Any] | tuple[str, Sequence[int] | str]]
-"""The classes of a model without the background, each as meta.json has it ("title", "color"), or as
-a pair of name and color, which is (r, g, b) or "#RRGGBB"."""
+"""The classes of a model without the background, each as in meta.json ("title", "color"), or as a
+pair of name and color, which is (r, g, b) or "#RRGGBB"."""
 
 
 class SavedClass(NamedTuple):
     """A class of the model."""
 
     name: str
-    """Name that the model has for it."""
+    """The model's name of the class."""
     title: str | None
-    """Name under which it is saved; None where it is not."""
+    """The saved name; None if the class is not saved."""
     color: str
-    """Color as "#RRGGBB"."""
+    """The color as "#RRGGBB"."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnnotationPlan:
-    """A mode, applied to the classes of one project and one model."""
+    """A mode with the classes of one project and one model."""
 
     mode: Mode
-    """How images are looked at."""
+    """The mode."""
     classes: tuple[SavedClass, ...]
-    """The model's classes, in the order of the channels from 1 on."""
+    """The model's classes, in the order of the channels from 1."""
     meta: dict[str, Any]
-    """Content of meta.json of the new project."""
+    """The content of meta.json of the new project."""
     shapes: Mapping[str, str]
-    """Shape of each class of the old project, by name."""
+    """The shape of each class of the old project, by name."""
     threshold: float
-    """Least winning score of a pixel that does not become background."""
+    """The best score below which a pixel becomes background."""
 
     def box_title(self, title: str = "") -> str | None:
-        """Return the class of saved boxes or windows (in bboxes: of a class); None: not saved."""
+        """Return the class of saved boxes or windows (in bboxes for a class), or None."""
         mode = self.mode
         if isinstance(mode, FullImage) or not mode.save:
             return None
@@ -55,9 +55,9 @@ class AnnotationPlan:
     def merge_order(self) -> list[int]:
         """Return the channels that may win a pixel in merged windows; ties go to the first.
 
-        The plugin left ties to the order of a Python set, which changes from run to run. Short
-        names before long ones, and then the alphabet, is an order that stays, and the one in which
-        the reference results happen to have been made.
+        In the plugin ties follow the order of a Python set, which changes between runs. Short names
+        before long ones, and then alphabetically, is a fixed order that the reference results
+        happen to have.
         """
         channels = range(1, len(self.classes) + 1)
         named = sorted(channels, key=lambda k: _rank(self.classes[k - 1].name))
@@ -67,16 +67,16 @@ class AnnotationPlan:
 def make_plan(
     mode: Mode, meta: Mapping[str, Any], classes: ModelClasses, *, threshold: float = 0.0
 ) -> AnnotationPlan:
-    """Return what is saved under which name.
+    """Return the plan for a mode, a project and a model.
 
     Args:
-        mode: how images are looked at.
-        meta: content of the project's meta.json; it stays as it is.
-        classes: of the model, without the background, in the order of their channels.
-        threshold: least score of a pixel that gets a class.
+        mode: The mode.
+        meta: The content of the project's meta.json, which is not modified.
+        classes: The classes of the model in the order of channels, without the background.
+        threshold: The best score below which a pixel becomes background.
 
     Raises:
-        ConfigError: meta or classes cannot be read, or a name would be there twice.
+        ConfigError: The meta or the classes cannot be read, or a name would be duplicated.
     """
     there = list_classes(meta)
     saved = tuple(
@@ -119,7 +119,7 @@ def _refuse_repeated(known: set[str], added: list[dict[str, Any]], key: str) -> 
     seen = set(known)
     for title in (entry["title"] for entry in added):
         if title in seen:
-            raise ConfigError(f"{key}: there would be two classes {title!r}; choose another one")
+            raise ConfigError(f"{key}: there would be two classes {title!r}; choose another name")
         seen.add(title)
 
 
@@ -134,5 +134,5 @@ def _name_and_color(entry: Mapping[str, Any] | tuple[str, Sequence[int] | str]) 
         return str(name), color_code((red, green, blue))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"classes: got {entry!r}, needed are a name and a color, as meta.json has them"
+            f"classes: got {entry!r}, needed are a name and a color, as in meta.json"
         ) from error

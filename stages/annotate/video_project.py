@@ -1,4 +1,4 @@
-"""Video projects: each frame is annotated as an image is, and its objects become figures."""
+"""Annotation of video projects: frames are annotated like images, and objects become figures."""
 
 import logging
 import sys
@@ -45,32 +45,32 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProjectVideo:
-    """A recording, and what is known of it."""
+    """A recording of a project and its annotation."""
 
     name: str
-    """Dataset and file, as people read it: "drives/0001.mp4"."""
+    """The dataset and file for display, such as "drives/0001.mp4"."""
     dataset: Path
-    """Folder of the dataset, relative to the project."""
+    """The folder of the dataset, relative to the project."""
     video: Path
-    """File of the recording."""
+    """The path of the recording."""
     annotation: Path | None
-    """File of the annotation; None where there is none."""
+    """The path of the annotation; None if there is none."""
 
     @property
     def root(self) -> Path | None:
-        """The folder of the project; None: it is in none."""
+        """The folder of the project; None if the recording is in none."""
         return None if self.annotation is None else project_of(self.video, self.dataset)
 
     def annotation_in(self, project: Path) -> Path:
-        """Return where the new annotation lies; it is there once the video is done."""
+        """Return the path of the new annotation, which exists once the video is done."""
         return annotation_path(project / self.dataset, self.video.name)
 
     def load(self) -> dict[str, Any]:
-        """Return the annotation's values; of a recording without one, those of an empty one.
+        """Return the annotation's values, which are empty for a recording without annotation.
 
         Raises:
-            SampleError: it is missing, damaged, or refers to what is not there, or so is the
-                recording.
+            SampleError: The annotation or the recording is missing or damaged, or the annotation
+                has invalid references.
         """
         if not self.video.is_file():
             raise SampleError(f"{self.video}: {'no file' if self.video.exists() else 'missing'}")
@@ -86,19 +86,19 @@ class ProjectVideo:
 
 
 def project_videos(project: Path) -> list[ProjectVideo]:
-    """Return all recordings of a video project, dataset by dataset.
+    """Return all recordings of a video project, by dataset.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: There are none.
     """
     found = list(_videos(project))
     if not found:
-        raise ConfigError(f"{project}: the project is empty; no dataset with videos in it")
+        raise ConfigError(f"{project}: the project is empty; it has no dataset with videos")
     return found
 
 
 def single_video(video: Path) -> ProjectVideo:
-    """Return a recording that is in no project."""
+    """Return a recording outside a project."""
     return ProjectVideo(video.name, Path(DATASET), video, None)
 
 
@@ -111,7 +111,7 @@ def _videos(project: Path) -> Iterator[ProjectVideo]:
 
 
 def _names(dataset: Path) -> Iterator[Path]:
-    """Yield each video of a dataset, and the path of each that only an annotation tells of."""
+    """Yield each video of a dataset, and the path of each missing video that has an annotation."""
     videos = []
     for path in sorted((dataset / VIDEOS).iterdir()):
         if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith("."):
@@ -134,26 +134,26 @@ def annotate_video(
     should_stop: Callable[[], bool],
     unknown: Counter[str] | None = None,
 ) -> FrameAccounting | None:
-    """Put a recording and its new annotation into another project.
+    """Write a recording and its new annotation to another project.
 
-    Frames that an earlier call has written there are kept, and the rest is added.
+    Frames that an earlier call wrote are kept, and the others are added.
 
     Args:
-        plan: what is looked at, and what is saved.
-        item: the recording.
-        project: folder of the new project.
-        predict: scores of crops.
-        on_frame: called after each frame with how many are done, and of how many (0: unknown).
-        should_stop: asked before each frame.
-        unknown: counts existing figures that could not be looked at, by shape.
+        plan: The mode and the classes.
+        item: The recording.
+        project: The folder of the new project.
+        predict: A function that returns the scores of crops.
+        on_frame: A function that is called with the number of frames done and the total (or 0).
+        should_stop: A function that is called before each frame, and returns whether to stop.
+        unknown: A counter of existing figures that could not be used, by shape.
 
     Returns:
-        What became of the recording's packets; None if it was stopped before the end.
+        The accounting of the recording's packets; None if it was stopped before the end.
 
     Raises:
-        SampleError: the annotation cannot be used.
-        SourceError: the recording cannot be read.
-        ConfigError: the mode cannot be applied to its frames.
+        SampleError: The annotation cannot be used.
+        SourceError: The recording cannot be read.
+        ConfigError: The mode cannot be applied to its frames.
     """
     values = item.load()
     sink = VideoAnnotation(item.annotation_in(project), shown=str(project))
@@ -187,7 +187,7 @@ def annotate_video(
 
 
 class _VideoFrames:
-    """The new annotation of a recording, made frame by frame from the old one."""
+    """The new annotation of a recording, created frame by frame from the old one."""
 
     def __init__(
         self,
@@ -198,7 +198,7 @@ class _VideoFrames:
         unknown: Counter[str] | None,
     ) -> None:
         if plan.mode.save_probabilities:
-            raise ConfigError("mode.save_probabilities: annotations of videos have no place for it")
+            raise ConfigError("mode.save_probabilities: not supported in annotations of videos")
         height, width = size
         stated = values.get("size", {"height": height, "width": width})
         if (stated["height"], stated["width"]) != size:
@@ -230,7 +230,7 @@ class _VideoFrames:
         return {"size": size_values(self._size), **self._values, "objects": [*there, *added]}
 
     def figures(self, frame: Frame, predict: PredictMany) -> list[dict[str, Any]]:
-        """Return the figures of a frame; one of another size than the first keeps what it has."""
+        """Return the figures of a frame; one of another size than the first keeps its own."""
         assert frame.image is not None
         there = self._figures.get(frame.meta.index, [])
         if frame.meta.size != self._size:
@@ -245,13 +245,13 @@ class _VideoFrames:
         ]
 
     def check_all_written(self, num_frames: int) -> None:
-        """Check that the recording had frames, and every frame with figures.
+        """Check that the recording had frames, including every one with figures.
 
         Raises:
-            SampleError: it had not; figures would be lost.
+            SampleError: Frames are missing, whose figures would be lost.
         """
         if not num_frames:
-            raise SampleError(f"{self._name}: not one frame could be decoded")
+            raise SampleError(f"{self._name}: no frame could be decoded")
         beyond = [k for k, figures in self._figures.items() if figures and k >= num_frames]
         if beyond and self._plan.mode.existing_objects != "replace":
             raise SampleError(

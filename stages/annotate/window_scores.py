@@ -1,4 +1,4 @@
-"""Scores of crops: made probabilities, brought to size, added up over windows, turned into ids."""
+"""Operations on scores of crops: softmax, resizing, sums over windows, and class ids."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -11,11 +11,11 @@ from icstream.model import ConfigError
 
 _ROWS = 64
 _SUM_TOLERANCE = 1e-3
-"""Largest distance from one of the sum of scores that are probabilities."""
+"""The largest deviation from 1 of the sum of scores that count as probabilities."""
 
 
 class Window(NamedTuple):
-    """Part of an image, in pixels; the far sides are not in it."""
+    """A part of an image, in pixels, excluding the right and bottom ends."""
 
     top: int
     left: int
@@ -24,26 +24,26 @@ class Window(NamedTuple):
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width)."""
+        """The (height, width)."""
         return self.bottom - self.top, self.right - self.left
 
 
 def probabilities(
     scores: NDArray[Any], size: tuple[int, int], num_channels: int
 ) -> NDArray[np.floating[Any]]:
-    """Return (K, H, W) probabilities of a crop of `size`.
+    """Return the (K, H, W) probabilities of a crop of `size`.
 
-    Scores that do not sum to one at every pixel are taken for logits, and go through softmax. A
-    map of another size is brought to the crop's by bicubic interpolation, which is what the plugin
-    did with its probabilities.
+    Scores that do not sum to 1 at every pixel are treated as logits, to which softmax is applied.
+    Probabilities of another size are resized to the crop's by bicubic interpolation, as in the
+    plugin.
 
     Args:
-        scores: (K, h, w) as the model gave it; it is not written to.
-        size: (H, W) of the crop.
-        num_channels: K that is expected.
+        scores: The (K, h, w) output of the model, which is not modified.
+        size: The (H, W) of the crop.
+        num_channels: The expected K.
 
     Raises:
-        ConfigError: the array is not (K, h, w) with that K.
+        ConfigError: The array is not (K, h, w) with the expected K.
     """
     if scores.ndim != 3 or len(scores) != num_channels or not scores[0].size:
         raise ConfigError(
@@ -71,7 +71,7 @@ def softmax(logits_Khw: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
 
 
 def softmax_in_place(logits_Khw: NDArray[np.floating[Any]]) -> None:
-    """Make logits probabilities over the first axis."""
+    """Replace logits by probabilities over the first axis."""
     logits_Khw -= logits_Khw.max(0)
     np.exp(logits_Khw, out=logits_Khw)
     logits_Khw /= logits_Khw.sum(0)
@@ -80,18 +80,18 @@ def softmax_in_place(logits_Khw: NDArray[np.floating[Any]]) -> None:
 def winners(
     scores_KHW: NDArray[np.floating[Any]], *, threshold: float, order: Sequence[int] | None = None
 ) -> NDArray[np.uint8]:
-    """Return (H, W) channels with the highest score.
+    """Return the (H, W) channels with the highest score.
 
     Args:
-        scores_KHW: channel 0 is the background.
-        threshold: pixels whose winner has less become background.
-        order: the channels that may win; ties go to the first. None: all, in their order.
+        scores_KHW: The scores, with channel 0 for the background.
+        threshold: The highest score below which pixels become background.
+        order: The channels that may win, with ties going to the first; None: all, in order.
     """
     channels = np.arange(len(scores_KHW)) if order is None else np.array(order)
     if order is not None:
         scores_KHW = scores_KHW[channels]
     ids_HW = np.empty(scores_KHW.shape[1:], np.uint8)
-    for top in range(0, len(ids_HW), _ROWS):  # NumPy copies what it looks through
+    for top in range(0, len(ids_HW), _ROWS):  # NumPy would copy the array
         rows = slice(top, top + _ROWS)
         ids_HW[rows] = channels.astype(np.uint8)[scores_KHW[:, rows].argmax(0)]
     if threshold > 0:
@@ -100,26 +100,26 @@ def winners(
 
 
 class Band(NamedTuple):
-    """Rows of an image that no later window reaches."""
+    """The rows of an image that no later window reaches."""
 
     top: int
     scores_KbW: NDArray[np.floating[Any]]
-    """(K, b, W) sums over the windows that cover a pixel; valid until the next band."""
+    """The (K, b, W) sums over the windows that cover a pixel, valid until the next band."""
     counts_bW: NDArray[np.int64]
-    """(b, W) number of windows that cover a pixel."""
+    """The (b, W) numbers of windows that cover a pixel."""
 
 
 def sum_windows(
     size: tuple[int, int], windows: Iterable[Window], scores: Iterable[NDArray[np.floating[Any]]]
 ) -> Iterator[Band]:
-    """Add up overlapping windows, and return the sums from top to bottom.
+    """Sum overlapping windows, and yield the sums from top to bottom.
 
-    No more rows are held than one window has, however high the image.
+    At most the rows of one window are in memory, regardless of the image's height.
 
     Args:
-        size: (H, W) of the image.
-        windows: of one size, row by row from the top; together they cover the image.
-        scores: (K, h, w) of each of them, in the same order.
+        size: The (H, W) of the image.
+        windows: The windows, of one size, row by row from the top, which together cover the image.
+        scores: The (K, h, w) scores of each, in the same order.
     """
     sums: NDArray[np.floating[Any]] | None = None
     counts: NDArray[np.int64] | None = None
@@ -141,9 +141,9 @@ def sum_windows(
 
 
 def _scroll(rows: NDArray[Any], done: int, *, axis: int) -> None:
-    """Move what lies behind the first `done` rows to the front, and clear the rest."""
+    """Move the rows after the first `done` ones to the front, and clear the rest."""
     rows = np.moveaxis(rows, axis, 0)
     left = len(rows) - done
-    for i in range(left):  # row by row: source and target overlap
+    for i in range(left):  # row by row, as source and target overlap
         rows[i] = rows[i + done]
     rows[left:] = 0

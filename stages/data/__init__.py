@@ -1,4 +1,4 @@
-"""Labeled images for training and evaluation: one form, read from several layouts."""
+"""Labeled images for training and evaluation, read from several layouts."""
 
 from icstream.model.errors import SampleError
 from icstream.model.labels import VOID

@@ -1,4 +1,4 @@
-"""What is in a whole data set, and what cannot be used."""
+"""Inspection of data sets, and of samples that cannot be used."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -16,39 +16,39 @@ from icstream.stages.data.samples import LabeledData, LabeledImage, Sample
 
 @dataclass(slots=True)
 class SplitFindings:
-    """What is in one split, corrupted samples left out."""
+    """The findings of one split, without corrupted samples."""
 
     num_samples: int
-    """How many samples it has, with the corrupted ones."""
+    """The number of samples, including corrupted ones."""
     counts: NDArray[np.int64]
-    """(256,) number of pixels by id, void among them."""
+    """The (256,) numbers of pixels by id, including void."""
     num_corrupted: int = 0
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """Number of images by (width, height)."""
+    """The number of images by (width, height)."""
     fault: str | None = None
-    """Why nothing can be trained or scored on the split."""
+    """The reason why the split cannot be used, or None."""
 
     def add(self, image: LabeledImage) -> None:
-        """Count an image."""
+        """Add an image."""
         height, width = image.ids_HW.shape
         self.sizes[width, height] += 1
         self.counts += np.bincount(image.ids_HW.ravel(), minlength=256)
 
     @property
     def void_share(self) -> float | None:
-        """Void pixels among all; None where there are no pixels."""
+        """The share of void among all pixels; None without pixels."""
         total = int(self.counts.sum())
         return int(self.counts[VOID]) / total if total else None
 
     def share(self, class_id: int) -> float | None:
-        """Pixels of a class among those that are not void; None where there are none."""
+        """Return the share of a class among pixels that are not void; None if there are none."""
         total = int(self.counts.sum() - self.counts[VOID])
         return int(self.counts[class_id]) / total if total else None
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found in a data set."""
+    """The findings of a data set."""
 
     origin: str
     format: str
@@ -57,9 +57,9 @@ class Findings:
     corrupted: tuple[str, ...]
     """A line for each file or sample that cannot be used."""
     num_in_several: int
-    """Samples that are in more than one split."""
+    """The number of samples in more than one split."""
     left_out: tuple[str, ...] = ()
-    """See `LabeledData.left_out`."""
+    """A line for each kind of objects that are left out, as in `LabeledData`."""
 
     def never(self) -> list[str]:
         """Return the names of the classes without a pixel."""
@@ -67,7 +67,7 @@ class Findings:
         return [name for k, name in enumerate(self.labels.names) if not counts[k]]
 
     def lines(self) -> list[str]:
-        """Return the findings for a person."""
+        """Return the findings as lines of text."""
         lines = [f"{self.origin}: {self.format}, {len(self.labels)} classes"]
         lines += [_split_line(name, split) for name, split in self.splits.items()]
         lines += [f"{name}: {split.fault}" for name, split in self.splits.items() if split.fault]
@@ -75,7 +75,7 @@ class Findings:
             lines.append(f"{self.num_in_several} samples are in more than one split")
         lines += self._table()
         if never := self.never():
-            lines.append(f"classes that never occur: {', '.join(never)}")
+            lines.append(f"classes without pixels: {', '.join(never)}")
         lines += [f"left out: {text}" for text in self.left_out]
         lines += [f"corrupted: {text}" for text in self.corrupted]
         return lines
@@ -119,11 +119,11 @@ class Findings:
 def check_data(
     data: LabeledData, *, watch: Callable[[int, int], None] = lambda done, total: None
 ) -> Findings:
-    """Load every sample once, and return what was found.
+    """Load every sample once, and return the findings.
 
     Args:
-        data: what to go through.
-        watch: called after each sample with how many are done, and of how many.
+        data: The data set.
+        watch: A function that is called after each sample with the number done and the total.
     """
     splits = {
         name: SplitFindings(len(samples), np.zeros(256, np.int64), fault=data.faults.get(name))
@@ -154,7 +154,7 @@ def check_data(
 
 
 def _places(data: LabeledData) -> list[tuple[Sample, list[str]]]:
-    """Return each sample with the splits that it is in."""
+    """Return each sample with its splits."""
     places: dict[str, tuple[Sample, list[str]]] = {}
     for split, samples in data.splits.items():
         for sample in samples:

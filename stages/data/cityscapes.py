@@ -1,4 +1,4 @@
-"""Cityscapes, as its archives unpack, as labeled images."""
+"""The layout of Cityscapes, as its archives unpack."""
 
 from pathlib import Path
 
@@ -13,20 +13,20 @@ from icstream.stages.data.samples import LabeledData
 IMAGES, LABELS = "leftImg8bit", "gtFine"
 SPLITS = ("train", "val", "test")
 
-# The label ids of the 19 evaluated classes in the order of their train ids, and the last label id
-# there is (cityscapesScripts, labels.py).
+# The label ids of the 19 evaluated classes in the order of their train ids, and the largest label
+# id (cityscapesScripts, labels.py).
 _EVALUATED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 _LAST_LABEL_ID = 33
 
 
 def open_cityscapes(folder: Path) -> LabeledData:
-    """Return the images of leftImg8bit/; they are opened when they are loaded.
+    """Return the images of leftImg8bit/, whose files are not opened yet.
 
-    Labels are gtFine/.../*_gtFine_labelTrainIds.png where that is there, else
-    *_gtFine_labelIds.png, whose ids are mapped: all but the 19 evaluated classes are void.
+    Labels are gtFine/.../*_gtFine_labelTrainIds.png if it exists, else *_gtFine_labelIds.png with
+    mapped ids: all but the 19 evaluated classes are void.
 
     Raises:
-        ConfigError: there is no image.
+        ConfigError: There is no image.
     """
     tables = {
         "labelTrainIds": plain_table(len(CITYSCAPES)),
@@ -40,7 +40,7 @@ def open_cityscapes(folder: Path) -> LabeledData:
         for split in SPLITS
     }
     if not any(splits.values()):
-        raise ConfigError(f"{folder / IMAGES}: no SPLIT/CITY/*_{IMAGES}.png in it")
+        raise ConfigError(f"{folder / IMAGES}: it contains no SPLIT/CITY/*_{IMAGES}.png")
     return LabeledData(origin=str(folder), format="cityscapes", labels=CITYSCAPES, splits=splits)
 
 

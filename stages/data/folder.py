@@ -1,4 +1,4 @@
-"""A folder of images, label images, and lists of names as labeled images."""
+"""The layout of folders with images, label images, and lists of names."""
 
 from pathlib import Path, PurePosixPath
 from typing import Annotated, TypeAlias
@@ -16,7 +16,7 @@ from icstream.stages.input_files import naming, parse_json, read_bytes
 
 IMAGES, LABELS, CLASSES = "images", "labels", "classes.json"
 LISTS = ("train", "val", "test")
-"""Names of splits; the images of a split are listed in a file with its name and .txt."""
+"""The names of splits; the images of each are listed in NAME.txt."""
 
 _CAMVID_VOID = 11
 _NUM_LOOKED_AT = 8
@@ -25,19 +25,19 @@ _ClassList: TypeAlias = list[tuple[str, tuple[_Channel, _Channel, _Channel]]]
 
 
 def open_labeled_folder(folder: Path) -> LabeledData:
-    """Return what the lists name; images are opened when they are loaded.
+    """Return the listed samples, whose files are not opened yet.
 
-    Each list (train.txt, val.txt, test.txt; one at least) has a name per line. The image NAME is
-    images/NAME with any suffix of an image, its labels are labels/NAME.png, 8 bits, a class id per
-    pixel, 255 for void. Lists may name images with their suffix; links are followed.
+    Each list (train.txt, val.txt, test.txt; at least one) has one name per line. The image NAME is
+    images/NAME with any image suffix, its labels are labels/NAME.png with an 8-bit class id per
+    pixel, 255 for void. Names may include the image's suffix; links are followed.
 
-    The classes stand in classes.json as `[["road", [128, 64, 128]], ...]` in the order of their
-    ids. Without it they are taken for CamVid's: 0 to 10, and 11 is void; the first labels of each
-    list are looked at, and must hold nothing else.
+    The classes are in classes.json as `[["road", [128, 64, 128]], ...]` in the order of their ids.
+    Without it they are those of CamVid: 0 to 10, and 11 for void; the first labels of each list are
+    checked to hold no others.
 
     Raises:
-        ConfigError: no list, a list or classes.json that cannot be used, or no classes.json and
-            labels that are not CamVid's.
+        ConfigError: There is no list, a list or classes.json cannot be used, or classes.json is
+            missing and the labels are not CamVid's.
     """
     lists = {split: _names(folder / f"{split}.txt") for split in LISTS}
     found = {split: names for split, names in lists.items() if names is not None}
@@ -59,10 +59,10 @@ def open_labeled_folder(folder: Path) -> LabeledData:
 
 
 def read_label_set(path: Path) -> LabelSet:
-    """Return the classes in `[["road", [128, 64, 128]], ...]`, in the order of their ids.
+    """Return the classes in a file of `[["road", [128, 64, 128]], ...]`, in the order of ids.
 
     Raises:
-        ConfigError: the file is missing, is no such list, or its classes are no label set.
+        ConfigError: The file is missing, is not such a list, or its classes are not a label set.
     """
     try:
         data = read_bytes(path)
@@ -82,7 +82,7 @@ def _names(path: Path) -> list[str] | None:
     except SampleError as error:
         raise ConfigError(str(error)) from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: no text in UTF-8") from error
+        raise ConfigError(f"{path}: not UTF-8 text") from error
     names = [line.strip() for line in lines if line.strip()]
     for name in names:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
@@ -91,10 +91,10 @@ def _names(path: Path) -> list[str] | None:
 
 
 def _plain_names(names: list[str], images: "_Images", path: Path) -> list[str]:
-    """Return the names in a list without the suffixes of images.
+    """Return the names in a list, without image suffixes.
 
     Raises:
-        ConfigError: two entries name the same image.
+        ConfigError: Two entries name the same image.
     """
     plain: dict[str, str] = {}
     for entry in names:
@@ -116,13 +116,13 @@ def _classes(folder: Path) -> tuple[LabelSet, NDArray[np.int16]]:
 
 
 class _Images:
-    """The images of a folder, and of the folders in it, each of which is listed when asked for."""
+    """The images of a folder and its subfolders, each of which is listed when needed."""
 
     def __init__(self, folder: Path) -> None:
-        """Keep the folder.
+        """Check the folder.
 
         Raises:
-            ConfigError: it is missing.
+            ConfigError: The folder is missing.
         """
         if not folder.is_dir():
             raise ConfigError(f"{folder}: missing")
@@ -130,10 +130,10 @@ class _Images:
         self._listed: dict[Path, dict[str, Path]] = {}
 
     def find(self, name: str) -> Path | None:
-        """Return the image of a name, which is its path inside the folder without suffix.
+        """Return the image with a name, which is its path within the folder without suffix.
 
         Raises:
-            ConfigError: two images have a name in the same folder.
+            ConfigError: Two images in the same folder have this name.
         """
         path = self._folder / name
         if path.parent not in self._listed:
@@ -162,10 +162,10 @@ def _check_camvid(folder: Path, samples: tuple[IdSample, ...]) -> None:
         try:
             values_HW = read_ids(sample.label)
         except SampleError:
-            continue  # it is said when the sample is loaded
+            continue  # reported when the sample is loaded
         odd = sorted(set(np.unique(values_HW[sample.table[values_HW] < 0]).tolist()))
         if odd:
             raise ConfigError(
-                f"{sample.label}: id {odd[0]} is none of CamVid's; name the classes"
-                f" in {folder / CLASSES}"
+                f"{sample.label}: id {odd[0]} is not one of CamVid's;"
+                f" list the classes in {folder / CLASSES}"
             )

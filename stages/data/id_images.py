@@ -1,4 +1,4 @@
-"""An image beside a PNG of class ids: what folders and Cityscapes have in common."""
+"""Samples of an image and a PNG of class ids, for folders and Cityscapes."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,21 +13,21 @@ from icstream.stages.image_files import read_ids, read_image
 from icstream.stages.input_files import naming
 
 NO_ID = -1
-"""Entry in a table of ids for pixel values that must not occur."""
+"""The entry in a table of ids for pixel values that are not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdSample:
-    """An image and its label image."""
+    """A sample of an image and its label image."""
 
     name: str
     image: Path
     label: Path
     table: NDArray[np.int16] = field(compare=False, repr=False)
-    """(256,) the class id, `VOID` or `NO_ID` for each pixel value of the label image."""
+    """The (256,) class ids, `VOID` or `NO_ID` for each pixel value of the label image."""
 
     def load(self) -> LabeledImage:
-        """See `Sample.load`."""
+        """See base class."""
         rgb_HW3 = read_image(self.image, decoder="opencv")
         values_HW = read_ids(self.label)
         with naming(self.label):
@@ -42,7 +42,7 @@ class IdSample:
 
 
 def plain_table(num_classes: int, *, void: tuple[int, ...] = ()) -> NDArray[np.int16]:
-    """Return the table for labels that hold class ids; 255 and the ids in `void` are void."""
+    """Return the table for labels with class ids, of which 255 and those in `void` are void."""
     table = np.full(256, NO_ID, np.int16)
     table[:num_classes] = np.arange(num_classes)
     table[[VOID, *void]] = VOID

@@ -1,4 +1,4 @@
-"""Opening a data set of any known layout."""
+"""Opening of data sets of any supported layout."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,19 +23,20 @@ def open_data(
     neutral: str = "neutral",
     class_ids: Mapping[str, int] | None = None,
 ) -> LabeledData:
-    """Open a data set; only lists and annotations are read yet.
+    """Return a data set, reading only lists and annotations.
 
     Args:
-        folder: meta.json lies in it, or images/ and labels/, or leftImg8bit/.
-        format: "auto" recognizes the layout by just that.
-        train_tag: see `open_supervisely_project`; so are `val_tag` and `neutral`.
-        val_tag: the other layouts have lists or folders for their splits.
-        neutral: the other layouts have void pixels of their own.
-        class_ids: ids by name, of weights that are to be trained further. Supervisely projects are
-            numbered so; the other layouts have ids of their own, which must be the same.
+        folder: The folder, which contains meta.json, images/ and labels/, or leftImg8bit/.
+        format: The layout; "auto" detects it by these names.
+        train_tag: As in `open_supervisely_project`; other layouts have lists or folders for their
+            splits.
+        val_tag: As in `open_supervisely_project`.
+        neutral: As in `open_supervisely_project`; other layouts have void pixels.
+        class_ids: The ids by name of weights to be trained further. Supervisely projects are
+            numbered by them; other layouts have ids, which must be equal.
 
     Raises:
-        ConfigError: no such folder, no layout or more than one is recognized, or what is there
+        ConfigError: The folder does not exist, no layout or several are detected, or the data set
             cannot be used.
     """
     if not folder.is_dir():
@@ -61,11 +62,11 @@ def _recognize(folder: Path) -> Literal["supervisely", "folder", "cityscapes"]:
         found.append("cityscapes")
     if not found:
         raise ConfigError(
-            f"{folder}: no data set that is known; looked for meta.json (supervisely), {IMAGES}/"
+            f"{folder}: not a supported data set; looked for meta.json (supervisely), {IMAGES}/"
             f" and {LABELS}/ (folder), {CITYSCAPES_IMAGES}/ (cityscapes)"
         )
     if len(found) > 1:
-        raise ConfigError(f"{folder}: may be {' or '.join(found)}; say which is meant as format")
+        raise ConfigError(f"{folder}: may be {' or '.join(found)}; set the format")
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""A sheet of some images of a data set beside their labels."""
+"""Contact sheets of a data set's images and labels."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -19,9 +19,9 @@ _VOID_COLOR = (200, 200, 200)
 
 
 def draw_sample_sheet(data: LabeledData, *, num_rows: int = 6) -> NDArray[np.uint8] | None:
-    """Return an RGB image of samples spread over the data set, or None if none can be loaded.
+    """Return an RGB image of samples from all over the data set, or None if none can be loaded.
 
-    Images keep their shape and are shrunk or enlarged to one size; void is light gray.
+    Images are scaled to one size with their aspect ratio kept; void is light gray.
     """
     samples = list({s.name: s for split in data.splits.values() for s in split}.values())
     rows = []
@@ -34,7 +34,7 @@ def draw_sample_sheet(data: LabeledData, *, num_rows: int = 6) -> NDArray[np.uin
 
 
 def _loadable(samples: list[Sample], wanted: int) -> Iterator[LabeledImage]:
-    """Return one image of each stretch of the list, the first that can be loaded."""
+    """Return one image of each section of the list, the first that can be loaded."""
     bounds = np.linspace(0, len(samples), min(wanted, len(samples)) + 1).astype(int)
     for first, end in pairwise(bounds):
         for sample in samples[first:end]:
@@ -52,7 +52,7 @@ def _colors(ids_HW: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:
 
 
 def _fit(image_HW3: NDArray[np.uint8], interpolation: int) -> NDArray[np.uint8]:
-    """Bring an image into the middle of a white cell."""
+    """Return a white cell with the image scaled and centered."""
     height, width = image_HW3.shape[:2]
     zoom = min(_CELL[0] / height, _CELL[1] / width)
     size = (max(1, round(height * zoom)), max(1, round(width * zoom)))

@@ -1,4 +1,4 @@
-"""What training and evaluation see of a data set, whatever layout it has on disk."""
+"""Data sets as used by training and evaluation, independent of their layout on disk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ class LabeledImage:
     """An image and the class of each of its pixels."""
 
     rgb_HW3: NDArray[np.uint8]
-    """(H, W, 3) RGB."""
+    """The (H, W, 3) RGB."""
     ids_HW: NDArray[np.uint8]
-    """(H, W) class ids, positions in the label set, or `VOID`."""
+    """The (H, W) class ids, which are positions in the label set or `VOID`."""
 
     def __post_init__(self) -> None:
         if self.rgb_HW3.shape != (*self.ids_HW.shape, 3):
@@ -28,39 +28,39 @@ class LabeledImage:
 
 
 class Sample(Protocol):
-    """One labeled image on disk; small, and may be sent to a worker process."""
+    """One labeled image on disk, small enough to be sent to a worker process."""
 
     @property
     def name(self) -> str:
-        """Unique within the data set, for people: "street_a/0001.png"."""
+        """The unique name within the data set, such as "street_a/0001.png"."""
         ...
 
     def load(self) -> LabeledImage:
-        """Read both files, and return what is in them.
+        """Return the image and its labels, read from disk.
 
         Raises:
-            SampleError: a file is missing, damaged, or does not fit the other.
+            SampleError: A file is missing, damaged, or does not fit the other.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LabeledData:
-    """A data set: its classes, and the samples of each split in a fixed order."""
+    """A data set, with its classes and the samples of each split in a fixed order."""
 
     origin: str
-    """Folder of the data set, as people read it."""
+    """The folder of the data set, for display."""
     format: str
-    """Layout on disk: "supervisely", "folder" or "cityscapes"."""
+    """The layout on disk: "supervisely", "folder" or "cityscapes"."""
     labels: LabelSet
-    """What the network tells apart, in the order of the ids."""
+    """The classes, in the order of their ids."""
     splits: Mapping[str, tuple[Sample, ...]]
-    """Samples of "train", "val" and "test", each of which may be empty or missing."""
+    """The samples of "train", "val" and "test", each of which may be empty or missing."""
     corrupted: tuple[str, ...] = ()
-    """A line for each file so damaged that its split is unknown; training counts each as a
-    corrupted sample of the training set."""
+    """A line for each file whose split is unknown due to damage; training counts it as a corrupted
+    sample."""
     faults: Mapping[str, str] = field(default_factory=dict)
-    """Why nothing can be trained or scored on a split, by its name."""
+    """The reason why a split cannot be used, by its name."""
     left_out: tuple[str, ...] = ()
     """A line for each kind of objects that are left out, while their images are used."""
 
@@ -68,7 +68,7 @@ class LabeledData:
         """Return the samples of a split.
 
         Raises:
-            ConfigError: there is none of that name, nothing is in it, or it cannot be used.
+            ConfigError: The split does not exist, is empty, or cannot be used.
         """
         if name in self.faults:
             raise ConfigError(f"{self.origin}: {self.faults[name]}")

@@ -1,4 +1,4 @@
-"""Splits of samples chosen by name, in place of the data set's own splits."""
+"""Selection of splits by sample names, in place of the data set's own splits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,16 +15,16 @@ LIST_MARK = "@"
 
 
 def select_splits(data: LabeledData, selections: Mapping[str, Sequence[str]]) -> LabeledData:
-    """Return the data set with some of its splits chosen anew, by the names of samples.
+    """Return the data set with some splits replaced by a selection of sample names.
 
     Args:
-        data: the data set; samples of all its splits can be chosen.
-        selections: the entries of each split: patterns as in a shell ("0016E5_*"), in which case
-            counts, and files with a name per line ("@night.txt"). A split without entries stays
-            as it is.
+        data: The data set; samples of all its splits can be selected.
+        selections: The entries of each split: shell patterns ("0016E5_*"), which are
+            case-sensitive, and files with one name per line ("@night.txt"). A split without entries
+            is unchanged.
 
     Raises:
-        ConfigError: an entry matches no sample, or a list file cannot be used.
+        ConfigError: An entry matches no sample, or a list file cannot be used.
     """
     samples = {sample.name: sample for split in data.splits.values() for sample in split}
     chosen = {
@@ -45,13 +45,13 @@ def count_in_both(data: LabeledData, one: str, other: str) -> int:
 def _selected(
     samples: Mapping[str, Sample], entries: Sequence[str], *, origin: str
 ) -> tuple[Sample, ...]:
-    """Return the samples that any entry names, in the order of the data set."""
+    """Return the samples that match any entry, in the order of the data set."""
     chosen: set[str] = set()
     for entry in entries:
         if entry.startswith(LIST_MARK):
             names = _listed(Path(entry.removeprefix(LIST_MARK)))
             if unknown := sorted(names - samples.keys()):
-                raise ConfigError(f"{origin}: {entry} names {unknown[0]!r}, which is no sample")
+                raise ConfigError(f"{origin}: {entry} names {unknown[0]!r}, which is not a sample")
         else:
             names = {name for name in samples if fnmatchcase(name, entry)}
         if not names:
@@ -64,7 +64,7 @@ def _selected(
 
 
 def _listed(path: Path) -> set[str]:
-    """Return the names in a list file; blank lines and spaces around names do not count."""
+    """Return the names in a list file, ignoring blank lines and spaces around names."""
     try:
         lines = read_bytes(path).decode("utf-8-sig").splitlines()
     except SampleError as error:

@@ -1,4 +1,4 @@
-"""Supervisely image projects as labeled images."""
+"""The layout of Supervisely image projects."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from icstream.stages.supervisely.files import META, find_datasets, pair_images
 
 @dataclass(frozen=True, slots=True)
 class SuperviselySample:
-    """An image and its annotation."""
+    """A sample of an image and its annotation."""
 
     name: str
     image: Path
@@ -27,9 +27,9 @@ class SuperviselySample:
     classes: ProjectClasses = field(compare=False, repr=False)
 
     def load(self) -> LabeledImage:
-        """See `Sample.load`; later objects are painted over earlier ones, neutral or not.
+        """See base class; later objects are painted over earlier ones, neutral or not.
 
-        Objects of a shape that is not known are left out.
+        Objects of unknown shapes are ignored.
         """
         rgb_HW3 = read_image(self.image, decoder="opencv")
         ids_HW = np.zeros(rgb_HW3.shape[:2], np.uint8)
@@ -41,7 +41,7 @@ class SuperviselySample:
                     raise SampleError(f"object {number}: meta.json has no class {title!r}")
                 shape = shape_of(entry, self.classes.shapes[title])
                 if shape and not is_known(shape):
-                    continue  # it was counted when the project was opened
+                    continue  # counted when the project was opened
                 with naming(f"object {number} ({title!r})"):
                     geometry = entry.geometry(shape)
                 geometry.paint(ids_HW, self.classes.ids[title])
@@ -56,20 +56,22 @@ def open_supervisely_project(
     neutral: str = "neutral",
     class_ids: Mapping[str, int] | None = None,
 ) -> LabeledData:
-    """Return the tagged images; annotations are read for their tags, images when they are loaded.
+    """Return the tagged images, reading only the tags of annotations.
 
-    Names are numbered from 1 in plain string order, id 0 is for pixels without an object.
+    Classes are numbered from 1 in string order of their names; id 0 is for pixels without an
+    object.
 
     Args:
-        folder: the one that holds meta.json.
-        train_tag: images with a tag of this name are in the split "train", whatever its value.
-        val_tag: the same for "val"; an image with both tags is in both.
-        neutral: pixels of this class are `VOID`; the project need not have it.
-        class_ids: ids from 1 by name, where they are given already. The names must be the
-            project's; a name that is not may have id 0, which is then called so.
+        folder: The folder that contains meta.json.
+        train_tag: The name of the tag of images in the split "train", whatever its value.
+        val_tag: The same for "val"; an image with both tags is in both splits.
+        neutral: The class whose pixels are `VOID`; the project may lack it.
+        class_ids: The ids by name, from 1, if they are fixed. The names must be those of the
+            project, except for one with id 0, which names the pixels without an object.
 
     Raises:
-        ConfigError: no image project, nothing in it is tagged, or its classes cannot be numbered.
+        ConfigError: The folder is not an image project, no image is tagged, or the classes cannot
+            be numbered.
     """
     meta = folder / META
     try:
@@ -87,7 +89,7 @@ def open_supervisely_project(
 
 
 class _Scan:
-    """Sorts images into splits by the tags in their annotations."""
+    """A scan of a project that assigns images to splits by the tags of their annotations."""
 
     def __init__(self, classes: ProjectClasses, tags: Mapping[str, str]) -> None:
         self._classes = classes
@@ -97,9 +99,9 @@ class _Scan:
         self._num_annotations = 0
         self._corrupted: list[str] = []
         self._unknown: Counter[str] = Counter()
-        """Number of objects by shape, where it is not known."""
+        """The number of objects by unknown shape."""
         self._first: dict[str, str] = {}
-        """The first image with an object of a shape."""
+        """The first image with an object of each unknown shape."""
 
     def add(self, dataset_name: str, dataset: Path) -> None:
         for image, annotation in pair_images(dataset):
@@ -129,7 +131,7 @@ class _Scan:
 
     def result(self, folder: Path) -> LabeledData:
         if not self._num_annotations and not self._corrupted:
-            raise ConfigError(f"{folder}: the project is empty; no dataset with images in it")
+            raise ConfigError(f"{folder}: the project is empty; it has no dataset with images")
         faults = {split: fault for split in self._tags if (fault := self._fault(split))}
         if not any(self._samples.values()):
             raise ConfigError(

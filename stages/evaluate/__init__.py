@@ -1,4 +1,4 @@
-"""Evaluation: how well a checkpoint's masks agree with labeled images."""
+"""Evaluation of a checkpoint's masks against labeled images."""
 
 from typing import Any
 

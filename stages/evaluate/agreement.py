@@ -1,4 +1,4 @@
-"""How far a lower precision agrees with fp32, on the same frames and in the same runtime."""
+"""Measurement of the agreement of a lower precision with fp32, on the same frames and runtime."""
 
 import math
 import platform
@@ -19,28 +19,28 @@ from icstream.stages.evaluate.scoring import OnProgress, ignore_progress, load_a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredAgreement:
-    """What was measured of a lower precision."""
+    """The measured agreement of a lower precision."""
 
     precision: str
     """The lower precision."""
     agreement: Agreement
-    """The part that a checkpoint keeps."""
+    """The part that is stored in the checkpoint."""
     miou: float
     """The mIoU of the lower precision against the labels, 0 to 1."""
     miou_fp32: float
     """The mIoU of fp32 against the labels, 0 to 1."""
     worst_frame: str
-    """The frame that agrees least."""
+    """The frame with the lowest agreement."""
     worst_frame_pixels: float
     """The share of equal pixels in that frame, 0 to 1."""
 
     def kept_in(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Return the checkpoint with this agreement in its header, beside those it had."""
+        """Return the checkpoint with this agreement added to its header."""
         measured = {**checkpoint.agreement, self.precision: self.agreement}
         return replace(checkpoint, agreement=measured)
 
     def line(self) -> str:
-        """Return one line for people."""
+        """Return the measurement as one line of text."""
         return (
             f"{self.precision} against fp32: same class on {100 * self.agreement.pixels:.3f} % of"
             f" pixels (worst frame {self.worst_frame}: {100 * self.worst_frame_pixels:.2f} %), mIoU"
@@ -60,17 +60,19 @@ def measure_agreement(
     fit: Fit | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> MeasuredAgreement:
-    """Return how masks in `precision` compare with those in fp32, and both with the truth.
+    """Return the agreement of masks in `precision` with those in fp32, and of both with the truth.
 
-    All pixels are compared, void ones too; samples that cannot be loaded are left out.
+    All pixels are compared, including void; samples that cannot be loaded are left out.
 
     Raises:
-        ConfigError: a precision that is not lower or cannot be had here, no such split, no class in
-            common, or no labeled pixel.
-        SampleError: not one sample can be loaded.
+        ConfigError: The precision is not lower or not available, the split does not exist, or there
+            is no common class or labeled pixel.
+        SampleError: No sample can be loaded.
     """
     if precision in ("auto", "fp32"):
-        raise ConfigError(f"agreement: got {precision}, name a lower precision: bf16, fp16 or int8")
+        raise ConfigError(
+            f"agreement: got {precision}, allowed are the lower precisions bf16, fp16 and int8"
+        )
     samples = data.split(split)
     lower, fp32 = (
         Segmenter(checkpoint, runtime=runtime, device=device, precision=p, threads=threads, fit=fit)
@@ -113,7 +115,7 @@ class _Comparison:
     def measured(self, precision: str, where: str) -> MeasuredAgreement:
         miou, miou_fp32 = self._lower.miou(), self._fp32.miou()
         if math.isnan(miou):
-            raise ConfigError(f"agreement on {where}: not one pixel of the frames has a class")
+            raise ConfigError(f"agreement on {where}: no pixel of the frames has a class")
         pixels = round(self._num_equal / self._num_pixels, 5)
         agreement = Agreement(pixels, round(100 * (miou - miou_fp32), 3), where)
         share, name = self._worst

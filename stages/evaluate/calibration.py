@@ -1,4 +1,4 @@
-"""Calibrates weights for int8 on the images of a data set."""
+"""Calibration of weights for int8 on the images of a data set."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +21,14 @@ def calibrate_on(
     num_images: int = 32,
     on_progress: OnProgress = ignore_progress,
 ) -> Checkpoint:
-    """Return the checkpoint with ranges for int8, measured on images spread over a split.
+    """Return the checkpoint with ranges for int8, measured on images from all over a split.
 
-    Labels do not matter; samples that cannot be loaded are left out.
+    Labels are ignored; samples that cannot be loaded are left out.
 
     Raises:
-        ConfigError: no such split, no images asked for, or activations that are not finite.
-        SampleError: not one sample can be loaded.
+        ConfigError: The split does not exist, no images were requested, or activations are not
+            finite.
+        SampleError: No sample can be loaded.
     """
     if num_images < 1:
         raise ConfigError(f"images to calibrate on: got {num_images}, at least 1 is needed")

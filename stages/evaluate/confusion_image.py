@@ -14,12 +14,12 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SCALE = 0.5
 _INK, _PAPER, _LINE = (30, 30, 30), (255, 255, 255), (205, 205, 205)
 _FULL = np.array((8, 61, 119), np.float64)
-"""The color of a cell that has its whole row."""
+"""The color of a cell with 100 % of its row."""
 _DARK_FROM = 0.45
 
 
 def draw_confusion(evaluation: Evaluation) -> NDArray[np.uint8]:
-    """Return an RGB image: a row per true class, in percent of its pixels, then its IoU.
+    """Return an RGB image with a row for each true class, in percent of its pixels, and its IoU.
 
     Columns are predicted classes. A class without pixels in the truth has an empty row.
     """
@@ -48,12 +48,12 @@ def _draw_cell(image: NDArray[np.uint8], x: int, y: int, share: float) -> None:
     color = _FULL * share + np.array(_PAPER) * (1 - share)
     image[y : y + _CELL + 1, x : x + _CELL + 1] = _LINE
     image[y + 1 : y + _CELL, x + 1 : x + _CELL] = color.round().astype(np.uint8)
-    if share >= 0.0005:  # less would be written as 0.0
+    if share >= 0.0005:  # less would be printed as 0.0
         _write_centered(image, f"{100 * share:.1f}", x, y, _PAPER if share > _DARK_FROM else _INK)
 
 
 def _write_upwards(image: NDArray[np.uint8], names: Sequence[str], left: int, top: int) -> None:
-    """Write one name above each column, turned to the left."""
+    """Write one name above each column, rotated to the left."""
     strip = np.full((len(names) * _CELL, top - _MARGIN, 3), _PAPER, np.uint8)
     for column, name in enumerate(names):
         _write(strip, name, 6, column * _CELL + _CELL // 2 + 5)

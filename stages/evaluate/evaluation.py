@@ -12,7 +12,7 @@ from icstream.stages.evaluate.matching import Matching
 
 @dataclass(frozen=True, slots=True)
 class FrameScore:
-    """The result of one frame alone."""
+    """The result of one frame."""
 
     name: str
     """The name of its sample."""
@@ -22,48 +22,49 @@ class FrameScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorruptedSample:
-    """A sample that could not be loaded, and is left out."""
+    """A sample that could not be loaded and is left out."""
 
     name: str
     """The name of the sample."""
     error: str
-    """What is wrong with it."""
+    """The error."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Evaluation:
-    """The results on one split, and all that was decided on the way to them."""
+    """The results on one split, and the conditions of the evaluation."""
 
     origin: str
-    """The data set's folder, for people."""
+    """The data set's folder, for display."""
     split: str
     """The split that was scored."""
     matching: Matching
-    """Which class of the network is which class of the data."""
+    """The matching of the network's classes with those of the data."""
     confusion: Confusion
     """The confusion matrix over all pixels of all frames."""
     exits: Mapping[str, Confusion]
-    """The same by head of the network, "sub124", "sub24", "sub4"; empty if they were not scored."""
+    """The confusion matrix of each head, "sub124", "sub24" and "sub4"; empty if they were not
+    scored."""
     frames: tuple[FrameScore, ...]
     """The frames that were scored, in the order of the split."""
     corrupted: tuple[CorruptedSample, ...]
     """The samples that could not be loaded."""
     without_split: tuple[str, ...]
-    """A line for each file so damaged that its split is unknown."""
+    """A line for each file whose split is unknown due to damage."""
     choice: RuntimeChoice
-    """What ran the network."""
+    """The runtime, device, precision and threads."""
     fit: Fit
-    """How images were shown to the network."""
+    """The fit of images to the input."""
     digest: str
-    """SHA-256 of the weights and what belongs to them."""
+    """The SHA-256 of the checkpoint."""
     seconds: float
-    """The time that everything took: reading, inference, counting."""
+    """The total time of reading, inference and counting, in seconds."""
     left_out: tuple[str, ...] = ()
-    """See `LabeledData.left_out`."""
+    """A line for each kind of objects that are left out, as in `LabeledData`."""
 
     @property
     def protocol(self) -> str:
-        """The sentence on how the results came about, to be quoted with them."""
+        """The sentence on the conditions of the results, to be quoted with them."""
         num_samples = len(self.frames) + len(self.corrupted)
         frames = f"{len(self.frames)} frames"
         if self.corrupted:
@@ -76,7 +77,7 @@ class Evaluation:
         )
 
     def ranked(self) -> list[FrameScore]:
-        """Return the frames from worst to best; those that are all void are left out."""
+        """Return the frames from worst to best, without those that are entirely void."""
         return sorted(
             (frame for frame in self.frames if not math.isnan(frame.miou)),
             key=lambda frame: (frame.miou, frame.name),
@@ -84,7 +85,7 @@ class Evaluation:
 
 
 def fit_sentence(fit: Fit) -> str:
-    """Return how images were shown to the network, for people."""
+    """Return a description of the fit of images."""
     if fit.size is not None:
         verb = {"stretch": "stretched to", "letterbox": "resized to fit within"}[fit.mode]
         return f"images {verb} {fit.size[0]}x{fit.size[1]}, and the scores brought back"

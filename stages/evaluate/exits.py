@@ -1,4 +1,4 @@
-"""The three heads of the network, each as a segmenter of its own."""
+"""The three heads of the network, each as a segmenter."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +16,10 @@ STEPS = {"sub124": 4, "sub24": 8, "sub4": 16}
 
 
 class Exits:
-    """The heads of label guidance, in PyTorch and float32, as training sees them.
+    """The heads of label guidance, in PyTorch and float32, as in training.
 
-    Images are fitted as by `segmenter`, and logits are interpolated at the image's pixels as its
-    scores are; only the distance of the nodes differs. On a CPU they compute with its number of
-    threads.
+    Images are fitted and logits interpolated as in `segmenter`; only the distance of nodes differs.
+    On a CPU, the number of threads is the segmenter's.
     """
 
     def __init__(self, checkpoint: Checkpoint, segmenter: Segmenter) -> None:
@@ -46,7 +45,7 @@ class Exits:
 
 @contextmanager
 def _torch_threads(count: int) -> Iterator[None]:
-    """Let PyTorch compute with that many CPU threads, and then with as many as before."""
+    """Set PyTorch's number of CPU threads within the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -1,4 +1,4 @@
-"""How far an exported graph agrees with the network that it came from, on images."""
+"""Measurement of the agreement of an exported graph with its network, on images."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ from icstream.stages.items import Frame
 from icstream.stages.streets import Street
 
 NEAR = 1e-3
-"""Either of two classes is right if they are this close, as a share of the largest score."""
+"""The largest difference of two classes that are a near tie, as a share of the largest score."""
 MIN_SHARE = 0.9999
-"""The share of pixels that must be equal or near ties, where nothing was rounded on purpose."""
+"""The share of pixels that must be equal or near ties, unless values are quantized."""
 _NUM_FRAMES = 8
 _SECONDS_APART = 3.0
 _FRAMES_APART = 25
 _FIRST_SEED = 30_000
-"""The first of the streets that were never trained on."""
+"""The first seed of streets that were never used for training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportAgreement:
-    """Pixels of the exported graph against those of PyTorch in fp32."""
+    """The agreement of the exported graph's pixels with those of PyTorch in fp32."""
 
     frames: str
-    """What was compared, for people."""
+    """A description of the images that were compared."""
     num_frames: int
     """The number of images that were compared."""
     num_pixels: int
@@ -49,7 +49,7 @@ class ExportAgreement:
         return (self.equal + self.near_ties) / self.num_pixels
 
     def values(self) -> dict[str, Any]:
-        """Return everything as plain JSON values."""
+        """Return the agreement as plain JSON values."""
         return {
             "frames": self.frames,
             "num_frames": self.num_frames,
@@ -61,7 +61,7 @@ class ExportAgreement:
         }
 
     def line(self) -> str:
-        """Return one line for people."""
+        """Return the agreement as one line of text."""
         other = self.num_pixels - self.equal - self.near_ties
         return (
             f"against PyTorch in fp32 on {self.num_frames} frames of {self.frames}:"
@@ -78,17 +78,17 @@ def check_export(
     batch: int,
     frames: str,
 ) -> ExportAgreement:
-    """Return how the masks of an exported graph compare with those of PyTorch, by pixel.
+    """Return the agreement of an exported graph's masks with those of PyTorch, by pixel.
 
     Args:
-        checkpoint: what was exported.
-        run: the exported graph, of either form.
-        images: (H, W, 3) RGB of the size that it takes; each fills a batch.
-        batch: images at a time that it takes.
-        frames: what the images are, for people.
+        checkpoint: The exported checkpoint.
+        run: The exported graph, of either form.
+        images: The (H, W, 3) RGB images of the graph's size, each of which fills a batch.
+        batch: The number of images in each call of the graph.
+        frames: A description of the images.
 
     Raises:
-        ConfigError: there are no images.
+        ConfigError: There are no images.
     """
     reference = Segmenter(checkpoint, runtime="torch", device="cpu", precision="fp32")
     equal = near_ties = num_pixels = num_frames = 0
@@ -97,7 +97,7 @@ def check_export(
         input_hw3 = prepare_input(image_HW3, geometry, reference.mean_color)
         scores = reference.scores(input_hw3, geometry)
         wanted_HW = scores.class_ids()
-        # All of the batch are alike, so the last one stands for it.
+        # All images of a batch are equal, so the last one is compared.
         output = run(np.repeat(image_HW3[None], batch, axis=0))[-1]
         got_HW = output if output.ndim == 2 else Scores(output, geometry).class_ids()
         y, x = np.nonzero(got_HW != wanted_HW)
@@ -109,7 +109,7 @@ def check_export(
         num_pixels += wanted_HW.size
         num_frames += 1
     if not num_frames:
-        raise ConfigError(f"{frames}: no image in it to check the export with")
+        raise ConfigError(f"{frames}: no image to check the export with")
     return ExportAgreement(
         frames=frames,
         num_frames=num_frames,
@@ -120,17 +120,17 @@ def check_export(
 
 
 def rendered_images(size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    """Yield rendered streets, of (height, width)."""
+    """Yield rendered streets of (height, width)."""
     for number in range(_NUM_FRAMES):
         yield Street(_FIRST_SEED + number, size=size).render(_SECONDS_APART * number)[0]
 
 
 def recorded_images(source: str, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    """Yield images of a recording or a folder, some frames apart, resized where need be.
+    """Yield images of a recording or a folder, some frames apart, resized if necessary.
 
     Raises:
-        ConfigError: not one recording or folder of images.
-        SourceError: it cannot be read.
+        ConfigError: The source is not one recording or folder of images.
+        SourceError: The source cannot be read.
     """
     specs = find_sources([source])
     if len(specs) != 1 or specs[0].kind not in ("video", "images"):

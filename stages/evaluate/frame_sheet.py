@@ -1,4 +1,4 @@
-"""The worst and the best frames, for people to look at."""
+"""Contact sheets of the worst and best frames."""
 
 import cv2
 import numpy as np
@@ -19,18 +19,19 @@ _INK = (30, 30, 30)
 def draw_frame_sheet(
     evaluation: Evaluation, segmenter: Segmenter, data: LabeledData, *, num_each: int = 4
 ) -> NDArray[np.uint8]:
-    """Return an RGB sheet of image, masks and truth: the worst frames, then the best.
+    """Return an RGB sheet of images, masks and truth of the worst and the best frames.
 
     The frames are read and segmented again. Void is black.
 
     Args:
-        evaluation: of this segmenter on this data; at least one of its frames has a score.
-        segmenter: as in the evaluation.
-        data: as in the evaluation.
-        num_each: how many of either; no frame is shown twice.
+        evaluation: The evaluation of this segmenter on this data, with a score for at least one
+            frame.
+        segmenter: The segmenter of the evaluation.
+        data: The data of the evaluation.
+        num_each: The number of worst and of best frames; no frame is shown twice.
 
     Raises:
-        SampleError: a frame cannot be read any more.
+        SampleError: A frame can no longer be read.
     """
     ranked = evaluation.ranked()
     best = ranked[num_each:][-num_each:]

@@ -1,4 +1,4 @@
-"""Which class of the network is which class of the data."""
+"""Matching of the network's classes with those of the data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,35 +12,35 @@ from icstream.stages.confusion import Confusion
 from icstream.stages.data import VOID
 
 _UNLABELED = ("background", "unlabelled")
-"""The names of class 0 of a Supervisely project, which holds the pixels without an object."""
+"""The names of class 0 of a Supervisely project, for pixels without an object."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Matching:
-    """One numbering for the ids of data and network: first the data's classes, then the rest.
+    """A common numbering for the ids of data and network: first the data's classes, then the rest.
 
-    Classes are matched by name, without regard to case. A class of the data that the network lacks
-    is scored all the same, and all its pixels are wrong; but the background of a Supervisely
-    project then is void, because nobody labeled it.
+    Classes are matched by name, ignoring case. A class of the data that the network lacks is still
+    scored, with all its pixels wrong; but the background of a Supervisely project is then void, as
+    it was never labeled.
     """
 
     labels: LabelSet
-    """The common numbering: what predicted ids mean."""
+    """The classes in the common numbering, which are those of predicted ids."""
     num_classes: int
-    """How many of them, the first, are classes of the data and are scored."""
+    """The number of the first classes that are classes of the data and are scored."""
     truth_ids: NDArray[np.uint8]
-    """(256,) the common ids by those of the data, with void."""
+    """The (256,) common ids by those of the data, including void."""
     predicted_ids: NDArray[np.uint8]
-    """(256,) the common ids by those of the network."""
+    """The (256,) common ids by those of the network."""
     notes: tuple[str, ...]
-    """A sentence for each way in which the two label sets differ."""
+    """A sentence for each difference between the two label sets."""
 
     @classmethod
     def of(cls, data: LabelSet, network: LabelSet) -> Self:
-        """Return the classes of data and network, matched by name.
+        """Return the matching of data and network, by name.
 
         Raises:
-            ConfigError: no class is in both, or there are more classes than ids.
+            ConfigError: There is no common class, or there are more classes than ids.
         """
         known = {_key(name) for name in network.names}
         drop = _key(data.names[0]) in _UNLABELED and _key(data.names[0]) not in known
@@ -77,7 +77,7 @@ def _key(name: str) -> str:
 
 
 def _table(names: Sequence[str], common: Sequence[str]) -> NDArray[np.uint8]:
-    """Return (256,) where each of `names` stands in `common`, to the letter or else by key."""
+    """Return the (256,) positions of `names` in `common`, by exact match or else by key."""
     place = {_key(name): i for i, name in reversed(list(enumerate(common)))}
     place |= {name: i for i, name in enumerate(common)}
     table = np.full(256, VOID, np.uint8)
@@ -95,9 +95,9 @@ def _notes(
     if [_key(n) for n in data.names] != [_key(n) for n in network.names]:
         notes.append("the label sets of data and weights differ; classes are matched by name")
     if left_out:
-        notes.append(f"{_list(left_out)}: unknown to the weights, and counted as void")
+        notes.append(f"{_list(left_out)}: not in the weights; counted as void")
     if beyond:
-        notes.append(f"{_list(beyond)}: unknown to the weights; all their pixels count as wrong")
+        notes.append(f"{_list(beyond)}: not in the weights; all their pixels count as wrong")
     if foreign:
         notes.append(f"{_list(foreign)}: not in the data; pixels predicted so count as wrong")
     return tuple(notes)

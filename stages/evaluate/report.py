@@ -1,4 +1,4 @@
-"""An evaluation as plain JSON values, and as lines for people."""
+"""Reports of an evaluation, as plain JSON values and as text."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,9 +12,9 @@ _NUM_RANKED = 10
 
 
 def evaluation_report(evaluation: Evaluation) -> dict[str, Any]:
-    """Return everything as plain JSON values; shares are 0 to 1, null where there is nothing.
+    """Return the evaluation as plain JSON values, with shares of 0 to 1, or null if undefined.
 
-    The confusion matrix has a row per true and a column per predicted class, in pixels.
+    The confusion matrix has a row for each true and a column for each predicted class, in pixels.
     """
     matching, ranked = evaluation.matching, evaluation.ranked()
     return {
@@ -46,7 +46,7 @@ def evaluation_report(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def summary(evaluation: Evaluation) -> list[str]:
-    """Return a table of the classes in percent, with the mean last, and the protocol below."""
+    """Return a text table of the classes in percent, with the mean last and the protocol below."""
     confusion = evaluation.confusion
     columns: dict[str, tuple[list[float], float | None]] = {
         "IoU": (confusion.iou().tolist(), confusion.miou()),

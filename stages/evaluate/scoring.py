@@ -35,18 +35,18 @@ def evaluate_dataset(
     exits: "Exits | None" = None,
     on_progress: OnProgress = ignore_progress,
 ) -> Evaluation:
-    """Return how the segmenter's masks score on one split; see `Evaluation.protocol`.
+    """Return the scores of a segmenter's masks on one split, as `Evaluation.protocol` describes.
 
     Args:
-        segmenter: with any weights, runtime, precision and fit.
-        data: its classes may differ from the segmenter's; see `Matching`.
-        split: of the data.
-        exits: the heads of the same checkpoint, to score them too.
-        on_progress: called after each sample.
+        segmenter: The segmenter, with any weights, runtime, precision and fit.
+        data: The data set, whose classes are matched as by `Matching`.
+        split: The split of the data.
+        exits: The heads of the same checkpoint, to score them too.
+        on_progress: A function that is called after each sample.
 
     Raises:
-        ConfigError: no such split, or no class in common.
-        SampleError: not one sample can be loaded.
+        ConfigError: The split does not exist, or there is no common class.
+        SampleError: No sample can be loaded.
     """
     begun = time.monotonic()
     samples = data.split(split)
@@ -89,10 +89,10 @@ def evaluate_dataset(
 def load_all(
     samples: Sequence[Sample], corrupted: list[CorruptedSample], on_progress: OnProgress
 ) -> Iterator[tuple[Sample, LabeledImage]]:
-    """Yield what can be loaded, one at a time; the rest is appended to `corrupted`.
+    """Yield the samples that can be loaded, one by one, and append the others to `corrupted`.
 
     Raises:
-        SampleError: nothing can be loaded.
+        SampleError: No sample can be loaded.
     """
     for index, sample in enumerate(samples, start=1):
         try:

@@ -1,4 +1,4 @@
-"""Synthetic streets: rendered scenes with exact class masks, as frames or as a recording."""
+"""Synthetic streets: rendered scenes with exact class masks, as frames or recordings."""
 
 from icstream.stages.streets.clip import TIME_BASE, write_clip
 from icstream.stages.streets.street import Street

@@ -1,4 +1,4 @@
-"""A pinhole camera, and the two images it fills: colors and class ids.
+"""A pinhole camera that draws two images: colors and class ids.
 
 World axes in meters: x to the right of the road's middle, y up from the road, z along the road
 from the camera. Every shape is painted into both images by the same call with the same corners
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from icstream.model.labels import Color
 
 NEAR = 1.2
-"""Nothing nearer than this many meters is drawn."""
+"""The nearest distance that is drawn, in meters."""
 FAR = 130.0
-"""Nothing farther than this is drawn; haze has swallowed it by then."""
+"""The farthest distance that is drawn, in meters, beyond which haze hides everything."""
 _SUBPIXEL_BITS = 4
 
 Points: TypeAlias = NDArray[np.float64]
@@ -25,16 +25,16 @@ Shade: TypeAlias = Sequence[float] | NDArray[np.float64]
 
 
 class Canvas:
-    """Image and mask of one instant, painted from far to near."""
+    """The image and mask of one instant, painted from far to near."""
 
     def __init__(self, size: tuple[int, int], *, eye: Points, horizon: float, haze: Points) -> None:
-        """Begin empty.
+        """Create an empty canvas.
 
         Args:
-            size: (height, width) in pixels.
-            eye: (2,) x and y of the camera in meters.
-            horizon: row of the horizon, as a share of the height.
-            haze: (4,) color of the haze, and the distance in meters at which it takes half.
+            size: The (height, width) in pixels.
+            eye: The (2,) x and y of the camera in meters.
+            horizon: The row of the horizon, as a share of the height.
+            haze: The (4,) color of the haze, and the distance in meters at which it absorbs half.
         """
         self.height, self.width = size
         self.rgb = np.zeros((*size, 3), np.uint8)
@@ -45,25 +45,25 @@ class Canvas:
         self._haze = haze
 
     def project(self, points: Points) -> Points:
-        """Return (..., 2) pixels (column, row) of (..., 3) points before the camera."""
+        """Return the (..., 2) pixels (column, row) of (..., 3) points before the camera."""
         scale = self.focal / np.maximum(points[..., 2], NEAR)
         column = self.center[0] + (points[..., 0] - self.eye[0]) * scale
         row = self.center[1] - (points[..., 1] - self.eye[1]) * scale
         return np.stack([column, row], axis=-1)
 
     def pixels(self, meters: float, z: float) -> float:
-        """Return how many pixels a length takes up at that distance."""
+        """Return the length in pixels of a length at a distance, both in meters."""
         return meters * self.focal / max(z, NEAR)
 
     def hazed(self, color: Shade, z: float) -> Color:
-        """Return the color as it looks through that many meters of air."""
+        """Return the color as seen through a distance of air, in meters."""
         share = 1 - 0.5 ** (max(z, 0) / self._haze[3])
         mixed = np.asarray(color) * (1 - share) + self._haze[:3] * share
         red, green, blue = np.clip(mixed, 0, 255).astype(int).tolist()
         return red, green, blue
 
     def polygons(self, corners: Points, color: Shade, z: float, class_id: int | None) -> None:
-        """Paint (n, corners, 3) flat polygons in one color; None leaves the mask as it is."""
+        """Paint (n, corners, 3) flat polygons in one color; None leaves the mask unchanged."""
         positions = np.clip(self.project(corners), -1e4, 1e4) * (1 << _SUBPIXEL_BITS)
         shapes = list(np.rint(positions).astype(np.int32))
         cv2.fillPoly(self.rgb, shapes, self.hazed(color, z), shift=_SUBPIXEL_BITS)
@@ -124,7 +124,7 @@ class Canvas:
         *,
         taper: float = 0.0,
     ) -> None:
-        """Paint the faces of a box that the camera sees; `taper` draws its top in, in meters."""
+        """Paint the visible faces of a box, whose top is narrower by `taper`, in meters."""
         (left, right), (bottom, top), (near, far) = x, y, z
         near = max(near, NEAR)
         if far <= near:

@@ -12,13 +12,13 @@ from icstream.stages.streets.street import Street
 
 TIME_BASE = Fraction(1, 90_000)
 _FIRST_PTS = 12_600
-"""140 ms: an ordinary MP4 keeps its start in whole milliseconds only."""
+"""The first `pts`, 140 ms, as ordinary MP4 stores the start in whole milliseconds."""
 _FRAME_TICKS = (2_700, 4_500)
-"""Shortest and longest time from frame to frame: 33 to 20 frames per second."""
+"""The shortest and longest frame duration: 33 to 20 frames per second."""
 
 
 def write_clip(path: Path, street: Street, *, num_frames: int) -> list[int]:
-    """Write an H.264 clip of the street, BT.709, with irregular times that the seed fixes.
+    """Write an H.264 clip of the street, BT.709, with irregular times that depend on the seed.
 
     Returns:
         The `pts` of the frames, in units of 1/90000 s; the truth of a frame is

@@ -1,4 +1,4 @@
-"""What everything stands on and under: sky, road, pavements, and the light over it all."""
+"""Sky, road, pavements and light."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,17 +24,17 @@ class Light:
     """The time of day and the weather of one street."""
 
     zenith: tuple[float, float, float]
-    """Color of the sky above."""
+    """The color of the sky above."""
     rim: tuple[float, float, float]
-    """Color of the sky at the horizon, and of the haze."""
+    """The color of the sky at the horizon, and of the haze."""
     tint: tuple[float, float, float]
-    """By which all that is lit is multiplied."""
+    """The color by which lit surfaces are multiplied."""
     clouds: float
-    """Share of the sky under cloud, 0 to 1."""
+    """The share of clouds in the sky, 0 to 1."""
     visibility: float
-    """Meters in which haze takes half."""
+    """The distance, in meters, at which haze absorbs half."""
     sun: float
-    """-1 from the left, 1 from the right."""
+    """The direction of the sun: -1 from the left, 1 from the right."""
 
 
 LIGHTS = (
@@ -48,7 +48,7 @@ LIGHTS = (
 
 @lru_cache(maxsize=1)
 def noise_tile() -> NDArray[np.float32]:
-    """Return (512, 512) of tileable noise with zero mean and unit deviation, fine and coarse."""
+    """Return (512, 512) tileable noise, fine and coarse, with zero mean and unit deviation."""
     random = np.random.default_rng(7)
     total = np.zeros((_TILE, _TILE), np.float32)
     for cells, weight in ((8, 1.0), (32, 0.7), (128, 0.5), (512, 0.35)):
@@ -62,7 +62,7 @@ def noise_tile() -> NDArray[np.float32]:
 
 
 def paint_sky(canvas: Canvas, light: Light, drift: float) -> None:
-    """Fill the whole canvas with sky, its clouds moved by `drift` (in tile pixels)."""
+    """Fill the canvas with sky, with clouds moved by `drift`, in tile pixels."""
     canvas.ids[:] = SKY
     share = np.linspace(0, 1, canvas.height, dtype=np.float32)[:, None] / 0.5
     share = np.clip(share, 0, 1)[..., None]
@@ -83,14 +83,14 @@ def paint_sky(canvas: Canvas, light: Light, drift: float) -> None:
 def paint_ground(
     canvas: Canvas, traveled: float, road: tuple[float, float], pavement: float, lanes: int
 ) -> None:
-    """Paint pavements to both horizons, the road, its kerbs and its marks.
+    """Paint the pavements, the road, its kerbs and its marks.
 
     Args:
-        canvas: with the sky on it.
-        traveled: meters that the camera has come along the road.
-        road: x of the road's left and right edges.
-        pavement: width in meters; beyond it a green verge, of class Tree, as hedges are.
-        lanes: how many, both directions together.
+        canvas: The canvas with the sky.
+        traveled: The distance of the camera along the road, in meters.
+        road: The x of the road's left and right edges.
+        pavement: The width in meters; beyond it is a green verge of class Tree, like hedges.
+        lanes: The number of lanes in both directions together.
     """
     left, right = road
     _strip(canvas, -400, 400, (86, 102, 62), TREE)
@@ -115,7 +115,7 @@ def paint_ground(
 
 
 def shade_ground(canvas: Canvas, light: Light, road: tuple[float, float]) -> None:
-    """Darken the side of the ground that lies in the shadow of the houses."""
+    """Darken the side of the ground in the shadow of the houses."""
     if abs(light.sun) < 0.2:
         return
     left, right = road
@@ -135,7 +135,7 @@ def shade_ground(canvas: Canvas, light: Light, road: tuple[float, float]) -> Non
 def develop(
     canvas: Canvas, light: Light, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return image and mask as a camera would: tint, vignette, softness, sensor noise."""
+    """Return the image and mask with a camera's effects: tint, vignette, softness, sensor noise."""
     soft = cv2.GaussianBlur(canvas.rgb, (3, 3), 0.55)
     y, x = np.mgrid[-1 : 1 : canvas.height * 1j, -1 : 1 : canvas.width * 1j].astype(np.float32)
     gain = (1 - 0.14 * (x * x + y * y))[..., None] * np.asarray(light.tint, np.float32)
@@ -181,7 +181,7 @@ def _bars(
 
 
 def _texture_ground(canvas: Canvas, traveled: float) -> None:
-    """Roughen the ground with noise that is fixed to it and fades with distance."""
+    """Add noise to the ground that is fixed to it and fades with distance."""
     top = int(canvas.center[1]) + 2
     rows, columns = np.mgrid[top : canvas.height, 0 : canvas.width].astype(np.float32)
     z = canvas.eye[1] * canvas.focal / (rows - canvas.center[1])

@@ -1,4 +1,4 @@
-"""What stands still beside the road: buildings, trees, lamps, signs, fences."""
+"""Static objects beside the road: buildings, trees, lamps, signs, fences."""
 
 from dataclasses import dataclass
 
@@ -33,19 +33,19 @@ class Building:
     """A house front along the road, with rows of windows."""
 
     x: float
-    """Of the front; its sign is the side of the road."""
+    """The x of the front, whose sign is the side of the road."""
     z: float
-    """Near end, from the camera."""
+    """The distance of the near end from the camera."""
     length: float
     floors: int
     wall: int
     sunlit: float
-    """Brightness of the front, which faces the road."""
+    """The brightness of the front, which faces the road."""
     seed: int
 
     @property
     def depth(self) -> float:
-        """Distance that decides the order of painting: the far end."""
+        """The distance of the far end, which determines the order of painting."""
         return self.z + self.length
 
     def paint(self, canvas: Canvas) -> None:
@@ -96,7 +96,7 @@ class Building:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A trunk and a crown of many leaves' clumps."""
+    """A trunk and a crown of many clumps of leaves."""
 
     x: float
     depth: float
@@ -159,7 +159,7 @@ class Sign:
     x: float
     depth: float
     kind: int
-    """0 round, 1 triangle, 2 board, 3 traffic light."""
+    """The kind: 0 round, 1 triangle, 2 board, 3 traffic light."""
 
     def paint(self, canvas: Canvas) -> None:
         """Paint post and plate."""
@@ -195,7 +195,7 @@ class Fence:
 
     @property
     def depth(self) -> float:
-        """Far end."""
+        """The distance of the far end, which determines the order of painting."""
         return self.z + self.length
 
     def paint(self, canvas: Canvas) -> None:

@@ -1,4 +1,4 @@
-"""A street without end, laid out block by block from a seed."""
+"""An endless street, laid out block by block from a seed."""
 
 from typing import Protocol
 
@@ -19,9 +19,9 @@ from icstream.stages.streets.scenery import Building, Fence, Lamp, Sign, Tree
 from icstream.stages.streets.traffic import Car, Person, Rider
 
 _BLOCK = 16.0
-"""Meters of one block, in which houses, trees and the rest are drawn by lot."""
+"""The length of one block, in meters, in which objects are placed randomly."""
 _LOOP = 150.0
-"""Traffic that leaves this stretch comes back at its other end, in the haze."""
+"""The length, in meters, of the section of traffic, which wraps around in the haze."""
 _PAINTS = np.array(
     [
         (168, 30, 32),
@@ -47,18 +47,18 @@ class _Paintable(Protocol):
 class Street:
     """A rendered street in CamVid's classes, seen from a car that drives along it.
 
-    Everything follows from the seed: layout, houses, light, traffic, speed.
+    Everything depends on the seed: layout, houses, light, traffic, speed.
     """
 
     def __init__(self, seed: int, *, size: tuple[int, int] = (360, 480)) -> None:
-        """Draw the street's character by lot.
+        """Choose the street's properties randomly.
 
         Args:
-            seed: 0 or more.
-            size: (height, width) of the images in pixels, 64 or more each.
+            seed: The seed, at least 0.
+            size: The (height, width) of the images in pixels, each at least 64.
 
         Raises:
-            ConfigError: a negative seed, or a size too small.
+            ConfigError: The seed is negative, or the size too small.
         """
         if seed < 0 or min(size) < MIN_SIDE:
             raise ConfigError(
@@ -86,7 +86,7 @@ class Street:
         self._eye_x = self._half_width - lane / 2
 
     def render(self, time_s: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return the (H, W, 3) RGB image and the (H, W) class ids at an instant from 0 s on."""
+        """Return the (H, W, 3) RGB image and the (H, W) class ids at a time, in seconds from 0."""
         traveled = self._speed * time_s
         sway = np.array([self._eye_x + 0.12 * np.sin(0.7 * time_s), self._eye_height])
         bounce = 0.004 * np.sin(5.1 * time_s) + 0.002 * np.sin(11.3 * time_s)

@@ -1,4 +1,4 @@
-"""What moves: cars, pedestrians, bicyclists."""
+"""Moving objects: cars, pedestrians, bicyclists."""
 
 from dataclasses import dataclass
 
@@ -22,11 +22,11 @@ class Car:
     color: tuple[float, float, float]
     towards: bool
     tall: bool
-    """A van."""
+    """Whether it is a van."""
 
     @property
     def depth(self) -> float:
-        """Near end."""
+        """The distance of the near end, which determines the order of painting."""
         return self.z
 
     def paint(self, canvas: Canvas) -> None:
@@ -71,14 +71,14 @@ class Car:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody on foot."""
+    """A pedestrian."""
 
     x: float
     depth: float
     height: float
     coat: tuple[float, float, float]
     stride: float
-    """Phase of the walk in radians."""
+    """The phase of the walk, in radians."""
 
     def paint(self, canvas: Canvas) -> None:
         """Paint legs, coat, arms, head."""
@@ -87,7 +87,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Rider:
-    """Somebody on a bicycle, seen from behind."""
+    """A bicyclist, seen from behind."""
 
     x: float
     depth: float

@@ -1,1 +1,1 @@
-"""Supervisely's format: the files of its projects, annotations of images and videos, classes."""
+"""Supervisely's format: project files, annotations of images and videos, and classes."""

@@ -24,7 +24,7 @@ from icstream.stages.supervisely.geometries import (
     Rectangle,
 )
 
-_MAX_COORDINATE = 2**20  # far outside any image, and OpenCV still draws exactly
+_MAX_COORDINATE = 2**20  # far outside any image, but within OpenCV's exact range
 _MAX_PNG_BYTES = 64 * 2**20
 
 _Coordinate: TypeAlias = Annotated[float, Meta(ge=-_MAX_COORDINATE, le=_MAX_COORDINATE)]
@@ -33,33 +33,33 @@ _Points: TypeAlias = Annotated[list[_Point], Meta(min_length=1)]
 
 
 class Tag(Struct):
-    """A tag of the image; its value does not matter here."""
+    """A tag of the image, without its value."""
 
     name: str
 
 
 class Overview(Struct):
-    """What decides about an image's split; objects are not looked into."""
+    """The parts of an annotation that determine an image's split, with objects unparsed."""
 
     tags: list[Tag | str]
     objects: list[Raw]
 
     def tag_names(self) -> set[str]:
-        """Return the names of the tags, which are bare strings in old annotations."""
+        """Return the names of the tags, which are plain strings in old annotations."""
         return {tag if isinstance(tag, str) else tag.name for tag in self.tags}
 
     def unknown_shapes(self, shapes: Mapping[str, str]) -> Counter[str]:
-        """Return the number of objects by shape whose shape is not known; see `LabeledObject`.
+        """Return the number of objects by unknown shape (see `LabeledObject`).
 
         Args:
-            shapes: of the classes, by name. Objects of other classes do not count.
+            shapes: The shapes of classes by name. Objects of other classes are ignored.
         """
         unknown: Counter[str] = Counter()
         for raw in self.objects:
             try:
                 entry = parse_json(raw, _Shaped)
             except SampleError:
-                continue  # it is said when the image is loaded
+                continue  # reported when the image is loaded
             shape = shape_of(entry, shapes.get(entry.class_title, ""))
             if shape and not is_known(shape):
                 unknown[shape] += 1
@@ -76,7 +76,7 @@ class _Titled(Struct, rename="camel"):
 
 
 class Outline(Struct):
-    """An annotation whose objects are read later, one by one."""
+    """An annotation whose objects are parsed later, one by one."""
 
     size: _Size
     tags: list[Any]
@@ -88,7 +88,7 @@ class Outline(Struct):
 
 
 class _Shaped(Struct, rename="camel"):
-    """What decides about the shape of an object."""
+    """The parts of an object that determine its shape."""
 
     class_title: str
     geometry_type: str = ""
@@ -96,17 +96,17 @@ class _Shaped(Struct, rename="camel"):
 
 
 def shape_of(entry: _Shaped, class_shape: str) -> str:
-    """Return the shape of an object, which that of its class in meta.json decides; "" if none."""
+    """Return the shape of an object, given that of its class in meta.json; "" if there is none."""
     return class_shape if class_shape != "any" else entry.geometry_type or entry.shape
 
 
 def is_known(shape: str) -> bool:
-    """Return whether objects of a shape can be painted; newer projects may have others."""
+    """Return whether objects of a shape can be painted; newer projects may have other shapes."""
     return shape in _READERS
 
 
 class LabeledObject(_Shaped, rename="camel"):
-    """An object; which of the geometries is to be read depends on the shape of its class."""
+    """An object, whose geometry to be read depends on the shape of its class."""
 
     bitmap: Raw = Raw()
     points: Raw = Raw()
@@ -114,10 +114,10 @@ class LabeledObject(_Shaped, rename="camel"):
     faces: Raw = Raw()
 
     def geometry(self, class_shape: str) -> ObjectGeometry:
-        """Return the geometry that the shape of the class in meta.json demands.
+        """Return the geometry for the shape of the class in meta.json.
 
         Raises:
-            SampleError: it is missing, damaged, or of a shape that has no pixels.
+            SampleError: The geometry is missing, damaged, or of a shape without pixels.
         """
         shape = shape_of(self, class_shape)
         if not shape:
@@ -198,14 +198,14 @@ def _from_base64(text: str) -> bytes:
 
 
 def _png(data: bytes) -> bytes:
-    """Return the PNG of a bitmap, which is usually packed once more by zlib."""
+    """Return the PNG of a bitmap, which is usually compressed again by zlib."""
     if data.startswith(b"\x89PNG"):
         return data
     unpacker = zlib.decompressobj()
     try:
         png = unpacker.decompress(data, _MAX_PNG_BYTES)
     except zlib.error as error:
-        raise SampleError("the bitmap is neither a PNG nor packed by zlib") from error
+        raise SampleError("the bitmap is neither a PNG nor compressed by zlib") from error
     if unpacker.unconsumed_tail:
         raise SampleError(f"the bitmap is larger than the allowed {_MAX_PNG_BYTES >> 20} MiB")
     return png

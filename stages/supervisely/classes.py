@@ -1,4 +1,4 @@
-"""The classes of a project: names, shapes and colors, and the ids that they get."""
+"""The classes of a project: names, shapes, colors and ids."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,30 +14,30 @@ from icstream.stages.input_files import parse_json
 _UNLABELED_COLOR = (0, 0, 0)
 
 ProjectType: TypeAlias = Literal["images", "videos"]
-"""What a project holds, as far as it can be annotated here."""
+"""The supported types of projects."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProjectClasses:
-    """What is painted for each class."""
+    """The classes of a project with their ids and shapes."""
 
     labels: LabelSet
-    """Names and colors; id 0 is for pixels without an object, the named classes follow."""
+    """The names and colors; id 0 is for pixels without an object, and the named classes follow."""
     ids: Mapping[str, int]
-    """Id of each class by name; the neutral class has `VOID`."""
+    """The id of each class by name; the neutral class has `VOID`."""
     shapes: Mapping[str, str]
-    """Shape of each class by name, as in meta.json."""
+    """The shape of each class by name, as in meta.json."""
 
 
 class ClassEntry(Struct):
-    """A class of meta.json, as far as annotating needs it."""
+    """A class of meta.json, as needed for annotation."""
 
     title: str
-    """Name of the class."""
+    """The name of the class."""
     shape: str
-    """Kind of geometry that its objects have, or "any"."""
+    """The type of its objects' geometry, or "any"."""
     color: str
-    """Color, by the format "#RRGGBB"."""
+    """The color as "#RRGGBB"."""
 
 
 class _Entries(Struct):
@@ -65,8 +65,8 @@ def read_classes(
     """Return the classes in the content of meta.json, numbered.
 
     Raises:
-        SampleError: it is no JSON, or something in it is missing or of another kind.
-        ConfigError: no image project, or its classes cannot be numbered as asked.
+        SampleError: The content is not JSON, or a field is missing or of another type.
+        ConfigError: It is not an image project, or its classes cannot be numbered as given.
     """
     meta = parse_json(data, _ProjectMeta)
     if meta.project_type not in (None, "", "images"):
@@ -74,7 +74,7 @@ def read_classes(
     titles = [entry.title for entry in meta.classes]
     repeated = sorted({title for title in titles if titles.count(title) > 1})
     if repeated:
-        raise ConfigError(f"class {repeated[0]!r} is there twice")
+        raise ConfigError(f"class {repeated[0]!r} is listed twice")
     colors = {entry.title: entry.rgb() for entry in meta.classes if entry.title != neutral}
     if not colors:
         raise ConfigError(f"no classes but {neutral!r}; at least one is needed")
@@ -85,15 +85,15 @@ def read_classes(
 
 
 def _numbered(names: list[str], class_ids: Mapping[str, int] | None) -> tuple[str, ...]:
-    """Return all names in the order of their ids, with one for id 0 in front."""
+    """Return all names in the order of their ids, including one for id 0."""
     if class_ids is None:
         return (unlabeled_name(names), *names)
     given = {name: k for name, k in class_ids.items() if k != 0 or name in names}
     for name in sorted({*names, *given}):
         if name not in given:
-            raise ConfigError(f"class {name!r} of the project is not among those given")
+            raise ConfigError(f"class {name!r} of the project is not among the given ones")
         if name not in names:
-            raise ConfigError(f"the project has no class {name!r}, which is among those given")
+            raise ConfigError(f"the project has no class {name!r}, which is among the given ones")
     if sorted(given.values()) != list(range(1, len(names) + 1)):
         raise ConfigError(f"ids of classes must be 1 to {len(names)}, each once; got {given}")
     in_front = next((name for name, k in class_ids.items() if k == 0), unlabeled_name(names))
@@ -104,7 +104,7 @@ def list_classes(meta: Mapping[str, Any]) -> list[ClassEntry]:
     """Return the classes in the values of meta.json.
 
     Raises:
-        ConfigError: they are missing, or something in them is of another kind.
+        ConfigError: They are missing, or a field is of another type.
     """
     try:
         return msgspec.convert(meta, _Entries).classes
@@ -113,7 +113,7 @@ def list_classes(meta: Mapping[str, Any]) -> list[ClassEntry]:
 
 
 def class_values(title: str, color: str, shape: str) -> dict[str, Any]:
-    """Return a class as meta.json has it; the color is "#RRGGBB"."""
+    """Return the entry of a class in meta.json, with the color as "#RRGGBB"."""
     return {
         "title": title,
         "description": "",
@@ -144,7 +144,7 @@ def empty_meta(project_type: ProjectType) -> dict[str, Any]:
 
 
 def project_type_of(meta: Mapping[str, Any]) -> Any:
-    """Return what a project holds; where meta.json does not say so, images."""
+    """Return the type of a project, which is images by default."""
     return meta.get("projectType") or "images"
 
 

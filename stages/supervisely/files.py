@@ -1,4 +1,4 @@
-"""The files of Supervisely's projects: where images, videos and annotations lie."""
+"""The files of Supervisely's projects: paths of images, videos and annotations."""
 
 import json
 import logging
@@ -19,24 +19,24 @@ from icstream.stages.input_files import naming, parse_json, read_bytes
 log = logging.getLogger(__name__)
 
 META = "meta.json"
-"""File of a project that lists its classes and says what it is a project of."""
+"""The file of a project with its classes and type."""
 KEY_IDS = "key_id_map.json"
-"""File of a video project that gives the ids that its parts have on a server."""
+"""The file of a video project with the ids of its parts on a server."""
 NO_IDS: dict[str, dict[str, int]] = {"tags": {}, "objects": {}, "figures": {}, "videos": {}}
-"""Content of `KEY_IDS` where nothing is on a server."""
+"""The content of `KEY_IDS` without ids."""
 DATASET = "dataset"
-"""Folder of the only dataset in projects that are made from one recording."""
+"""The folder of the only dataset in projects of one recording."""
 IMAGES, VIDEOS, ANNOTATIONS = "img", "video", "ann"
-"""Folders of a dataset."""
+"""The folders of a dataset."""
 NESTED = "datasets"
-"""Folder of a dataset that holds others."""
+"""The folder of a dataset that holds nested datasets."""
 
 
 def read_meta(project: Path) -> dict[str, Any]:
     """Return the content of meta.json.
 
     Raises:
-        ConfigError: it is missing or no JSON.
+        ConfigError: The file is missing or not JSON.
     """
     path = project / META
     try:
@@ -48,35 +48,35 @@ def read_meta(project: Path) -> dict[str, Any]:
 
 
 def find_datasets(project: Path) -> Iterator[tuple[str, Path]]:
-    """Return name and folder of each dataset of images; those in its datasets/ follow it."""
+    """Return the name and folder of each dataset of images, followed by its nested ones."""
     for name, folder in _folders(project, "", set()):
         has_images, has_annotations = (folder / IMAGES).is_dir(), (folder / ANNOTATIONS).is_dir()
         if has_images and has_annotations:
             yield name, folder
         elif has_images or has_annotations:
-            log.warning("%s: left out; a dataset has both img/ and ann/", folder)
+            log.warning("%s: left out; a dataset needs both img/ and ann/", folder)
 
 
 def find_video_datasets(project: Path) -> list[Path]:
-    """Return the folder of each dataset of videos; those in its datasets/ follow it."""
+    """Return the folder of each dataset of videos, followed by its nested ones."""
     found = []
     for _, folder in _folders(project, "", set()):
         if (folder / VIDEOS).is_dir():
             found.append(folder)
         elif (folder / ANNOTATIONS).is_dir():
-            log.warning("%s: left out; a dataset of videos has video/", folder)
+            log.warning("%s: left out; a dataset of videos needs video/", folder)
     return found
 
 
 def dataset_name(dataset: Path) -> str:
-    """Return the name of a dataset by its folder in the project, as people read it."""
+    """Return the name of a dataset for display, by its folder in the project."""
     return "/".join(dataset.parts[::2])
 
 
 def _folders(parent: Path, prefix: str, seen: set[Path]) -> Iterator[tuple[str, Path]]:
-    """Yield name and path of each folder that may be a dataset, but none by two paths.
+    """Yield the name and path of each folder that may be a dataset, each only once.
 
-    Links to folders are followed, and may lead back.
+    Links to folders are followed, and may form cycles.
     """
     for folder in sorted(entry for entry in parent.iterdir() if entry.is_dir()):
         place = folder.resolve()
@@ -91,7 +91,7 @@ def _folders(parent: Path, prefix: str, seen: set[Path]) -> Iterator[tuple[str, 
 
 
 def pair_images(dataset: Path) -> Iterator[tuple[Path, Path | None]]:
-    """Return each image with its annotation, and the path of each image that is not there."""
+    """Return each image with its annotation, and the path of each missing image."""
     entries = (path for path in (dataset / IMAGES).iterdir() if not path.name.startswith("."))
     images = sorted(path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES)
     left_over = {path.name: path for path in (dataset / ANNOTATIONS).glob("[!.]*.json")}
@@ -106,27 +106,27 @@ def pair_images(dataset: Path) -> Iterator[tuple[Path, Path | None]]:
 
 
 def image_path(dataset: Path, name: str) -> Path:
-    """Return where an image of a dataset lies."""
+    """Return the path of an image in a dataset."""
     return dataset / IMAGES / name
 
 
 def video_path(dataset: Path, name: str) -> Path:
-    """Return where a video of a dataset lies."""
+    """Return the path of a video in a dataset."""
     return dataset / VIDEOS / name
 
 
 def project_of(item: Path, dataset: Path) -> Path:
-    """Return the folder of a project, by an image or video of it and the path of its dataset."""
+    """Return the folder of a project, given an image or video of it and its dataset's path."""
     return item.parents[1 + len(dataset.parts)]
 
 
 def annotation_path(dataset: Path, name: str) -> Path:
-    """Return where the annotation of an image or a video lies."""
+    """Return the path of the annotation of an image or video."""
     return dataset / ANNOTATIONS / f"{name}.json"
 
 
 def write_values(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON file; a reader sees the old one or the new one, never half of it."""
+    """Write a JSON file atomically."""
     text = json.dumps(values, ensure_ascii=False) + "\n"
     write_atomically(path, text.encode(), durable=False)
 
@@ -134,14 +134,14 @@ def write_values(path: Path, values: Mapping[str, Any]) -> None:
 def link_or_copy(
     source: Path, target: Path, *, inside: Path | None = None, durable: bool = False
 ) -> None:
-    """Make the file available under another path, which then is whole or not there.
+    """Link or copy a file to another path, atomically.
 
     Args:
-        source: the file, or a link to it.
-        target: the other path.
-        inside: a folder of somebody else's; a file that only links in it lead to is copied, so
-            that whoever changes the result changes no file elsewhere.
-        durable: return only when the other path would survive a loss of power.
+        source: The file, or a link to it.
+        target: The other path.
+        inside: An untrusted folder; a file outside, reached by a link in it, is copied, so that
+            changes of the result do not affect other files.
+        durable: Return only once the other path would survive a power failure.
     """
     file = source.resolve()
     may_link = inside is None or file.is_relative_to(inside.resolve())
@@ -159,9 +159,9 @@ def link_or_copy(
 
 
 def remove_dataset(dataset: Path) -> None:
-    """Remove annotations with their images and videos from a dataset, and from those in it.
+    """Remove annotations with their images and videos from a dataset and its nested ones.
 
-    Other files stay; folders that then are empty go too. No link is followed.
+    Other files are kept; folders that become empty are removed. No link is followed.
     """
     if dataset.is_symlink() or not dataset.is_dir():
         return
@@ -178,7 +178,7 @@ def remove_dataset(dataset: Path) -> None:
                 item.unlink()
         annotation.unlink()
     for folder in (*(dataset / name for name in (ANNOTATIONS, IMAGES, VIDEOS, NESTED)), dataset):
-        with suppress(OSError):  # not there, a link, or not empty
+        with suppress(OSError):  # missing, a link, or not empty
             folder.rmdir()
 
 

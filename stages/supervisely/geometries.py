@@ -1,7 +1,7 @@
-"""The shapes of Supervisely's objects, and how each becomes pixels.
+"""The shapes of Supervisely's objects, and their rasterization.
 
-Nothing is smoothed, and what lies outside the canvas is cut off. Points are rows of (x, y), pixels
-counted from the top left corner.
+Nothing is anti-aliased, and pixels outside the canvas are dropped. Points are rows of (x, y), in
+pixels from the top left corner.
 """
 
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from numpy.typing import NDArray
 
 
 class ObjectGeometry(Protocol):
-    """Where an object is."""
+    """The geometry of an object."""
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """Set the object's pixels to the value, whatever they were before."""
+        """Set the object's pixels to a value."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bitmap:
-    """The true pixels of a mask."""
+    """A geometry of the true pixels of a mask."""
 
     left: int
     top: int
     mask_HW: NDArray[np.bool_]
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """See `ObjectGeometry.paint`."""
+        """See base class."""
         height, width = self.mask_HW.shape
         y, x = max(0, self.top), max(0, self.left)
         window_HW = canvas_HW[y : max(y, self.top + height), x : max(x, self.left + width)]
@@ -40,21 +40,22 @@ class Bitmap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Polygon:
-    """What the exterior encloses, outline included, less what the interiors do, outlines included.
+    """A polygon with outline, minus holes with outlines.
 
-    Holes show what was painted before; they erase nothing. Where two holes overlap is no hole.
+    Holes leave earlier pixels unchanged. The overlap of two holes is not a hole.
     """
 
     exterior_N2: NDArray[np.int32]
     interiors: tuple[NDArray[np.int32], ...] = ()
-    """Outlines, (N, 2) each."""
+    """The outlines, (N, 2) each."""
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """See `ObjectGeometry.paint`."""
+        """See base class."""
         if not self.interiors:
             cv2.fillPoly(canvas_HW, [self.exterior_N2], value)
             return
-        # The window holds every outline whole: OpenCV bends lines a little where it cuts them.
+        # The window contains every outline completely, as OpenCV slightly bends lines that it
+        # clips.
         points_N2 = np.concatenate([self.exterior_N2, *self.interiors])
         size = (canvas_HW.shape[1], canvas_HW.shape[0])
         left, top = (int(v) for v in np.clip(points_N2.min(0), 0, size))
@@ -69,7 +70,7 @@ class Polygon:
 
 @dataclass(frozen=True, slots=True)
 class Rectangle:
-    """All pixels between two corners, corners included."""
+    """A rectangle between two corners, inclusive."""
 
     left: int
     top: int
@@ -77,7 +78,7 @@ class Rectangle:
     bottom: int
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """See `ObjectGeometry.paint`."""
+        """See base class."""
         rows = slice(max(0, self.top), max(0, self.bottom + 1))
         canvas_HW[rows, max(0, self.left) : max(0, self.right + 1)] = value
 
@@ -89,7 +90,7 @@ class Line:
     points_N2: NDArray[np.int32]
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """See `ObjectGeometry.paint`."""
+        """See base class."""
         cv2.polylines(canvas_HW, [self.points_N2], False, value, thickness=1, lineType=cv2.LINE_8)
 
 
@@ -100,7 +101,7 @@ class Dots:
     points_N2: NDArray[np.int32]
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """See `ObjectGeometry.paint`."""
+        """See base class."""
         height, width = canvas_HW.shape
         for x, y in self.points_N2:
             if 0 <= x < width and 0 <= y < height:
@@ -109,12 +110,12 @@ class Dots:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cuboid:
-    """The faces of a box that can be seen, each filled."""
+    """The visible faces of a box, filled."""
 
     faces: tuple[NDArray[np.int32], ...]
-    """Outlines, (N, 2) each."""
+    """The outlines, (N, 2) each."""
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """See `ObjectGeometry.paint`."""
+        """See base class."""
         for face_N2 in self.faces:
             cv2.fillPoly(canvas_HW, [face_N2], value)

@@ -1,4 +1,4 @@
-"""Annotations of images as JSON values, in the very form that Supervisely's SDK writes."""
+"""Annotations of images as JSON values, exactly as Supervisely's SDK writes them."""
 
 import base64
 import io
@@ -16,23 +16,23 @@ from icstream.stages.supervisely.geometries import Rectangle
 
 
 def image_annotation(size: Size, objects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the annotation of an image of (height, width) with these objects."""
+    """Return the annotation of an image of (height, width) with objects."""
     return {"description": "", "size": size_values(size), "tags": [], "objects": list(objects)}
 
 
 def size_values(size: Size) -> dict[str, int]:
-    """Return a (height, width) as annotations have it."""
+    """Return a (height, width) in the form of annotations."""
     return {"height": size[0], "width": size[1]}
 
 
 def bitmap_object(title: str, mask_HW: NDArray[np.bool_], *, top: int, left: int) -> dict[str, Any]:
-    """Return a mask with at least one true pixel as an object.
+    """Return the object of a mask with at least one true pixel.
 
     Args:
-        title: of its class.
-        mask_HW: (H, W), where the object is in a crop.
-        top: row of the image at which the crop begins.
-        left: column of the image at which the crop begins.
+        title: The name of its class.
+        mask_HW: The (H, W) mask of the object in a crop.
+        top: The first row of the crop in the image.
+        left: The first column of the crop in the image.
     """
     binary_HW = mask_HW.view(np.uint8)
     x, y, width, height = cv2.boundingRect(binary_HW)
@@ -42,7 +42,7 @@ def bitmap_object(title: str, mask_HW: NDArray[np.bool_], *, top: int, left: int
 
 
 def rectangle_object(title: str, rectangle: Rectangle) -> dict[str, Any]:
-    """Return a rectangle as an object; both of its corners are pixels of it."""
+    """Return the object of a rectangle between two corners, inclusive."""
     corners = [[rectangle.left, rectangle.top], [rectangle.right, rectangle.bottom]]
     return _object(title, "rectangle", {"points": {"exterior": corners, "interior": []}})
 
@@ -50,7 +50,7 @@ def rectangle_object(title: str, rectangle: Rectangle) -> dict[str, Any]:
 def probability_object(
     title: str, scores_HW: NDArray[np.floating[Any]], *, top: int, left: int
 ) -> dict[str, Any]:
-    """Return the scores of one class over a crop as an object of customBigData."""
+    """Return the probabilities of one class in a crop as an object with customBigData."""
     file = io.BytesIO()
     np.save(file, scores_HW[..., None])
     bitmap = {"origin": [left, top], "data": _packed(file.getvalue())}
@@ -58,7 +58,7 @@ def probability_object(
 
 
 def bitmap_geometry(mask_HW: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return a mask with at least one true pixel as geometry: its bounding box and a 1-bit PNG."""
+    """Return the geometry of a mask with at least one true pixel: its origin and a 1-bit PNG."""
     binary_HW = mask_HW.astype(np.uint8)
     x, y, width, height = cv2.boundingRect(binary_HW)
     crop_HW = binary_HW[y : y + height, x : x + width] * np.uint8(255)
@@ -83,7 +83,7 @@ def _shape(shape: str) -> dict[str, str]:
 
 
 def _transparent_png(binary_HW: NDArray[np.uint8]) -> bytes:
-    """Return zeros and ones as a PNG of one bit per pixel whose zeros are transparent."""
+    """Return a PNG with one bit per pixel whose zeros are transparent."""
     image = Image.fromarray(binary_HW)
     image.putpalette([0, 0, 0, 255, 255, 255])
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Annotations of videos: objects that last, and figures of them in the frames."""
+"""Annotations of videos: objects, and their figures in the frames."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from icstream.stages.supervisely.keys import stable_key
 from icstream.stages.supervisely.objects import size_values
 
 _GEOMETRY = ("bitmap", "points", "shape", "geometryType")
-"""Keys of an image's object that are its geometry."""
+"""The keys of an image's object that form its geometry."""
 _BEGIN_FRAMES = ',\n"frames": [\n'
 
 
@@ -45,10 +45,10 @@ class _Annotation(Struct):
 
 
 def check_video_annotation(values: Mapping[str, Any]) -> None:
-    """Check that values are the annotation of a video.
+    """Check that values are a valid annotation of a video.
 
     Raises:
-        SampleError: something is missing or of another kind, or a figure belongs to no object.
+        SampleError: A field is missing or of another type, or a figure belongs to no object.
     """
     try:
         found = msgspec.convert(values, _Annotation)
@@ -61,41 +61,41 @@ def check_video_annotation(values: Mapping[str, Any]) -> None:
 
 
 def empty_video_annotation(video: str) -> dict[str, Any]:
-    """Return the annotation of a video without objects and without frames.
+    """Return the annotation of a video without objects and frames.
 
     Args:
-        video: name of the video, from which its key is made.
+        video: The name of the video, from which its key is derived.
     """
     return {"description": "", "key": stable_key(video), "tags": [], "objects": []}
 
 
 def video_head(video: str, size: Size, objects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the annotation of a video of (height, width) with these objects, without frames."""
+    """Return the annotation of a video of (height, width) with objects, without frames."""
     return {"size": size_values(size), **empty_video_annotation(video), "objects": list(objects)}
 
 
 def video_object(video: str, title: str) -> dict[str, Any]:
-    """Return the one object of a video that stands for a class."""
+    """Return the object of a video for a class."""
     return {"key": object_key(video, title), "classTitle": title, "tags": []}
 
 
 def object_key(video: str, title: str) -> str:
-    """Return the key of the object of a video that stands for a class."""
+    """Return the key of a video's object for a class."""
     return stable_key(video, title)
 
 
 def video_figure(
     video: str, title: str, geometry_type: str, geometry: Mapping[str, Any], *number: int
 ) -> dict[str, Any]:
-    """Return where an object is in a frame.
+    """Return the figure of an object in a frame.
 
     Args:
-        video: name of the video.
-        title: of the object's class.
-        geometry_type: kind of the geometry.
-        geometry: as an image's object has it.
-        number: what tells the figure apart from others of its object: the frame's index, and
-            where a frame may have several, which of them it is.
+        video: The name of the video.
+        title: The name of the object's class.
+        geometry_type: The type of the geometry.
+        geometry: The geometry, as in an image's object.
+        number: The figure's distinction from others of its object: the frame's index, and its
+            number if a frame may have several.
     """
     return {
         "key": stable_key(video, title, *number),
@@ -108,12 +108,12 @@ def video_figure(
 
 
 def geometry_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the geometry of an image's object, as figures have it."""
+    """Return the geometry of an image's object in the form of figures."""
     return {key: entry[key] for key in _GEOMETRY if key in entry}
 
 
 def figure_as_object(figure: Mapping[str, Any], title: str) -> dict[str, Any]:
-    """Return a figure as the object of an image that annotates its frame."""
+    """Return a figure as an object of its frame's image annotation."""
     return {"classTitle": title, "geometryType": figure["geometryType"], **figure["geometry"]}
 
 
@@ -121,7 +121,7 @@ def text_before_frames(head: Mapping[str, Any]) -> str:
     """Return the text of an annotation up to its frames, which follow as lines.
 
     Args:
-        head: the annotation without its frames.
+        head: The annotation without its frames.
     """
     return json.dumps(head)[:-1] + _BEGIN_FRAMES
 
@@ -133,10 +133,10 @@ def frame_text(index: int, figures: Sequence[Mapping[str, Any]], *, is_first: bo
 
 
 def text_after_frames(num_frames: int) -> str:
-    """Return the text of an annotation behind its frames."""
+    """Return the text of an annotation after its frames."""
     return f'],"framesCount": {num_frames}}}\n'
 
 
 def without_text_after_frames(text: str) -> str:
-    """Return the text of a whole annotation up to and with its last frame."""
+    """Return the text of a complete annotation up to and including its last frame."""
     return text.rpartition("]")[0]

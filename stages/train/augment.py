@@ -1,7 +1,7 @@
-"""The views of a labeled image: random ones in training, one in validation.
+"""Views of labeled images: random ones for training, a fixed one for validation.
 
-A random view depends on the seed, the epoch and the sample alone, never on which process makes it
-or what was drawn before. So training can be resumed anywhere, with any number of loader processes.
+A random view depends only on the seed, the epoch and the sample, never on the process or on earlier
+draws, so that training can be resumed anywhere with any number of loader processes.
 """
 
 import math
@@ -28,15 +28,15 @@ class View:
     """A network input and its labels."""
 
     input_hw3: NDArray[np.uint8]
-    """The RGB image that the network sees."""
+    """The RGB image for the network."""
     ids_hw: NDArray[np.uint8]
     """The class ids of its pixels, or `VOID`."""
 
 
 def fitted_view(image: LabeledImage, fit: Fit, mean_color: Color) -> tuple[View, Geometry]:
-    """Return the whole image as inference would show it, and its geometry.
+    """Return the whole image, fitted as in inference, and its geometry.
 
-    Padding is `VOID`; each of the input's pixels has the nearest label.
+    Padding is `VOID`; each pixel of the input has the nearest label.
     """
     size = image.ids_HW.shape
     geometry = fit.geometry((size[0], size[1]))
@@ -58,9 +58,9 @@ def random_view(
     input_scale: int,
     mean_color: Color,
 ) -> View:
-    """Return a crop of `size` from the zoomed, turned, mirrored and recolored image.
+    """Return a crop of `size` from the zoomed, rotated, mirrored and recolored image.
 
-    Where the crop reaches beyond the image it is the mean color, and `VOID`.
+    Outside the image, the crop has the mean color and is `VOID`.
     """
     height, width = image.ids_HW.shape
     zoom = input_scale * log_uniform(augmentation.scale, rng)
@@ -91,7 +91,7 @@ def random_view(
 def whole_view(
     image: LabeledImage, augmentation: Augmentation, rng: Generator, fit: Fit, mean: Color
 ) -> View:
-    """Return the whole image as `fitted_view` does, mirrored and recolored at random."""
+    """Return the whole image as `fitted_view` does, randomly mirrored and recolored."""
     image_HW3, ids_HW = image.rgb_HW3, image.ids_HW
     if augmentation.flip and rng.random() < 0.5:
         image_HW3, ids_HW = image_HW3[:, ::-1], ids_HW[:, ::-1]
@@ -104,8 +104,8 @@ def _placement(
 ) -> NDArray[np.float64]:
     """Return the (2, 3) map from image pixels to view pixels.
 
-    The image turns about its center; along each axis the view lies within the zoomed image, or,
-    where it is larger, the image within the view.
+    The image rotates about its center; along each axis the view lies within the zoomed image, or
+    the image within a larger view.
     """
     angle = math.radians(degrees)
     linear = zoom * np.array(
@@ -120,9 +120,9 @@ def _placement(
 
 
 def recolored(image_HW3: NDArray[np.uint8], strength: float, rng: Generator) -> NDArray[np.uint8]:
-    """Return the image with brightness, contrast, saturation and hue changed at random.
+    """Return the image with random changes of brightness, contrast, saturation and hue.
 
-    All four are linear in red, green and blue, so they are one matrix.
+    All four are linear in red, green and blue, and are combined into one matrix.
     """
     if strength <= 0:
         return image_HW3

@@ -1,4 +1,4 @@
-"""Putting a training together from settings and data."""
+"""Construction of a training from settings and data."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,42 +32,42 @@ from icstream.stages.train.weights import WeightAverage, build_network
 log = logging.getLogger(__name__)
 
 _OFFSETS = {"log": 1.1, "steep": 1.02}
-"""Offsets of `log_class_weights`, by the setting `class_weights`."""
+"""The offsets of `log_class_weights`, by the setting `class_weights`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSetup:
-    """What a training works with and does not change."""
+    """The constant parts of a training."""
 
     settings: TrainSettings
     labels: LabelSet
     ranks: Ranks
     fit: Fit
-    """How images are shown to the trained network."""
+    """The fit of images to the trained network."""
     norm: InputNorm
     loss: GuidedLoss
     batches: TrainBatches
-    """This rank's batches to train on."""
+    """This rank's training batches."""
     val_views: ValidationViews
-    """What to validate on."""
+    """The validation samples."""
     fingerprint: Mapping[str, Any]
-    """Settings, data and environment: a run goes on only with the same ones."""
+    """The settings, data and environment, which must be equal to resume a run."""
 
 
 def build_training(
     settings: TrainSettings, data: LabeledData, *, ranks: Ranks, start: Checkpoint | None
 ) -> tuple[TrainSetup, TrainState]:
-    """Return all that a training takes, before its first step.
+    """Return the parts of a training before its first step.
 
     Args:
-        settings: all but the data.
-        data: with the splits "train" and "val".
-        ranks: this process's place among those that train together.
-        start: weights to start from, as `settings.init` says; None: random ones.
+        settings: The settings of the training.
+        data: The data set, with the splits "train" and "val".
+        ranks: This process's rank.
+        start: The initial weights, used as `settings.init` states; None: random ones.
 
     Raises:
-        ConfigError: settings or weights that do not fit the data, or a package that settings need
-            and that is not installed.
+        ConfigError: Settings or weights do not fit the data, or a package that settings need is not
+            installed.
     """
     check_packages(settings)
     samples = data.split("train")
@@ -109,10 +109,10 @@ def build_training(
 
 
 def check_packages(settings: TrainSettings) -> None:
-    """Import what only some settings need, so that its absence is found before images are read.
+    """Import packages that only some settings need, to detect missing ones before images are read.
 
     Raises:
-        ConfigError: it is not installed, or does not fit PyTorch.
+        ConfigError: A package is not installed, or does not fit PyTorch.
     """
     if settings.augmentation is not None and settings.augmentation.photometric is not None:
         import icstream.stages.train.photometric  # noqa: F401
@@ -121,10 +121,10 @@ def check_packages(settings: TrainSettings) -> None:
 def objects_to_paste(
     settings: TrainSettings, data: LabeledData
 ) -> Mapping[int, Sequence[CutOut]] | None:
-    """Return the objects to paste, by class; None: the settings have none.
+    """Return the objects to paste by class, or None if the settings have none.
 
     Raises:
-        ConfigError: a class that is not there, or no object of any.
+        ConfigError: A class does not exist, or there is no object of any class.
     """
     paste = settings.augmentation.paste if settings.augmentation else None
     if paste is None:
@@ -142,7 +142,7 @@ def _class_ids(names: Iterable[str], labels: LabelSet, *, setting: str) -> list[
     """Return the ids of the classes that a setting names.
 
     Raises:
-        ConfigError: one of them is not there.
+        ConfigError: One of them does not exist.
     """
     for name in names:
         if name not in labels.names:
@@ -153,9 +153,9 @@ def _class_ids(names: Iterable[str], labels: LabelSet, *, setting: str) -> list[
 
 
 def make_fit(settings: TrainSettings, side: int) -> Fit:
-    """Return how images are shown to the trained network.
+    """Return the fit of images to the trained network.
 
-    Where training doubled its images, those are doubled whose size then is closer to what it saw:
+    If training doubled its images, those are doubled that are then closer to the size in training:
     those with a shorter side below sqrt(2) times `side`, that of the training images.
     """
     if settings.augmentation is None:
@@ -164,7 +164,7 @@ def make_fit(settings: TrainSettings, side: int) -> Fit:
 
 
 def make_optimizer(model: ICNet, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Return the optimizer; only weights of convolutions decay."""
+    """Return the optimizer, with decay of convolution weights only."""
     optimizer = settings.optimizer
     weights = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() <= 1]
@@ -175,7 +175,7 @@ def make_optimizer(model: ICNet, settings: TrainSettings) -> torch.optim.Optimiz
     if optimizer.name == "sgd":
         return torch.optim.SGD(groups, lr=settings.lr, momentum=optimizer.momentum)
     kind = torch.optim.AdamW if optimizer.name == "adamw" else torch.optim.Adam
-    # Fused, a step of the optimizer takes two fifths of the time.
+    # A fused step of the optimizer takes two fifths of the time.
     return kind(groups, lr=settings.lr, fused=True)
 
 
@@ -185,7 +185,7 @@ def make_loss(
     """Return the loss.
 
     Raises:
-        ConfigError: a weight for a class that is not there.
+        ConfigError: There is a weight for a class that does not exist.
     """
     weights_K = _class_weights(settings, statistics, labels)
     return GuidedLoss(
@@ -222,7 +222,7 @@ def _make_state(
     """Return the state before the first step."""
     model, fresh = build_network(settings, labels, start)
     if start is not None and fresh:
-        log.info("%d tensors are not in the weights and start at random", len(fresh))
+        log.info("%d tensors are not in the weights and start randomly", len(fresh))
     if ranks.count > 1 and ranks.device.type == "cuda":  # there is no SyncBN on CPUs
         nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     model = model.to(ranks.device).to(memory_format=torch.channels_last).train()

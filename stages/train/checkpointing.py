@@ -1,4 +1,4 @@
-"""All that changes in a training, and the files that it is saved to."""
+"""The changing state of a training, and its files."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -25,22 +25,22 @@ VALIDATIONS = "validations"
 
 @dataclass(slots=True, kw_only=True)
 class TrainState:
-    """All that changes from step to step; `load(state())` changes nothing."""
+    """The state that changes from step to step; `load(state())` changes nothing."""
 
     model: ICNet
     """The network that is trained."""
     optimizer: torch.optim.Optimizer
-    """What turns gradients into steps, with its moments."""
+    """The optimizer, with its moments."""
     scaler: torch.amp.GradScaler
-    """What keeps fp16 gradients in range; it does nothing in other precisions."""
+    """The scaler that keeps fp16 gradients in range; it does nothing in other precisions."""
     average: WeightAverage | None
-    """The moving average of weights; None: the settings have none."""
+    """The moving average of weights; None if the settings have none."""
     clock: ValidationClock
-    """When to validate."""
+    """The clock of validations."""
     patience: Patience | None
-    """When to lower the learning rate; None: it follows from the step."""
+    """The rule that lowers the learning rate; None if the rate depends on the step."""
     position: TrainPosition
-    """How far the training has come."""
+    """The position of the training."""
 
     @property
     def result(self) -> ICNet:
@@ -48,7 +48,7 @@ class TrainState:
         return self.model if self.average is None else self.average.model
 
     def state(self) -> dict[str, Any]:
-        """Return all that `load` needs, as tensors and plain values."""
+        """Return the state for `load`, as tensors and plain values."""
         position = replace(
             self.position,
             clock=self.clock.state(),
@@ -63,12 +63,12 @@ class TrainState:
         }
 
     def load(self, values: Mapping[str, Any]) -> None:
-        """Go on from where `state` was taken."""
+        """Continue from a result of `state`."""
         self.model.load_state_dict(values["model"])
         for saved, own in zip(
             values["optimiser"]["param_groups"], self.optimizer.param_groups, strict=True
         ):
-            saved["fused"] = own["fused"]  # how it is computed is no part of the state
+            saved["fused"] = own["fused"]  # the implementation is not part of the state
         self.optimizer.load_state_dict(values["optimiser"])
         self.scaler.load_state_dict(values["scaler"])
         if self.average is not None:
@@ -81,27 +81,27 @@ class TrainState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFolder:
-    """The files of a run by which it goes on and its weights are used; one rank writes them."""
+    """The state and weight files of a run, which one rank writes."""
 
     path: Path
     """The folder, which exists."""
     ranks: Ranks
-    """This process's place; only the first rank writes."""
+    """This process's rank; only the first one writes."""
     fingerprint: Mapping[str, Any]
-    """Settings, data and environment, which must be the same when the run goes on."""
+    """The settings, data and environment, which must be equal to resume the run."""
     labels: LabelSet
     """The classes, for the header of the weights."""
     fit: Fit
-    """How images are shown, for the header of the weights."""
+    """The fit of images, for the header of the weights."""
     record: Mapping[str, Any]
-    """What else goes into the header of the weights, as JSON values."""
+    """Other entries for the header of the weights, as JSON values."""
 
     def restore(self, state: TrainState) -> None:
         """Load the state in the folder.
 
         Raises:
-            ConfigError: there is none, it is damaged, or it is of a run with other settings, data
-                or ranks.
+            ConfigError: There is none, it is damaged, or it belongs to a run with other settings,
+                data or ranks.
         """
         values = load_state(self.path)
         try:
@@ -111,7 +111,7 @@ class RunFolder:
             raise ConfigError(f"{self.path / STATE_FILE}: not the state of a training") from error
 
     def save_state(self, state: TrainState) -> None:
-        """Write state.pt, from which the run goes on."""
+        """Write state.pt, from which the run can be resumed."""
         if self.ranks.first:
             save_state(self.path, state.state(), self.fingerprint)
 
@@ -121,10 +121,11 @@ class RunFolder:
         """Write the weights as last.safetensors, and under up to two other names.
 
         Args:
-            network: whose weights are saved.
-            best: write best.safetensors too.
-            number: write them as those of this validation too; None: no.
-            training: how they came about, for the header besides `record`, as JSON values.
+            network: The network whose weights are saved.
+            best: Whether to write best.safetensors too.
+            number: The number of the validation under which to write them too, or None.
+            training: A description of the training, for the header besides `record`, as JSON
+                values.
         """
         if not self.ranks.first:
             return

@@ -1,4 +1,4 @@
-"""Samples that cannot be used: counted once each, over all workers and ranks."""
+"""Counting of samples that cannot be used, once each over all workers and ranks."""
 
 import logging
 
@@ -12,10 +12,10 @@ _MAX_NAMED = 3
 
 
 class Corrupted:
-    """The corrupted samples of one split, and how many there may be.
+    """The corrupted samples of one split, and their allowed number.
 
     Attributes:
-        failures: what was wrong, by the sample's name.
+        failures: The error of each sample, by name.
     """
 
     def __init__(self, kind: str, *, allowed: int, ranks: Ranks) -> None:
@@ -25,10 +25,10 @@ class Corrupted:
         self._ranks = ranks
 
     def note(self, failures: Failures) -> None:
-        """Count what this rank came upon; every rank must call it at the same step.
+        """Count the failures of this rank; every rank must call this at the same step.
 
         Raises:
-            ConfigError: more samples are corrupted than may be; the first are named.
+            ConfigError: More samples are corrupted than allowed; the text names the first ones.
         """
         if not self._ranks.any(any(name not in self.failures for name in failures)):
             return

@@ -1,4 +1,4 @@
-"""From samples to batches: the order of an epoch, loader processes, samples that fail."""
+"""Loading of batches: the order of an epoch, loader processes, failed samples."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,47 +18,47 @@ from icstream.stages.train.paste import CutOut, with_pasted
 from icstream.stages.train.settings import Augmentation, TrainSettings
 
 _MAX_SUBSTITUTES = 100
-"""How many samples in a row may fail before the training does."""
+"""The number of consecutive failed samples that ends the training."""
 
 Failures = dict[str, str]
-"""What was wrong, by the sample's name."""
+"""The errors of samples, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
-    """One view of an epoch; everything random about it follows from this."""
+    """One view of an epoch, which determines all its random numbers."""
 
     epoch: int
     """The epoch, from 0."""
     index: int
     """The number of the sample, from 0."""
     whole: bool
-    """Whether the whole image is shown, and not a crop."""
+    """Whether the view is the whole image rather than a crop."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Batch:
-    """What one step trains on."""
+    """The batch of one step."""
 
     rgb_NHW3: Tensor
     """The images, in uint8."""
     ids_NHW: Tensor
     """The class ids, or `VOID`, in uint8."""
     failures: Failures
-    """What failed on the way to them."""
+    """The samples that failed."""
 
 
 def epoch_order(num_samples: int, *, seed: int, epoch: int, ranks: int = 1) -> NDArray[np.int64]:
-    """Return the order of an epoch, the same on every rank and machine.
+    """Return the order of samples in an epoch, equal on every rank and machine.
 
-    At its end it begins again, until all ranks get the same number of samples.
+    The order is repeated at its end until all ranks get the same number of samples.
     """
     order = np.random.default_rng((seed, epoch, 0)).permutation(num_samples)
     return np.resize(order, -(-num_samples // ranks) * ranks)
 
 
 class TrainViews(Dataset[tuple[View, Failures]]):
-    """The views of the training samples, by `Draw`; they are made when they are asked for."""
+    """The views of the training samples by `Draw`, created when they are requested."""
 
     def __init__(
         self,
@@ -69,14 +69,14 @@ class TrainViews(Dataset[tuple[View, Failures]]):
         *,
         objects: Mapping[int, Sequence[CutOut]] | None = None,
     ) -> None:
-        """Keep what the views are made of.
+        """Set the sources of the views.
 
         Args:
-            samples: the training samples.
-            settings: of the training.
-            fit: how whole images are shown.
-            mean_color: the padding around images.
-            objects: to paste, by class; None: none.
+            samples: The training samples.
+            settings: The settings of the training.
+            fit: The fit of whole images.
+            mean_color: The color of padding.
+            objects: The objects to paste by class, or None.
         """
         self._samples = samples
         self._settings = settings
@@ -85,7 +85,7 @@ class TrainViews(Dataset[tuple[View, Failures]]):
         self._objects = objects or {}
 
     def __getitem__(self, draw: Draw) -> tuple[View, Failures]:
-        """Return a view, and what failed on the way to it.
+        """Return a view, and the samples that failed.
 
         A sample that cannot be used is replaced by another one of the set.
         """
@@ -123,7 +123,7 @@ class TrainViews(Dataset[tuple[View, Failures]]):
     def _changed(
         self, image: LabeledImage, augmentation: Augmentation, whole: bool, rng: np.random.Generator
     ) -> LabeledImage:
-        """Return the image with objects pasted into it, and in another light."""
+        """Return the image with pasted objects and photometric changes."""
         if augmentation.paste is not None and not whole:
             image = with_pasted(image, self._objects, augmentation.paste, rng)
         if augmentation.photometric is None:
@@ -136,16 +136,16 @@ class TrainViews(Dataset[tuple[View, Failures]]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainBatches:
-    """The batches of a rank, from any step on."""
+    """The batches of a rank, from any step."""
 
     views: TrainViews
-    """The views that batches are made of."""
+    """The views of which batches consist."""
     num_samples: int
     """The number of training samples."""
     settings: TrainSettings
     """The settings of the training."""
     mean_color: Color
-    """The padding beside smaller views."""
+    """The color of padding beside smaller views."""
     rank: int = 0
     """The number of this rank."""
     ranks: int = 1
@@ -163,7 +163,7 @@ class TrainBatches:
         return self.settings.epochs * self.steps_per_epoch
 
     def _is_whole(self, step: int) -> bool:
-        """Return whether whole images are shown at this step of the training."""
+        """Return whether this step of the training uses whole images."""
         augmentation = self.settings.augmentation
         share = augmentation.whole_frames_share if augmentation else 0.0
         return step >= round((1 - share) * self.num_steps)
@@ -171,7 +171,7 @@ class TrainBatches:
     def batches(self, first_step: int) -> Iterator[Batch]:
         """Yield this rank's batches from a step of the training to its end.
 
-        All epochs come from the same workers, as starting others takes as long as several steps.
+        All epochs use the same workers, as starting new ones takes as long as several steps.
         """
         yield from load_batches(
             self.views,
@@ -181,7 +181,7 @@ class TrainBatches:
         )
 
     def draws(self, first_step: int) -> Iterator[list[Draw]]:
-        """Yield what this rank's batches are made of."""
+        """Yield the draws of this rank's batches."""
         size, per_epoch = self.settings.batch_train, self.steps_per_epoch
         for epoch in range(first_step // per_epoch, self.settings.epochs):
             order = epoch_order(
@@ -197,7 +197,7 @@ class TrainBatches:
 
 @dataclass(frozen=True, slots=True)
 class _Draws:
-    """The iterable of draws that a loader takes."""
+    """The iterable of draws for a loader."""
 
     batches: TrainBatches
     first_step: int
@@ -208,7 +208,7 @@ class _Draws:
 
 @dataclass(frozen=True, slots=True)
 class _Collate:
-    """The function that stacks views; smaller ones are padded to the right and below."""
+    """The function that stacks views, padding smaller ones to the right and below."""
 
     mean_color: Color
 
@@ -232,20 +232,20 @@ class _Collate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A validation sample as inference would show it."""
+    """A validation sample, fitted as in inference."""
 
     name: str
     """The name of the sample."""
     view: View
     """The network's input, and its labels."""
     geometry: Geometry
-    """How the image lies in the input."""
+    """The placement of the image in the input."""
     ids_HW: NDArray[np.uint8]
     """The labels at the image's own size."""
 
 
 class ValidationViews(Dataset[Fitted | Failures]):
-    """The validation samples as inference will show them, or the failure of one that fails."""
+    """The validation samples, fitted as in inference, or their failures."""
 
     def __init__(self, samples: Sequence[Sample], fit: Fit, mean_color: Color) -> None:
         self._samples = samples
@@ -268,7 +268,7 @@ class ValidationViews(Dataset[Fitted | Failures]):
 def validation_batches(
     views: ValidationViews, *, batch: int, workers: int, rank: int = 0, ranks: int = 1
 ) -> Iterator[list[Fitted] | Failures]:
-    """Yield this rank's share of the samples in order, in batches of one size, and failures."""
+    """Yield this rank's samples in order, in batches of one size, and the failures."""
     singles = [[i] for i in range(rank, len(views), ranks)]
     waiting: list[Fitted] = []
     for made in load_batches(views, singles, workers=workers, collate=_only):

@@ -1,4 +1,4 @@
-"""The random numbers that several augmentations draw."""
+"""Random numbers for several augmentations."""
 
 import math
 
@@ -6,6 +6,6 @@ import numpy as np
 
 
 def log_uniform(bounds: tuple[float, float], rng: np.random.Generator) -> float:
-    """Return a number between the bounds whose logarithm is drawn evenly."""
+    """Return a log-uniform random number between the bounds."""
     low, high = bounds
     return math.exp(rng.uniform(math.log(low), math.log(high)))

@@ -1,4 +1,4 @@
-"""The fingerprint of a training: what must be the same for it to go on."""
+"""The fingerprint of a training, which must be equal to resume it."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -17,13 +17,13 @@ def fingerprint_of(
     measured: Mapping[str, SampleStatistics],
     ranks: Ranks,
 ) -> dict[str, Any]:
-    """Return settings, data and environment, as state files have them.
+    """Return the settings, data and environment in the form of state files.
 
     Args:
-        settings: all but the data.
-        data: with the splits "train" and "val".
-        measured: what the samples of each split are like.
-        ranks: this process's place among those that train together.
+        settings: The settings of the training.
+        data: The data set, with the splits "train" and "val".
+        measured: The statistics of the samples of each split.
+        ranks: This process's rank.
     """
     names = {split: [sample.name for sample in data.split(split)] for split in measured}
     content = {split: dict(statistics.digests) for split, statistics in measured.items()}
@@ -35,7 +35,7 @@ def fingerprint_of(
 
 
 def settings_that_matter(settings: TrainSettings) -> str:
-    """Return the settings that decide the weights, for comparison, as state files have them."""
+    """Return the settings that affect the weights, in the form of state files, for comparison."""
     others = TrainSettings()
     text = _text(
         replace(
@@ -48,15 +48,15 @@ def settings_that_matter(settings: TrainSettings) -> str:
             gpu_devices=others.gpu_devices,
         )
     )
-    # State files keep the spelling that they have had from the beginning.
+    # State files keep their original spelling.
     text = text.replace("optimizer=Optimizer(", "optimiser=Optimiser(")
     return text.replace(" color=", " colour=")
 
 
 def _text(value: object) -> str:
-    """Return the value's `repr` without settings that came after 0.1.0 and have their defaults.
+    """Return the value's `repr` without settings added after 0.1.0 that have their defaults.
 
-    So a training that was begun without them goes on.
+    This allows to resume trainings that were started without them.
     """
     if not is_dataclass(value):
         return repr(value)

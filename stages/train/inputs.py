@@ -1,4 +1,4 @@
-"""From uint8 images to the network's float input, on the device that trains."""
+"""Conversion of uint8 images to the network's float input, on the training device."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class InputNorm:
     preprocessing: Preprocessing
     """The mean, the deviation and the order."""
     device: torch.device
-    """The device that trains."""
+    """The training device."""
     precision: TrainPrecision
     """The precision of the network."""
 
     def __call__(self, rgb_NHW3: Tensor) -> Tensor:
-        """Return (N, 3, H, W) float32, channels last."""
+        """Return the (N, 3, H, W) float32 input, channels last."""
         mean_3 = torch.tensor(self.preprocessing.mean_rgb, device=self.device)
         std_3 = torch.tensor(self.preprocessing.std_rgb, device=self.device)
         x_NHW3 = (rgb_NHW3.to(self.device, non_blocking=True).float() - mean_3) / std_3
@@ -33,7 +33,7 @@ class InputNorm:
         return x_NHW3.permute(0, 3, 1, 2)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return the context in which the network computes in its precision."""
+        """Return the autocast context for the network's precision."""
         return torch.autocast(
             self.device.type, _TYPES[self.precision], enabled=self.precision != "fp32"
         )

@@ -1,8 +1,8 @@
-"""The processes that load images: what they make, and what becomes of a training without them.
+"""The processes that load images, and the handling of their failures.
 
-PyTorch's `DataLoader` runs them. What it leaves open is settled here: errors of ours come out as
-they are, a batch for which there is no shared memory comes another way, and a process that was
-killed is one error between two batches.
+PyTorch's `DataLoader` runs them. This module adds that icstream's errors are passed through
+unchanged, that batches without shared memory are sent through a pipe, and that a killed process is
+one error between two batches.
 """
 
 import logging
@@ -26,13 +26,13 @@ from icstream.model.orphans import end_with_parent
 log = logging.getLogger(__name__)
 
 _REMEDY = (
-    "give /dev/shm more room (docker run --shm-size), or let the trainer load images itself"
+    "give /dev/shm more room (docker run --shm-size), or load images in the trainer"
     " (data_workers.train=0, data_workers.val=0)"
 )
 
 
 class LoaderError(IcstreamError):
-    """A process that loads images is gone."""
+    """A process that loads images was lost."""
 
 
 def load_batches(
@@ -42,19 +42,19 @@ def load_batches(
     workers: int,
     collate: Callable[[list[Any]], Any],
 ) -> Iterator[Any]:
-    """Yield the batches in order, as they are made.
+    """Yield the batches in order.
 
     Args:
-        views: what batches are made of.
-        batches: the items of `views` that each batch consists of.
-        workers: processes that load; with 0 this one does.
-        collate: makes a batch of the list of its views. Tensors that are fields of it come through
+        views: The views.
+        batches: The items of `views` in each batch.
+        workers: The number of loader processes; with 0 this process loads.
+        collate: A function from a list of views to a batch, whose tensor fields are sent through
             shared memory.
 
     Raises:
-        IcstreamError: what `views` raised.
-        ConfigError: the processes cannot be started.
-        LoaderError: one of them was killed; what was yielded before is whole.
+        IcstreamError: The error that `views` raised.
+        ConfigError: The processes cannot be started.
+        LoaderError: One of them was killed; all batches yielded before are complete.
     """
     made = _started(views, batches, workers=workers, collate=collate)
     is_said = False
@@ -62,7 +62,7 @@ def load_batches(
         try:
             batch = next(made, None)
         except (RuntimeError, OSError, EOFError) as error:
-            # Without processes, and as PyTorch passes it on, it is a mistake of ours.
+            # Without processes, or when passed on by PyTorch, this is a bug.
             if workers == 0 or str(error).startswith("Caught "):
                 raise
             reason = str(error).partition("\n")[0].rstrip(". ")
@@ -75,7 +75,7 @@ def load_batches(
             raise batch.error
         if isinstance(batch, _Piped):
             if not is_said:
-                log.warning("/dev/shm has no room for a batch, which takes longer: %s", _REMEDY)
+                log.warning("/dev/shm has no room for a batch, which slows loading: %s", _REMEDY)
                 is_said = True
             batch = batch.unpacked()
         yield batch
@@ -88,13 +88,14 @@ def _started(
     workers: int,
     collate: Callable[[list[Any]], Any],
 ) -> Iterator[Any]:
-    """Return the batches of a loader whose processes run.
+    """Return the batches of a loader with running processes.
 
     Raises:
-        ConfigError: they cannot be started.
+        ConfigError: The processes cannot be started.
     """
     with warnings.catch_warnings(), _own_child_signals():
-        # More workers than cores are the user's choice; PyTorch would warn of them at every epoch.
+        # More workers than cores are the user's choice; PyTorch would warn about them in every
+        # epoch.
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         loader: DataLoader[Any] = DataLoader(
             _Guarded(views),
@@ -114,9 +115,9 @@ def _started(
 
 @contextmanager
 def _own_child_signals() -> Iterator[None]:
-    """Keep PyTorch from handling SIGCHLD, as it would raise in the middle of a training step.
+    """Prevent PyTorch from handling SIGCHLD, as it would raise in the middle of a training step.
 
-    It finds out that a process is gone when the next batch is due, too.
+    It also detects a lost process when the next batch is due.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -130,9 +131,9 @@ def _own_child_signals() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _EndWithTrainer:
-    """Ends a loader process with the trainer.
+    """A callable that ends a loader process with the trainer.
 
-    It may wait to write into a pipe whose other end it holds too, and so would never notice.
+    The process may wait on a pipe whose other end it also holds, and would otherwise never end.
     """
 
     trainer: int
@@ -143,13 +144,13 @@ class _EndWithTrainer:
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """An error that ends the training, on its way out of a loader process."""
+    """An error that ends the training, sent from a loader process."""
 
     error: IcstreamError
 
 
 class _Guarded(Dataset[Any]):
-    """The views, or what they raised."""
+    """The views, or the errors that they raised."""
 
     def __init__(self, views: Dataset[Any]) -> None:
         self._views = views
@@ -163,7 +164,7 @@ class _Guarded(Dataset[Any]):
 
 @dataclass(frozen=True, slots=True)
 class _Collate:
-    """The function that makes a batch in a loader process, and puts it where it can be sent."""
+    """The function that creates a batch in a loader process and prepares it for sending."""
 
     collate: Callable[[list[Any]], Any]
 
@@ -178,14 +179,14 @@ class _Collate:
             for tensor in _tensors(batch).values():
                 tensor.share_memory_()  # type: ignore[no-untyped-call]
         except RuntimeError:
-            # PyTorch would try the same in a thread that nobody waits for, and lose the batch.
+            # PyTorch would try this in a background thread, and lose the batch.
             return _Piped.of(batch)
         return batch
 
 
 @dataclass(frozen=True, slots=True)
 class _Piped:
-    """A batch whose tensors are arrays, which come through a pipe and not by shared memory."""
+    """A batch with tensors as arrays, which is sent through a pipe instead of shared memory."""
 
     batch: Any
     arrays: dict[str, np.ndarray[Any, Any]]
@@ -197,7 +198,7 @@ class _Piped:
         return cls(replace(batch, **dict.fromkeys(arrays)), arrays)
 
     def unpacked(self) -> Any:
-        """Return the batch as it was."""
+        """Return the original batch."""
         tensors = {name: torch.from_numpy(array) for name, array in self.arrays.items()}
         return replace(self.batch, **tensors)
 

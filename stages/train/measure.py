@@ -1,4 +1,4 @@
-"""What the samples of a training are like, as far as it is seen before the first step."""
+"""Statistics of the samples of a training, measured before the first step."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,28 +16,28 @@ from icstream.stages.data import VOID, LabeledData, LabeledImage, Sample, Sample
 log = logging.getLogger(__name__)
 
 MAX_MEASURED = 500
-"""The most samples of a split that are looked at for classes, sizes, objects and content."""
+"""The largest number of samples of a split that are measured."""
 _MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class SampleStatistics:
-    """What the samples of a split are like."""
+    """The statistics of the samples of a split."""
 
     pixels_K: Tensor
     """The labeled pixels of each class."""
     side: int
-    """The usual shorter side of an image."""
+    """The typical shorter side of an image, in pixels."""
     has_void: bool = False
     """Whether there are pixels without a class."""
     digests: Mapping[str, str] = field(default_factory=dict)
-    """A digest of image and labels of each sample that was looked at, by its name."""
+    """The digest of the image and labels of each measured sample, by name."""
 
 
 def measure_samples(samples: Sequence[Sample], num_classes: int) -> SampleStatistics:
-    """Return what samples are like; those that cannot be used are left to the loader.
+    """Return the statistics of samples, without those that cannot be used.
 
-    Of more than `MAX_MEASURED` so many are looked at, evenly spread.
+    At most `MAX_MEASURED` samples are measured, evenly spaced.
     """
     pixels = np.zeros(256, np.int64)
     sides, digests = [], {}
@@ -58,12 +58,12 @@ def measure_samples(samples: Sequence[Sample], num_classes: int) -> SampleStatis
 
 
 def spread_evenly(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """Return at most `MAX_MEASURED` of the samples, evenly spread."""
+    """Return at most `MAX_MEASURED` of the samples, evenly spaced."""
     return samples[:: -(-len(samples) // MAX_MEASURED)]
 
 
 def warn_of_absent_classes(data: LabeledData, statistics: SampleStatistics) -> None:
-    """Warn of classes that the network cannot learn, as no training image has a pixel of them."""
+    """Warn about classes that cannot be learned, as no training image has a pixel of them."""
     absent = [
         repr(name)
         for name, count in zip(data.labels.names, statistics.pixels_K, strict=True)
@@ -87,10 +87,10 @@ def warn_of_absent_classes(data: LabeledData, statistics: SampleStatistics) -> N
 
 
 def check_labeled(data: LabeledData, split: str) -> None:
-    """Look at the samples of a split until one has a pixel with a class.
+    """Check that a sample of a split has a pixel with a class.
 
     Raises:
-        ConfigError: none has, or not one sample can be used.
+        ConfigError: None has, or no sample can be used.
     """
     samples, errors = data.split(split), []
     for sample in samples:
@@ -106,7 +106,7 @@ def check_labeled(data: LabeledData, split: str) -> None:
         raise ConfigError(
             f"{where}: none of its {len(samples)} samples can be used, the first: {errors[0]}"
         )
-    raise ConfigError(f"{where}: not one pixel has a class, all are void")
+    raise ConfigError(f"{where}: no pixel has a class, all are void")
 
 
 def _digest(image: LabeledImage) -> str:

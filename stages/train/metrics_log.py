@@ -1,4 +1,4 @@
-"""The metrics of a training run: JSON lines, and TensorBoard where it is installed."""
+"""The metrics of a training run, as JSON lines and in TensorBoard if it is installed."""
 
 import json
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ BOARD = "tensorboard"
 
 
 class MetricsLog:
-    """Appends to `metrics.jsonl`, where `type` is train or val.
+    """The log of metrics in `metrics.jsonl`, with lines of `type` train or val.
 
-    A run that goes on from step n drops the lines after it, so that none stands there twice.
+    A run that is resumed from step n drops the lines after it, so that none is duplicated.
     """
 
     def __init__(self, folder: Path, *, from_step: int) -> None:
@@ -26,7 +26,7 @@ class MetricsLog:
         self._path = path = folder / METRICS_FILE
         kept = []
         if from_step and path.exists():
-            # A loss of power leaves lines of anything.
+            # A power failure may leave arbitrary lines.
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 with suppress(ValueError, KeyError, TypeError):
                     if json.loads(line)["step"] <= from_step:
@@ -47,13 +47,13 @@ class MetricsLog:
             self._board.close()
 
     def write(self, kind: str, step: int, epoch: float, values: Mapping[str, Any]) -> None:
-        """Add a line; numbers go to TensorBoard too.
+        """Add a line, and write its numbers to TensorBoard.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: The file cannot be written.
         """
         line = {"type": kind, "step": step, "epoch": round(epoch, 4), **values}
-        # Closed after each line: of a full disk one error comes, and none later.
+        # Closed after each line, so that a full disk raises one error and none later.
         with naming_file(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if self._board is not None:
@@ -65,12 +65,12 @@ class MetricsLog:
 def open_metrics_log(
     folder: Path, *, from_step: int, ranks: Ranks
 ) -> AbstractContextManager[MetricsLog | None]:
-    """Return the log of a run, on the rank that writes it; None on the others."""
+    """Return the log of a run on the rank that writes it, and None on the others."""
     return MetricsLog(folder, from_step=from_step) if ranks.first else nullcontext()
 
 
 def _open_board(folder: Path, from_step: int) -> Any:
-    """Return a writer, or None where TensorBoard is not installed."""
+    """Return a writer, or None if TensorBoard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -1,7 +1,7 @@
-"""Objects of rare classes, cut out of the training images and pasted into others.
+"""Copy-paste augmentation: objects of rare classes, cut out of training images.
 
-After Ghiasi and others, "Simple Copy-Paste is a Strong Data Augmentation Method" (CVPR 2021), for
-class masks: an object is a connected region of one class.
+This follows Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method" (CVPR 2021),
+adapted to class masks: an object is a connected region of one class.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,34 +18,34 @@ from icstream.stages.train.settings import Paste
 Generator = np.random.Generator
 
 _MIN_SHARE, _MAX_SHARE = 1e-4, 0.1
-"""Shares of the image's pixels: smaller regions are specks, larger ones are no objects."""
+"""The smallest and largest share of the image's pixels of regions that count as objects."""
 _MAX_KEPT = 1000
-"""The most objects of a class that are kept in memory."""
+"""The largest number of objects of a class that are kept in memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CutOut:
-    """An object, and where in its image it stood."""
+    """An object, with its position in its image."""
 
     class_id: int
     """The class of its pixels."""
     rgb_hw3: NDArray[np.uint8]
-    """The RGB image of the box around it."""
+    """The RGB image of its bounding box."""
     mask_hw: NDArray[np.uint8]
-    """1 where the object is, else 0."""
+    """The mask, 1 inside the object and 0 outside."""
     image_height: int
     """The height of its image."""
     bottom: int
-    """The row below its lowest one."""
+    """The row below its lowest row."""
 
 
 def cut_out_objects(
     samples: Sequence[Sample], class_ids: Sequence[int]
 ) -> Mapping[int, tuple[CutOut, ...]]:
-    """Return the objects of each class that has any; samples that cannot be read have none.
+    """Return the objects of each class that has any, ignoring samples that cannot be read.
 
-    Regions that touch the left or right edge of their image are cut off there and are left out.
-    Where there are more than `_MAX_KEPT`, those that are kept are spread evenly over the samples.
+    Regions that touch the left or right edge of their image are truncated and left out. Of more
+    than `_MAX_KEPT` objects, an even selection over the samples is kept.
     """
     found: dict[int, list[CutOut]] = {class_id: [] for class_id in class_ids}
     for sample in samples:
@@ -66,8 +66,8 @@ def with_pasted(
 ) -> LabeledImage:
     """Return the image with 0 to `paste.max_objects` objects pasted into it.
 
-    Classes are drawn evenly, then an object of the class. It stands at the height at which it
-    stood, as objects at one distance do, anywhere along the row, mirrored or not.
+    Classes are drawn uniformly, then an object of the class. It is pasted at its original height,
+    as objects at the same distance have, at a random position along the row, mirrored or not.
     """
     num_objects = int(rng.integers(paste.max_objects + 1))
     if num_objects == 0 or not objects:
@@ -81,7 +81,7 @@ def with_pasted(
 
 
 def _objects(image: LabeledImage, class_id: int) -> list[CutOut]:
-    """Return the objects of a class in an image: its connected regions of a fitting size."""
+    """Return the objects of a class in an image: its connected regions of suitable size."""
     mask_HW = (image.ids_HW == class_id).astype(np.uint8)
     height, width = mask_HW.shape
     _, regions_HW, stats, _ = cv2.connectedComponentsWithStats(mask_HW)
@@ -97,7 +97,7 @@ def _objects(image: LabeledImage, class_id: int) -> list[CutOut]:
 
 
 def _spread(objects: list[CutOut]) -> tuple[CutOut, ...]:
-    """Return at most `_MAX_KEPT` of the objects, evenly spread."""
+    """Return at most `_MAX_KEPT` of the objects, evenly spaced."""
     kept = np.linspace(0, len(objects) - 1, min(len(objects), _MAX_KEPT)).astype(int)
     return tuple(objects[i] for i in kept)
 
@@ -109,7 +109,7 @@ def _paste_one(
     paste: Paste,
     rng: Generator,
 ) -> None:
-    """Paint the object over the image and its labels; what lies outside is cut off."""
+    """Paint the object over the image and its labels, clipped to the image."""
     height, width = ids_HW.shape
     zoom = log_uniform(paste.scale, rng) * height / cut_out.image_height
     h, w = (max(1, round(side * zoom)) for side in cut_out.mask_hw.shape)

@@ -1,7 +1,6 @@
-"""Random light and camera: gamma, brightness, color temperature, blur, noise and JPEG.
+"""Random photometric changes: gamma, brightness, color temperature, blur, noise and JPEG.
 
-Everything random is drawn from the generator that is passed in, so the same draws give the same
-image in any process.
+All random numbers come from a given generator, so that results are equal in any process.
 """
 
 import math
@@ -17,7 +16,7 @@ from icstream.stages.train.settings import Photometric
 
 try:
     from torchvision.transforms.v2 import functional as tv
-except (ImportError, RuntimeError) as error:  # the second beside another release of PyTorch
+except (ImportError, RuntimeError) as error:  # the second with another release of PyTorch
     raise ConfigError(
         "recipe.augmentation.photometric needs a torchvision that fits PyTorch"
         f" {torch.__version__}: pip install 'icstream[train]'"
@@ -29,12 +28,12 @@ Generator = np.random.Generator
 def photographed(
     rgb_HW3: NDArray[np.uint8], changes: Photometric, rng: Generator
 ) -> NDArray[np.uint8]:
-    """Return the image as another camera in another light might have taken it.
+    """Return the image with random changes of light and camera.
 
-    The changes come in the order in which they happen to a photograph: light, lens, sensor, file.
-    Each happens to `changes.share` of the images, independently of the others.
+    Changes are applied in the order of photography: light, lens, sensor, file. Each is applied to
+    `changes.share` of the images, independently of the others.
     """
-    x_3HW = torch.from_numpy(rgb_HW3).permute(2, 0, 1).contiguous()  # faster by half
+    x_3HW = torch.from_numpy(rgb_HW3).permute(2, 0, 1).contiguous()  # half again as fast
     if rng.random() < changes.share:
         x_3HW = tv.adjust_gamma(x_3HW, log_uniform(changes.gamma, rng))
     if rng.random() < changes.share:
@@ -74,7 +73,7 @@ def _noisy(x_3HW: torch.Tensor, sigma: float, rng: Generator) -> torch.Tensor:
 
 
 def _as_jpeg(rgb_HW3: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """Return the image after a trip through a JPEG file; torchvision's codec is deprecated."""
+    """Return the image after JPEG compression, as torchvision's codec is deprecated."""
     bgr_HW3 = cv2.cvtColor(rgb_HW3, cv2.COLOR_RGB2BGR)
     _, file = cv2.imencode(".jpg", bgr_HW3, [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded_HW3 = cv2.imdecode(file, cv2.IMREAD_COLOR)

@@ -1,4 +1,4 @@
-"""One process or many: the place of a rank in a distributed training, and what ranks exchange."""
+"""The rank of a process in a distributed training, and the exchange between ranks."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -12,14 +12,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranks:
-    """This process's place among those that train together."""
+    """The rank of this process among those that train together."""
 
     rank: int
     """The number of this process, from 0."""
     count: int
     """The number of processes."""
     device: torch.device
-    """What this process computes on."""
+    """The device of this process."""
 
     @property
     def first(self) -> bool:
@@ -35,11 +35,11 @@ class Ranks:
         return total.to(values.device)
 
     def any(self, mine: bool) -> bool:
-        """Return whether it is true on any rank."""
+        """Return whether a value is true on any rank."""
         return bool(self.sum(torch.tensor(float(mine))))
 
     def merge(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the union of what all ranks have; every rank must call it."""
+        """Return the union over all ranks; every rank must call this."""
         if self.count == 1:
             return dict(values)
         gathered: list[Any] = [None] * self.count
@@ -47,28 +47,28 @@ class Ranks:
         return {key: value for part in gathered for key, value in part.items()}
 
     def agree_on(self, tensors: Iterable[Tensor]) -> None:
-        """Set all ranks' values to the first one's, in place."""
+        """Set all ranks' values to those of the first rank, in place."""
         if self.count > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
     def wait(self) -> None:
-        """Wait until all ranks are here."""
+        """Wait until all ranks have called this."""
         if self.count > 1:
             dist.barrier()
 
 
 def leave_ranks(ranks: Ranks) -> None:
-    """End the exchange once all ranks are here, as gloo aborts one whose peer leaves before it."""
+    """End the exchange once all ranks have called this, as gloo aborts if a peer leaves early."""
     if ranks.count > 1:
         ranks.wait()
         dist.destroy_process_group()
 
 
 def join_ranks(gpu_devices: tuple[int, ...]) -> Ranks:
-    """Return this process's place: alone, or among those that torchrun has started.
+    """Return this process's rank: alone, or among those started by torchrun.
 
-    With CUDA each rank has one of the devices, else all compute on the CPU (gloo).
+    With CUDA each rank has one device, otherwise all use the CPU (gloo).
     """
     cuda = torch.cuda.is_available()
     count = int(os.environ.get("WORLD_SIZE", "1"))

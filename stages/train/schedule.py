@@ -1,4 +1,4 @@
-"""When to validate and how large a step is: rules on plain numbers, whose state fits JSON."""
+"""Schedules of validations and learning rates, with states that fit JSON."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from icstream.stages.train.settings import PatienceSchedule, PolySchedule
 
 
 class Patience:
-    """The rule of the Supervisely plugin for when the learning rate is divided.
+    """The rule of the Supervisely plugin for dividing the learning rate.
 
     It is divided when more than `patience` validations have passed since the last time, or since
     the start, and none of the last `patience` losses was as low as the lowest ever.
@@ -22,7 +22,7 @@ class Patience:
         self._lowest_at = 0
 
     def step(self, val_loss: float) -> bool:
-        """Take the loss of one more validation, and return whether to divide the rate now.
+        """Add the loss of a validation, and return whether to divide the rate now.
 
         A loss that is not finite is worse than any other.
         """
@@ -54,7 +54,7 @@ class Patience:
 
 
 class ValidationClock:
-    """The rule for when to validate: at most once a step, and never because of the end."""
+    """The rule for validations, at most one per step and none due to the end."""
 
     def __init__(self, *, val_every: float, steps_per_epoch: int) -> None:
         self._val_every = val_every
@@ -62,13 +62,13 @@ class ValidationClock:
         self._num_validations = 0
 
     def tick(self, steps_done: int) -> bool:
-        """Take the steps done since the start of the run, and return whether to validate now.
+        """Set the number of steps since the start of the run, and return whether to validate now.
 
-        This is to be called after every step, as a True is counted as a validation.
+        Call this after every step, as a true result is counted as a validation.
         """
         epochs, steps = divmod(steps_done, self._steps_per_epoch)
         epoch = epochs + steps / self._steps_per_epoch
-        # 0.3 / 0.1 is below 3; the plugin's allowance for that is kept, as it decides when.
+        # 0.3 / 0.1 is below 3; the plugin's tolerance for that is kept, as it affects the schedule.
         if math.floor(epoch / self._val_every + 1e-9) <= self._num_validations:
             return False
         self._num_validations += 1
@@ -84,18 +84,18 @@ class ValidationClock:
 
 
 def poly_factor(step: int, num_steps: int, schedule: PolySchedule) -> float:
-    """Return what the learning rate is multiplied by at a step; above 0 and at most 1.
+    """Return the factor of the learning rate at a step, above 0 and at most 1.
 
-    It rises linearly to 1 over the warm-up; then it is (1 - progress) ^ power, with the progress
-    counted from the end of the warm-up, so that nothing jumps there.
+    It rises linearly to 1 over the warm-up and is then (1 - progress) ^ power, with the progress
+    counted from the end of the warm-up, so that it is continuous.
 
     Args:
-        step: from 0; the factor at `num_steps`, which follows the last one, is 0.
-        num_steps: of the whole run.
-        schedule: how long the warm-up is, and how the rate falls.
+        step: The step, from 0; the factor at `num_steps`, after the last step, is 0.
+        num_steps: The number of steps of the whole run.
+        schedule: The length of the warm-up, and the power of the decay.
 
     Raises:
-        ValueError: there is no such step.
+        ValueError: There is no such step.
     """
     if not 0 <= step <= num_steps:
         raise ValueError(f"step: got {step}, allowed are 0 to {num_steps}")

@@ -1,4 +1,4 @@
-"""What a training run is given, whatever file it comes from."""
+"""The settings of training runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from icstream.model.settings_base import (
 )
 
 Size = tuple[int, int]
-"""(height, width) in pixels."""
+"""A (height, width) in pixels."""
 InitType: TypeAlias = Literal["transfer_learning", "continue_training"]
 LabelGuidance: TypeAlias = Literal["full", "shrunk"]
 ClassWeights: TypeAlias = Literal["none", "log", "steep"]
@@ -45,53 +45,53 @@ class Optimizer(StrictSettingsBase):
     """How gradients become steps."""
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
-    """Update rule; its learning rate is `lr`."""
+    """Optimizer, with the learning rate `lr`."""
     weight_decay: Annotated[float, Limits(ge=0)] | None = None
-    """Decay of convolution weights alone; without it 0.01 for adamw, 0.0001 for sgd, 0 for adam."""
+    """Weight decay of convolutions only; by default 0.01 for adamw, 0.0001 for sgd, 0 for adam."""
     momentum: Annotated[float, Limits(ge=0, lt=1)] = 0.9
-    """Momentum of sgd."""
+    """Momentum, for sgd only."""
     clip_norm: Annotated[float, Limits(gt=0)] | None = None
-    """Gradients are scaled down to this norm at most; null leaves them as they are."""
+    """Largest norm of gradients, to which larger ones are scaled down; null for no limit."""
 
     @property
     def decay(self) -> float:
-        """The weight decay, settled."""
+        """The weight decay, with defaults applied."""
         return _WEIGHT_DECAY[self.name] if self.weight_decay is None else self.weight_decay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatienceSchedule:
-    """The plugin's: divide the rate when validation has stopped getting better."""
+    """The plugin's schedule, which divides the rate when validation stops improving."""
 
     patience: int = 1000
-    """Number of validations."""
+    """Number of validations without improvement."""
     divisor: float = 5.0
-    """Number by which the rate is divided."""
+    """Divisor of the learning rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolySchedule(StrictSettingsBase):
-    """A rate that rises linearly in a warm-up, then falls by (1 - progress) ^ power."""
+    """A schedule that rises linearly in a warm-up, then falls by (1 - progress) ^ power."""
 
     warm_up_share: Annotated[float, Limits(ge=0, lt=1)] = 0.05
-    """Share of all steps in which the rate rises."""
+    """Share of steps in the warm-up."""
     power: Annotated[float, Limits(gt=0)] = 0.9
-    """Exponent of the fall; 1 is a straight line."""
+    """Exponent of the decay; 1 is linear."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Photometric(StrictSettingsBase):
-    """Light and camera, changed at random at the images' own pixels; this needs torchvision."""
+    """Random changes of light and camera, at the images' own resolution; needs torchvision."""
 
     share: Share = 0.5
-    """Share of the images that each change happens to, independently of the others."""
+    """Share of images to which each change is applied, independently of the others."""
     gamma: Exposures = (0.6, 1.7)
-    """Smallest and largest exponent of the values from 0 to 1, drawn log-uniformly; above 1 the
-    image gets darker."""
+    """Smallest and largest gamma, drawn log-uniformly; values above 1 darken the image."""
     brightness: Exposures = (0.3, 1.7)
-    """Smallest and largest factor, drawn log-uniformly, from dusk to glare."""
+    """Smallest and largest brightness factor, drawn log-uniformly."""
     temperature: Share = 0.25
-    """Red is multiplied and blue divided by up to e to this power, or the other way around."""
+    """Largest exponent t of the factor e^t by which red is multiplied and blue divided, or vice
+    versa."""
     blur_px: Annotated[float, Limits(ge=0, le=10)] = 1.2
     """Largest standard deviation of a Gaussian blur, in pixels."""
     noise: Share = 0.05
@@ -102,34 +102,34 @@ class Photometric(StrictSettingsBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paste(StrictSettingsBase):
-    """Objects of rare classes, cut out of the training images and pasted into crops."""
+    """Pasting of objects of rare classes, cut out of training images, into crops."""
 
     classes: Annotated[tuple[str, ...], Limits(strict=False, min_length=1)]
-    """Names of the classes, each of which is drawn as often as the others."""
+    """Names of the classes, which are drawn uniformly."""
     max_objects: Annotated[int, Limits(ge=1, le=100)] = 3
-    """Largest number of objects in an image, drawn evenly from 0 on."""
+    """Largest number of objects in an image, drawn uniformly from 0."""
     scale: Zooms = (0.7, 1.4)
     """Smallest and largest zoom of an object, drawn log-uniformly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation(StrictSettingsBase):
-    """Random views of the training images; all draws depend on seed, epoch and sample alone."""
+    """Random views of training images, which depend only on seed, epoch and sample."""
 
     scale: Zooms = (0.5, 2.0)
     """Smallest and largest zoom, drawn log-uniformly, on top of `input_scale`."""
     flip: bool = True
-    """Whether every second image is mirrored."""
+    """Whether to mirror half of the images."""
     rotation_degrees: Annotated[float, Limits(ge=0, le=180)] = 0.0
-    """Largest rotation either way."""
+    """Largest rotation in either direction, in degrees."""
     color: Share = 0.0
     """Strength of changes of brightness, contrast, saturation and hue."""
     whole_frames_share: Share = 0.0
-    """Last share of the steps, in which whole images are shown, scaled by `input_scale` only."""
+    """Share of steps, at the end, that use whole images, scaled only by `input_scale`."""
     photometric: Photometric | None = None
-    """Changes of light and camera, if any."""
+    """Changes of light and camera, or null."""
     paste: Paste | None = None
-    """Objects that are pasted into crops, if any; whole images stay as they are."""
+    """Objects to paste into crops, or null; whole images are not changed."""
 
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {"colour": renamed("color")}
     ADDED: ClassVar[frozenset[str]] = frozenset({"photometric", "paste"})
@@ -137,71 +137,76 @@ class Augmentation(StrictSettingsBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """All of a training run but its data; the defaults are the plugin's."""
+    """Settings of a training run apart from its data, with the plugin's defaults."""
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"label_smoothing", "dropout"})
 
     epochs: int = 2
-    """Passes over the training images."""
+    """Number of passes over the training images."""
     batch_train: int = 1
-    """Images of a training step, on each device."""
+    """Number of images in a training step, on each device."""
     batch_val: int = 1
-    """Images of a validation step, on each device."""
+    """Number of images in a validation step, on each device."""
     workers_train: int = 1
-    """Processes that load training images; with 0 the trainer loads them itself."""
+    """Number of processes that load training images; 0 loads them in the trainer."""
     workers_val: int = 1
-    """Processes that load validation images; with 0 the trainer loads them itself."""
+    """Number of processes that load validation images; 0 loads them in the trainer."""
     input_size: Size = (1025, 2049)
-    """Size to which images are stretched without augmentation; with it, the size of the crops."""
+    """Size to which images are stretched, or the size of crops with augmentation."""
     input_scale: Literal[1, 2] = 1
-    """2 doubles images before the network sees them, in training and afterwards."""
+    """Factor by which images are enlarged for the network, in training and afterwards."""
     val_every: float = 1.0
-    """Epochs between validations; one follows at the end in any case."""
+    """Epochs between validations; another one always follows at the end."""
     lr: float = 1e-4
     """Initial learning rate."""
     optimizer: Optimizer = field(default_factory=lambda: Optimizer(name="adam"))
     """How gradients become steps."""
     schedule: PatienceSchedule | PolySchedule = field(default_factory=PatienceSchedule)
-    """How the learning rate changes."""
+    """Schedule of the learning rate."""
     augmentation: Augmentation | None = None
-    """Random views of the training images, if any."""
+    """Random views of training images, or null."""
     allow_corrupted_train: int = 0
-    """Distinct samples that may fail to load, over all workers and ranks, in the whole run."""
+    """Number of distinct training samples that may fail to load in the whole run, over all workers
+    and ranks."""
     allow_corrupted_val: int = 0
-    """Validation samples that may fail to load, in the whole run."""
+    """Number of validation samples that may fail to load in the whole run."""
     variant: Variant = "supervisely"
-    """Where conv3_1 halves its map: paper does on its first 1x1, supervisely on its 3x3."""
+    """Convolution of conv3_1 with stride 2: the first 1x1 (paper) or the 3x3 (supervisely)."""
     width: float = 0.5
-    """Channels relative to the full network."""
+    """Share of the full network's channels."""
     use_batchnorm: bool = True
-    """Whether there is batch norm; without it every convolution has a bias instead."""
+    """Whether convolutions have batch norm; otherwise they have a bias."""
     init: InitType = "transfer_learning"
-    """transfer_learning takes all but the classifiers from the initial weights; continue_training
-    takes everything."""
+    """Use of the initial weights: transfer_learning loads all but the classifiers,
+    continue_training loads all."""
     aux_weights: tuple[float, float, float] = (1.0, 0.4, 0.16)
     """Weights of the losses at sub124, sub24 and sub4."""
     label_guidance: LabelGuidance = "full"
-    """full brings logits to the size of the labels; shrunk brings labels to that of the logits."""
+    """Size of the loss: full upsamples logits to the labels' size, shrunk samples labels at the
+    logits' size."""
     class_weights: ClassWeights = "none"
     """log weighs each class by 1 / ln(1.1 + its share of the pixels of the training set), at most
     three times as much as a common one; steep uses 1.02, at most ten times."""
     class_factors: Mapping[str, float] = field(default_factory=dict)
-    """Factors on the weights of classes, by name."""
+    """Factors of class weights, by name."""
     ohem: float | None = None
-    """Only pixels whose true class gets less than this probability count, at least 1/16 of all."""
+    """Probability of the true class below which pixels count, which at least 1/16 of them do; null
+    for all."""
     label_smoothing: float = 0.0
     """Share of each pixel's target that is spread evenly over all classes."""
     dropout: float = 0.0
-    """Share of the channels that the last classifier does not see, in training."""
+    """Share of channels that are dropped before the last classifier in training."""
     ema: float | None = None
-    """Decay per step of the moving average of weights that is validated and saved, if any."""
+    """Decay per step of a moving average of weights, which is then validated and saved; null for
+    none."""
     precision: TrainPrecision = "fp32"
-    """Precision of forward and backward pass (autocast); loss and weights stay float32."""
+    """Precision of the forward and backward pass (autocast); loss and weights remain float32."""
     seed: int = 0
-    """Seed of everything that is random."""
+    """Seed of all random numbers."""
     gpu_devices: tuple[int, ...] = (0,)
-    """CUDA devices; without CUDA the CPU trains."""
+    """CUDA devices; without CUDA the CPU is used."""
     checkpoint_every_steps: int = 0
-    """Steps between states saved for --resume, besides those at each validation; 0 for none."""
+    """Steps between saved states for --resume, in addition to one at each validation; 0 for
+    none."""
     keep_every_validation: bool = False
-    """Whether the weights of each validation are kept, and not only the last and best."""
+    """Whether to keep the weights of each validation rather than only the last and best."""

@@ -1,4 +1,4 @@
-"""The state of a training run on disk: all that going on takes, to the same weights bit for bit."""
+"""The state of a training run on disk, from which it can be resumed to identical weights."""
 
 import io
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 STATE_FILE = "state.pt"
 _FORMAT = 1
 _KEYS = {"format", "progress", "told", "model", "optimiser", "scaler", "average"}
-# What `torch.load` has been seen to raise on damaged files.
+# The exceptions of `torch.load` on damaged files.
 _UNREADABLE = (
     *(OSError, RuntimeError, ValueError, EOFError, UnpicklingError, LookupError),
     *(TypeError, AttributeError, AssertionError, ArithmeticError, MemoryError, struct.error),
@@ -30,26 +30,26 @@ _UNREADABLE = (
 
 @dataclass(slots=True, kw_only=True)
 class TrainPosition:
-    """How far a run has come, in plain values."""
+    """The position of a run, in plain values."""
 
     step: int = 0
-    """The optimizer's steps that are done."""
+    """The number of completed steps of the optimizer."""
     lr: float = 0.0
     """The learning rate before the schedule's factor."""
     clock: dict[str, Any] = field(default_factory=dict)
-    """The state of `ValidationClock`, when this is saved."""
+    """The saved state of `ValidationClock`."""
     patience: dict[str, Any] = field(default_factory=dict)
-    """The state of `Patience`, when this is saved."""
+    """The saved state of `Patience`."""
     num_validations: int = 0
-    """The validations that are done."""
+    """The number of completed validations."""
     best: float | None = None
     """The best score so far."""
     failures: dict[str, str] = field(default_factory=dict)
-    """Training samples that could not be used, and why."""
+    """The training samples that could not be used, and why."""
 
 
 def environment(ranks: Ranks) -> dict[str, str]:
-    """Return what must be the same for the same bits."""
+    """Return the environment that must be equal for identical results."""
     on_gpu = ranks.device.type == "cuda"
     device = torch.cuda.get_device_name(ranks.device) if on_gpu else cpu_name()
     return {
@@ -61,15 +61,15 @@ def environment(ranks: Ranks) -> dict[str, str]:
 
 
 def save_state(folder: Path, state: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> None:
-    """Write the state; a reader sees the old one or the new one, even after a loss of power.
+    """Write the state atomically, even with respect to a power failure.
 
     Args:
-        folder: of the run.
-        state: tensors and plain values; "progress" is how far the run is.
-        fingerprint: settings, data and environment, to be compared when the run goes on.
+        folder: The folder of the run.
+        state: Tensors and plain values, with the position under "progress".
+        fingerprint: The settings, data and environment, which are compared on resume.
 
     Raises:
-        OSError: it cannot be written; the old one is as it was.
+        OSError: The state cannot be written; the old one is unchanged.
     """
     values = {
         "format": _FORMAT,
@@ -77,7 +77,7 @@ def save_state(folder: Path, state: Mapping[str, Any], fingerprint: Mapping[str,
         "told": dict(fingerprint),
         **state,
     }
-    # PyTorch, given a path, tells nothing of a full disk but that a position is not the expected.
+    # Given a path, PyTorch reports a full disk only as an unexpected position.
     content = io.BytesIO()
     torch.save(values, content)
     write_atomically(
@@ -86,17 +86,17 @@ def save_state(folder: Path, state: Mapping[str, Any], fingerprint: Mapping[str,
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """Return what `save_state` wrote, on the CPU.
+    """Return the state that `save_state` wrote, on the CPU.
 
     Raises:
-        ConfigError: there is no state, or it cannot be read.
+        ConfigError: There is no state, or it cannot be read.
     """
     path = folder / STATE_FILE
     try:
         values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ConfigError(
-            f"{folder}: no {STATE_FILE} in it, so there is nothing to resume"
+            f"{folder}: it has no {STATE_FILE}, so there is nothing to resume"
         ) from error
     except _UNREADABLE as error:
         reason = str(error).partition("\n")[0]
@@ -111,10 +111,10 @@ def load_state(folder: Path) -> dict[str, Any]:
 def check_fingerprint(
     folder: Path, fingerprint: Mapping[str, Any], ours: Mapping[str, Any]
 ) -> None:
-    """Check that a run may go on here, and warn of what will change the last bits.
+    """Check that a run can be resumed here, and warn about changes that affect the last bits.
 
     Raises:
-        ConfigError: it was begun with other settings, data, or another number of ranks.
+        ConfigError: The run was started with other settings, data, or another number of ranks.
     """
     for part, told, now in (
         ("settings", fingerprint["settings"], ours["settings"]),
@@ -144,12 +144,12 @@ def _without_content(data: Mapping[str, Any]) -> dict[str, Any]:
 def _check_content(
     folder: Path, before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]
 ) -> None:
-    """Check that samples are what they were, as far as they were looked at both times.
+    """Check that samples are unchanged, as far as they were measured both times.
 
-    States of 0.1.0 do not tell it.
+    States of 0.1.0 do not contain their digests.
 
     Raises:
-        ConfigError: one is another; it is named.
+        ConfigError: A sample has changed; the text names it.
     """
     for split, digests in before.items():
         changed = [

@@ -1,7 +1,7 @@
 """The training loop, to be read from top to bottom.
 
-Every step is settled by the settings, the data and the number of the step alone, so a run that
-was interrupted anywhere goes on to the same weights, bit for bit.
+Every step depends only on the settings, the data and its number, so a run that was interrupted
+anywhere can be resumed to identical weights.
 """
 
 import logging
@@ -35,42 +35,42 @@ from icstream.stages.train.weights import all_finite
 log = logging.getLogger(__name__)
 
 HEADS = ("sub124", "sub24", "sub4")
-"""The heads of `BranchLogits`, in its order."""
+"""The heads of `BranchLogits`, in order."""
 _REMEDY = "a lower lr, or precision bf16 instead of fp16, may help"
 
 
 class Display(Protocol):
-    """What shows how a training goes."""
+    """The progress display of a training."""
 
     def step(self, step: int, num_steps: int, loss: float, lr: float) -> None:
-        """Show one more step; called after each."""
+        """Show a step; called after each one."""
         ...
 
     def validation(self, epoch: float, validation: Validation, *, best: bool) -> None:
-        """Show one more validation; called after each."""
+        """Show a validation; called after each one."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What became of a training."""
+    """The outcome of a training."""
 
     steps: int
-    """The steps that are done."""
+    """The number of completed steps."""
     num_steps: int
-    """The steps of the whole training."""
+    """The number of steps of the whole training."""
     validation: Validation | None
-    """The last validation; None: the run was stopped before the first."""
+    """The last validation; None if the run was stopped before the first."""
     failures: Failures
-    """Samples that could not be used, and why."""
+    """The samples that could not be used, and why."""
     labels: LabelSet
     """The classes of the trained network."""
     left_out: tuple[str, ...] = ()
-    """See `LabeledData.left_out`."""
+    """A line for each kind of objects that are left out, as in `LabeledData`."""
 
     @property
     def finished(self) -> bool:
-        """Whether it came to its end, and was not stopped before."""
+        """Whether the training was completed rather than stopped."""
         return self.steps == self.num_steps
 
 
@@ -87,28 +87,28 @@ def train_network(
     should_stop: Callable[[], bool],
     on_begin: Callable[[], None] = lambda: None,
 ) -> Trained:
-    """Train to the end, or until it is to stop; the state in `folder` goes on from there.
+    """Train to the end or until stopped, with the state for resuming in `folder`.
 
     This writes last.safetensors and best.safetensors, state.pt and metrics.jsonl.
 
     Args:
-        settings: all but the data.
-        data: with the splits "train" and "val".
-        folder: of the run; exists, or `on_begin` makes it.
-        ranks: this process's place among those that train together; each calls this.
-        start: weights to start from, as `settings.init` says; None: random ones.
-        resume: go on from the state in `folder`.
-        record: goes into the header of the weights.
-        display: shows how it goes.
-        should_stop: asked after each step; the state is saved first.
-        on_begin: called before anything is written, once settings, data and state are known to be
-            usable.
+        settings: The settings of the training.
+        data: The data set, with the splits "train" and "val".
+        folder: The folder of the run, which exists or is created by `on_begin`.
+        ranks: This process's rank; each rank calls this function.
+        start: The initial weights, used as `settings.init` states; None: random ones.
+        resume: Whether to continue from the state in `folder`.
+        record: Entries for the header of the weights.
+        display: The progress display.
+        should_stop: A function that is called after each step, and returns whether to save the
+            state and stop.
+        on_begin: A function that is called after all checks, before anything is written.
 
     Raises:
-        ConfigError: settings, data or state that cannot be used, too many corrupted samples, or
-            losses or weights that are not finite.
-        LoaderError: a process that loads images is gone.
-        OSError: a file cannot be written.
+        ConfigError: Settings, data or state cannot be used, there are too many corrupted samples,
+            or losses or weights are not finite.
+        LoaderError: A process that loads images was lost.
+        OSError: A file cannot be written.
     """
     setup, state = build_training(settings, data, ranks=ranks, start=start)
     run_folder = RunFolder(
@@ -129,12 +129,12 @@ def train_network(
     return replace(trainer.outcome(), left_out=data.left_out)
 
 
-class _Stop(Exception):  # noqa: N818 - no error, but the way out of the loop
-    """The run is to end here; all is saved."""
+class _Stop(Exception):  # noqa: N818 - not an error, but the exit from the loop
+    """The run shall end here, with everything saved."""
 
 
 class _Heads(nn.Module):
-    """The network as training calls it: all three heads."""
+    """The network for training, with all three heads."""
 
     def __init__(self, model: ICNet, dropout: float) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class _Heads(nn.Module):
         self.dropout = dropout
 
     def forward(self, x_NCHW: Tensor) -> BranchLogits:
-        """Return what `ICNet.branch_logits` does."""
+        """Return the result of `ICNet.branch_logits`."""
         return self.model.branch_logits(x_NCHW, dropout=self.dropout)
 
 
@@ -175,24 +175,24 @@ class _Trainer:
         """Count samples that were found to be corrupted before the first step.
 
         Raises:
-            ConfigError: they are too many.
+            ConfigError: There are too many.
         """
         self._corrupted.note(failures)
 
     def restore(self) -> None:
-        """Go on from the state in the folder.
+        """Continue from the state in the folder.
 
         Raises:
-            ConfigError: there is none, or it is of a run with other settings, data or ranks.
+            ConfigError: There is none, or it belongs to a run with other settings, data or ranks.
         """
         self._folder.restore(self._state)
         self._corrupted.failures = self._state.position.failures
 
     def run(self, should_stop: Callable[[], bool]) -> None:
-        """Train from where it stands to the end.
+        """Train from the current position to the end.
 
         Raises:
-            _Stop: it was to stop before.
+            _Stop: The run was stopped before.
         """
         model: nn.Module = _Heads(self._state.model, self._settings.dropout)
         if self._ranks.count > 1:
@@ -216,7 +216,7 @@ class _Trainer:
                     raise _Stop
 
     def outcome(self) -> Trained:
-        """Return what has become of it so far."""
+        """Return the outcome so far."""
         return Trained(
             steps=self._state.position.step,
             num_steps=self._num_steps,
@@ -226,16 +226,16 @@ class _Trainer:
         )
 
     def _next(self, batches: Iterator[Batch]) -> Batch | None:
-        """Return the next batch; None after the last.
+        """Return the next batch, or None after the last.
 
         Raises:
-            LoaderError: a process that loads images is gone; the state is saved.
+            LoaderError: A process that loads images was lost; the state is saved.
         """
         try:
             return next(batches, None)
         except LoaderError as error:
             self._folder.save_state(self._state)
-            raise LoaderError(f"{error}; the state is saved, go on with --resume") from error
+            raise LoaderError(f"{error}; the state is saved, continue with --resume") from error
 
     def _step(
         self, model: nn.Module, batch: Batch, metrics_log: MetricsLog | None
@@ -311,7 +311,7 @@ class _Trainer:
         return every > 0 and self._state.position.step % every == 0
 
     def _validate(self, metrics_log: MetricsLog | None) -> None:
-        """Validate, save weights and state, and lower the learning rate where it is time."""
+        """Validate, save weights and state, and lower the learning rate if due."""
         position, labels = self._state.position, self._setup.labels
         validation = self._validation = self._score()
         self._check_finite(validation)
@@ -340,13 +340,13 @@ class _Trainer:
         self._display.validation(self._epoch, validation, best=best)
 
     def _score(self) -> Validation:
-        """Return how well the network does on the validation samples.
+        """Return the scores of the network on the validation samples.
 
         Raises:
-            ConfigError: too many of them are corrupted, or all.
+            ConfigError: Too many of them are corrupted, or all.
         """
         network = self._state.result
-        # Without SyncBN each rank has met images of its own.
+        # Without SyncBN each rank has its own statistics.
         self._ranks.agree_on(network.buffers())
         validation = validate_network(
             network,
@@ -366,16 +366,17 @@ class _Trainer:
         self._val_failures |= validation.failures
         if not validation.num_samples:
             first = next(iter(validation.failures.values()))
-            raise ConfigError(f"not one validation sample can be used, the first: {first}")
+            raise ConfigError(f"no validation sample can be used, the first: {first}")
         return validation
 
     def _check_finite(self, validation: Validation) -> None:
-        """Check that weights are worth to be saved.
+        """Check that weights are worth saving.
 
-        A loss may overflow in a lower precision and be finite the next time, but not at the end.
+        A loss may overflow in a lower precision and be finite the next time, but must be finite at
+        the end.
 
         Raises:
-            ConfigError: weights are not finite, or the last loss is not.
+            ConfigError: The weights or the last loss are not finite.
         """
         step = self._state.position.step
         if not all_finite(self._state.result):

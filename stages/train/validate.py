@@ -1,4 +1,4 @@
-"""Validation: the loss of the finest head, and one confusion matrix over all pixels."""
+"""Validation by the loss of the finest head and one confusion matrix over all pixels."""
 
 import math
 from collections.abc import Iterable
@@ -32,11 +32,11 @@ class Validation:
 
     @property
     def is_finite(self) -> bool:
-        """Whether the loss is a number."""
+        """Whether the loss is finite."""
         return math.isfinite(self.loss)
 
     def values(self, labels: LabelSet) -> dict[str, Any]:
-        """Return the results as JSON values, null for what is not finite.
+        """Return the results as JSON values, with null for values that are not finite.
 
         Classes that do not occur have no IoU.
         """
@@ -51,7 +51,7 @@ class Validation:
 
 
 def is_better(score: float, best: float | None) -> bool:
-    """Return whether a score is above the best one so far; one that is not finite never is."""
+    """Return whether a score is finite and above the best so far."""
     if not math.isfinite(score):
         return False
     return best is None or not math.isfinite(best) or score > best
@@ -66,7 +66,7 @@ def validate_network(
     loss: GuidedLoss,
     ranks: Ranks,
 ) -> Validation:
-    """Return how the network scores, in evaluation mode, on images as inference shows them.
+    """Return the scores of the network in evaluation mode, on images fitted as in inference.
 
     Class ids are compared at the images' own size, by the same upsampling as in inference.
     """
@@ -97,13 +97,13 @@ def validate_network(
 def _score(
     model: ICNet, batch: list[Fitted], norm: InputNorm, loss: GuidedLoss, confusion: Confusion
 ) -> float:
-    """Count a batch of one size, and return the sum of its images' losses."""
+    """Add a batch of one size, and return the sum of its images' losses."""
     rgb_NHW3 = torch.from_numpy(np.stack([fitted.view.input_hw3 for fitted in batch]))
     ids_NHW = torch.from_numpy(np.stack([fitted.view.ids_hw for fitted in batch]))
     with norm.autocast():
         fused_NChw = model.features(norm(rgb_NHW3)).fused12_NCHW
         logits_NKhw = model.classifier(upsample(fused_NChw, 2)).float()
-    # Every second node of the quarter-size logits is a score node: no zoom lies between them.
+    # Every second node of the quarter-size logits is a node at 1/8, without a zoom in between.
     scores_NKhw = logits_NKhw[:, :, ::2, ::2].cpu().numpy()
     total = 0.0
     for fitted, scores_Khw, logits_Khw, ids_HW in zip(

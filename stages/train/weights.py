@@ -1,4 +1,4 @@
-"""The weights of a training: what it starts from, and their moving average."""
+"""The initial weights of a training, and their moving average."""
 
 import logging
 from collections.abc import Sequence
@@ -19,13 +19,12 @@ _MAX_NAMED = 5
 def build_network(
     settings: TrainSettings, labels: LabelSet, start: Checkpoint | None
 ) -> tuple[ICNet, list[str]]:
-    """Return the network to train, and the names of tensors that stayed random.
+    """Return the network to train, and the names of tensors that remain random.
 
-    Weights that were trained in another graph, or on other inputs, are warned of.
+    A warning is logged for weights that were trained in another graph or on other inputs.
 
     Raises:
-        CheckpointError: weights to start from that do not fit, or that `continue_training` cannot
-            go on with.
+        CheckpointError: The initial weights do not fit, or `continue_training` cannot use them.
     """
     model = ICNet(
         ICNetConfig(
@@ -54,12 +53,12 @@ def _take_over(model: ICNet, start: Checkpoint, labels: LabelSet, init: str) -> 
     }
     unknown = [name for name in taken if name not in state]
     if unknown and init == "continue_training":
-        raise CheckpointError(f"the weights have what the network lacks: {_some(unknown)}")
+        raise CheckpointError(f"the weights have tensors that the network lacks: {_some(unknown)}")
     if differences := _differences(start, model.config):
         text = f"the weights were trained with {', '.join(differences)}"
         if init == "continue_training":
             raise CheckpointError(f"continue_training needs the same network: {text}")
-        log.warning("%s; they may be of little use", text)
+        log.warning("%s; they may be unsuitable", text)
     taken = {name: tensor for name, tensor in taken.items() if name in state}
     wrong = [
         f"{name} is {tuple(tensor.shape)}, the network needs {tuple(state[name].shape)}"
@@ -75,13 +74,13 @@ def _take_over(model: ICNet, start: Checkpoint, labels: LabelSet, init: str) -> 
 
 
 def _differences(start: Checkpoint, config: ICNetConfig) -> list[str]:
-    """Return a clause for each way in which the weights were used otherwise, by their header."""
+    """Return a clause for each difference in the use of weights, by their header."""
     pairs = {
         "variant": (start.config.variant, config.variant),
         "use_batchnorm": (start.config.use_batchnorm, config.use_batchnorm),
         "preprocessing": (start.preprocessing, Preprocessing()),
     }
-    return [f"{name} {was}, now it is {now}" for name, (was, now) in pairs.items() if was != now]
+    return [f"{name} {was}, now {now}" for name, (was, now) in pairs.items() if was != now]
 
 
 def all_finite(model: ICNet) -> bool:
@@ -98,12 +97,11 @@ def _some(names: Sequence[str]) -> str:
 class WeightAverage:
     """The exponential moving average of weights and batch norm's statistics.
 
-    It follows faster at first, so that the first weights fade soon: decay is at most
-    (1 + n) / (10 + n) at update n.
+    The decay is at most (1 + n) / (10 + n) at update n, so that the first weights fade quickly.
     """
 
     def __init__(self, model: ICNet, decay: float) -> None:
-        """Begin with the weights as they are."""
+        """Start with the current weights."""
         self.model = ICNet(model.config).to(next(model.parameters()).device)
         self.model.load_state_dict(model.state_dict())
         self.model.eval().requires_grad_(False)
@@ -112,7 +110,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: ICNet) -> None:
-        """Move the average towards the weights as they are now."""
+        """Move the average towards the current weights."""
         self._num_updates += 1
         decay = min(self._decay, (1 + self._num_updates) / (10 + self._num_updates))
         ours, theirs = self.model.state_dict(), model.state_dict()
@@ -122,10 +120,10 @@ class WeightAverage:
         )
 
     def state(self) -> dict[str, Any]:
-        """Return all that `load` needs."""
+        """Return the state for `load`."""
         return {"num_updates": self._num_updates, "tensors": self.model.state_dict()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from where `state` was taken."""
+        """Continue from a result of `state`."""
         self._num_updates = state["num_updates"]
         self.model.load_state_dict(state["tensors"])

@@ -74,7 +74,7 @@ def test_images_smaller_than_the_network_takes_are_padded() -> None:
     [
         ("native", (512, 512), "has no size"),
         ("stretch", None, "needs a size"),
-        ("letterbox", (32, 512), "64 or more"),
+        ("letterbox", (32, 512), "at least 64"),
     ],
 )
 def test_bad_fits_say_what_is_wrong(mode: str, size: tuple[int, int] | None, words: str) -> None:

@@ -29,7 +29,7 @@ def test_findings_go_to_people_to_json_and_to_a_sheet(project: Project, tmp_path
     done = icstream(*CHECK, project.folder, *options, "--json", file)
     assert done.returncode == 0, done.stderr
     assert "train: 1 samples, 0 of them corrupted; 8x6 (1); void 25.00 %" in done.stderr
-    assert "classes that never occur: bus" in done.stderr
+    assert "classes without pixels: bus" in done.stderr
     values = json.loads(file.read_text())
     assert values["format"] == "supervisely"
     assert [entry["name"] for entry in values["classes"]] == ["background", "bus", "car"]

@@ -139,5 +139,5 @@ def test_real_images_can_be_scored(data_dir: Path) -> None:
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)
     assert values["num_frames"] == 8
-    assert any("background: unknown to the weights" in note for note in values["notes"])
+    assert any("background: not in the weights" in note for note in values["notes"])
     assert 0.05 < values["miou"] < 0.6

@@ -163,7 +163,7 @@ def test_what_is_refused_leaves_the_training_before_it_as_it_is(
         Image.new("L", (100, 80), 255).save(void / "labels" / f"{name}.png")
     before = {path.name: path.read_bytes() for path in undisturbed.iterdir() if path.is_file()}
     for options, words in (
-        ([void, "--overwrite"], "split 'train': not one pixel has a class, all are void"),
+        ([void, "--overwrite"], "split 'train': no pixel has a class, all are void"),
         ([folder, "--resume", "--set", "lr=0.5"], "was begun with other settings"),
         ([folder, "--resume", "--overwrite"], "contradict one another"),
     ):

@@ -96,7 +96,7 @@ def test_the_readme_example_of_the_plugin_is_taken(data_dir: Path) -> None:
         (
             {"model": {"min_score_treshold": 0.5}, "mode": {"name": "video"}},
             [
-                "mode.name: got 'video', known are full_image, roi",
+                "mode.name: got 'video', allowed are full_image, roi",
                 "model.min_score_treshold: no such setting; did you mean model.min_score_th",
             ],
         ),

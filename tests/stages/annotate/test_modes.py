@@ -285,7 +285,7 @@ def test_an_image_too_small_for_the_mode_is_refused(mode: dict[str, Any], words:
         ),
         ({"name": "bboxes", "save": True, "add_suffix": ""}, "mode.add_suffix: .*'Car'"),
         ({"name": "roi", "bounds": {"left": "-1px", "top": "2"}, "save": 1}, "left.*top.*save"),
-        ({"name": "video"}, "got 'video', known are full_image"),
+        ({"name": "video"}, "got 'video', allowed are full_image"),
         ({}, "mode.name: got None"),
     ],
 )

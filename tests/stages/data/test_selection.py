@@ -47,7 +47,9 @@ def test_what_matches_nothing_or_cannot_be_read_is_named(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match=r"some\.txt: missing"):
         select_splits(DATA, {"val": [f"@{file}"]})
     file.write_text("stripes 1\nstripes 7\n")
-    with pytest.raises(ConfigError, match=r"split 'val': @.*names 'stripes 7', which is no sample"):
+    with pytest.raises(
+        ConfigError, match=r"split 'val': @.*names 'stripes 7', which is not a sample"
+    ):
         select_splits(DATA, {"val": [f"@{file}"]})
     with pytest.raises(ConfigError, match=r"'Stripes \*' matches none of 5 samples.*'stripes 0'"):
         select_splits(DATA, {"val": ["Stripes *"]})

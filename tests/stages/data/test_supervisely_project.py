@@ -203,7 +203,7 @@ META = [
     ('{"classes": [], "projectType": "videos"}', "only image projects"),
     (
         json.dumps({"classes": [{"title": "a", "shape": "any", "color": "#000000"}] * 2}),
-        "'a' is there twice",
+        "'a' is listed twice",
     ),
 ]
 

@@ -72,7 +72,7 @@ def test_secrets_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
         ("zmq://*:5555", "from this machine only"),
         ("zmq://127.evil.invalid:5555", "from this machine only"),
         ("zmq://127.0.0.1", "write it as zmq://"),
-        ("zmq:///" + 120 * "x", "paths of sockets end at 107 bytes"),
+        ("zmq:///" + 120 * "x", "a socket path has at most 107 bytes"),
         ("synthetic:colour=red", "no such key 'colour'; allowed are size, rate"),
         (
             "synthetic:size=64x48",

@@ -90,7 +90,7 @@ def test_a_file_url_is_a_file(tmp_path: Path) -> None:
     assert (spec.paths, spec.track) == ((path,), 0)
     with pytest.raises(ConfigError, match="no such file or folder"):
         find_sources([f"{path.as_uri()}.mp4"])
-    with pytest.raises(ConfigError, match="from this machine only"):
+    with pytest.raises(ConfigError, match="only files of this machine"):
         find_sources(["file://elsewhere/a.mp4"])
 
 

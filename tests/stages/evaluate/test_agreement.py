@@ -72,13 +72,13 @@ def test_the_figures_are_those_of_the_masks(
 def test_only_lower_precisions_are_compared(
     checkpoint: Checkpoint, samples: list[InMemory], precision: str
 ) -> None:
-    with pytest.raises(ConfigError, match="name a lower precision: bf16, fp16 or int8"):
+    with pytest.raises(ConfigError, match="allowed are the lower precisions bf16, fp16 and int8"):
         measure_agreement(checkpoint, in_memory_data(samples), precision=precision)  # type: ignore[arg-type]
 
 
 def test_void_alone_is_no_measure(checkpoint: Checkpoint, samples: list[InMemory]) -> None:
     void = InMemory("void", samples[0].rgb_HW3, np.full((180, 240), 255, np.uint8))
-    with pytest.raises(ConfigError, match="not one pixel of the frames has a class"):
+    with pytest.raises(ConfigError, match="no pixel of the frames has a class"):
         measure_agreement(
             checkpoint, in_memory_data([void]), precision="bf16", runtime="torch", device="cpu"
         )

@@ -85,5 +85,5 @@ def test_recordings_and_folders_are_shown_in_the_size_that_is_needed(tmp_path: P
 
 
 def test_nothing_to_compare_is_an_error(checkpoint: Checkpoint, segmenter: Segmenter) -> None:
-    with pytest.raises(ConfigError, match="none: no image in it"):
+    with pytest.raises(ConfigError, match="none: no image to check"):
         check_export(checkpoint, lambda rgb_NHW3: rgb_NHW3, [], batch=1, frames="none")

@@ -46,7 +46,7 @@ def test_classes_that_the_weights_lack_are_scored_with_nothing() -> None:
     matching = Matching.of(labels("road", "tram", "sky"), labels("road", "sky"))
     assert matching.scored == ("road", "tram", "sky")
     assert matching.predicted_ids[:2].tolist() == [0, 2]
-    assert "tram: unknown to the weights; all their pixels count as wrong" in matching.notes
+    assert "tram: not in the weights; all their pixels count as wrong" in matching.notes
 
 
 @pytest.mark.parametrize("name", ["background", "Unlabelled"])
@@ -55,7 +55,7 @@ def test_the_background_of_a_project_is_void_to_weights_without_it(name: str) ->
     assert matching.scored == ("car", "road")
     assert matching.truth_ids[:3].tolist() == [255, 0, 1]
     assert matching.predicted_ids[:2].tolist() == [1, 0]
-    assert f"{name}: unknown to the weights, and counted as void" in matching.notes
+    assert f"{name}: not in the weights; counted as void" in matching.notes
 
 
 def test_the_background_is_a_class_to_weights_that_know_it() -> None:

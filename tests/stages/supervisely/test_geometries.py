@@ -182,7 +182,7 @@ def test_any_takes_the_shape_that_the_object_names() -> None:
 BAD = [
     ("bitmap", {}, "'bitmap' is missing"),
     ("bitmap", bitmap([0, 0], "!?"), "base64"),
-    ("bitmap", bitmap([0, 0], "AAAA"), "neither a PNG nor packed"),
+    ("bitmap", bitmap([0, 0], "AAAA"), "neither a PNG nor compressed"),
     ("bitmap", bitmap([0, 0], packed(MASK * 0)), "empty"),
     ("bitmap", bitmap([0, 0], packed(np.dstack([MASK] * 3))), "1 or 4 channels"),
     ("bitmap", {"bitmap": {"origin": [0, 0]}}, "data"),

@@ -60,7 +60,7 @@ def test_validation_samples_that_fail_are_failures_and_all_of_them_an_error(tmp_
         "stripes 7",
         "stripes 8",
     }
-    with pytest.raises(ConfigError, match="not one validation sample can be used, the first:"):
+    with pytest.raises(ConfigError, match="no validation sample can be used, the first:"):
         train_stripes(
             settings, tmp_path / "all", data=replace(data, splits={**data.splits, "val": broken})
         )

@@ -33,7 +33,7 @@ def data_of(*samples: Sample) -> LabeledData:
 
 def test_a_split_of_nothing_but_void_is_refused() -> None:
     void = tuple(Flat(f"void {k}", VOID) for k in range(3))
-    with pytest.raises(ConfigError, match="stripes: split 'val': not one pixel has a class"):
+    with pytest.raises(ConfigError, match="stripes: split 'val': no pixel has a class"):
         check_labeled(data_of(*void), "val")
     check_labeled(data_of(*void, Flat("one", 2)), "val")
 

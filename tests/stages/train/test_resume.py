@@ -190,7 +190,7 @@ def test_when_a_loader_is_killed_the_state_is_saved(
         raise LoaderError("a process was killed")
 
     monkeypatch.setattr(TrainBatches, "batches", some)
-    with pytest.raises(LoaderError, match="killed; the state is saved, go on with --resume"):
+    with pytest.raises(LoaderError, match="killed; the state is saved, continue with --resume"):
         train_stripes(RECIPE, tmp_path / "parts")
     monkeypatch.undo()
     assert train_stripes(RECIPE, tmp_path / "parts", resume=True).finished
