@@ -1,9 +1,9 @@
-"""Measure how far bf16 agrees with fp32, on rendered streets that training never saw.
+"""Measure the agreement of bf16 with fp32 on rendered streets that were not used for training.
 
     python benchmarks/agreement.py model/weights/streets.safetensors --write
 
-With --write it is stored in the header of the checkpoint, where `--precision auto` looks for it.
-For labeled images of your own: icstream evaluate DATA --weights FILE --write-agreement bf16
+With --write it is stored in the header of the checkpoint, where `--precision auto` reads it. For
+labeled images of your own: icstream evaluate DATA --weights FILE --write-agreement bf16
 """
 
 import argparse
@@ -22,7 +22,7 @@ NUM_STREETS = 40
 
 @dataclass(frozen=True, slots=True)
 class StreetSample:
-    """One moment in one street."""
+    """A sample of one moment in one street."""
 
     seed: int
 
@@ -40,10 +40,10 @@ def main() -> None:
     """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description="Measure the agreement of bf16 with fp32.")
     parser.add_argument("file", type=Path, help="checkpoint")
-    parser.add_argument("--write", action="store_true", help="keep it in the checkpoint")
+    parser.add_argument("--write", action="store_true", help="store it in the checkpoint")
     options = parser.parse_args()
     if not cpu_does_bf16():
-        parser.error("this CPU has no bf16 instructions: there is nothing to measure")
+        parser.error("this CPU has no bf16 instructions, so there is nothing to measure")
     checkpoint = Checkpoint.load(options.file)
     samples = tuple(StreetSample(FIRST_SEED + i) for i in range(NUM_STREETS))
     data = LabeledData("rendered streets", "streets", CAMVID, {"val": samples})

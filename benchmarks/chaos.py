@@ -1,4 +1,4 @@
-"""Kill workers of runs at random moments, and see whether anything of the results changes.
+"""Kill workers of runs at random moments, and compare the results.
 
 python benchmarks/chaos.py drive.mp4 --kills 200
 """
@@ -24,7 +24,7 @@ KINDS = ("decode", "preprocess", "segment", "encode")
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Return a checksum of each file of results; of overlays, of the frames' times and sizes."""
+    """Return a checksum of each result file; for overlays, of the frames' times and sizes."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.name == "report.json":
@@ -43,7 +43,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 @dataclass
 class Tally:
-    """What was done and what came of it."""
+    """The runs, the kills and the faults."""
 
     kills: Counter[str] = field(default_factory=Counter)
     runs: int = 0
@@ -68,9 +68,9 @@ def torment(
     *,
     max_kills: int,
 ) -> tuple[Counter[str], str]:
-    """Run once, killing now and then; return the kills, and what was wrong at the end or "".
+    """Run once with random kills; return the kills, and the fault at the end or "".
 
-    Kills end after the last one: a crowded machine may start workers more slowly than they die.
+    The number of kills is limited, as a busy machine may start workers more slowly than they die.
     """
     kills: Counter[str] = Counter()
     with subprocess.Popen(command(source, out, options), stderr=subprocess.PIPE) as process:
@@ -98,12 +98,12 @@ def torment(
 
 
 def main() -> int:
-    """Parse the command line, torment and report."""
+    """Parse the command line, run and report."""
     parser = argparse.ArgumentParser(description="Kill workers and compare the results.")
     parser.add_argument("source")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    arguments, options = parser.parse_known_args()  # the others are for icstream run
+    arguments, options = parser.parse_known_args()  # all other options are for icstream run
     dice = random.Random(arguments.seed)
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="icstream-chaos-") as name:

@@ -1,4 +1,4 @@
-"""Bars for `performance.py`."""
+"""Bar charts for `performance.py`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ _COLORS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#bbbbbb")
 
 
 def draw(rows: Sequence[dict[str, Any]], path: Path, *, title: str) -> None:
-    """Draw frames per second, and beside them, if they are known, core-ms by stage and latency."""
+    """Draw frames per second and, if available, core-ms by stage and latency."""
     panels = [_draw_speed]
     if "core_ms" in rows[0]:
         panels += [_draw_stages, _draw_latency]

@@ -1,12 +1,12 @@
-"""Compare the network as it is run with the plain graph, pixel by pixel, in fp32.
+"""Compare the deploy graph with the plain graph, pixel by pixel, in fp32.
 
     python benchmarks/deploy_graph.py VIDEO_OR_FOLDER... --weights camvid
 
 The plain graph is `ICNet.forward` in eager PyTorch with argmax at full size. Folding, slicing in
 place of halving, the classifier before the upsampling, and one x8 in place of x2 and x4 change the
-order of float32 operations and nothing else, so a pixel may differ only where two classes are
-level. It is called a near-tie if the plain graph's margin between the two is under 1e-4 of its
-range of logits.
+order of float32 operations and nothing else, so a pixel may differ only where two classes are tied.
+It counts as a near-tie if the plain graph's margin between the two is below 1e-4 of its range of
+logits.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def plain_logits(
 
 
 def compare(logits_Khw: NDArray[np.float32], ids_hw: NDArray[np.uint8]) -> tuple[int, int]:
-    """Return how many pixels differ from the logits' argmax, and how many of them are near-ties."""
+    """Return the numbers of pixels that differ from the logits' argmax, and of near-ties."""
     best_hw = logits_Khw.argmax(0)
     rows, columns = np.nonzero(best_hw != ids_hw)
     there = logits_Khw[:, rows, columns]

@@ -2,13 +2,13 @@
 
     python benchmarks/drives.py CAMVID --recipe train_camvid --recipe mine.yaml -o runs/drives
 
-CamVid's validation frames come from a drive that is in its training set too; how a network does on
-a road that it has never seen, only a drive that was left out tells. The mean over the three is the
-figure by which recipes are compared, at one number of steps for all.
+CamVid's validation frames come from a drive that is also in its training set; only a drive that was
+left out measures performance on unseen roads. Recipes are compared by the mean over the three, with
+an equal number of steps.
 
 A recipe is a training configuration. Its length, splits and validations are replaced. Every
-training starts from random weights: the shipped ones know all drives. Each has a folder of its own
-in the output folder; what is finished is not trained again, what was interrupted goes on.
+training starts from random weights, as the shipped ones were trained on all drives. Each has its
+own folder in the output folder; finished ones are not repeated, interrupted ones are resumed.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from icstream.stages.data import LabeledData, open_data, select_splits
 from icstream.stages.train.state import STATE_FILE
 
 DRIVES = ("0001TP", "0006R0", "0016E5")
-"""The drives of CamVid, by the beginnings of the names of their frames."""
+"""The drives of CamVid, by the prefix of their frames' names."""
 RESULT_FILE = "drive.json"
 """The file in the folder of a training with the scores on the drive that was left out."""
 
@@ -46,13 +46,13 @@ class Trial:
     """The drive to score on."""
 
     def folder(self, out: Path) -> Path:
-        """Return where the training is kept."""
+        """Return the folder of the training."""
         return out / f"{Path(self.recipe).stem}-{self.seed}-without-{self.left_out}"
 
     def config(self, data: LabeledData, drives: Sequence[str], num_steps: int) -> TrainConfig:
         """Return the recipe with its length and splits replaced.
 
-        The length is the number of whole epochs that comes closest to `num_steps`.
+        The length is the number of whole epochs closest to `num_steps`.
         """
         train = [f"{drive}_*" for drive in drives if drive != self.left_out]
         num_samples = len(select_splits(data, {"train": train}).split("train"))
@@ -74,9 +74,9 @@ class Trial:
 def result_of(
     folder: Path, data_folder: Path, config: TrainConfig, *, threads: int, stop: StopSignals
 ) -> dict[str, Any] | None:
-    """Return the scores on the drive that was left out, training first where there are none yet.
+    """Return the scores on the drive that was left out, training first if there are none yet.
 
-    None: a signal stopped the training.
+    The result is None if a signal stopped the training.
     """
     file = folder / RESULT_FILE
     if file.exists():
@@ -115,7 +115,7 @@ Rows: TypeAlias = dict[tuple[str, int], list[dict[str, Any]]]
 
 
 def tables(results: dict[Trial, dict[str, Any]], drives: Sequence[str]) -> list[str]:
-    """Return Markdown tables in percent, a row for each recipe and seed: mIoU, then the classes.
+    """Return Markdown tables in percent with a row for each recipe and seed: mIoU, then classes.
 
     Rows without all drives are left out.
     """
@@ -127,7 +127,7 @@ def tables(results: dict[Trial, dict[str, Any]], drives: Sequence[str]) -> list[
 
 
 def miou_table(rows: Rows, drives: Sequence[str]) -> list[str]:
-    """Return the mIoU without each of the drives, and the mean."""
+    """Return the table of mIoU without each of the drives, and their mean."""
     lines = [
         f"| recipe | seed | steps | {' | '.join(f'without {d}' for d in drives)} | mean |",
         f"| --- | --- | --- |{' --- |' * (len(drives) + 1)}",
@@ -142,7 +142,7 @@ def miou_table(rows: Rows, drives: Sequence[str]) -> list[str]:
 
 
 def class_table(rows: Rows) -> list[str]:
-    """Return the IoU of each class, as the mean over the drives."""
+    """Return the table of each class's IoU, as the mean over the drives."""
     names = list(dict.fromkeys(name for f in rows.values() for r in f for name in r["iou"]))
     lines = [
         f"| mean IoU over drives | {' | '.join(names)} |",

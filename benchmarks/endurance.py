@@ -1,4 +1,4 @@
-"""Read a recording many times, and see whether memory, descriptors or files grow.
+"""Read a recording many times, and measure the growth of memory, descriptors and files.
 
 python benchmarks/endurance.py drive.mp4 --loop 20
 """
@@ -20,17 +20,17 @@ from icstream.pipeline.hub.processes import find_workers
 
 @dataclass(frozen=True)
 class Sample:
-    """What a run had in use at one moment."""
+    """The resources of a run at one moment."""
 
     frames: int
     megabytes: float
-    """Proportional set size of all its processes: shared pages count once."""
+    """The proportional set size of all its processes, which counts shared pages once."""
     descriptors: int
     processes: int
 
 
 def sample(parent: int, masks: Path, bytes_per_frame: float) -> Sample | None:
-    """Look at a run; None once it is over."""
+    """Return the resources of a run, or None once it has ended."""
     kilobytes = descriptors = count = 0
     try:
         for pid in [parent, *(worker.pid for worker in find_workers(parent))]:
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Read a recording many times.")
     parser.add_argument("source", type=Path)
     parser.add_argument("--loop", type=int, default=20)
-    arguments, options = parser.parse_known_args()  # the others are for icstream run
+    arguments, options = parser.parse_known_args()  # all other options are for icstream run
     before = set(os.listdir("/dev/shm"))
     with tempfile.TemporaryDirectory(prefix="icstream-endurance-") as name:
         out = Path(name)
@@ -69,7 +69,7 @@ def main() -> None:
                 if found is not None and found.frames > stream[1]["encoded"]:
                     samples.append(found)
         stream_report = json.loads((out / "out" / "report.json").read_text())["streams"][stream[0]]
-    # At the end processes leave one by one; what the last ones use is of no interest.
+    # Samples are ignored at the end, while processes end one by one.
     most = max(s.processes for s in samples)
     samples = [s for s in samples if s.processes == most]
     frames = np.array([s.frames for s in samples])

@@ -1,9 +1,9 @@
-"""Time the network alone: every runtime and precision of this machine against plain PyTorch.
+"""Time the network alone: every available runtime and precision against plain PyTorch.
 
     python benchmarks/engines.py --size 540x960
 
-"plain" is what a script would do: the graph as written in eager fp32, logits at full size, argmax.
-All others are `Segmenter`: uint8 image in, class ids out; int8 for weights that are calibrated.
+"plain" is a simple script: the original graph in eager fp32, logits at full size, argmax. All
+others are `Segmenter`, from uint8 images to class ids; int8 only for calibrated weights.
 """
 
 import argparse
@@ -25,7 +25,7 @@ Engine = Callable[[Image], Image]
 
 
 def plain(checkpoint: Checkpoint, threads: int) -> Engine:
-    """Return the naive engine."""
+    """Return the plain engine."""
     torch.set_num_threads(threads)
     model = checkpoint.build()
     mean = np.asarray(checkpoint.preprocessing.mean_rgb, np.float32)

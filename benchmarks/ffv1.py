@@ -18,7 +18,7 @@ from icstream.stages.sinks.ffv1 import FFV1_OPTIONS, ffv1_encoder
 
 
 def measure(path: Path, size: tuple[int, int] | None) -> tuple[list[float], list[float]]:
-    """Return the seconds that each image takes, by FFmpeg and by us."""
+    """Return the seconds for each image, by FFmpeg and by icstream."""
     with av.open(path) as file:
         masks = [np.asarray(f.to_ndarray(format="gray"), np.uint8) for f in file.decode(video=0)]
     if size:
@@ -33,7 +33,7 @@ def measure(path: Path, size: tuple[int, int] | None) -> tuple[list[float], list
     codec.open()
     encoder = ffv1_encoder((codec.height, codec.width))
     if encoder is None:
-        raise SystemExit("this FFmpeg's FFV1 is not as foreseen")
+        raise SystemExit("this FFmpeg's FFV1 is not as expected")
     by_ffmpeg, by_us = [], []
     for ids in masks:
         start = time.perf_counter()

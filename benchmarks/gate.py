@@ -1,10 +1,9 @@
-"""Say whether the pipeline has become slower, in ratios of one run; to be run by hand.
+"""Check by hand whether the pipeline has become slower, in ratios of one run.
 
     python benchmarks/gate.py VIDEO_960x540 [VIDEO_2048x1024]
 
-The floors are about a tenth below what two cores with AMX were measured to reach
-(docs/performance.md), so that noise does not trip them; they do not hold for other CPUs. The
-exit code is 1 if one is missed.
+The floors are about a tenth below the measurements on two cores with AMX (docs/performance.md), to
+allow for noise; they do not apply to other CPUs. The exit code is 1 if one is missed.
 """
 
 import argparse
@@ -21,7 +20,7 @@ FLOORS = {
 
 def main() -> int:
     """Parse the command line, measure and compare; return the exit code."""
-    parser = argparse.ArgumentParser(description="Say whether the pipeline has become slower.")
+    parser = argparse.ArgumentParser(description="Check whether the pipeline has become slower.")
     parser.add_argument("videos", nargs="+", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

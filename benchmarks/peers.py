@@ -1,7 +1,7 @@
-"""What others would use for the same work: a video in, a PNG of class ids per frame out.
+"""Alternatives for the same work: from a video to one PNG of class ids per frame.
 
-Weights do not matter for speed, so the networks of others are as their packages build them without
-a download.
+Weights do not affect speed, so the other networks are used as their packages build them, without a
+download.
 """
 
 import importlib.util
@@ -25,28 +25,28 @@ _THREADS = 2
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A way to do the work."""
+    """An alternative for the work."""
 
     label: str
     needs: tuple[str, ...]
-    """Packages."""
+    """The packages that it needs."""
     time: Callable[[Path, Path], float]
-    """Told the video and a folder, gives seconds per frame."""
+    """The function from the video and a folder to the seconds per frame."""
 
     def is_installed(self) -> bool:
-        """True if its packages are there."""
+        """Return whether its packages are installed."""
         return all(importlib.util.find_spec(name) for name in self.needs)
 
 
 def naive(video: Path, folder: Path) -> float:
-    """ICNet in eager PyTorch, by a script of an afternoon."""
+    """Time a simple script with ICNet in eager PyTorch."""
     return segment_naively(
         load_weights("camvid"), video, folder, num_frames=_FRAMES, threads=_THREADS
     )
 
 
 def lraspp(video: Path, folder: Path) -> float:
-    """The fastest network of torchvision for the purpose, with OpenCV before and after it."""
+    """Time the fastest segmentation network of torchvision, with OpenCV for input and output."""
     from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
     torch.set_num_threads(_THREADS)
@@ -63,7 +63,7 @@ def lraspp(video: Path, folder: Path) -> float:
 
 
 def ultralytics(video: Path, folder: Path) -> float:
-    """YOLO11n-seg by its own `predict`; instances painted into one image."""
+    """Time YOLO11n-seg by its own `predict`, with instances painted into one image."""
     from ultralytics import YOLO
 
     torch.set_num_threads(_THREADS)

@@ -1,11 +1,11 @@
-"""Measure how speed depends on everything that it depends on, and draw it.
+"""Measure how speed depends on settings, and draw charts.
 
     python benchmarks/performance.py VIDEO -o runs/performance
     python benchmarks/performance.py VIDEO -o runs/performance --only sizes sinks
 
-Writes figures.json, tables.md and an image per series. Within a series the settings take turns,
-round by round, so that a slow minute of the machine falls on all of them. Needs `ffmpeg`, to scale
-the video, and matplotlib.
+Writes figures.json, tables.md and an image for each series. Within a series the settings alternate
+in rounds, so that slow phases of the machine affect all of them. Needs `ffmpeg`, to scale the
+video, and matplotlib.
 """
 
 import argparse
@@ -36,13 +36,14 @@ class Setting:
 
     label: str
     options: dict[str, Any] = field(default_factory=dict)
-    """Of `icstream run`, by their places in the configuration."""
+    """The options of `icstream run`, by their keys in the configuration."""
     sources: int = 1
-    """So many times the same recording side by side."""
+    """The number of simultaneous copies of the recording."""
     size: str | None = None
-    """The recording scaled to it."""
+    """The size to which the recording is scaled."""
     classes: int | None = None
-    """Of the network: some of its own, or more that never win, so that masks stay as they are."""
+    """The number of classes of the network; additional ones never win, so that masks are
+    unchanged."""
 
 
 SERIES: dict[str, tuple[Setting, ...]] = {
@@ -69,7 +70,7 @@ SERIES: dict[str, tuple[Setting, ...]] = {
 
 def main() -> None:
     """Parse the command line, measure, write and draw."""
-    parser = argparse.ArgumentParser(description="Measure what speed depends on, and draw it.")
+    parser = argparse.ArgumentParser(description="Measure how speed depends on settings.")
     parser.add_argument("video", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--weights", default="camvid")
@@ -90,7 +91,7 @@ def main() -> None:
 
 
 def _series(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return a row of results for each setting that this machine and these weights offer."""
+    """Return a row of results for each setting that this machine and these weights support."""
     settings = [s for s in SERIES[name] if _is_offered(s, options.weights)]
     rounds: dict[str, list[PipelineTiming]] = {setting.label: [] for setting in settings}
     for number in range(options.rounds):
@@ -163,7 +164,7 @@ def _each_once(
 
 
 def _is_offered(setting: Setting, weights: str) -> bool:
-    """False for precisions that were not measured for these weights."""
+    """Return whether the setting's precision was measured for these weights."""
     precision = setting.options.get("model.precision", "fp32")
     return precision == "fp32" or precision in load_weights(weights).agreement
 

@@ -1,12 +1,13 @@
-"""Try what icstream promises, thousands of times, and write a page about it.
+"""Test the promises of icstream thousands of times, and write a page about them.
 
     python benchmarks/record.py -o docs/reliability
     python benchmarks/record.py -o docs/reliability --only kills-view power-cuts
     python benchmarks/record.py -o runs/short --share 0.01
 
-Works in portions and saves each in record.json, so it may be interrupted at any time; the next call
-goes on until every trial has reached its target. Faults end nothing; they are on the page, and the
-exit code is 1. Needs matplotlib, GStreamer's RTSP server (see .ci/run), and root for power cuts.
+Each portion is saved in record.json, so the script may be interrupted at any time; the next call
+continues until every trial has reached its target. Faults do not stop it; they are listed on the
+page, and the exit code is 1. Needs matplotlib, GStreamer's RTSP server (see .ci/run), and root for
+power cuts.
 """
 
 import argparse
@@ -42,12 +43,16 @@ _ROOT = Path(__file__).parents[1]
 
 
 def main() -> int:
-    """Parse the command line, go on with the trials, and write the page after each portion."""
-    parser = argparse.ArgumentParser(description="Try what icstream promises, thousands of times.")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="folder of page and state")
+    """Parse the command line, continue the trials, and write the page after each portion."""
+    parser = argparse.ArgumentParser(
+        description="Test the promises of icstream thousands of times."
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, help="folder of the page and the state"
+    )
     parser.add_argument("--only", nargs="+", metavar="TRIAL", choices=[t.name for t in TRIALS])
     parser.add_argument("--share", type=float, default=1.0, help="part of each target, 0 to 1")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no portion after")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="start no portion after")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     wanted = [trial for trial in TRIALS if options.only is None or trial.name in options.only]
@@ -61,19 +66,19 @@ def main() -> int:
             _save(options.out / _STATE, portions)
             write_page(options.out, TRIALS, portions)
             if not done[-1]["done"]:
-                break  # It cannot be tried here; the fault says why.
+                break  # It cannot be tried here; the fault states why.
     write_page(options.out, TRIALS, portions)
     return 1 if any(p["faults"] for trial in wanted for p in portions[trial.name]) else 0
 
 
 def _try(trial: Trial, count: int, *, seed: int) -> dict[str, Any]:
-    """Do one portion; return what the state file holds of it."""
+    """Run one portion, and return its entry for the state file."""
     print(f"{trial.name}: {count} {trial.unit} ...", flush=True)
     began_s, begin = time.time(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="icstream-record-") as name:
         try:
             outcome = trial.run(count, seed, Path(name))
-        except Exception as error:  # the other trials go on
+        except Exception as error:  # the other trials continue
             outcome = Outcome(done=0, faults=[f"not tried: {type(error).__name__}: {error}"])
     wall_s = time.monotonic() - begin
     print(f"  {outcome.done} done in {wall_s:.0f} s, {len(outcome.faults)} faults", flush=True)
@@ -90,7 +95,7 @@ def _try(trial: Trial, count: int, *, seed: int) -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """Return the commit of this checkout, with a plus where files differ from it."""
+    """Return the commit of this checkout, with a plus if files differ from it."""
     words = ["git", "-C", str(_ROOT), "describe", "--always", "--abbrev=7", "--dirty=+"]
     return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
 
@@ -105,7 +110,7 @@ def _save(path: Path, portions: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def _rounded(value: Any) -> Any:
-    """Shorten measured values to what they mean; a soak has thousands of them."""
+    """Round measured values to significant digits, as a soak has thousands of them."""
     if isinstance(value, float):
         return float(f"{value:.5g}")
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Ask `icstream serve` very often, with rubbish in between; compare its speed with a plain script.
+"""Load test of `icstream serve` with good and broken requests, and comparison with a plain script.
 
 python benchmarks/serve.py crowd --requests 10000
 python benchmarks/serve.py speed drive.mp4 --weights camvid
@@ -38,7 +38,7 @@ _MAX_SIDE = 65
 
 
 def make_images(folder: Path, number: int) -> list[SentImage]:
-    """Return images of random sizes and kinds with the masks that a run makes of them."""
+    """Return images of random sizes and formats with the masks of a run."""
     rng = np.random.default_rng(17)
     images, out = folder / "images", folder / "out"
     images.mkdir()
@@ -130,7 +130,7 @@ def speed(
     rounds: int,
     options: list[str],
 ) -> None:
-    """Ask both services for the same frames in turn."""
+    """Send the same frames to both services in turn."""
     with av.open(source) as file:
         decoded = itertools.islice(file.decode(video=0), 40)
         frames = [np.asarray(f.to_ndarray(format="rgb24"), np.uint8) for f in decoded]
@@ -163,7 +163,7 @@ def speed(
 
 
 def _ask_all(address: str, bodies: list[bytes], num_clients: int, num_requests: int) -> float:
-    """Return how many requests were answered in a second."""
+    """Return the number of requests answered per second."""
     pool = urllib3.PoolManager(maxsize=num_clients)
     waiting = urllib3.Retry(total=60, connect=60, backoff_factor=0.5, backoff_max=1)
 
@@ -186,7 +186,7 @@ def _ask_all(address: str, bodies: list[bytes], num_clients: int, num_requests: 
 
 def main() -> None:
     """Parse the command line and measure."""
-    parser = argparse.ArgumentParser(description="Ask icstream serve very often.")
+    parser = argparse.ArgumentParser(description="Load test of icstream serve.")
     commands = parser.add_subparsers(dest="what", required=True)
     many = commands.add_parser("crowd")
     many.add_argument("--requests", type=int, default=10_000)
@@ -199,7 +199,7 @@ def main() -> None:
     sizes = commands.add_parser("batches")
     sizes.add_argument("--weights", default="camvid")
     sizes.add_argument("--rounds", type=int, default=9)
-    arguments, options = parser.parse_known_args()  # the others are for icstream serve
+    arguments, options = parser.parse_known_args()  # all other options are for icstream serve
     if arguments.what == "crowd":
         crowd(arguments.requests)
     elif arguments.what == "batches":

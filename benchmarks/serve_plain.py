@@ -1,8 +1,8 @@
-"""What one would write in ten minutes: an image in, its mask out, one after another.
+"""A minimal service that segments one image after another.
 
 python benchmarks/serve_plain.py WEIGHTS PORT
 
-Exists to be compared with; see serve.py.
+It is the baseline of serve.py.
 """
 
 import io

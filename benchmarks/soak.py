@@ -1,4 +1,4 @@
-"""Live sources for a long time: shares, memory, what is left behind, and how soon a camera is back.
+"""Soak test of live sources: shares, memory, leaks, and the time to reconnect.
 
 python benchmarks/soak.py cameras --minutes 10
 python benchmarks/soak.py reconnect --cycles 100
@@ -27,27 +27,27 @@ from icstream.pipeline.settings.run import load_config
 
 RTSP_SERVER = Path(__file__).parents[1] / "tests" / "support" / "rtsp_server.py"
 WARM_UP = 0.25
-"""Share of the time after which memory is expected to stand."""
+"""The share of the time after which memory is expected to be constant."""
 BACKOFF_CAP_S = 2.0
 WAIT_S = 120.0
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """What the processes of a run hold."""
+    """The resources of a run's processes."""
 
     processes: int
     threads: int
     descriptors: int
     megabytes: float
-    """Own and shared memory, each page once; files that are mapped, as libraries are, belong to
-    whoever else has them too."""
+    """Private and shared memory, counting each page once, without mapped files such as
+    libraries."""
     shared_memory: tuple[str, ...]
-    """Files of ours in /dev/shm; there should be none, as arenas have no names."""
+    """Files of icstream in /dev/shm, of which there should be none, as arenas have no names."""
 
 
 def footprint() -> Footprint:
-    """Look at this process and its children."""
+    """Return the resources of this process and its children."""
     processes = threads = descriptors = kilobytes = 0
     workers = find_workers(os.getpid())
     for path in [Path("/proc/self"), *(Path(f"/proc/{worker.pid}") for worker in workers)]:
@@ -66,17 +66,17 @@ def footprint() -> Footprint:
 
 @dataclass(frozen=True)
 class Found:
-    """What a soak has shown."""
+    """The result of a soak."""
 
     faults: list[str]
     counts: dict[str, int]
     values: dict[str, list[float]]
-    """Measured values by name, in the order of time."""
+    """The measured values by name, in the order of time."""
 
 
 @dataclass
 class Soak:
-    """A run in a thread, with its accounts checked all the time."""
+    """A run in a thread, with its accounts checked continuously."""
 
     sources: list[str]
     options: dict[str, Any]
@@ -87,7 +87,7 @@ class Soak:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def update(self, streams: Sequence[StreamState]) -> None:
-        """See `RunDisplay.update`."""
+        """See base class."""
         self.streams = streams
         self.num_looks += 1
         for stream in streams:
@@ -95,7 +95,7 @@ class Soak:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run while the block does."""
+        """Run within the context."""
         thread = threading.Thread(target=self._run)
         thread.start()
         try:
@@ -118,10 +118,10 @@ class Soak:
             )
 
     def wait_for(self, what: Callable[[Sequence[StreamState]], bool]) -> float:
-        """Wait until something is so; return how long that took.
+        """Wait until a condition is true, and return the duration in seconds.
 
         Raises:
-            TimeoutError: it never was.
+            TimeoutError: The condition never became true.
         """
         begin = time.monotonic()
         while not (self.streams and what(self.streams)):
@@ -132,7 +132,7 @@ class Soak:
 
 
 def cameras(minutes: float, num_cameras: int, *, rate: float = 10) -> Found:
-    """Run synthetic cameras side by side; the memory is in MB, a value per second."""
+    """Run synthetic cameras in parallel, with one value of memory, in MB, per second."""
     sources = [f"synthetic:size=320x240,rate={rate:g},seed={n}" for n in range(num_cameras)]
     soak = Soak(sources, {})
     samples: list[tuple[float, Footprint]] = []
@@ -178,7 +178,7 @@ def cameras(minutes: float, num_cameras: int, *, rate: float = 10) -> Found:
 
 
 def reconnect(cycles: int) -> Found:
-    """Start and kill an RTSP camera again and again; a value per cycle."""
+    """Start and kill an RTSP camera repeatedly, with one value per cycle."""
     with tempfile.TemporaryDirectory() as name:
         port = 20_000 + os.getpid() % 20_000
         options = {
@@ -254,9 +254,9 @@ def _faults(soak: Soak) -> list[str]:
 
 
 def _left_behind(looks: Sequence[Footprint]) -> list[str]:
-    """Return what the last quarter of the looks never had as little of as the first quarter.
+    """Return the resources whose minimum is larger in the last quarter than in the first.
 
-    A single look may fall into a moment in which a worker is opening a connection.
+    A single sample may be taken while a worker is opening a connection.
     """
     quarter = max(1, len(looks) // 4)
     found = []

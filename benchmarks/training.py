@@ -2,8 +2,8 @@
 
     python benchmarks/training.py
 
-Both train in bf16 on crops of 353x481 from images of 360x480, batch 8. The plain loop decodes
-nothing and augments nothing: it repeats one batch that it has in memory.
+Both train in bf16 on crops of 353x481 from images of 360x480, batch 8. The plain loop neither
+decodes nor augments: it repeats one batch in memory.
 """
 
 import argparse
@@ -38,7 +38,7 @@ CROP = (353, 481)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InMemory:
-    """A street that was rendered before."""
+    """A sample of a rendered street in memory."""
 
     name: str
     image: LabeledImage
@@ -49,30 +49,30 @@ class InMemory:
 
 
 class Stopwatch:
-    """A display that notes when each step was done."""
+    """A display that records the time of each step."""
 
     def __init__(self, num_steps: int) -> None:
         self.times: list[float] = []
         self._num_steps = num_steps
 
     def step(self, _step: int, _num_steps: int, _loss: float, _lr: float) -> None:
-        """See `Display.step`."""
+        """See base class."""
         self.times.append(time.perf_counter())
 
     def validation(self, epoch: float, validation: Validation, *, best: bool) -> None:
-        """See `Display.validation`."""
+        """See base class."""
 
     def should_stop(self) -> bool:
-        """True once there are enough steps."""
+        """Return whether there are enough steps."""
         return len(self.times) > self._num_steps
 
     def seconds(self) -> list[float]:
-        """Return the time of each step but the first."""
+        """Return the duration of each step but the first."""
         return np.diff(self.times).tolist()
 
 
 def trainer_steps(data: LabeledData, num_steps: int) -> list[float]:
-    """Return the seconds of each step of `train`, including everything that it does."""
+    """Return the seconds of each step of `train`, including everything."""
     settings = TrainSettings(
         epochs=1000,
         batch_train=BATCH,
@@ -105,7 +105,7 @@ def trainer_steps(data: LabeledData, num_steps: int) -> list[float]:
 
 
 def plain_steps(data: LabeledData) -> Callable[[int], list[float]]:
-    """Return a function that makes steps of a plain loop and returns the seconds of each."""
+    """Return a function that runs steps of a plain loop and returns the seconds of each."""
     model = ICNet(ICNetConfig(num_classes=len(CAMVID)))
     initialize(model, seed=0)
     model.train().to(memory_format=torch.channels_last)

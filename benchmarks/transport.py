@@ -1,9 +1,9 @@
-"""Time what it costs to get a frame from one process to another, by transport.
+"""Time the transfer of a frame between two processes, by transport.
 
 python benchmarks/transport.py
 
 The sender writes every byte of a frame, the receiver reads one byte of every cache line. Costs are
-those of both processes together, less those of the same work without sending.
+those of both processes together, minus those of the same work without sending.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from icstream.stages import FrameMeta
 
 SIZES = ((540, 960), (1024, 2048))
 DEPTH = 2
-"""Frames under way at once."""
+"""The number of frames in transit."""
 
 
 def receive(endpoint: str, arena_fd: int | None, result: Connection) -> None:
@@ -52,7 +52,7 @@ def touch(image: np.ndarray) -> int:
 
 
 def measure(transport: str, size: tuple[int, int], num_frames: int) -> tuple[float, float]:
-    """Return wall time and CPU time of both ends, in milliseconds per frame."""
+    """Return the wall time and CPU time of both ends, in milliseconds per frame."""
     meta = FrameMeta("s", 0, 0, Fraction(1, 25), size)
     arena = Arena() if transport == "shm" else None
     places = [arena.take(3 * size[0] * size[1]) if arena else (0, 0) for _ in range(DEPTH)]
@@ -63,7 +63,7 @@ def measure(transport: str, size: tuple[int, int], num_frames: int) -> tuple[flo
         hub = HubSocket(endpoint)
         here, there = multiprocessing.Pipe()
         fd = None if arena is None else arena.fd
-        # A forked process has the shared memory open as well.
+        # A forked process also has the shared memory open.
         context = multiprocessing.get_context("fork")
         process = context.Process(target=receive, args=(hub.endpoint, fd, there))
         process.start()

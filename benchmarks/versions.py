@@ -1,4 +1,4 @@
-"""Compare what two installations of icstream take of the CPU for the same run, by turns.
+"""Compare the CPU time of two installations of icstream for the same run, in turns.
 
     python benchmarks/versions.py OLD/.venv/bin/icstream NEW/.venv/bin/icstream VIDEO --rounds 10
 

@@ -1,9 +1,10 @@
-"""What a viewer that hardly reads costs the pipeline: CPU time per frame with it and without.
+"""Measure the cost of a slow viewer, as CPU time per frame of the pipeline with and without it.
 
 python benchmarks/viewer.py drive.mp4
 
-Both runs of a pair have the live view. In one, a viewer asks for frames without end and reads a
-byte a second. The view's own process is counted apart: it is niced, and not part of the pipeline.
+Both runs of a pair have the live view. In one, a viewer requests frames endlessly and reads one
+byte per second. The view's own process is counted separately, as it is niced and not part of the
+pipeline.
 """
 
 import argparse
@@ -24,14 +25,14 @@ TICKS_PER_S = 100
 
 @dataclass(frozen=True)
 class Cost:
-    """Milliseconds of CPU time per frame."""
+    """The CPU time per frame, in milliseconds."""
 
     pipeline: float
     view: float
 
 
 def cpu_ticks(hub: int) -> dict[int, tuple[bool, int]]:
-    """Return for the hub and its workers, by process id: whether it is the view, its CPU time."""
+    """Return whether it is the view, and its CPU time, for each process of a run by its id."""
     found = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -45,7 +46,7 @@ def cpu_ticks(hub: int) -> dict[int, tuple[bool, int]]:
 
 
 def watch_slowly(port: int, stop: threading.Event) -> None:
-    """Ask for frames again and again, and read a byte a second."""
+    """Request frames repeatedly, and read one byte per second."""
     with socket.socket() as viewer:
         viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         viewer.connect(("127.0.0.1", port))
@@ -55,12 +56,12 @@ def watch_slowly(port: int, stop: threading.Event) -> None:
 
 
 def encoded(out: Path) -> int:
-    """Return how many frames a run has finished: the lines of its table."""
+    """Return the number of frames that a run has finished, by the lines of its table."""
     return sum(path.read_bytes().count(b"\n") - 1 for path in out.glob("*/areas.csv"))
 
 
 def measure(source: str, *, watched: bool, num_frames: int) -> Cost:
-    """Run until so many frames are through, and return what each cost, start-up left out."""
+    """Run until a number of frames is finished, and return the cost of each, without start-up."""
     with tempfile.TemporaryDirectory(prefix="icstream-viewer-") as name:
         out = Path(name) / "out"
         command = [sys.executable, "-m", "icstream.pipeline", "run", source, "-o", str(out)]
@@ -96,7 +97,7 @@ def measure(source: str, *, watched: bool, num_frames: int) -> Cost:
 
 def main() -> None:
     """Parse the command line, measure turn by turn, and report."""
-    parser = argparse.ArgumentParser(description="Measure what a slow viewer costs.")
+    parser = argparse.ArgumentParser(description="Measure the cost of a slow viewer.")
     parser.add_argument("source")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--frames", type=int, default=300)

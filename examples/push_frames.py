@@ -1,4 +1,4 @@
-"""Push frames of a rendered street into a running icstream, as any program could.
+"""Push frames of a rendered street into a running icstream.
 
 icstream run zmq://127.0.0.1:5555 -o out
 python examples/push_frames.py tcp://127.0.0.1:5555
@@ -14,12 +14,12 @@ from icstream.stages.streets import Street
 
 
 def main() -> None:
-    """Send frames of a street at a constant rate, each with its own time."""
+    """Send frames of a street at a constant rate, each with its time."""
     parser = argparse.ArgumentParser(description="Push frames into icstream.")
     parser.add_argument("endpoint", help="tcp://127.0.0.1:PORT or ipc:///PATH")
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--rate", type=float, default=10)
-    parser.add_argument("--stay", action="store_true", help="do not say that it was the last one")
+    parser.add_argument("--stay", action="store_true", help="do not mark the last frame")
     arguments = parser.parse_args()
     street = Street(7, size=(240, 320))
     with zmq.Context() as context, context.socket(zmq.PUSH) as socket:

@@ -1,9 +1,9 @@
-"""Render streets into a folder that `icstream train` reads, each with its exact labels.
+"""Render streets with exact labels into a folder for `icstream train`.
 
     python examples/render_streets.py streets --train 1600 --val 100
     icstream train train_streets --data streets -o runs/streets --init camvid
 
-Streets for validation have seeds of their own, so none of them is ever trained on.
+Streets for validation have other seeds, so that none of them is used for training.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from icstream.stages.streets import Street
 
 SIZE = (360, 480)
 FIRST_SEED = {"train": 0, "val": 10_000}
-"""Seeds from 20,000 on are those of the demo and the tests."""
+"""The first seed of each split; seeds from 20,000 are those of the demo and the tests."""
 
 
 def render(folder: Path, seed: int) -> str:
-    """Write one view of one street and return its name."""
+    """Write one view of one street, and return its name."""
     name = f"street_{seed:05d}"
     moment = float(np.random.default_rng(seed).uniform(0, 60))
     rgb_HW3, ids_HW = Street(seed, size=SIZE).render(moment)

@@ -1,4 +1,4 @@
-"""Print the masks that arrive from a run, and how many were missed.
+"""Print the masks that arrive from a run, and the number of missed ones.
 
 icstream run drive.mp4 --sink publish -o out
 python examples/subscribe.py tcp://127.0.0.1:8788
@@ -15,7 +15,7 @@ def main() -> None:
     """Subscribe to every stream at the address named on the command line."""
     due: dict[str, int] = {}
     with zmq.Context() as context, context.socket(zmq.SUB) as socket:
-        socket.setsockopt(zmq.RCVHWM, 4)  # rather miss frames than fall behind
+        socket.setsockopt(zmq.RCVHWM, 4)  # drop frames rather than fall behind
         socket.subscribe(b"")  # or the name of a stream
         socket.connect(sys.argv[1])
         while True:

@@ -1,7 +1,7 @@
-"""What `record.py` tries: a module for each kind of trial."""
+"""The trials of `record.py`, with a module for each kind."""
 
 import sys
 from pathlib import Path
 
-# The trials share with the tests what runs commands and makes damaged inputs.
+# The trials share the tests' helpers for commands and damaged inputs.
 sys.path.append(str(Path(__file__).parents[2] / "tests"))

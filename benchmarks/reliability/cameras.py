@@ -1,4 +1,4 @@
-"""Cameras for hours, and cameras that come and go."""
+"""Trials of cameras that run for hours, and of cameras that reconnect."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from reliability.trial import Outcome, Trial
 
 
 def reconnect(count: int, seed: int, folder: Path) -> Outcome:
-    """Start and kill an RTSP server again and again."""
+    """Start and kill an RTSP server repeatedly."""
     found = soak.reconnect(count)
     return Outcome(done=count, faults=found.faults, counts=found.counts, values=found.values)
 

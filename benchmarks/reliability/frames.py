@@ -1,4 +1,4 @@
-"""A long recording without a single frame lost, and with the same masks each time round."""
+"""The trial of a long recording without lost frames and with equal masks in each round."""
 
 import hashlib
 import time

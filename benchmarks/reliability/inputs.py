@@ -1,4 +1,4 @@
-"""Damaged inputs: read as far as they can be, or refused; never believed, and never the end."""
+"""Trials of damaged inputs, which are read as far as possible or refused."""
 
 import json
 import random
@@ -27,7 +27,7 @@ _GROUPS = (
 
 
 def read_damaged(count: int, seed: int, folder: Path) -> Outcome:
-    """Give damaged samples to each reader of bytes, in processes with limits."""
+    """Pass damaged samples to each reader of bytes, in processes with limits."""
     each = -(-count // len(TARGETS))
     faults: list[str] = []
     times: list[float] = []
@@ -47,7 +47,7 @@ def read_damaged(count: int, seed: int, folder: Path) -> Outcome:
 
 
 def run_damaged(count: int, seed: int, folder: Path) -> Outcome:
-    """Run a folder of damaged recordings; nothing that FFmpeg gives may be missing unsaid."""
+    """Run a folder of damaged recordings, and check that all missing frames are reported."""
     dice = random.Random(f"recordings {seed}")
     sources, out = folder / "in", folder / "out"
     sources.mkdir()
@@ -70,13 +70,13 @@ def run_damaged(count: int, seed: int, folder: Path) -> Outcome:
 
 
 def _losses(stream: dict[str, object]) -> list[object]:
-    """Return what the report says is not there."""
+    """Return the losses in the report."""
     keys = ("undecodable", "failed", "missing", "error")
     return [stream[key] for key in keys if stream.get(key)]
 
 
 def _unsaid(sources: Path, streams: dict[str, dict[str, object]]) -> Iterator[str]:
-    """Yield what is wrong with a stream, by what PyAV gives of the same file."""
+    """Yield the faults of a stream, compared with PyAV's frames of the same file."""
     for path in sorted(sources.iterdir()):
         if (stream := streams.get(path.stem)) is None:
             yield f"{path.name}: not in the report"
@@ -87,7 +87,7 @@ def _unsaid(sources: Path, streams: dict[str, dict[str, object]]) -> Iterator[st
 
 
 def _decoded(path: Path) -> int:
-    """Return how many sound frames a plain loop over FFmpeg's decoder gets out of a file."""
+    """Return the number of intact frames of a file in a plain loop over FFmpeg's decoder."""
     count = 0
     try:
         with av.open(path) as file:

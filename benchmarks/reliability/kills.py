@@ -1,4 +1,4 @@
-"""Worker processes that are killed at random moments."""
+"""Trials of worker processes that are killed at random moments."""
 
 import csv
 import os
@@ -22,14 +22,14 @@ from reliability.trial import ANY_RESTARTS, WEIGHTS, Outcome, Trial, make_clip, 
 from support.background import Background, read_report, wait_for
 
 _KILLS_PER_RUN = 8
-"""More, and a run would spend most of its time on starting workers."""
+"""The kills in a run; with more, it would spend most of its time starting workers."""
 _CAMERA = "synthetic:size=160x120,rate=20"
 _RESIZED = tuple(
     word
     for setting in ("mode=letterbox", "width=192", "height=128")
     for word in ("--set", f"fit.{setting}")
 )
-"""Frames that are only padded need no preprocess worker."""
+"""The options that resize frames, as frames that are only padded need no preprocess worker."""
 _SINKS = ("--sink", "masks", "--sink", "areas")
 
 
@@ -48,7 +48,7 @@ def kill_in_recordings(kind: str, count: int, seed: int, folder: Path) -> Outcom
         killed, fault = _run_and_kill(kind, wanted, dice, source, out, options)
         kills += killed
         if not fault and contents(out) != expected:
-            fault = "the results differ from those of a calm run"
+            fault = "the results differ from those of an undisturbed run"
         if fault:
             faults.append(f"run {runs}, {killed} kills of {kind}: {fault}")
     return Outcome(done=kills, faults=faults, counts={"runs": runs})
@@ -57,7 +57,7 @@ def kill_in_recordings(kind: str, count: int, seed: int, folder: Path) -> Outcom
 def _run_and_kill(
     kind: str, count: int, dice: random.Random, source: Path, out: Path, options: list[str]
 ) -> tuple[int, str]:
-    """Run once; return how many workers were killed, and what was wrong or ""."""
+    """Run once, and return the number of killed workers, and the fault or ""."""
     words = ["run", source, "-o", out, "--overwrite", *WEIGHTS, "--quiet", *options]
     killed = 0
     with Background(*words) as run:
@@ -83,7 +83,7 @@ def _kill_one(run: Background, kind: str, dice: random.Random) -> bool:
 
 
 def kill_live_decoders(count: int, seed: int, folder: Path) -> Outcome:
-    """Kill the process that reads a camera; frames come again, and time goes on."""
+    """Kill the process that reads a camera, and check that frames and times continue."""
     options = ["--sink", "areas", "--set", "live.backoff.cap_s=1"]
 
     def encoded_since(run: Background) -> Callable[[], bool]:
@@ -105,7 +105,7 @@ def kill_live_decoders(count: int, seed: int, folder: Path) -> Outcome:
 
 
 def kill_views(count: int, seed: int, folder: Path) -> Outcome:
-    """Kill the process that serves the live view; it answers again, and no frame is lost."""
+    """Kill the process that serves the live view, and check that it answers again."""
     options = ["--sink", "areas", "--view-address", "127.0.0.1:0"]
 
     def answers(run: Background) -> Callable[[], bool]:
@@ -122,7 +122,7 @@ def kill_views(count: int, seed: int, folder: Path) -> Outcome:
 
 
 def kill_publishers(count: int, seed: int, folder: Path) -> Outcome:
-    """Kill the process that hands masks to subscribers; they get masks again by themselves."""
+    """Kill the process that publishes masks, and check that subscribers get masks again."""
     address = f"ipc://{folder}/masks"
     options = ["--sink", "publish", "--set", f"output.publish.address={address}"]
     with zmq.Context() as context, context.socket(zmq.SUB) as socket:
@@ -147,15 +147,16 @@ def _kill_beside_camera(
     options: list[str],
     make_check: Callable[[Background], Callable[[], bool]],
 ) -> tuple[Outcome, dict[str, dict[str, object]]]:
-    """Kill a worker of a run on a camera again and again; each time something must come back.
+    """Repeatedly kill a worker of a run on a camera, and check each time that it recovers.
 
     Args:
-        kind: of worker.
-        count: kills.
-        seed: of the moments.
-        folder: the run's folder is made in it.
-        options: of the run.
-        make_check: called right after each kill; returns what must become true again.
+        kind: The kind of worker.
+        count: The number of kills.
+        seed: The seed of the moments.
+        folder: The parent of the run's folder.
+        options: The options of the run.
+        make_check: A function that is called right after each kill, and returns the condition that
+            must become true again.
 
     Returns:
         The outcome, and the streams of the run's report.
@@ -190,7 +191,7 @@ def _kill_beside_camera(
 
 
 def kill_services(count: int, seed: int, folder: Path) -> Outcome:
-    """Kill the HTTP service while it is asked; each answer is the whole mask or an error."""
+    """Kill the HTTP service during requests, and check that answers are whole masks or errors."""
     dice = random.Random(f"service {seed}")
     image, _ = Street(5, size=(120, 160)).render(0)
     body = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()

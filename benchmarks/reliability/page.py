@@ -1,4 +1,4 @@
-"""The record's page: a table, what each trial did, and plots."""
+"""The page of the record: a table, the results of each trial, and plots."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from matplotlib import pyplot
 from reliability.trial import Trial
 
 Portion = Mapping[str, Any]
-"""What the state file holds of a portion: the outcome, when, how long, the commit, the machine."""
+"""The entry of a portion in the state file: outcome, time, duration, commit and machine."""
 
 _INTRODUCTION = """\
 # The record
@@ -106,7 +106,7 @@ def _day(moment_s: float) -> str:
 
 
 def _plot(values: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Draw a panel per series, in the order in which its values were measured."""
+    """Draw a panel for each series, with values in the order of measurement."""
     figure, axes = pyplot.subplots(
         len(values), 1, figsize=(8, 2.2 * len(values)), layout="constrained", squeeze=False
     )

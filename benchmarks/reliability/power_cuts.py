@@ -1,4 +1,4 @@
-"""Power cuts: a file system that forgets what was not flushed, in the middle of a run."""
+"""Trials of power cuts, by a file system that loses unflushed data during a run."""
 
 import fcntl
 import os
@@ -16,16 +16,16 @@ from reliability.trial import WEIGHTS, Outcome, Trial, make_clip, run_quietly
 from support.background import Background
 
 _SHUTDOWN = 0x8004587D
-"""ioctl EXT4_IOC_SHUTDOWN of Linux: no further block is written, as if the power had gone."""
+"""Linux's ioctl EXT4_IOC_SHUTDOWN, after which no block is written, as in a power cut."""
 _WITHOUT_JOURNAL = 2
-"""Its flag for not even writing out the journal (EXT4_GOING_FLAGS_NOLOGFLUSH)."""
+"""Its flag that also discards the journal (EXT4_GOING_FLAGS_NOLOGFLUSH)."""
 _DISK_BYTES = 192 * 2**20
 _SINKS = ("masks", "overlay", "png", "rle", "areas", "supervisely")
 _OPTIONS = (*WEIGHTS, "--quiet", *(word for sink in _SINKS for word in ("--sink", sink)))
 
 
 def cut_power(count: int, seed: int, folder: Path) -> Outcome:
-    """Cut the power of the results' disk at random moments, then go on with `--resume`.
+    """Cut the power of the results' disk at random moments, then continue with `--resume`.
 
     Needs root and a loop device.
     """
@@ -53,19 +53,21 @@ def cut_power(count: int, seed: int, folder: Path) -> Outcome:
             if code:
                 faults.append(f"after {cuts} cuts: exit code {code}: {run.log[-500:]}")
             elif contents(out) != expected:
-                faults.append(f"after {cuts} cuts: the results differ from those of a calm run")
+                faults.append(
+                    f"after {cuts} cuts: the results differ from those of an undisturbed run"
+                )
     counts = {"cuts before anything was kept": nothing_kept}
     return Outcome(done=cuts, faults=faults, counts=counts)
 
 
 def _run(source: Path, out: Path) -> Background:
-    """Begin a run, or go on with what is there."""
+    """Begin a run, or resume it."""
     how = ["--resume"] if (out / "run.json").exists() else []
     return Background("run", source, "-o", out, *_OPTIONS, *how)
 
 
 def _cut(disk: Path) -> None:
-    """Let the file system forget what was not flushed, and refuse everything from now on."""
+    """Make the file system lose unflushed data and refuse further access."""
     folder = os.open(disk, os.O_RDONLY)
     try:
         fcntl.ioctl(folder, _SHUTDOWN, struct.pack("I", _WITHOUT_JOURNAL))
@@ -85,7 +87,7 @@ def _make_disk(folder: Path) -> Path:
 
 @contextmanager
 def _mounted(image: Path) -> Iterator[Path]:
-    """Mount an image beside itself; the journal is replayed, as after a power cut."""
+    """Mount an image beside itself, which replays the journal as after a power cut."""
     disk = image.with_name("disk")
     disk.mkdir(exist_ok=True)
     subprocess.run(["mount", "-o", "loop", str(image), str(disk)], check=True)
@@ -96,7 +98,7 @@ def _mounted(image: Path) -> Iterator[Path]:
 
 
 def _unmount(disk: Path) -> None:
-    """Unmount a disk as soon as the last process that was killed lets go of it."""
+    """Unmount a disk once the last killed process has released it."""
     deadline = time.monotonic() + 30
     while subprocess.run(["umount", str(disk)], stderr=subprocess.DEVNULL, check=False).returncode:
         if time.monotonic() > deadline:

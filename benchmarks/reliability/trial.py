@@ -1,4 +1,4 @@
-"""What a trial of the record is, and what comes of a portion of it."""
+"""The trials of the record, and the outcomes of their portions."""
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -11,41 +11,41 @@ from support.commands import COMMAND
 
 WEIGHTS = ("--weights", "streets")
 ANY_RESTARTS = ("--set", "supervision.max_restarts=10000")
-"""Workers may be killed as often as a trial likes."""
+"""The options that allow any number of kills."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a portion has shown."""
+    """The outcome of a portion."""
 
     done: int
-    """How many of the trial's unit it did."""
+    """The number completed, in the trial's unit."""
     faults: Sequence[str] = ()
-    """What was not as promised, a sentence each."""
+    """The deviations from the promise, one sentence each."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """What it did and met by kind, for the table."""
+    """The numbers of events by kind, for the table."""
     values: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """Measured values by name, for the plots and the largest of each for the table."""
+    """The measured values by name, for plots and the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One promise and how it is tried."""
+    """A trial of one promise."""
 
     name: str
     promise: str
-    """What must hold, as a sentence of the page."""
+    """The promise, as a sentence of the page."""
     unit: str
-    """What is counted, in the plural."""
+    """The unit of the count, in the plural."""
     target: int
     portion: int
-    """How many are done between two savings of the state."""
+    """The number in each portion, after which the state is saved."""
     run: Callable[[int, int, Path], Outcome]
-    """Takes how many to do, a seed, and an empty folder."""
+    """The function that runs a portion, from its number, a seed, and an empty folder."""
 
 
 def make_clip(folder: Path, *, frames: int, size: tuple[int, int] = (120, 160)) -> Path:
-    """Write a short recording of a rendered street; times are irregular."""
+    """Write a short recording of a rendered street with irregular times."""
     path = folder / "street.mp4"
     write_clip(path, Street(3, size=size), num_frames=frames)
     return path
@@ -55,7 +55,7 @@ def run_quietly(source: Path, out: Path, *options: str) -> None:
     """Run the pipeline undisturbed.
 
     Raises:
-        RuntimeError: it did not end well, so that there is nothing to compare with.
+        RuntimeError: It failed, so that there is nothing to compare with.
     """
     command = [*COMMAND, "run", str(source), "-o", str(out), *WEIGHTS, "--quiet", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

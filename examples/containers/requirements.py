@@ -1,4 +1,4 @@
-"""Print what pyproject.toml requires, with the extras named, one requirement a line.
+"""Print the requirements in pyproject.toml, including those of given extras, one per line.
 
 python requirements.py [EXTRA]...
 """

@@ -1,4 +1,4 @@
-"""A sink of another package: records how much of each frame is road, and when it is little.
+"""A sink in a package of its own, which records the share of road in each frame.
 
 pip install ./examples/road_alarm
 icstream run drive.mp4 --weights streets --sink road_alarm -o out
@@ -11,10 +11,10 @@ LEAST_SHARE = 0.2
 
 
 class RoadAlarm:
-    """A line per frame in road_alarm.txt, with an ALARM where there is too little road."""
+    """A sink that writes one line per frame to road_alarm.txt, with ALARM for too little road."""
 
     wants_image = False
-    num_held_back = 0  # every line is on disk before the next frame comes
+    num_held_back = 0  # every line is written before the next frame
 
     def __init__(self, context: SinkContext) -> None:
         self._path = context.folder / "road_alarm.txt"
@@ -25,13 +25,13 @@ class RoadAlarm:
 
     @property
     def parts(self) -> list[Part]:
-        """What was looked at, for the report."""
+        """The frames that were examined, for the report."""
         if self._first is None:
             return []
         return [Part.beginning(self._path.name, self._first, num_frames=self._num_frames)]
 
     def restart_point(self, at_most: int) -> int:
-        """Count the whole lines of an earlier run."""
+        """Return the number of complete lines of an earlier run."""
         if not self._path.exists():
             return 0
         return min(at_most, self._path.read_bytes().count(b"\n"))
@@ -59,7 +59,7 @@ class RoadAlarm:
         """Do nothing, as no file is kept open."""
 
     def _cut_back(self) -> None:
-        """Leave the lines of the frames that were skipped, none in a new run."""
+        """Keep only the lines of skipped frames, none in a new run."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = self._path.read_text(encoding="utf-8") if self._num_frames else ""
         kept = lines.splitlines(keepends=True)[: self._num_frames]

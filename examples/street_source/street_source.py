@@ -1,4 +1,4 @@
-"""A source of another package: renders a street instead of reading a recording.
+"""A source in a package of its own, which renders a street.
 
 pip install ./examples/street_source
 icstream run street:7 --weights streets -o out
@@ -19,7 +19,7 @@ SIZE = (180, 240)
 
 
 class StreetSource:
-    """One second of the street whose seed stands behind the colon."""
+    """A source of one second of the street whose seed follows the colon."""
 
     def __init__(self, context: SourceContext) -> None:
         if not context.rest.isdigit():
@@ -35,7 +35,7 @@ class StreetSource:
         pass
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield the frames and count each in the accounting."""
+        """Yield the frames, and count each in the accounting."""
         stream, accounting = self._context.stream, self._context.accounting
         for index in range(NUM_FRAMES):
             image, _ = self._street.render(float(index * TIME_BASE))
