@@ -1,4 +1,4 @@
-"""Rules and fixtures that all tests share."""
+"""Rules and fixtures for all tests."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips tests marked gpu where there is no CUDA device, unless REQUIRE_CUDA asks for one."""
+    """Skip tests marked gpu without a CUDA device, unless REQUIRE_CUDA is set."""
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked or os.environ.get("REQUIRE_CUDA"):
         return
@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Gives the tests, and the processes that they start, a cache of their own."""
+    """Set a separate cache for the tests and the processes that they start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ICSTREAM_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -29,7 +29,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """Gives the folder of real recordings and reference data."""
+    """Return the folder of real recordings and reference data."""
     folder = os.environ.get("ICSTREAM_DATA")
     if not folder:
         pytest.skip("ICSTREAM_DATA is not set: no real recordings to test with")

@@ -23,7 +23,7 @@ TOKEN = "a-token-for-tests"
 
 
 def instructions(name: str) -> list[list[str]]:
-    """Gives the arguments of each instruction of that name in the Dockerfile."""
+    """Return the arguments of each instruction of that name in the Dockerfile."""
     text = (CONTAINERS / "Dockerfile").read_text().replace("\\\n", " ")
     found = re.findall(rf"^\s*{name} (.+)$", text, re.MULTILINE)
     return [json.loads(rest) if rest.startswith("[") else rest.split() for rest in found]
@@ -63,7 +63,7 @@ def test_the_image_runs_as_a_user_without_rights() -> None:
 
 @pytest.fixture(scope="module")
 def contained() -> Iterator[Server]:
-    """Gives the service as Compose starts it, but for the port and small images."""
+    """Return the service as Compose starts it, but for the port and small images."""
     described = service("serve")
     assert list(described["environment"]) == ["ICSTREAM_SERVE_TOKEN"]
     command, *options = described["command"]
@@ -75,7 +75,7 @@ def contained() -> Iterator[Server]:
         yield server.wait_ready()
 
 
-def test_the_service_starts_as_compose_says_and_its_health_check_agrees(contained: Server) -> None:
+def test_the_service_starts_as_in_compose_and_is_healthy(contained: Server) -> None:
     (check,) = instructions("HEALTHCHECK")
     line = json.loads(" ".join(check[check.index("CMD") + 1 :]))[-1]
     healthy = line.replace("127.0.0.1:5000", contained.address)

@@ -48,7 +48,7 @@ def test_rendered_streets_are_data_that_training_reads(tmp_path: Path) -> None:
 
 
 def install(packages: Path, factory: pytest.TempPathFactory) -> Path:
-    """Gives a folder with the two packages installed in it."""
+    """Return a folder with the two packages installed in it."""
     folder = factory.mktemp("site")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     flags = ["--no-deps", "--no-build-isolation", "--target", str(folder)]
@@ -74,7 +74,7 @@ def old_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def streams(site: Path, out: Path, *arguments: object) -> dict[str, Any]:
-    """Runs icstream with those packages; gives the streams of the report."""
+    """Run icstream with those packages, and return the streams of the report."""
     return streams_and_log(site, out, *arguments)[0]
 
 
@@ -101,11 +101,11 @@ def test_a_source_of_another_package_is_found_by_its_name(site: Path, tmp_path: 
 
 
 def renamed_lines(log: str) -> list[str]:
-    """Gives what a log says of old names, without the time of day."""
+    """Return what a log says of old names, without the time of day."""
     return sorted(line.split(" WARNING ")[1] for line in log.splitlines() if " is now " in line)
 
 
-def test_a_sink_written_for_0_1_0_works_and_each_old_name_is_told_once(
+def test_a_sink_written_for_0_1_0_works_with_one_warning_per_old_name(
     site: Path, old_site: Path, tmp_path: Path
 ) -> None:
     clips = [make_clip(tmp_path / f"{name}.mp4") for name in ("a", "b")]  # two encode workers
@@ -126,7 +126,7 @@ def test_a_sink_written_for_0_1_0_works_and_each_old_name_is_told_once(
         assert len(text.splitlines()) == 12
 
 
-def test_a_source_written_for_0_1_0_works_and_each_old_name_is_told_once(
+def test_a_source_written_for_0_1_0_works_with_one_warning_per_old_name(
     site: Path, old_site: Path, tmp_path: Path
 ) -> None:
     _, clean = streams_and_log(site, tmp_path / "new", "street:7", "street:8")

@@ -50,7 +50,7 @@ def test_type_checkers_find_each_folder() -> None:
 
 
 def loaded_by(code: str) -> set[str]:
-    """Gives the modules that a new interpreter has loaded after running some code."""
+    """Return the modules that a new interpreter has loaded after running some code."""
     code = f"import sys\n{code}\nprint(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -109,7 +109,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def longer_than(limit: int, kind: type[Definition], paths: list[Path]) -> list[str]:
-    """Gives the functions or classes with more lines, without decorators, by file and name."""
+    """Return the functions or classes with more lines, without decorators, by file and name."""
     found = [(path, node) for path in paths for node in ast.walk(ast.parse(path.read_text()))]
     return [
         f"{path.relative_to(ROOT)}: {node.name}"

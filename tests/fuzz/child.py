@@ -1,9 +1,9 @@
-"""Runs targets on damaged samples in a process with limits on memory and time.
+"""Run targets on damaged samples in a process with limits on memory and time.
 
 python tests/fuzz/child.py SEED COUNT FOUND TARGET...
 
-Prints a line of JSON per target at its end. An input that ends this process, takes too long or
-raises what it should not lies in the folder FOUND, named after its target.
+Prints one line of JSON for each completed target. An input that kills this process, takes too long
+or raises an undocumented error is left in the folder FOUND, named after its target.
 """
 
 import json
@@ -26,12 +26,12 @@ INPUT_S = 30
 
 
 def try_target(target: Target, dice: random.Random, count: int, found: Path) -> dict[str, object]:
-    """Run a target on so many damaged samples; return what came of it."""
+    """Run a target on a number of damaged samples, and return the outcome."""
     seeds = target.seeds()
     faults: list[str] = []
     longest_s = 0.0
     for seed in seeds:
-        target.run(seed)  # what is sound must be read
+        target.run(seed)  # intact samples must be readable
     for number in range(count):
         data = edited(dice.choice(seeds), drawn_edits(dice))
         path = found / f"{target.name}-{number}"

@@ -1,10 +1,10 @@
-"""Fuzz one target for as long as one likes, led by the coverage of icstream's own code.
+"""Fuzz one target for any time, guided by the coverage of icstream's own code.
 
     pip install atheris
     python tests/fuzz/long.py annotation -max_total_time=3600 -rss_limit_mb=3000 runs/corpus
 
-What follows the target is for libFuzzer: its options, and a folder that keeps what it learns. An
-input that is a mistake is saved as crash-..., timeout-... or oom-... in the current folder.
+The arguments after the target are for libFuzzer: its options, and a folder for its corpus. A
+failing input is saved as crash-..., timeout-... or oom-... in the current folder.
 """
 
 import sys

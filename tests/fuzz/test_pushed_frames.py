@@ -19,7 +19,7 @@ NUM_DAMAGED = 200
 
 
 def damaged_messages(parts: list[bytes]) -> Iterator[list[bytes]]:
-    """Yields messages of which a part or the number of parts is not as it should be."""
+    """Yield messages of which a part or the number of parts is not as it should be."""
     dice = random.Random(4)
     for number in range(NUM_DAMAGED):
         message = list(parts)

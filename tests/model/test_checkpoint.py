@@ -106,7 +106,7 @@ def test_a_file_is_read_without_pytorch_and_leaves_nothing_in_the_cache(
     assert not (tmp_path / "cache").exists()
 
 
-def test_the_digest_tells_weights_apart(checkpoint: Checkpoint) -> None:
+def test_different_weights_have_different_digests(checkpoint: Checkpoint) -> None:
     name = "classifier.bias"
     other = replace(checkpoint, tensors={**checkpoint.tensors, name: checkpoint.tensors[name] + 1})
     assert other.digest() != checkpoint.digest()
@@ -187,7 +187,7 @@ def test_other_headers_are_refused(tmp_path: Path, header: str | None, words: st
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_header_cannot_ask_for_more_than_is_allowed(
+def test_a_header_with_a_fit_beyond_the_limits_is_refused(
     checkpoint: Checkpoint, tmp_path: Path, entry: dict[str, object], words: str
 ) -> None:
     path = tmp_path / "w.safetensors"

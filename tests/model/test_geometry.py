@@ -77,7 +77,7 @@ def test_images_smaller_than_the_network_takes_are_padded() -> None:
         ("letterbox", (32, 512), "at least 64"),
     ],
 )
-def test_bad_fits_say_what_is_wrong(mode: str, size: tuple[int, int] | None, words: str) -> None:
+def test_errors_of_fits_name_the_fault(mode: str, size: tuple[int, int] | None, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Fit(mode, size)  # type: ignore[arg-type]
 

@@ -117,7 +117,7 @@ def test_auxiliary_heads_cost_nothing_at_inference() -> None:
         ({"num_classes": 2, "width": 0}, "width: got 0"),
     ],
 )
-def test_bad_settings_say_what_is_allowed(settings: dict[str, object], words: str) -> None:
+def test_errors_of_settings_state_what_is_allowed(settings: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         ICNetConfig(**settings)  # type: ignore[arg-type]
 

@@ -36,7 +36,7 @@ def test_the_palette_is_black_beyond_the_classes() -> None:
         ([("a", (0, 0)), ("b", (1, 1, 1))], "color of 'a'"),
     ],
 )
-def test_bad_label_sets_say_what_is_wrong(
+def test_errors_of_label_sets_name_the_fault(
     classes: list[tuple[str, tuple[int, ...]]], words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):

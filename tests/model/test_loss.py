@@ -15,7 +15,7 @@ K = 3
 
 
 def logits_for(height: int, width: int, *, seed: int = 0) -> BranchLogits:
-    """Gives logits as ICNet would for an input of 32k+1 that covers height x width."""
+    """Return logits as ICNet would for an input of 32k+1 that covers height x width."""
     generator = torch.Generator().manual_seed(seed)
     padded = [-(-(side - 1) // 32) * 32 for side in (height, width)]
     return BranchLogits(
@@ -33,7 +33,7 @@ def labels_for(height: int, width: int) -> torch.Tensor:
 
 
 def mean_by_hand(logits: np.ndarray, ids: np.ndarray, weights: np.ndarray) -> float:
-    """Gives the weighted mean cross entropy over pixels that are not void, one pixel at a time."""
+    """Return the weighted mean cross entropy over pixels that are not void, one pixel at a time."""
     total = weight_sum = 0.0
     for n, y, x in np.argwhere(ids != VOID):
         scores = logits[n, :, y, x].astype(float)
@@ -72,7 +72,7 @@ def test_full_guidance_brings_logits_to_labels_that_differ_in_either_side(
 
 
 def zoomed_by_hand(values: np.ndarray, factor: int) -> np.ndarray:
-    """Interpolates linearly along both axes, node i lying on pixel factor * i."""
+    """Interpolate linearly along both axes, node i lying on pixel factor * i."""
     for axis in (2, 3):
         nodes = np.arange(values.shape[axis])
         places = np.arange((len(nodes) - 1) * factor + 1) / factor

@@ -11,7 +11,7 @@ MIB = 1 << 20
 
 
 def machine(root: Path, files: dict[str, str], *, available_mib: int = 8000) -> Path:
-    """Writes a /proc and /sys as Linux has them (proc(5), cgroups(7))."""
+    """Write a /proc and /sys as Linux has them (proc(5), cgroups(7))."""
     meminfo = f"MemTotal:  16000 kB\nMemAvailable:  {available_mib * 1024} kB\nHugePages_Total: 0\n"
     for name, text in {"proc/meminfo": meminfo, **files}.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text
 
 
 def named(texts: list[str]) -> list[str]:
-    """Gives the first words of requirements, which pyproject.toml writes without spaces."""
+    """Return the first words of requirements, which pyproject.toml writes without spaces."""
     return sorted(text.partition(";")[0].partition(">")[0] for text in texts)
 
 

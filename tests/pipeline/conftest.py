@@ -1,4 +1,4 @@
-"""What tests of the pipeline share."""
+"""Fixtures for tests of the pipeline."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,6 @@ from support.servers import Server, serve_streets
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """Gives a service with the weights "streets" that all tests may ask."""
+    """Return a service with the weights "streets", shared by all tests."""
     with serve_streets() as service:
         yield service.wait_ready()

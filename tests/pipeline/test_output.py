@@ -18,7 +18,7 @@ def test_a_run_is_resumed_with_what_its_manifest_holds(tmp_path: Path) -> None:
         begin_manifest(tmp_path, {**values, "fit": {"size": (96, 64)}}, resume=True)
 
 
-def test_results_hold_no_bytes_that_json_does_not_know(tmp_path: Path) -> None:
+def test_results_are_valid_json_and_utf_8(tmp_path: Path) -> None:
     values = {"weights": os.fsdecode(b"w\xe9.pt"), "more": [("\U0001f480 \n", 1.5, None)]}
     write_json(values, tmp_path / "a.json")
     text = (tmp_path / "a.json").read_bytes().decode("utf-8", "strict")

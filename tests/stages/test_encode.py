@@ -116,7 +116,7 @@ def test_sinks_get_images_whose_pixels_lie_side_by_side() -> None:
     assert sink.images[0].flags.c_contiguous
 
 
-def test_a_sink_that_needs_an_image_and_did_not_ask_for_it_is_told_so() -> None:
+def test_a_sink_that_needs_images_without_wants_image_gets_an_error() -> None:
     meta = frame(0, 0).meta
     with pytest.raises(ValueError, match=r"frame 0 has no image; .* wants_image"):
         SegmentedFrame(meta, np.zeros((64, 96), np.uint8)).require_image()
@@ -142,7 +142,7 @@ def test_frames_that_were_written_before_are_only_counted(tmp_path: Path) -> Non
     assert (accounting.encoded, accounting.in_flight) == (3, 0)
 
 
-def test_accounts_that_do_not_balance_are_told() -> None:
+def test_accounts_that_do_not_balance_are_reported() -> None:
     faults = FrameAccounting(packets=3, decoded=2, encoded=1).faults()
     assert len(faults) == 2
     assert "packets 3 != decoded 2" in faults[0]

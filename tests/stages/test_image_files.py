@@ -86,7 +86,7 @@ def test_what_is_cut_off_is_refused(kind: str, decoder: Decoder) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
-def test_the_header_says_the_size_that_is_unpacked(kind: str, orientation: int) -> None:
+def test_the_size_in_the_header_is_that_of_the_decoded_image(kind: str, orientation: int) -> None:
     data = file_of(Image.fromarray(moving_image(0, (64, 96))), kind, exif=turned(orientation))
     shapes = {unpack_image(data, decoder=decoder).shape for decoder in DECODERS}
     assert shapes == {(*displayed_size(data), 3)}

@@ -40,7 +40,7 @@ def test_a_histogram_counts_what_does_not_exceed_each_bound() -> None:
     assert latency.sum_s == pytest.approx(9.434)
 
 
-def test_what_came_since_an_earlier_moment_can_be_told_apart() -> None:
+def test_durations_since_an_earlier_copy_are_counted_apart() -> None:
     latency = Latency()
     latency.add(1.0)
     before = latency.copy()

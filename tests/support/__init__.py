@@ -1,1 +1,1 @@
-"""What tests, and benchmarks, have in common."""
+"""Helpers for tests and benchmarks."""

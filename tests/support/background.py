@@ -1,4 +1,4 @@
-"""A command of icstream in the background, whose log is read all the time."""
+"""A command of icstream in the background, whose log is read continuously."""
 
 import json
 import re
@@ -17,15 +17,15 @@ _END_S = 60.0
 
 
 class Background:
-    """A command, to be used as a context manager.
+    """A command, used as a context manager.
 
     Attributes:
-        process: its first process.
-        lines: what it has written to standard error.
+        process: The first process of the command.
+        lines: The lines written to standard error.
     """
 
     def __init__(self, *words: object) -> None:
-        """Start the command, given as the words that follow `icstream`."""
+        """Start the command, given as the arguments of `icstream`."""
         self.process = subprocess.Popen(
             [*COMMAND, *map(str, words)], stderr=subprocess.PIPE, text=True, errors="replace"
         )
@@ -48,11 +48,11 @@ class Background:
 
     @property
     def log(self) -> str:
-        """What it has written to standard error."""
+        """The text written to standard error."""
         return "".join(self.lines)
 
     def address(self, what: str = "live view") -> str:
-        """Return the http address that it logs after some words, without a slash at its end."""
+        """Return the HTTP address that it logs after some words, without a trailing slash."""
         pattern = rf"{what}:? (http://[^\s/]+)"
 
         def logged_or_ended() -> bool:
@@ -64,11 +64,11 @@ class Background:
         return found[1]
 
     def workers(self, kind: str) -> list[FoundWorker]:
-        """Return its worker processes of a kind."""
+        """Return the worker processes of a kind."""
         return [worker for worker in find_workers(self.process.pid) if worker.kind == kind]
 
     def stop(self) -> int:
-        """End it in order; return its exit code."""
+        """Stop the command regularly, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(_END_S)
@@ -79,10 +79,10 @@ class Background:
 
 
 def wait_for(condition: Callable[[], bool], what: str, *, timeout_s: float = 120) -> float:
-    """Wait until something is so; return how many seconds that took.
+    """Wait until a condition is true, and return the duration in seconds.
 
     Raises:
-        TimeoutError: it never was.
+        TimeoutError: The condition never became true.
     """
     begin = time.monotonic()
     while not condition():
@@ -93,6 +93,6 @@ def wait_for(condition: Callable[[], bool], what: str, *, timeout_s: float = 120
 
 
 def read_report(out: Path) -> dict[str, Any]:
-    """Return a run's report; empty if there is none."""
+    """Return a run's report, which is empty if there is none."""
     path = out / "report.json"
     return dict(json.loads(path.read_bytes())) if path.exists() else {}

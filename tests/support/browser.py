@@ -1,4 +1,4 @@
-"""A real browser: Chromium without a window, driven over its DevTools protocol through pipes."""
+"""A real browser: headless Chromium, controlled by its DevTools protocol through pipes."""
 
 import base64
 import itertools
@@ -13,10 +13,10 @@ from support.clips import require_program
 
 
 class Browser:
-    """Chromium, to be used as a context manager."""
+    """Chromium, used as a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        """Starts it; `folder` is for its profile."""
+        """Start it with `folder` for its profile."""
         read_there, write_here = os.pipe()
         read_here, write_there = os.pipe()
         flags = [
@@ -24,7 +24,7 @@ class Browser:
             *("--disable-background-networking", "--disable-component-update"),
             *("--remote-debugging-pipe", f"--user-data-dir={folder}", "about:blank"),
         ]
-        # It speaks through descriptors 3 and 4.
+        # It communicates through descriptors 3 and 4.
         script = f'exec "$@" 3<&{read_there} 4>&{write_there}'
         self._process = subprocess.Popen(
             ["bash", "-c", script, "chromium", require_program("chromium"), *flags],
@@ -38,7 +38,7 @@ class Browser:
         self._numbers = itertools.count(1)
         self._unread = b""
         self.events: list[dict[str, Any]] = []
-        """What it said unasked."""
+        """The events received."""
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +50,7 @@ class Browser:
         os.close(self._from)
 
     def ask(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
-        """Gives the answer to a command."""
+        """Return the answer to a command."""
         number = next(self._numbers)
         message: dict[str, Any] = {"id": number, "method": method, "params": params}
         if session:
@@ -67,7 +67,7 @@ class Browser:
     def open(
         self, url: str, *, size: tuple[int, int] = (900, 1280), mobile: bool = False
     ) -> "Page":
-        """Opens a page in a tab of (height, width) pixels."""
+        """Open a page in a tab of (height, width) pixels."""
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, session)
@@ -101,11 +101,11 @@ class Page:
         self._session = session
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
-        """Gives the answer to a command about this tab."""
+        """Return the answer to a command for this tab."""
         return self._browser.ask(method, self._session, **params)
 
     def value(self, expression: str) -> Any:
-        """Gives what a JavaScript expression, or the promise that it gives, comes to."""
+        """Return the value of a JavaScript expression, or of its promise."""
         answer = self.ask(
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
         )
@@ -113,18 +113,18 @@ class Page:
         return answer["result"].get("value")
 
     def wait_for(self, expression: str, *, timeout_s: float = 60) -> None:
-        """Waits until an expression is true."""
+        """Wait until an expression is true."""
         deadline = time.monotonic() + timeout_s
         while not self.value(f"Boolean({expression})"):
             assert time.monotonic() < deadline, f"still not: {expression}"
             time.sleep(0.05)
 
     def errors(self) -> list[str]:
-        """Gives what went wrong in the page's scripts."""
+        """Return the errors of the page's scripts."""
         failed = (e for e in self._browser.events if e["method"] == "Runtime.exceptionThrown")
         return [event["params"]["exceptionDetails"]["text"] for event in failed]
 
     def screenshot(self, path: Path, *, quality: int = 80) -> None:
-        """Writes a JPEG of what can be seen."""
+        """Write a JPEG of the visible page."""
         data = self.ask("Page.captureScreenshot", format="jpeg", quality=quality)["data"]
         path.write_bytes(base64.b64decode(data))

@@ -2,7 +2,7 @@
 
 The writer follows "Encoding" of the Protocol Buffers documentation and the field numbers of
 caffe.proto; `caffe_outputs` follows the authors' icnet_cityscapes_bnnomerge.prototxt, layer by
-layer, and knows nothing of our network.
+layer, independently of icstream's network.
 """
 
 import struct
@@ -17,11 +17,11 @@ from torch import Tensor
 
 Form: TypeAlias = Literal["new", "v1"]
 Blobs: TypeAlias = dict[str, list[NDArray[np.float32]]]
-"""Of each layer that has any; batch norm's are gamma, beta, mean and variance."""
+"""The blobs of each layer; those of batch norm are gamma, beta, mean and variance."""
 
 EPS = 1e-5
 _NUMBERS = {"new": (100, 1, 2, 3, 7), "v1": (2, 4, 5, 2, 6)}
-"""Of the layer in NetParameter, and of name, type, bottom and blobs within it."""
+"""The field numbers of the layer in NetParameter, and of name, type, bottom and blobs within it."""
 
 
 def varint(value: int) -> bytes:
@@ -41,7 +41,7 @@ def bytes_field(number: int, value: bytes) -> bytes:
 
 
 def blob(values: NDArray[np.float32], *, old_shape: bool = False, packed: bool = True) -> bytes:
-    """Gives a BlobProto; old ones have four sides in fields of their own."""
+    """Return a BlobProto; old ones have four sides in separate fields."""
     if old_shape:
         sides = [1] * (4 - values.ndim) + list(values.shape)
         shape = b"".join(number_field(k, side) for k, side in enumerate(sides, start=1))
@@ -57,7 +57,7 @@ def blob(values: NDArray[np.float32], *, old_shape: bool = False, packed: bool =
 def layer(
     name: str, blobs: Iterable[bytes] = (), *, form: Form = "new", bottoms: Sequence[str] = ()
 ) -> bytes:
-    """Gives the field of NetParameter that holds a layer, with a type that no one knows."""
+    """Return the field of NetParameter with a layer of unknown type."""
     outer, name_number, type_number, bottom_number, blob_number = _NUMBERS[form]
     kind = bytes_field(2, b"BNData") if form == "new" else number_field(type_number, 4711)
     content = b"".join(bytes_field(bottom_number, bottom.encode()) for bottom in bottoms)
@@ -67,7 +67,7 @@ def layer(
 
 
 def caffemodel(blobs: Blobs, *, form: Form = "new") -> bytes:
-    """Gives a whole file, with layers without blobs between those that have some."""
+    """Return a complete file, with layers without blobs between the others."""
     parts = [bytes_field(1, b"icnet"), layer("data_sub2", form=form, bottoms=["data_sub1"])]
     for name, values in blobs.items():
         parts.append(layer(name, [blob(v, old_shape=form == "v1") for v in values], form=form))
@@ -76,7 +76,7 @@ def caffemodel(blobs: Blobs, *, form: Form = "new") -> bytes:
 
 
 def convolutions(width: float) -> dict[str, tuple[int, int, int]]:
-    """Gives inputs, outputs and kernel of each convolution with batch norm, by the prototxt."""
+    """Return inputs, outputs and kernel of each convolution with batch norm, by the prototxt."""
     c1, c2, c3, c4, c5 = (int(c * width) for c in (128, 256, 512, 1024, 2048))
     found = {
         "conv1_1_3x3_s2": (3, c1 // 2, 3),
@@ -106,7 +106,7 @@ def convolutions(width: float) -> dict[str, tuple[int, int, int]]:
 def random_blobs(
     width: float, *, num_classes: int = 19, scale: Sequence[float] = (1, 1, 1), seed: int = 0
 ) -> Blobs:
-    """Gives an unmerged network with statistics of its own."""
+    """Return an unmerged network with random statistics."""
     random = np.random.default_rng(seed)
     blobs: Blobs = {"data_sub1": [np.array(scale, np.float32)]}
 
@@ -126,7 +126,7 @@ def random_blobs(
 
 
 def merged(blobs: Blobs) -> Blobs:
-    """Gives the same network with batch norm worked into weights and biases."""
+    """Return the same network with batch norm merged into weights and biases."""
     out: Blobs = {}
     for name, values in blobs.items():
         if name.endswith("/bn"):
@@ -143,7 +143,7 @@ def merged(blobs: Blobs) -> Blobs:
 
 
 def caffe_outputs(blobs: Blobs, x_NCHW: Tensor) -> Mapping[str, Tensor]:
-    """Gives conv6_interp, conv6_sub4 and conv6_sub2 in float64, for images of 1025x2049."""
+    """Return conv6_interp, conv6_sub4 and conv6_sub2 in float64, for images of 1025x2049."""
     values = {name: [torch.from_numpy(v).double() for v in vs] for name, vs in blobs.items()}
 
     def conv(

@@ -1,4 +1,4 @@
-"""Makes small real recordings for the tests."""
+"""Small real recordings for tests."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 @lru_cache(maxsize=4)
 def scene(height: int, width: int) -> NDArray[np.uint8]:
-    """Gives soft colored noise."""
+    """Return soft colored noise."""
     noise = np.random.default_rng(5).integers(0, 256, (height, width, 3), dtype=np.uint8)
     soft = cv2.GaussianBlur(noise, (0, 0), 4)
     low, high = int(soft.min()), int(soft.max())
@@ -27,7 +27,7 @@ def scene(height: int, width: int) -> NDArray[np.uint8]:
 
 
 def moving_image(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Gives image `index` of an endless pan over a scene."""
+    """Return image `index` of an endless pan over a scene."""
     height, width = size
     y, x = index % 64, (2 * index) % 64
     whole = scene(height + 64, width + 64)
@@ -49,9 +49,9 @@ def make_clip(
     color: tuple[Colorspace, ColorRange] | None = None,
     metadata: dict[str, str] | None = None,
 ) -> Path:
-    """Writes a clip whose frames stand at exactly these times.
+    """Write a clip whose frames have exactly these times.
 
-    MP4 and MOV are written with `use_editlist=0` where the start is not 0, as cameras do.
+    MP4 and MOV are written with `use_editlist=0` if the start is not 0, as by cameras.
     """
     format_options = {}
     if path.suffix in (".mp4", ".mov"):
@@ -87,20 +87,20 @@ def make_clip(
 
 
 def instant(frame: av.VideoFrame) -> Fraction:
-    """Gives the exact time at which a decoded frame is shown, in seconds."""
+    """Return the exact presentation time of a decoded frame, in seconds."""
     assert frame.pts is not None
     assert frame.time_base is not None
     return Fraction(frame.pts * frame.time_base)
 
 
 def packet_places(path: Path) -> list[tuple[int, int]]:
-    """Gives (position in the file, size) of each video packet, in file order."""
+    """Return the (position in the file, size) of each video packet, in file order."""
     with av.open(path) as file:
         return [(p.pos or 0, p.size) for p in file.demux(video=0) if p.size]
 
 
 def damage_packet(path: Path, number: int) -> None:
-    """Overwrites the middle third of a packet with noise."""
+    """Overwrite the middle third of a packet with noise."""
     position, size = packet_places(path)[number]
     content = bytearray(path.read_bytes())
     noise = np.random.default_rng(1).integers(0, 256, size // 3, dtype=np.uint8).tobytes()
@@ -109,19 +109,19 @@ def damage_packet(path: Path, number: int) -> None:
 
 
 def set_display_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
-    """Makes an MP4 say how its coded frames are displayed (ISO/IEC 14496-12, section 8.3.2)."""
+    """Set the display matrix of an MP4 (ISO/IEC 14496-12, section 8.3.2)."""
     content = bytearray(path.read_bytes())
     a, b, c, d = (value * 2**16 for value in matrix)
-    begin = content.index(b"tkhd") + 44  # behind version 0's times, layer, volume
+    begin = content.index(b"tkhd") + 44  # after version 0's times, layer, volume
     content[begin : begin + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 2**30)
     path.write_bytes(content)
 
 
 def require_program(name: str) -> str:
-    """Gives the path of a program; without it the test is skipped, or fails under REQUIRE_ALL."""
+    """Return the path of a program, or skip the test (fail under REQUIRE_ALL) without it."""
     path = shutil.which(name)
     if path is None:
-        reason = f"the program {name} is not installed (.ci/run tells where it comes from)"
+        reason = f"the program {name} is not installed (see .ci/run for the packages)"
         if os.environ.get("REQUIRE_ALL"):
             pytest.fail(reason)
         pytest.skip(reason)

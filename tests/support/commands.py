@@ -1,4 +1,4 @@
-"""Calls the command line, in a process of its own or in this one."""
+"""Calls of the command line, in a separate process or in this one."""
 
 import io
 import os
@@ -18,7 +18,7 @@ RUN_STREETS = [*COMMAND, "run", "--weights", "streets"]
 def icstream(
     *arguments: object, timeout_s: float = 180, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the program as a user does, with some variables set."""
+    """Run the program as a user does, with additional environment variables."""
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         capture_output=True,
@@ -30,9 +30,9 @@ def icstream(
 
 
 def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run a command in this process, which has imported all the libraries already.
+    """Run a command in this process, which has already imported all libraries.
 
-    What libraries written in C print is not captured.
+    Output of C libraries is not captured.
     """
     words = [str(argument) for argument in arguments]
     num_threads = torch.get_num_threads()
@@ -46,11 +46,11 @@ def call(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def error_line(done: subprocess.CompletedProcess[str], *, after_log: bool = False) -> str:
-    """Return the one line with which a command refused, and nothing else was printed.
+    """Return the single error line of a command that printed nothing else.
 
     Args:
-        done: the command.
-        after_log: it may have logged what it did until then, or warned of an old name.
+        done: The completed command.
+        after_log: Whether log lines, or warnings about deprecated names, may precede it.
     """
     assert done.stdout == ""
     *logged, line = done.stderr.splitlines()

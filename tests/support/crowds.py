@@ -1,4 +1,4 @@
-"""Many clients at once, some of whom send what is no image."""
+"""Many simultaneous clients, some of which send broken requests."""
 
 import io
 import threading
@@ -18,12 +18,12 @@ from support.servers import Server
 RETRY = urllib3.Retry(
     total=None, status=1000, status_forcelist=[503], allowed_methods=None, raise_on_status=False
 )
-"""Comes back when Retry-After says so."""
+"""Retries as Retry-After states."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SentImage:
-    """An image file, and the mask that a run made of it."""
+    """An image file, and its mask from a run."""
 
     data: bytes
     expected_HW: NDArray[np.uint8]
@@ -31,12 +31,12 @@ class SentImage:
 
 @dataclass(slots=True)
 class Outcome:
-    """What the clients got.
+    """The answers that the clients received.
 
     Attributes:
-        statuses: how often each status was the last word on a good or a broken request.
-        different: masks that were not those of the run.
-        lost: good requests that were not answered in the end.
+        statuses: The numbers of final statuses of good and of broken requests.
+        different: The masks that differ from those of the run.
+        lost: The good requests without a final answer.
     """
 
     statuses: dict[str, Counter[int]] = field(
@@ -56,7 +56,7 @@ def ask_at_once(
     broken_share: float = 0.1,
     seed: int = 0,
 ) -> Outcome:
-    """Sends requests from as many threads as there are clients, and compares every answer."""
+    """Send requests from one thread per client, and compare every answer."""
     rng = np.random.default_rng(seed)
     rubbish = list(broken_images(rng).values())
     plan = [

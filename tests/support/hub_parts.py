@@ -1,4 +1,4 @@
-"""Parts of a hub for tests: streams and workers without processes."""
+"""Parts of a hub for tests, with streams and workers without processes."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -28,17 +28,17 @@ SPAN = StageSpan(0.0, 1.0)
 
 
 def slot_pool(arena: Arena | None = None, *, num_bytes: int = 10**9) -> SlotPool:
-    """Gives memory for frames of any size, for a network of two classes."""
+    """Return memory for frames of any size, for a network of two classes."""
     return SlotPool(arena, size=SlotSize(Fit(), 2), budget=MemoryBudget(num_bytes))
 
 
 def network_sizes(num_bytes: int = 10**9) -> NetworkSizes:
-    """Gives what decides which worker prepares for which size."""
+    """Return the assignment of sizes to workers."""
     return NetworkSizes(Fit(), MemoryBudget(num_bytes), on_cpu=True)
 
 
 class Workers:
-    """Starts workers that are no processes, and keeps what they are sent."""
+    """Workers without processes, which record the messages sent to them."""
 
     def __init__(self) -> None:
         self.started: list[Worker] = []
@@ -56,7 +56,7 @@ class Workers:
         self.sent_to_each[worker.name].append(body)
 
     def of(self, kind: str) -> Worker:
-        """Gives the one that was started last."""
+        """Return the worker that was started last."""
         return next(worker for worker in reversed(self.started) if worker.kind == kind)
 
     def sent_to(self, kind: str) -> list[type[Message]]:
@@ -97,7 +97,7 @@ class Workers:
 
 
 def open_leases(stream: StreamState, *indices: int) -> list[Lease]:
-    """Opens leases of frames as if they had come from the decoder."""
+    """Open leases of frames as if they came from the decoder."""
     stream.accounting.decoded += len(indices)
     stream.accounting.packets += len(indices)
     metas = [FrameMeta(stream.name, n, n, Fraction(1, 25), SIZE) for n in indices]

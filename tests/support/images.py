@@ -1,4 +1,4 @@
-"""Image files for tests: whole ones of every kind, and broken ones."""
+"""Image files for tests, intact ones of every kind and broken ones."""
 
 import io
 import struct
@@ -13,13 +13,13 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 
 
 def make_image(rng: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
-    """Gives (H, W, 3) RGB that is neither flat nor noise, so that masks have several classes."""
+    """Return (H, W, 3) RGB that is neither flat nor noise, so that masks have several classes."""
     coarse = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def encode(image_HW3: NDArray[np.uint8], kind: str, *, orientation: int = 1) -> bytes:
-    """Gives the bytes of an image file of one of the `FORMATS`."""
+    """Return the bytes of an image file in one of the `FORMATS`."""
     file = io.BytesIO()
     image = Image.fromarray(image_HW3)
     if orientation != 1:
@@ -32,7 +32,7 @@ def encode(image_HW3: NDArray[np.uint8], kind: str, *, orientation: int = 1) -> 
 
 
 def png_that_claims(width: int, height: int) -> bytes:
-    """Gives a few bytes that say they are a PNG of that size (PNG specification, 11.2.2)."""
+    """Return a few bytes that claim to be a PNG of a size (PNG specification, 11.2.2)."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         checksum = zlib.crc32(name + content)
@@ -44,7 +44,7 @@ def png_that_claims(width: int, height: int) -> bytes:
 
 
 def broken_images(rng: np.random.Generator) -> dict[str, tuple[bytes, str]]:
-    """Gives bodies that are no images, each with the content type it is sent with, by name."""
+    """Return broken bodies with their content types, by name."""
     jpeg = encode(make_image(rng, 40, 60), "JPEG")
     return {
         "truncated JPEG": (jpeg[: len(jpeg) // 2], "image/jpeg"),
@@ -52,6 +52,6 @@ def broken_images(rng: np.random.Generator) -> dict[str, tuple[bytes, str]]:
         "50,000 x 50,000 pixels": (png_that_claims(50_000, 50_000), "image/png"),
         "nothing": (b"", "image/png"),
         "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "image/svg+xml"),
-        "SVG that says PNG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "image/png"),
+        "SVG sent as PNG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "image/png"),
         "random bytes": (rng.bytes(5000), "application/octet-stream"),
     }

@@ -1,4 +1,4 @@
-"""Runs icstream in the background, so that tests can look at it while it runs."""
+"""Runs of icstream in the background, which tests observe."""
 
 import json
 import time
@@ -13,14 +13,14 @@ from support.background import Background
 
 
 class LiveRun(Background):
-    """`icstream run` in a process of its own, to be used as a context manager."""
+    """`icstream run` in a separate process, used as a context manager."""
 
     def __init__(self, sources: Sequence[Path | str], out: Path, *options: str) -> None:
         """Start the run with the weights "streets"."""
         super().__init__("run", "--weights", "streets", *sources, "-o", out, *options)
 
     def wait_for(self, condition: Any, *, timeout_s: float = 200) -> None:
-        """Waits until a condition is true."""
+        """Wait until a condition is true."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert self.process.poll() is None, self.log
@@ -28,7 +28,7 @@ class LiveRun(Background):
             time.sleep(0.02)
 
     def status(self) -> dict[str, Any]:
-        """Gives how the run is going once every stream has finished a frame."""
+        """Return the status of the run once every stream has finished a frame."""
         found: dict[str, Any] = {}
 
         def running() -> bool:
@@ -42,14 +42,14 @@ class LiveRun(Background):
         return found
 
     def wait(self) -> int:
-        """Waits until it ends by itself and gives its exit code."""
+        """Wait until the run ends, and return its exit code."""
         code = self.process.wait(timeout=150)
         self._reader.join()
         return code
 
 
 def get(url: str, *, data: bytes | None = None, **headers: str) -> tuple[int, bytes]:
-    """Gives the status code and the body of an answer; 0 where nobody answered."""
+    """Return the status code and the body of an answer, or code 0 without one."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
         request = urllib.request.Request(url, data=data, headers=named)
@@ -63,7 +63,7 @@ def get(url: str, *, data: bytes | None = None, **headers: str) -> tuple[int, by
 
 
 def read_frames(body: bytes) -> list[tuple[dict[str, Any], bytes, bytes]]:
-    """Gives the frames in an answer of /frames: what is known of each, its JPEG, its PNG."""
+    """Return the frames in an answer of /frames: the metadata, JPEG and PNG of each."""
     length = int.from_bytes(body[:4], "big")
     start, found = 4 + length, []
     for entry in json.loads(body[4:start])["frames"]:
@@ -76,12 +76,12 @@ def read_frames(body: bytes) -> list[tuple[dict[str, Any], bytes, bytes]]:
 
 
 def children(parent: int) -> dict[str, int]:
-    """Gives the workers of a run, by kind."""
+    """Return the workers of a run by kind."""
     return {worker.kind: worker.pid for worker in find_workers(parent)}
 
 
 def is_running(pid: int) -> bool:
-    """False too for one that has ended and that nobody has taken note of."""
+    """Return whether a process runs, which a zombie does not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""Cameras for the tests: real servers in processes and threads of their own."""
+"""Cameras for tests: real servers in separate processes and threads."""
 
 import os
 import socket
@@ -19,18 +19,18 @@ from support.clips import moving_image, require_program
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 SIZE = (120, 160)
-"""(height, width) of what the cameras show."""
+"""The (height, width) of the cameras' frames."""
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Gives a port that nobody has."""
+    """Return a free port."""
     with socket.socket(socket.AF_INET, kind) as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
 def require_gstreamer() -> None:
-    """Skips the test where GStreamer's RTSP server is not there, or fails under REQUIRE_ALL."""
+    """Skip the test (fail under REQUIRE_ALL) without GStreamer's RTSP server."""
     check = "import gi; gi.require_version('GstRtspServer', '1.0')"
     with suppress(OSError):
         if subprocess.run([SYSTEM_PYTHON, "-c", check], stderr=subprocess.DEVNULL).returncode == 0:
@@ -43,7 +43,7 @@ def require_gstreamer() -> None:
 
 @contextmanager
 def rtsp_camera(port: int, *options: str) -> Iterator["subprocess.Popen[str]"]:
-    """Runs an RTSP camera at /cam; leaving it cuts all connections."""
+    """Run an RTSP camera at /cam; the end of the context closes all connections."""
     require_gstreamer()
     script = str(Path(__file__).with_name("rtsp_server.py"))
     with subprocess.Popen(
@@ -59,7 +59,7 @@ def rtsp_camera(port: int, *options: str) -> Iterator["subprocess.Popen[str]"]:
 
 @contextmanager
 def _sent_by_ffmpeg(*output: str) -> Iterator[None]:
-    """Has FFmpeg send a test image at its own pace, ten frames a second, H.264."""
+    """Send a test image with FFmpeg in real time, at ten frames per second in H.264."""
     source = f"testsrc=size={SIZE[1]}x{SIZE[0]}:rate=10"
     codec = ["-c:v", "libx264", "-g", "10", "-tune", "zerolatency", "-pix_fmt", "yuv420p"]
     command = [require_program("ffmpeg"), "-nostdin", "-loglevel", "error", "-re"]
@@ -72,14 +72,14 @@ def _sent_by_ffmpeg(*output: str) -> Iterator[None]:
 
 @contextmanager
 def udp_camera(port: int) -> Iterator[None]:
-    """Sends MPEG-TS over UDP."""
+    """Send MPEG-TS over UDP."""
     with _sent_by_ffmpeg("-f", "mpegts", f"udp://127.0.0.1:{port}?pkt_size=1316"):
         yield
 
 
 @contextmanager
 def hls_camera(folder: Path) -> Iterator[str]:
-    """Serves a live HLS playlist; gives its URL."""
+    """Serve a live HLS playlist, and yield its URL."""
     playlist = folder / "live.m3u8"
     options = ["-f", "hls", "-hls_time", "1", "-hls_list_size", "4"]
     with (
@@ -94,14 +94,14 @@ def hls_camera(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def web_server(folder: Path) -> Iterator[str]:
-    """Serves the files of a folder; gives its URL."""
+    """Serve the files of a folder, and yield its URL."""
     with _http_server(partial(_Quiet, directory=str(folder))) as port:
         yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
 def mjpeg_camera() -> Iterator[str]:
-    """Serves JPEGs as one multipart answer, as network cameras do; gives the URL."""
+    """Serve JPEGs as one multipart answer, like network cameras, and yield the URL."""
     with _http_server(_Mjpeg) as port:
         yield f"http://127.0.0.1:{port}/video"
 
@@ -129,7 +129,7 @@ class _Mjpeg(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
-        with suppress(OSError):  # the reader is gone
+        with suppress(OSError):  # the reader has disconnected
             for index in range(100_000):
                 _, jpeg = cv2.imencode(".jpg", moving_image(index, SIZE))
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {jpeg.size}\r\n\r\n"
@@ -141,6 +141,6 @@ class _Mjpeg(BaseHTTPRequestHandler):
 
 
 def push_frames(endpoint: str, *options: str) -> "subprocess.Popen[bytes]":
-    """Starts the example that pushes frames over ZeroMQ."""
+    """Start the example that pushes frames over ZeroMQ."""
     script = Path(__file__).parents[2] / "examples" / "push_frames.py"
     return subprocess.Popen([sys.executable, str(script), endpoint, *options])

@@ -1,4 +1,4 @@
-"""Weights as the Supervisely plugin writes them: names, formula-made numbers, model folders."""
+"""Weights as written by the Supervisely plugin: names, numbers by formula, model folders."""
 
 import json
 import zlib
@@ -17,7 +17,7 @@ CLASSES = {"Car": "#400080", "Road": "#804080", "Sky": "#808080"}
 
 
 def plugin_name(ours: str) -> str:
-    """Gives the plugin's name of a tensor of ours, by its layer table."""
+    """Return the plugin's name of a tensor of `ICNet`, by its layer table."""
     if ours.startswith("classifier."):
         return ours.replace("classifier", "classification")
     layer, *unit, part, parameter = ours.split(".")
@@ -48,7 +48,7 @@ def plugin_name(ours: str) -> str:
 
 
 def formula_weight(name: str, shape: list[int]) -> NDArray[np.float32]:
-    """The weights that the golden outputs were made with; formulas from its README."""
+    """Return a weight of the golden outputs, by the formulas in their README."""
     random = np.random.RandomState(zlib.crc32(name.encode()))
     if name.endswith("running_var"):
         value = 0.5 + random.rand(*shape)
@@ -71,7 +71,7 @@ def formula_image(height: int, width: int) -> Tensor:
 
 
 def plugin_state(model: ICNet) -> dict[str, Tensor]:
-    """Gives the weights of a network as the plugin has them: with its unused pyramid too."""
+    """Return the weights of a network as in the plugin, including its unused pyramid."""
     state = {plugin_name(name): tensor for name, tensor in model.state_dict().items()}
     width = model.classifier.in_channels
     for path in range(4):
@@ -83,7 +83,7 @@ def plugin_state(model: ICNet) -> dict[str, Tensor]:
 def plugin_config(
     classes: Mapping[str, str] = CLASSES, *, size: tuple[int, int] = (97, 129)
 ) -> dict[str, Any]:
-    """Gives a model's config.json; `classes` are colors by title, numbered from 1 as they come."""
+    """Return a model's config.json; `classes` are colors by title, numbered from 1 in order."""
     return {
         "settings": {
             "input_size": {"width": size[1], "height": size[0]},

@@ -1,4 +1,4 @@
-"""Small labeled data sets that tests make themselves."""
+"""Small labeled data sets for tests."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from PIL import Image
 
 
 def packed(pixels: NDArray[Any], *, with_zlib: bool = True) -> str:
-    """Gives an image as Supervisely writes bitmaps."""
+    """Return an image in the form of Supervisely's bitmaps."""
     png = cv2.imencode(".png", pixels)[1].tobytes()
     return base64.b64encode(zlib.compress(png) if with_zlib else png).decode("ascii")
 
@@ -28,7 +28,7 @@ def outline(exterior: Sequence[Any], interior: Sequence[Any] = ()) -> dict[str, 
 
 
 def thing(title: str, geometry: Mapping[str, Any], shape: str = "") -> dict[str, Any]:
-    """Gives an object of an annotation."""
+    """Return an object of an annotation."""
     kind = {"geometryType": shape, "shape": shape} if shape else {}
     return {"classTitle": title, "description": "", "tags": [], **kind, **geometry}
 
@@ -56,7 +56,7 @@ class Project:
         dataset: str = "ds",
         annotation: str | None = None,
     ) -> tuple[Path, Path]:
-        """Adds an image of one color and its annotation; gives both paths."""
+        """Add an image of one color and its annotation, and return both paths."""
         image = self.folder / dataset / "img" / name
         ann = self.folder / dataset / "ann" / (annotation or f"{name}.json")
         for path in (image, ann):
@@ -75,7 +75,7 @@ class Project:
 def make_folder(
     folder: Path, lists: Mapping[str, Mapping[str, NDArray[np.uint8]]], *, suffix: str = ".png"
 ) -> Path:
-    """Makes images/, labels/ and lists; gives the folder."""
+    """Create images/, labels/ and lists, and return the folder."""
     for split, labels in lists.items():
         for name, ids_HW in labels.items():
             for part, end in (("images", suffix), ("labels", ".png")):

@@ -1,4 +1,4 @@
-"""Makes recordings with several videos, and reads recordings to their end."""
+"""Writing of recordings with several videos, and reading of recordings to their end."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,7 +17,7 @@ from support.clips import moving_image
 
 @dataclass
 class Video:
-    """One of them."""
+    """One video track of a recording."""
 
     size: tuple[int, int]
     num_frames: int = 6
@@ -25,7 +25,7 @@ class Video:
 
 
 def make_tracks(path: Path, *videos: Video) -> Path:
-    """Writes a recording with several videos."""
+    """Write a recording with several videos."""
     with av.open(path, "w") as file:
         streams = []
         for video in videos:
@@ -45,7 +45,7 @@ def make_tracks(path: Path, *videos: Video) -> Path:
 
 
 def read(path: Path) -> tuple[int, FrameAccounting, SourceInfo, str | None]:
-    """Gives the number of frames, the accounting, what was known, and the error at the end."""
+    """Return the number of frames, the accounting, the source's properties, and the final error."""
     (spec,) = find_sources([str(path)])
     accounting, num_frames, error = FrameAccounting(), 0, None
     with open_source(spec, accounting=accounting) as source:

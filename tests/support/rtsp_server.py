@@ -1,7 +1,7 @@
-"""An RTSP camera for the tests: a moving test image in H.264, by GStreamer.
+"""An RTSP camera for tests: a moving test image in H.264, by GStreamer.
 
-It runs under the system's own Python, which knows GStreamer:
-/usr/bin/python3 rtsp_server.py PORT [--size WIDTHxHEIGHT] [--login USER:PASSWORD]
+It runs with the system's own Python, which has GStreamer: /usr/bin/python3 rtsp_server.py PORT
+[--size WIDTHxHEIGHT] [--login USER:PASSWORD]
 """
 
 import argparse
@@ -14,7 +14,7 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402  # only once th
 
 
 def demand_login(server: GstRtspServer.RTSPServer, login: str) -> None:
-    """Lets only this user in."""
+    """Require the login of a user."""
     user, password = login.split(":")
     auth = GstRtspServer.RTSPAuth()
     token = GstRtspServer.RTSPToken()
@@ -24,7 +24,7 @@ def demand_login(server: GstRtspServer.RTSPServer, login: str) -> None:
 
 
 def main() -> None:
-    """Serves until it is killed."""
+    """Serve until killed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("port")
     parser.add_argument("--size", default="160x120")

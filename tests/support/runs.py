@@ -1,4 +1,4 @@
-"""Runs the pipeline from tests."""
+"""Runs of the pipeline for tests."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from icstream.pipeline.settings.run import load_config
 
 
 class Watcher:
-    """Looks at the accounts of every stream several times a second; notes those that are off."""
+    """A display that checks the accounts of every stream several times per second."""
 
     def __init__(self) -> None:
         self.faults: list[str] = []
@@ -24,7 +24,7 @@ class Watcher:
         self.num_looks = 0
 
     def update(self, streams: Sequence[StreamState]) -> None:
-        """See `RunDisplay.update`."""
+        """See base class."""
         self.num_looks += 1
         for stream in streams:
             self.faults += stream.accounting.faults()
@@ -41,7 +41,7 @@ def run_pipeline(
     should_stop: Callable[[], bool] = lambda: False,
     **settings: Any,
 ) -> RunResult:
-    """Runs with the weights "streets" in one replica; settings are written `pipeline__window=3`."""
+    """Run with the weights "streets" in one replica, and settings such as `pipeline__window=3`."""
     options = {key.replace("__", "."): value for key, value in settings.items()}
     defaults = {"model.weights": "streets", "output.sinks": list(sinks), "pipeline.replicas": 1}
     config = load_config(None, (), {**defaults, **options})
@@ -57,6 +57,6 @@ def run_pipeline(
 
 
 def read_ids(path: Path) -> list[NDArray[np.uint8]]:
-    """Gives the class ids in a mask video."""
+    """Return the class ids in a mask video."""
     with av.open(path) as file:
         return [np.asarray(f.to_ndarray(format="gray"), np.uint8) for f in file.decode(video=0)]

@@ -1,4 +1,4 @@
-"""The official Supervisely SDK, in an environment of its own."""
+"""The official Supervisely SDK, in a separate environment."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def sdk_python() -> str:
-    """Gives its Python; skips, or fails under REQUIRE_ALL, where it is not installed."""
+    """Return the SDK's Python, or skip the test (fail under REQUIRE_ALL) without it."""
     path = ROOT / ".venv-supervisely" / "bin" / "python"
     if not path.exists():
         reason = "the Supervisely SDK is not installed (make supervisely-sdk)"
@@ -21,7 +21,7 @@ def sdk_python() -> str:
 
 
 def run_sdk(code: str, *arguments: object) -> str:
-    """Gives what a program printed that may import supervisely."""
+    """Return the output of a program that may import supervisely."""
     command = [sdk_python(), "-W", "ignore", "-c", code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

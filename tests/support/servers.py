@@ -1,4 +1,4 @@
-"""Runs `icstream serve` as a process, and speaks to it."""
+"""Processes of `icstream serve`, and requests to them."""
 
 import re
 import signal
@@ -17,15 +17,15 @@ _ADDRESS = re.compile(r"listening on http://([^\s:]+):(\d+)")
 
 
 class Server:
-    """A service on a free port of this machine, closed with the context.
+    """A service on a free port of this machine, used as a context manager.
 
     Attributes:
-        log: what it has written to standard error.
-        exit_code: once it has ended.
+        log: The text written to standard error.
+        exit_code: The exit code, once it has ended.
     """
 
     def __init__(self, *options: str, environment: Mapping[str, str] | None = None) -> None:
-        """Starts `icstream serve` with options, and waits until it listens."""
+        """Start `icstream serve` with options, and wait until it listens."""
         command = [*COMMAND, "serve", "--port", "0", *options]
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env=environment and dict(environment)
@@ -62,7 +62,7 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Gives host and port."""
+        """Return the host and port."""
         return f"{self.host}:{self.port}"
 
     def ask(
@@ -75,7 +75,7 @@ class Server:
         fields: Mapping[str, Any] | None = None,
         retries: urllib3.Retry | bool = False,
     ) -> urllib3.BaseHTTPResponse:
-        """Sends a request: GET, or POST if there is a body or there are fields of a form."""
+        """Send a request: GET, or POST with a body or form fields."""
         posted = body is not None or fields is not None
         return self._pool.request(
             method or ("POST" if posted else "GET"),
@@ -88,7 +88,7 @@ class Server:
         )
 
     def wait_ready(self) -> Self:
-        """Waits until every model can be asked."""
+        """Wait until every model is ready."""
         deadline = time.monotonic() + START_S
         while not self._is_ready():
             assert self.process.poll() is None, "\n".join(self.log)
@@ -103,7 +103,7 @@ class Server:
             return False
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Sends a signal; gives the exit code."""
+        """Send a signal, and return the exit code."""
         self.process.send_signal(number)
         code = self.process.wait(60)
         self._reader.join(10)
@@ -111,13 +111,13 @@ class Server:
 
 
 def serve_streets(*options: str, environment: Mapping[str, str] | None = None) -> Server:
-    """Gives a service for small images with the smallest weights."""
+    """Return a service for small images with the smallest weights."""
     small = ("--weights", "streets", "--set", "model.warm_up_sizes=[60x40]")
     return Server(*small, *options, environment=environment)
 
 
 def run_serve(*options: str, environment: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """Gives exit code and standard error of a service that must not come up."""
+    """Return the exit code and standard error of a service that must not start."""
     command = [*COMMAND, "serve", *options]
     done = subprocess.run(
         command,

@@ -1,4 +1,4 @@
-"""A model that is a formula, and objects of annotations as pixels."""
+"""A model by formula, and conversion of annotation objects to pixels."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ CLASSES = [("road", (0x80, 0x40, 0x80)), ("car", (0x40, 0x00, 0x80)), ("sky", (0
 
 
 def predict(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The stand-in of the reference results, as their README defines it."""
+    """Return the scores of the reference results' model, as their README defines."""
     height, width = rgb_HW3.shape[:2]
     red, green, blue = np.moveaxis(rgb_HW3.astype(np.float64), -1, 0)
     x = np.arange(width) / max(width - 1, 1)
@@ -34,7 +34,7 @@ def predict(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def mask_of(entry: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Gives the (H, W) pixels of a bitmap object, read by Pillow."""
+    """Return the (H, W) pixels of a bitmap object, read by Pillow."""
     canvas = np.zeros(size, np.bool_)
     data = zlib.decompress(base64.b64decode(entry["bitmap"]["data"]))
     with Image.open(io.BytesIO(data)) as image:
@@ -45,7 +45,7 @@ def mask_of(entry: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.bool_
 
 
 def comparable(entry: Mapping[str, Any]) -> str:
-    """Gives an object as a text that does not depend on how a PNG was packed."""
+    """Return an object as text that is independent of PNG compression."""
     values = dict(entry)
     if "bitmap" in entry:
         data = zlib.decompress(base64.b64decode(entry["bitmap"]["data"]))
@@ -57,5 +57,5 @@ def comparable(entry: Mapping[str, Any]) -> str:
 
 
 def read(path: Path) -> Any:
-    """Gives the content of a JSON file."""
+    """Return the content of a JSON file."""
     return json.loads(path.read_text())

@@ -15,7 +15,7 @@ from icstream.stages.streets import Street
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InMemory:
-    """A sample that was never on a disk; without labels it is damaged."""
+    """A sample in memory, which counts as damaged without labels."""
 
     name: str
     rgb_HW3: NDArray[np.uint8]
@@ -28,7 +28,7 @@ class InMemory:
 
 
 def street_sample(index: int, size: tuple[int, int] = (180, 240)) -> InMemory:
-    """Gives a street that training never saw, with a void stripe along its left side."""
+    """Return a street that was not used for training, with a void stripe along its left side."""
     rgb_HW3, ids_HW = Street(30_000 + index, size=size).render(2.0 * index)
     ids_HW = ids_HW.copy()
     ids_HW[:, : 5 + index] = 255

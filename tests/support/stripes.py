@@ -1,4 +1,4 @@
-"""Labeled images that tests make themselves: stripes whose classes differ in color."""
+"""Labeled images for tests: stripes whose classes differ in color."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ LABELS = LabelSet.from_values(
 
 @dataclass(frozen=True, slots=True)
 class Stripes:
-    """One image; the number decides what is in it."""
+    """One image, whose content depends on its number."""
 
     number: int
     size: tuple[int, int] = (80, 100)

@@ -1,4 +1,4 @@
-"""Training configurations for tests: written into files and loaded."""
+"""Training configurations for tests, written to files and loaded."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from icstream.model import ConfigError
 from icstream.pipeline.settings.train import TrainConfig, load_train_config
 
-# What the plugin's own code fills in, as its schema and its default configuration say.
+# The defaults of the plugin's code, by its schema and its default configuration.
 PLUGIN_DEFAULTS = {
     "dataset_tags": {"train": "train", "val": "val"},
     "batch_size": {"train": 1, "val": 1},
@@ -28,7 +28,7 @@ PLUGIN_DEFAULTS = {
 
 
 def nested(dotted: str, value: object) -> dict[str, Any]:
-    """Gives {"a": {"b": value}} of "a.b"."""
+    """Return {"a": {"b": value}} for "a.b"."""
     for key in reversed(dotted.split(".")):
         value = {key: value}
     assert isinstance(value, dict)
@@ -36,7 +36,7 @@ def nested(dotted: str, value: object) -> dict[str, Any]:
 
 
 class Loader:
-    """Writes configurations into files and loads them."""
+    """A loader of configurations, which it writes to files."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -47,7 +47,7 @@ class Loader:
         return load_train_config(str(file), assignments)
 
     def fault(self, values: object, *assignments: str) -> str:
-        """Gives the text of the error that there must be, without the file's name."""
+        """Return the text of the expected error, without the file's name."""
         with pytest.raises(ConfigError) as caught:
             self(values, *assignments)
         text = str(caught.value)

@@ -1,4 +1,4 @@
-"""Small trainings for tests: the settings, a display that remembers, and what is read of them."""
+"""Small trainings for tests: settings, a recording display, and readers of results."""
 
 import json
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def has_torchvision() -> bool:
 
 
 class Silent:
-    """Shows nothing, and remembers what it was told."""
+    """A display that shows nothing but records its calls."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.losses: list[float] = []
@@ -95,7 +95,7 @@ def train_stripes(
     display: Silent | None = None,
     on_begin: Callable[[], None] = lambda: None,
 ) -> Trained:
-    """Train in this process, on the CPU, with images of stripes unless there are others."""
+    """Train in this process, on the CPU, by default with images of stripes."""
     folder.mkdir(exist_ok=True)
     display = display or Silent()
     return train_network(
@@ -119,11 +119,11 @@ def read_tensors(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
 
 
 def equal_tensors(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
-    """Return whether all bits are the same."""
+    """Return whether all bits are equal."""
     return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of metrics.jsonl without what a clock measured."""
+    """Return the lines of metrics.jsonl without measured times."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]

@@ -1,4 +1,4 @@
-"""Runs in a thread of the test, whose streams can be watched while they go on."""
+"""Runs in a thread of the test, whose streams can be watched."""
 
 import csv
 import threading
@@ -18,12 +18,12 @@ QUICK: dict[str, Any] = {
     "live.read_timeout_s": 2,
     "live.max_age_s": 30,
 }
-"""Back soon, and so patient with frames that even a crowded machine gets some done."""
+"""Settings for quick reconnects, and for patience with frames on a busy machine."""
 PATIENCE_S = 90
 
 
 class WatchedRun(Watcher):
-    """A run in a thread, whose streams can be watched while it goes on."""
+    """A run in a thread, whose streams can be watched."""
 
     def __init__(self, sources: Sequence[str], out: Path, settings: dict[str, Any]) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class WatchedRun(Watcher):
         self.stop()
 
     def stop(self) -> RunResult:
-        """Ends the run in order."""
+        """Stop the run regularly."""
         self._stop.set()
         self._thread.join(30)
         assert self.result is not None
@@ -63,30 +63,30 @@ class WatchedRun(Watcher):
         self.streams = {stream.name: stream for stream in streams}
 
     def wait_for(self, what: Callable[[dict[str, StreamState]], bool]) -> None:
-        """Waits until something is so of the streams."""
+        """Wait until a condition on the streams is true."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and self._thread.is_alive():
             if self.streams and what(self.streams):
                 return
             time.sleep(0.02)
         source_status = {name: (s.source_status, s.accounting) for name, s in self.streams.items()}
-        raise AssertionError(f"it never came to that: {source_status}")
+        raise AssertionError(f"the condition never became true: {source_status}")
 
     def wait_for_masks(self, name: str, count: int) -> None:
-        """Waits until so many more frames of a stream are written."""
+        """Wait until a number of additional frames of a stream are written."""
         self.wait_for(lambda streams: name in streams)
         before = self.streams[name].accounting.encoded
         self.wait_for(lambda streams: streams[name].accounting.encoded >= before + count)
 
 
 def rows(out: Path, stream: str) -> list[dict[str, str]]:
-    """Gives the lines of a table of areas: one for each frame."""
+    """Return the lines of a table of areas, one for each frame."""
     with (out / stream / "areas.csv").open() as file:
         return list(csv.DictReader(file))
 
 
 def check_accounts(run: WatchedRun, result: RunResult) -> None:
-    assert run.faults == []  # while it ran, too
+    assert run.faults == []  # also while it runs
     assert [stream.faults() for stream in result.streams] == [[] for _ in result.streams]
     for stream in result.streams:
         accounting = stream.accounting

@@ -80,7 +80,9 @@ def test_logits_lead_to_the_same_ids(
     [Fit(double_below=200), Fit("letterbox", (160, 224)), Fit("stretch", (129, 129))],
     ids=["doubled", "letterbox", "stretch"],
 )
-def test_images_are_fitted_inside_as_the_checkpoint_says(checkpoint: Checkpoint, fit: Fit) -> None:
+def test_images_are_fitted_in_the_graph_as_the_checkpoint_states(
+    checkpoint: Checkpoint, fit: Fit
+) -> None:
     fitted, image = replace(checkpoint, fit=fit), street(2)
     graph = ExportGraph(fitted, SIZE, "ids")
     geometry = fit.geometry(SIZE)
@@ -93,7 +95,7 @@ def test_images_are_fitted_inside_as_the_checkpoint_says(checkpoint: Checkpoint,
     assert (ids_HW == reference(fitted, image)).mean() >= 0.998
 
 
-def test_onnx_files_say_what_they_are(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_onnx_files_hold_their_description(checkpoint: Checkpoint, tmp_path: Path) -> None:
     out = tmp_path / "net.onnx"
     facts = export_model(checkpoint, out, size=SIZE, format="onnx")
     model = onnx.load(out)
@@ -107,7 +109,7 @@ def test_onnx_files_say_what_they_are(checkpoint: Checkpoint, tmp_path: Path) ->
     assert {node.domain for node in model.graph.node} == {""}
 
 
-def test_openvino_files_say_what_they_are(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_openvino_files_hold_their_description(checkpoint: Checkpoint, tmp_path: Path) -> None:
     out = tmp_path / "net.xml"
     facts = export_model(checkpoint, out, size=SIZE, format="openvino")
     model = openvino.Core().read_model(out)
@@ -130,7 +132,9 @@ def test_an_int8_file_is_quantized_and_close(checkpoint: Checkpoint, tmp_path: P
     assert (ids_NHW[0] == reference(checkpoint, street(0))).mean() >= 0.97
 
 
-def test_what_cannot_be_exported_says_why(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_impossible_exports_are_refused_with_the_reason(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
     out = tmp_path / "net.onnx"
     with pytest.raises(ConfigError, match="size 63x100: sides from 64 to 8192"):
         export_model(checkpoint, out, size=(63, 100), format="onnx")

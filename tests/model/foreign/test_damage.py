@@ -37,7 +37,7 @@ FILES: dict[str, Callable[[], bytes]] = {
 
 
 def damages(content: bytes, seed: int) -> Iterator[bytes]:
-    """Gives the file cut off, with bytes changed, with parts lost or twice."""
+    """Return the file cut off, with bytes changed, with parts lost or twice."""
     random = np.random.default_rng(seed)
     for k in range(NUM_DAMAGES):
         # half of the places lie where structure is: near the ends

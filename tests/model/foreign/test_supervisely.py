@@ -259,7 +259,7 @@ def test_our_own_checkpoints_need_no_conversion(tmp_path: Path) -> None:
         convert(tmp_path / "w.safetensors")
 
 
-def test_anything_else_is_told_what_was_looked_for(tmp_path: Path) -> None:
+def test_errors_for_other_files_list_the_supported_kinds(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     torch.save({"fc.weight": torch.zeros(1)}, tmp_path / "other.pt")
     torch.save([1, 2], tmp_path / "list.pt")

@@ -65,7 +65,7 @@ def reference(checkpoint: Checkpoint, images: list[Image]) -> list[Image]:
     return masks(checkpoint, images, "torch", "fp32")
 
 
-def test_the_reference_tells_many_classes_apart(reference: list[Image]) -> None:
+def test_the_reference_has_many_classes(reference: list[Image]) -> None:
     assert len(np.unique(reference)) >= 8
 
 
@@ -159,7 +159,7 @@ def test_what_is_no_rgb_image_is_refused(checkpoint: Checkpoint, image: Image) -
         ({"threads": 0}, "threads: got 0"),
     ],
 )
-def test_impossible_choices_say_what_is_allowed(
+def test_impossible_choices_are_refused_with_what_is_allowed(
     checkpoint: Checkpoint, settings: dict[str, object], words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):

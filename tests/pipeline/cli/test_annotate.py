@@ -31,7 +31,7 @@ def annotate(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Gives what is in a project, without what tells of the run itself."""
+    """Return what is in a project, without what tells of the run itself."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != "report.json")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -230,7 +230,7 @@ def test_a_recording_is_continued_to_the_same_project(clip: Path, tmp_path: Path
 
 
 def one_figure(folder: Path, clip: Path, *, index: int) -> tuple[Path, dict[str, Any]]:
-    """Gives a video project with a rectangle on one frame, and that figure."""
+    """Return a video project with a rectangle on one frame, and that figure."""
     for name in ("video", "ann"):
         (folder / "ds" / name).mkdir(parents=True)
     (folder / "ds" / "video" / "drive.mp4").write_bytes(clip.read_bytes())

@@ -30,7 +30,7 @@ def plugin_model() -> ICNet:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Gives a model folder of the plugin."""
+    """Return a model folder of the plugin."""
     pairs = zip(LABELS.names, LABELS.colors, strict=True)
     classes = {name: f"#{bytes(color).hex()}" for name, color in pairs}
     del classes[LABELS.names[0]]
@@ -47,7 +47,7 @@ def weights(folder: Path) -> Path:
     return out
 
 
-def test_the_checkpoint_and_the_report_say_what_was_done(folder: Path, weights: Path) -> None:
+def test_the_checkpoint_and_the_report_describe_the_conversion(folder: Path, weights: Path) -> None:
     checkpoint = Checkpoint.load(weights)
     report: dict[str, Any] = json.loads((folder.parent / "report.json").read_text())
     assert sorted(report["matched"]) == sorted(checkpoint.tensors)

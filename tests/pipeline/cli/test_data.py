@@ -59,7 +59,7 @@ def test_corrupted_items_are_named_and_give_code_3(project: Project) -> None:
     assert "WARN" not in done.stderr, "OpenCV's own messages are of no use to the user"
 
 
-def test_the_format_can_be_said(tmp_path: Path) -> None:
+def test_the_format_can_be_given(tmp_path: Path) -> None:
     make_folder(tmp_path, {"train": {"a": np.zeros((2, 3), np.uint8)}})
     assert call(*CHECK, tmp_path, "--format", "folder").returncode == 0
     done = call(*CHECK, tmp_path, "--format", "cityscapes")

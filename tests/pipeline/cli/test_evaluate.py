@@ -24,7 +24,7 @@ def read(path: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Gives three streets in CamVid's numbering, where 11 is void: two in val, one in train."""
+    """Return three streets in CamVid's numbering, where 11 is void: two in val, one in train."""
     return write_streets(tmp_path_factory.mktemp("data"), train=[2], val=[0, 1])
 
 

@@ -23,7 +23,7 @@ def read(path: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Gives three streets in CamVid's numbering: two in train, one in val."""
+    """Return three streets in CamVid's numbering: two in train, one in val."""
     return write_streets(tmp_path_factory.mktemp("data"), train=[0, 1], val=[2])
 
 

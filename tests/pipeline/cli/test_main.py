@@ -295,7 +295,7 @@ def test_settings_come_from_yaml_too(clip: Path, tmp_path: Path) -> None:
     assert masks[0].shape == (96, 160)
 
 
-def test_the_schema_tells_every_setting() -> None:
+def test_the_schema_describes_every_setting() -> None:
     done = call("config", "schema")
     assert done.returncode == 0
     schema = json.loads(done.stdout)
@@ -368,7 +368,7 @@ def test_the_real_recording_keeps_every_frame_and_time(data_dir: Path, tmp_path:
     assert len(wanted) == 221
 
 
-def test_half_a_recording_says_what_is_missing(data_dir: Path, tmp_path: Path) -> None:
+def test_half_a_recording_is_reported_with_what_is_missing(data_dir: Path, tmp_path: Path) -> None:
     source = data_dir / "dashcam_960x540.mp4"
     half = tmp_path / "half.mp4"
     half.write_bytes(source.read_bytes()[: source.stat().st_size // 2])

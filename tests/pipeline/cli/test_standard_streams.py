@@ -20,7 +20,7 @@ from support.commands import COMMAND, call, error_line
 
 @pytest.fixture
 def full_pipe() -> Iterator[tuple[int, int]]:
-    """Gives the ends of a pipe, to read and to write, into which nothing more fits."""
+    """Return the ends of a pipe, to read and to write, into which nothing more fits."""
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     os.set_blocking(writer, False)
@@ -34,7 +34,7 @@ def full_pipe() -> Iterator[tuple[int, int]]:
             os.close(descriptor)
 
 
-def test_writing_never_waits_and_what_is_missing_is_said(full_pipe: tuple[int, int]) -> None:
+def test_writing_never_waits_and_lost_lines_are_counted(full_pipe: tuple[int, int]) -> None:
     reader, writer = full_pipe
     stream = UnblockedStream(os.fdopen(writer, "w"), max_waiting=10)
     for number in range(100):

@@ -26,7 +26,7 @@ def train(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Gives a small data set of images, labels and lists."""
+    """Return a small data set of images, labels and lists."""
     folder = tmp_path_factory.mktemp("data")
     for part in ("images", "labels"):
         (folder / part).mkdir()
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Gives a recipe for it, in YAML."""
+    """Return a recipe for it, in YAML."""
     path = tmp_path_factory.mktemp("config") / "small.yaml"
     path.write_text(
         "epochs: 6\nbatch_size: {train: 2, val: 2}\ninput_size: {height: 65, width: 65}\n"
@@ -61,7 +61,7 @@ def undisturbed(folder: Path, config: Path, tmp_path_factory: pytest.TempPathFac
     return out
 
 
-def test_a_run_leaves_weights_state_metrics_and_says_how_it_went(undisturbed: Path) -> None:
+def test_a_run_leaves_weights_state_metrics_and_a_summary(undisturbed: Path) -> None:
     assert {path.name for path in undisturbed.iterdir()} >= {
         *("best.safetensors", "last.safetensors", "state.pt", "metrics.jsonl", "config.json"),
         "tensorboard",
@@ -174,7 +174,7 @@ def test_what_is_refused_leaves_the_training_before_it_as_it_is(
     assert after == before
 
 
-def test_a_class_that_cannot_be_learned_and_a_broken_validation_image_are_told(
+def test_a_class_without_pixels_and_a_broken_validation_image_are_reported(
     folder: Path, config: Path, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
@@ -206,7 +206,7 @@ def test_a_class_that_cannot_be_learned_and_a_broken_validation_image_are_told(
         (["train_plugin", "--resume"], "nothing to resume"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(
+def test_impossible_trainings_are_refused_in_one_line(
     arguments: list[str], words: str, folder: Path, tmp_path: Path
 ) -> None:
     done = call("train", *arguments, "--data", folder, "-o", tmp_path / "out")
@@ -215,7 +215,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_empty_split_is_said_before_anything_is_written(tmp_path: Path) -> None:
+def test_an_empty_split_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     project = Project(tmp_path / "project", {"car": "bitmap"})
     mask = bitmap((0, 0), packed(np.full((3, 3), 255, np.uint8)))
     project.add("a.png", tags=[{"name": "train"}], objects=[thing("car", mask)], size=(70, 80))

@@ -72,7 +72,7 @@ class SmallServer:
         return connection
 
     def status(self, path: str = "/", *, connection: socket.socket | None = None) -> int:
-        """Gives the status of an answer."""
+        """Return the status of an answer."""
         own = connection or self.connect()
         own.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         answer = b""

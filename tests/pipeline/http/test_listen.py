@@ -16,7 +16,7 @@ TOKEN = "a token of some length"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "LOCALHOST", "0.0.0.0"])
-def test_a_socket_listens_where_it_says(host: str) -> None:
+def test_a_socket_listens_at_its_reported_address(host: str) -> None:
     listener = listen_at(resolve(host, 0), backlog=4)
     with listener.socket:
         bound, port = listener.socket.getsockname()[:2]
@@ -29,7 +29,7 @@ def test_a_socket_listens_where_it_says(host: str) -> None:
 
 
 def foreign(host: str) -> list[Any]:
-    """Gives what a resolver would say if a name stood for this machine and for another."""
+    """Return what a resolver would say if a name stood for this machine and for another."""
     ours, theirs = ("127.0.0.1", 0), ("192.0.2.1", 0)
     kind = socket.SOCK_STREAM
     return [(socket.AF_INET, kind, 6, "", place) for place in (ours, theirs)]

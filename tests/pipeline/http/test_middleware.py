@@ -28,7 +28,7 @@ def request(
     method: str = "GET",
     headers: Mapping[str, str] = {},
 ) -> list[Message]:
-    """Gives the messages that an application sends for a request."""
+    """Return the messages that an application sends for a request."""
     sent: list[Message] = []
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     scope: Scope = {"type": kind, "method": method, "path": path, "headers": raw}
@@ -53,7 +53,7 @@ def refuse(_scope: Scope, refusal: Refusal) -> Response:
 def status(
     *, headers: Mapping[str, str] = {}, path: str = "/", method: str = "GET", **options: Any
 ) -> int:
-    """Gives the status of a request to a guarded application."""
+    """Return the status of a request to a guarded application."""
     options = {"token": None, "loopback": True, "cookie": None} | options
     app = AuthMiddleware(
         PlainTextResponse("in"), is_open="/health".__eq__, refuse=refuse, **options

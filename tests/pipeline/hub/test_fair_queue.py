@@ -16,7 +16,7 @@ def wait(queue: FairQueue, stream: StreamState, *indices: int) -> None:
 
 
 def take(queue: FairQueue) -> tuple[str, int] | None:
-    """Gives the frame that is next."""
+    """Return the frame that is next."""
     if not queue.streams():
         return None
     lease, _ = queue.take(queue.streams()[0])

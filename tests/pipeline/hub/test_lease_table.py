@@ -27,14 +27,14 @@ def resumed_table(num_done: int) -> LeaseTable:
 
 
 def segmented(table: LeaseTable, lease: Lease) -> None:
-    """Takes a frame up to the encode stage."""
+    """Take a frame up to the encode stage."""
     for _ in range(2):
         table.hold(lease)
         table.finish(lease, arrays={}, geometry=GEOMETRY, served=SERVED, keep_image=True)
 
 
 def written(table: LeaseTable) -> list[int]:
-    """Hands the encode worker all that is its turn; gives the indices."""
+    """Hand the encode worker all that is its turn, and return the indices."""
     found = []
     while (lease := table.next_to_write()) is not None:
         found.append(lease.meta.index)

@@ -39,7 +39,7 @@ class Network:
         return stream
 
     def send(self, stream: StreamState, size: tuple[int, int]) -> Lease:
-        """Lets a frame of a stream come to the network."""
+        """Let a frame of a stream come to the network."""
         index = stream.leases.num_ordered
         meta = FrameMeta(stream.name, index, index, Fraction(1, 25), size)
         lease = stream.leases.open(meta, Slot(0), SPAN, geometry=Fit().geometry(size))
@@ -62,7 +62,7 @@ class Network:
         self.dispatch()
 
     def finish_frames(self) -> int:
-        """Lets the workers be through with all that they have; gives how many that was."""
+        """Let the workers be through with all that they have, and return how many that was."""
         held = [
             (worker, lease)
             for stream in self.streams

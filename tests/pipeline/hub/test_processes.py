@@ -53,7 +53,7 @@ def test_reading_ends_though_a_worker_writes_without_line_ends_and_without_end()
 
 @pytest.fixture
 def worker() -> Iterator[WorkerProcess]:
-    """Gives a worker that is ready, and waits for its standard input for ever."""
+    """Return a worker that is ready, and waits for its standard input for ever."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(SLEEPER, **pipes) as process:  # type: ignore[call-overload]
         yield WorkerProcess("decode", "decode drive", b"name", process=process, ready=True)

@@ -58,21 +58,21 @@ class Stream:
             self.send("encode", SinksOpened(False, 0))
 
     def warm_up(self) -> None:
-        """Lets the network be ready for the stream's frames."""
+        """Let the network be ready for the stream's frames."""
         self.context.pools.dispatch()
         self.context.pools["segment"].take(self.workers.of("segment"), WarmedUp(SIZE), [])
 
     def send(self, kind: str, body: Any) -> None:
-        """Lets the worker of that kind send a message."""
+        """Let the worker of that kind send a message."""
         self.controller.take(self.workers.of(kind), body, [])
 
     def lose(self, kind: str, *, why: str = "killed by SIGKILL", crashed: bool = False) -> bool:
-        """Lets the worker of that kind be lost; gives whether the stream needs another."""
+        """Let the worker of that kind be lost, and return whether the stream needs another."""
         self.controller.lose(LostWorker(self.workers.of(kind), why, crashed))
         return self.controller.needs(kind)
 
     def send_frames(self, *indices: int) -> None:
-        """Lets the decoder send frames."""
+        """Let the decoder send frames."""
         for index in indices:
             accounting = SourceAccounting(index + 1, 0, index + 1, 0, {}, {})
             meta = FrameMeta("drive", index, index, Fraction(1, 25), SIZE)
@@ -84,7 +84,7 @@ class Stream:
         self.send("decode", Ended(num_frames, accounting, error))
 
     def segment(self) -> None:
-        """Lets the shared workers finish all frames, and the encode worker have them."""
+        """Let the shared workers finish all frames, and the encode worker have them."""
         for kind in ("preprocess", "segment"):
             for lease in self.state.leases:
                 if lease.stage == kind:
@@ -351,7 +351,7 @@ def test_the_oldest_frame_makes_room_where_only_the_freshest_count() -> None:
 
 
 def frame_in(slot: int) -> Decoded:
-    """Gives frame 4, in a slot that was another's."""
+    """Return frame 4, in a slot that was another's."""
     meta = FrameMeta("drive", 4, 4, Fraction(1, 25), SIZE)
     return Decoded(4, Slot(slot), WireFrame(meta), SourceAccounting(5, 0, 5, 0, {}, {}), SPAN)
 

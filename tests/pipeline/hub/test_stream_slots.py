@@ -37,7 +37,7 @@ def arena() -> Iterator[Arena]:
 
 
 def decode(slots: StreamSlots, size: tuple[int, int]) -> Slot:
-    """Plays the decoder: fills a slot with a frame, and asks for room if none is large enough."""
+    """Play the decoder: fills a slot with a frame, and asks for room if none is large enough."""
     slots.grant()
     fitting = (slot for slot in slots.granted.values() if slot.num_bytes >= num_bytes(size))
     slot = next(fitting, None)

@@ -125,7 +125,7 @@ def test_a_frame_on_which_workers_are_lost_is_tried_alone_and_last_while_others_
 
 
 def sent_since_start(workers: Workers, worker: Worker) -> list[int]:
-    """Gives the frames that a worker was sent, and none that one before it in its place was."""
+    """Return the frames that a worker was sent, and none that one before it in its place was."""
     sent = workers.sent_to_each[worker.name]
     return [body.frame.meta.index for body in sent if isinstance(body, Work)]
 

@@ -139,7 +139,7 @@ class KeyFrameComesLate(Silent):
         yield LiveFrame(0, Fraction(1), (4, 4), lambda: np.zeros((4, 4, 3), np.uint8))
 
 
-def test_packets_without_a_key_frame_keep_the_connection_and_are_told() -> None:
+def test_packets_without_a_key_frame_keep_the_connection_and_are_reported() -> None:
     plan = LivePlan(settings=replace(PLAN.settings, read_timeout_s=0.05))
     source = source_of(lambda _n, _w: KeyFrameComesLate(), accounting=FrameAccounting(), plan=plan)
     items = list(source)
@@ -194,7 +194,7 @@ def test_a_live_source_can_be_read_in_a_loop() -> None:
     assert (accounting.decoded, accounting.encoded, accounting.faults()) == (5, 5, [])
 
 
-def test_a_refused_connection_says_why() -> None:
+def test_the_reason_of_a_refused_connection_is_reported() -> None:
     def refuse(_number: int, _wait: Callable[[float], None]) -> Camera:
         raise SourceError("camera: no")
 

@@ -22,7 +22,7 @@ IMAGE = bytes(range(24))
 def taken(
     folder: Path, headers: Iterable[Mapping[str, Any]], accounting: FrameAccounting
 ) -> list[LiveFrame | LostFrame]:
-    """Pushes messages, each with 2 x 4 pixels, and gives what the camera makes of them."""
+    """Push messages, each with 2 x 4 pixels, and return what the camera makes of them."""
     with (
         ZmqCamera(f"zmq://{folder / 'in'}", accounting=accounting) as camera,
         zmq.Context() as context,

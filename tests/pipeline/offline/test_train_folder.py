@@ -22,7 +22,7 @@ RESULTS = (
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Gives what a training leaves."""
+    """Return what a training leaves."""
     folder = tmp_path / "run"
     for name in RESULTS:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def test_what_a_training_left_is_not_replaced_unasked(run: Path) -> None:
+def test_files_of_a_training_are_not_replaced_without_overwrite(run: Path) -> None:
     assert "go on with --resume, or replace it with --overwrite" in refusal(run)
     (run / "state.pt").unlink()
     assert "holds best.safetensors, last.safetensors, validations of a training" in refusal(run)

@@ -15,7 +15,7 @@ from icstream.pipeline.settings.publish import PublishSettings
 
 @contextmanager
 def forwarding(folder: Path) -> Iterator[tuple["zmq.Socket[bytes]", str]]:
-    """Runs a forwarder; gives an encode worker's socket, and the address for subscribers."""
+    """Run a forwarder, and return an encode worker's socket, and the address for subscribers."""
     address = f"ipc://{folder / 'masks'}"
     with zmq.Context() as context, context.socket(zmq.XPUB) as encoder:
         encoder.linger = 0

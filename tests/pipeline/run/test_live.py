@@ -48,7 +48,7 @@ def test_an_rtsp_camera_comes_back_as_often_as_it_goes(tmp_path: Path) -> None:
     assert len(times) == stream.accounting.encoded
 
 
-def test_passwords_are_neither_told_nor_written(
+def test_passwords_are_neither_logged_nor_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CAMERA_PASSWORD", "gehe1m")

@@ -23,7 +23,7 @@ SETTINGS = (
 
 @contextmanager
 def flv_camera(folder: Path) -> Iterator[str]:
-    """Serves an endless HTTP-FLV stream that hangs up after two seconds, as if it never ended."""
+    """Serve an endless HTTP-FLV stream that hangs up after two seconds, as if it never ended."""
     clip = make_clip(
         folder / "clip.flv",
         pts=tuple(range(0, 2000, 40)),
@@ -59,7 +59,7 @@ def flv_camera(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def lossy_udp_camera(folder: Path, port: int) -> Iterator[None]:
-    """Sends MPEG-TS, ten frames a second, of which one datagram in 25 never arrives."""
+    """Send MPEG-TS, ten frames a second, of which one datagram in 25 never arrives."""
     clip = make_clip(
         folder / "clip.ts",
         pts=tuple(range(150)),

@@ -178,7 +178,7 @@ def test_a_worker_that_is_lost_too_often_ends_the_run(clip: Path, tmp_path: Path
 
 
 def drops_one(kind: type[Message], *, at: int) -> Callable[..., bool]:
-    """Gives a `HubSocket.send` that loses message number `at` of a kind, once."""
+    """Return a `HubSocket.send` that loses message number `at` of a kind, once."""
     send = HubSocket.send
     count = 0
 

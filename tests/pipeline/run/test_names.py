@@ -14,7 +14,7 @@ from support.runs import read_ids, run_pipeline
 NAMES = (b"2024-01-01T12:30:45.mp4", b"caf\xe9.mp4", b"concat:a.mp4", b"x\n\x1b[31mERROR.mp4")
 
 
-def test_every_name_gives_a_stream_that_can_be_told(
+def test_every_name_gives_a_stream_with_a_printable_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)

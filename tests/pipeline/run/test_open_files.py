@@ -12,7 +12,7 @@ from support.commands import COMMAND
 
 @pytest.fixture
 def limits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Gives limits of open files, soft and hard, in the place of this process's own."""
+    """Return limits of open files, soft and hard, in the place of this process's own."""
     limits = [1024, 4096]
     monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limits))
 

@@ -8,7 +8,7 @@ from support.recordings import Video, make_tracks
 from support.runs import run_pipeline
 
 
-def test_tracks_and_what_is_missing_are_said(tmp_path: Path) -> None:
+def test_tracks_and_missing_parts_are_reported(tmp_path: Path) -> None:
     both = make_tracks(tmp_path / "both.ts", Video((64, 96), 6), Video((64, 96), 9))
     cut = make_clip(tmp_path / "cut.mkv", pts=tuple(range(100)), size=(64, 96))
     content = cut.read_bytes()

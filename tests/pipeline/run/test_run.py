@@ -31,7 +31,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def masks(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Gives the mask video of a run as it comes, whose ids are those of one process."""
+    """Return the mask video of a run as it comes, whose ids are those of one process."""
     out = tmp_path_factory.mktemp("runs") / "out"
     run_pipeline(clip, out)
     alone = [result.class_ids for result in segment(clip, weights="streets")]
@@ -65,7 +65,7 @@ def test_masks_do_not_depend_on_how_the_work_is_spread(
 
 @pytest.fixture(scope="module")
 def dashcam(data_dir: Path) -> tuple[Path, list[tuple[Fraction, NDArray[np.uint8]]]]:
-    """Gives a recording, and the times of its frames by PyAV with the ids of one process."""
+    """Return a recording, and the times of its frames by PyAV with the ids of one process."""
     recording = data_dir / "dashcam_960x540.mp4"
     alone = list(segment(recording, weights="streets"))
     with av.open(recording) as source:
@@ -244,7 +244,7 @@ def test_a_frame_that_is_forgotten_shows_in_the_accounts(
     assert not build_report(result, exit_code=1)["streams"]["clip"]["closed"]
 
 
-def test_the_report_tells_what_each_stage_did(clip: Path, tmp_path: Path) -> None:
+def test_the_report_has_the_metrics_of_each_stage(clip: Path, tmp_path: Path) -> None:
     values = build_report(run_pipeline(clip, tmp_path / "out"), exit_code=0)
     json.dumps(values)
     stages = ["preprocess", "segment", "encode"]

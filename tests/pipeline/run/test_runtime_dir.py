@@ -15,7 +15,7 @@ ENDED = 2**22 + 1
 
 @pytest.fixture
 def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Gives the folder in which runs make theirs."""
+    """Return the folder in which runs make theirs."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return tmp_path
 

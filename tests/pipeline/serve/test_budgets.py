@@ -96,7 +96,7 @@ def test_a_project_may_have_very_many_classes(server: Server) -> None:
     assert time.monotonic() - begun < 20  # comparing each with each took over a minute
 
 
-def test_memory_is_asked_for_before_an_image_is_unpacked() -> None:
+def test_memory_is_reserved_before_an_image_is_decoded() -> None:
     with serve_streets("--workers", "1", "--set", "limits.memory_mb=100") as service:
         service.wait_ready()
         reply = service.ask("/segment", png_that_claims(4000, 4000))
@@ -111,14 +111,14 @@ def test_memory_is_asked_for_before_an_image_is_unpacked() -> None:
 
 @pytest.fixture
 def busy() -> Iterator[Server]:
-    """Gives a service at another address of this machine, whose one worker may work for long."""
+    """Return a service at another address of this machine, whose one worker may work for long."""
     options = ("--workers", "1", "--set", "limits.crops=1000000", "--set", "limits.stop_s=1")
     with serve_streets("--host", "127.0.0.2", *options) as service:
         yield service.wait_ready()
 
 
 def send(server: Server, path: str, body: bytes, kind: str) -> socket.socket:
-    """Sends a request whose answer is not waited for."""
+    """Send a request whose answer is not waited for."""
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
     connection = socket.create_connection((server.host, server.port), timeout=20)
     connection.sendall((head + f"Content-Length: {len(body)}\r\n\r\n").encode() + body)

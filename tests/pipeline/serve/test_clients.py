@@ -22,7 +22,7 @@ def jpeg() -> bytes:
 
 
 def exchange(server: Server, sent: bytes) -> bytes:
-    """Gives all that the service sends until it closes or has nothing more to send."""
+    """Return all that the service sends until it closes or has nothing more to send."""
     answer = b""
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         connection.sendall(sent)
@@ -124,16 +124,14 @@ def test_probes_without_a_host_are_answered(path: str, server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/segment", "/model/inference", "/v2/models/streets/infer"])
-def test_who_asks_before_sending_too_much_is_refused_without_the_body(
-    path: str, server: Server
-) -> None:
+def test_expect_continue_with_too_large_a_body_is_refused(path: str, server: Server) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000000\r\n"
     answer = exchange(server, (head + "Expect: 100-continue\r\n\r\n").encode())
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"connection: close" in answer.lower()
 
 
-def test_who_asks_before_sending_is_told_to_go_on(server: Server, jpeg: bytes) -> None:
+def test_expect_continue_is_answered_with_100(server: Server, jpeg: bytes) -> None:
     head = f"POST /segment HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(jpeg)}\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         connection.sendall((head + "Expect: 100-continue\r\n\r\n").encode())

@@ -12,7 +12,7 @@ from support.servers import serve_streets
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[SentImage]:
-    """Gives images of random sizes and kinds with the masks that a run makes of them."""
+    """Return images of random sizes and kinds with the masks that a run makes of them."""
     folder, out = tmp_path_factory.mktemp("crowd"), tmp_path_factory.mktemp("run")
     rng = np.random.default_rng(11)
     for number in range(40):

@@ -38,7 +38,7 @@ def start(
 
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
-    """Gives what held-up work waits for; it is open at the end in any case."""
+    """Return what held-up work waits for; it is open at the end in any case."""
     event = threading.Event()
     yield event
     event.set()
@@ -49,7 +49,7 @@ def held(gate: threading.Event) -> Callable[[Networks, Allowance], bool]:
 
 
 def in_steps(begun: threading.Event) -> Callable[[Networks, Allowance], None]:
-    """Gives work of very many small steps."""
+    """Return work of very many small steps."""
 
     def work(_: Networks, allowance: Allowance) -> None:
         begun.set()

@@ -28,7 +28,7 @@ LIMITS = (
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Server]:
-    """Gives a service with tight limits and a token."""
+    """Return a service with tight limits and a token."""
     options = [part for limit in LIMITS for part in ("--set", limit)]
     environment = os.environ | {"ICSTREAM_SERVE_TOKEN": TOKEN}
     with serve_streets(*options, environment=environment) as service:
@@ -65,7 +65,7 @@ def test_images_are_measured_before_they_are_unpacked(strict: Server, small: byt
     assert ask(strict, "/segment", small).status == 200
 
 
-def test_bodies_that_say_they_are_too_large_are_refused(strict: Server) -> None:
+def test_bodies_with_too_large_a_content_length_are_refused(strict: Server) -> None:
     reply = ask(strict, "/segment", bytes(100_001))
     assert (reply.status, reply.json()["kind"]) == (413, "too_large")
 
@@ -114,7 +114,7 @@ def test_a_page_of_somebody_else_cannot_ask_under_its_own_name(server: Server) -
 
 
 def ask_for_much(server: Server) -> Any:
-    """Asks for what takes a while, of a size that is ready."""
+    """Request for what takes a while, of a size that is ready."""
     shape = [150, 40, 60, 3]
     size = 150 * 40 * 60 * 3
     tensor = {"name": "image", "datatype": "UINT8", "shape": shape}
@@ -129,7 +129,7 @@ def wait_for_requests(server: Server, number: int) -> None:
         assert time.monotonic() < deadline
 
 
-def test_more_requests_than_there_is_room_for_are_told_when_to_come_back(small: bytes) -> None:
+def test_too_many_requests_are_answered_with_retry_after(small: bytes) -> None:
     with serve_streets(*MUCH, "--set", "limits.requests=1") as service:
         service.wait_ready()
         slow = threading.Thread(target=ask_for_much, args=(service,))
@@ -205,7 +205,7 @@ def test_the_plugins_variable_names_the_port(monkeypatch: pytest.MonkeyPatch) ->
         (("-c", "dashcam"), "a configuration for icstream run"),
     ],
 )
-def test_what_it_cannot_serve_is_said_in_one_line(options: tuple[str, ...], says: str) -> None:
+def test_unservable_settings_are_refused_in_one_line(options: tuple[str, ...], says: str) -> None:
     code, said = run_serve("--port", "0", *options)
     assert code == 2
     assert said.count("\n") == 1

@@ -36,7 +36,7 @@ def images() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def expected(images: NDArray[np.uint8], server: Server) -> NDArray[np.uint8]:
-    """Gives the masks that the other interface has for the same images."""
+    """Return the masks that the other interface has for the same images."""
     replies = [server.ask("/segment", encode(one, "PNG")).data for one in images]
     return np.stack([np.array(Image.open(io.BytesIO(data))) for data in replies])
 
@@ -55,7 +55,7 @@ def infer(
     return client.infer("streets", [image], outputs=[output], **options)
 
 
-def test_says_that_it_is_live_and_ready(client: triton.InferenceServerClient) -> None:
+def test_it_reports_that_it_is_live_and_ready(client: triton.InferenceServerClient) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("streets")

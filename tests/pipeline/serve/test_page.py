@@ -42,7 +42,7 @@ def url(server: Server) -> str:
 
 
 def choose_file(page: Page, path: Path) -> None:
-    """Chooses a file as a person does in the dialogue."""
+    """Choose a file as a person does in the dialogue."""
     page.wait_for("document.querySelector('#model')?.options.length")
     root = page.ask("DOM.getDocument")["root"]["nodeId"]
     node = page.ask("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
@@ -50,7 +50,7 @@ def choose_file(page: Page, path: Path) -> None:
 
 
 def shown(page: Page) -> NDArray[np.uint8]:
-    """Gives what the canvas shows."""
+    """Return what the canvas shows."""
     data = page.value("document.querySelector('#canvas').toDataURL('image/png')")
     png = base64.b64decode(data.partition(",")[2])
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
@@ -97,7 +97,7 @@ def test_names_each_class_with_its_share_and_color(page: Page, server: Server, i
     assert [row[2] for row in rows] == ["rgb({}, {}, {})".format(*CAMVID.colors[k]) for k in order]
 
 
-def test_tells_how_long_it_took(page: Page) -> None:
+def test_the_page_shows_the_duration(page: Page) -> None:
     names = page.value("[...document.querySelectorAll('#times dt')].map(e => e.textContent)")
     assert names[:4] == ["Waiting", "Unpacking", "Network", "Encoding"]
     values = page.value("[...document.querySelectorAll('#times dd')].map(e => e.textContent)")
@@ -141,7 +141,9 @@ def test_a_clip_is_segmented_frame_by_frame(
     assert page.errors() == []
 
 
-def test_what_is_no_image_is_said_so(browser: Browser, server: Server, tmp_path: Path) -> None:
+def test_the_page_shows_the_error_for_a_file_that_is_not_an_image(
+    browser: Browser, server: Server, tmp_path: Path
+) -> None:
     rubbish = tmp_path / "rubbish.png"
     rubbish.write_bytes(b"rubbish")
     page = browser.open(url(server))
@@ -149,7 +151,7 @@ def test_what_is_no_image_is_said_so(browser: Browser, server: Server, tmp_path:
     page.wait_for("document.querySelector('.failed')?.textContent.includes('not an image')")
 
 
-def test_asks_for_the_token_where_one_is_needed(browser: Browser, image: Path) -> None:
+def test_the_page_requests_a_token_where_one_is_needed(browser: Browser, image: Path) -> None:
     environment = os.environ | {"ICSTREAM_SERVE_TOKEN": TOKEN}
     with serve_streets(environment=environment) as service:
         service.wait_ready()

@@ -25,7 +25,7 @@ SIZE = (48, 64)
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Gives a folder with an image of each kind, one of them lying on its side."""
+    """Return a folder with an image of each kind, one of them lying on its side."""
     folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(5)
     for kind in FORMATS:
@@ -36,7 +36,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def offline(images: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, NDArray[np.uint8]]:
-    """Gives what a run makes of them, by the stem of their names."""
+    """Return what a run makes of them, by the stem of their names."""
     out = tmp_path_factory.mktemp("run")
     result = run_pipeline(images, out, sinks=["png"], model__threads=1)
     assert result.exit_code == 0
@@ -77,7 +77,7 @@ def test_a_image_may_come_as_part_of_a_form(server: Server, images: Path) -> Non
     assert as_form.data == server.ask("/segment", data).data
 
 
-def test_tells_the_share_of_each_class_and_what_took_how_long(
+def test_the_answer_has_the_share_of_each_class_and_the_durations(
     server: Server, images: Path, offline: dict[str, NDArray[np.uint8]]
 ) -> None:
     reply = server.ask("/segment", (images / "BMP.bmp").read_bytes())
@@ -226,7 +226,7 @@ def test_counts_what_it_does(server: Server, images: Path) -> None:
     assert count() == before + 1
 
 
-def test_browsers_are_told_to_be_careful(server: Server) -> None:
+def test_answers_have_security_headers(server: Server) -> None:
     reply = server.ask("/")
     assert "default-src 'self'" in reply.headers["Content-Security-Policy"]
     assert reply.headers["X-Content-Type-Options"] == "nosniff"

@@ -53,7 +53,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def parts(project: Path) -> dict[str, Any]:
-    """Gives image, annotation and meta as files of a form."""
+    """Return image, annotation and meta as files of a form."""
     dataset = project / "ds"
     annotation = (dataset / "ann" / "a.png.json").read_bytes()
     return {

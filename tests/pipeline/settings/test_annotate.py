@@ -19,7 +19,7 @@ def build(values: dict[str, Any]) -> Any:
 @pytest.mark.parametrize(
     "values", [{}, {"model": {}}, {"model": {}, "mode": {"name": "full_image"}}]
 )
-def test_nothing_said_is_the_whole_image(values: dict[str, Any]) -> None:
+def test_the_default_mode_is_the_whole_image(values: dict[str, Any]) -> None:
     config = build(values)
     assert isinstance(config.mode, FullImage)
     assert config.model.gpu_device == 0
@@ -121,7 +121,7 @@ def test_the_readme_example_of_the_plugin_is_taken(data_dir: Path) -> None:
         ({"mode": {"source": "roi", "name": "roi"}}, ["mode.source: version 1's word"]),
     ],
 )
-def test_all_faults_are_told_at_once(values: dict[str, Any], words: list[str]) -> None:
+def test_all_faults_are_reported_together(values: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         build(values)
     assert "\n" not in str(caught.value)

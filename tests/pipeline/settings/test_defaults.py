@@ -47,7 +47,7 @@ def test_threads_are_one_in_all_settings() -> None:
         assert load_config(name, (), {}).model.threads == 1
 
 
-def test_presets_change_what_their_comments_tell() -> None:
+def test_presets_change_what_their_comments_state() -> None:
     usual = RunConfig()
     camera, dashcam = (load_config(name, (), {}) for name in ("camera", "dashcam"))
     output = usual.output.model_copy(update={"sinks": ["masks", "areas"]})

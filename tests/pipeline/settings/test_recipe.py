@@ -130,5 +130,5 @@ def test_a_schedule_that_would_be_idle_is_a_fault(load: Loader) -> None:
     assert text.startswith("recipe.poly: recipe.schedule is patience")
 
 
-def test_a_recipe_with_nothing_in_it_is_asked_about(load: Loader) -> None:
+def test_an_empty_recipe_is_refused(load: Loader) -> None:
     assert load.fault({"recipe": None}).startswith("recipe: nothing in it; write {}")

@@ -35,7 +35,7 @@ def test_the_sides_of_a_fit_have_names() -> None:
     assert config.fit.fit() == Fit("stretch", (512, 1024))
 
 
-def test_images_are_shown_as_the_weights_were_trained_unless_told_otherwise() -> None:
+def test_images_are_fitted_as_in_training_by_default() -> None:
     assert load_config(None, (), {}).fit.fit() is None
     doubled = load_config(None, ["fit.mode=native", "fit.double_below=400"], {})
     assert doubled.fit.fit() == Fit(double_below=400)
@@ -67,7 +67,7 @@ def test_all_faults_are_named_at_once_with_the_nearest_known_key(tmp_path: Path)
         ("model.threads.deep=1", "model.threads"),
     ],
 )
-def test_a_bad_assignment_says_what_is_wrong(assignment: str, words: str) -> None:
+def test_errors_of_assignments_name_the_fault(assignment: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load_config(None, ["model.threads=2", assignment], {})
 
@@ -76,7 +76,7 @@ def test_a_bad_assignment_says_what_is_wrong(assignment: str, words: str) -> Non
     ("content", "words"),
     [("model: [", "line 1: not valid YAML"), ("- a\n", "got a list"), ("3", "got a int")],
 )
-def test_a_bad_file_says_what_is_wrong(tmp_path: Path, content: str, words: str) -> None:
+def test_errors_of_files_name_the_fault(tmp_path: Path, content: str, words: str) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(content)
     with pytest.raises(ConfigError, match=words):
@@ -92,7 +92,7 @@ def test_a_bad_file_says_what_is_wrong(tmp_path: Path, content: str, words: str)
         "live: {ffmpeg: 'headers=geheim'}",
     ],
 )
-def test_faults_do_not_tell_secrets(tmp_path: Path, text: str) -> None:
+def test_errors_contain_no_secrets(tmp_path: Path, text: str) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:

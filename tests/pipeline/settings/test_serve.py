@@ -64,7 +64,7 @@ def test_old_keys_keep_their_meaning_with_a_warning(caplog: pytest.LogCaptureFix
     ]
 
 
-def test_every_fault_is_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     assignments = ["limits.requests=0", "server.hosts=x", "weights={}"]
     with pytest.raises(ConfigError) as error:
         load_serve_config(None, assignments, {})

@@ -219,7 +219,7 @@ def test_the_background_cannot_be_named(load: Loader) -> None:
     assert text.startswith("special_classes.background: background cannot be named; ")
 
 
-def test_all_faults_are_told_at_once_with_their_paths(load: Loader) -> None:
+def test_all_faults_are_reported_at_once_with_their_paths(load: Loader) -> None:
     text = load.fault(
         {
             "epochs": 1.0,

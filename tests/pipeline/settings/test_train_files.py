@@ -20,7 +20,7 @@ def load(tmp_path: Path) -> Loader:
     return Loader(tmp_path)
 
 
-def test_json_and_yaml_say_the_same(tmp_path: Path) -> None:
+def test_json_and_yaml_are_equivalent(tmp_path: Path) -> None:
     values = {**PLUGIN_DEFAULTS, "lr": 2e-05, "epochs": 3}
     (tmp_path / "a.json").write_text("\ufeff" + json.dumps(values), encoding="utf-8")
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(values).replace("2.0e-05", "2e-5"))
@@ -40,7 +40,9 @@ def test_json_and_yaml_say_the_same(tmp_path: Path) -> None:
         ("a.yaml", "day: 2001-99-99", r"a\.yaml: not valid YAML"),
     ],
 )
-def test_a_bad_file_says_what_is_wrong(tmp_path: Path, name: str, content: str, words: str) -> None:
+def test_errors_of_files_name_the_fault(
+    tmp_path: Path, name: str, content: str, words: str
+) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(ConfigError, match=words):
         load_train_config(str(tmp_path / name))
@@ -88,7 +90,7 @@ def test_the_command_line_prints_the_schema() -> None:
     assert "crops" in schema["$defs"]["InputSize"]["description"]
 
 
-def test_the_page_tells_every_setting() -> None:
+def test_the_page_lists_every_setting() -> None:
     page = (Path(__file__).parents[3] / "docs" / "training-configuration.md").read_text()
     sections = {key.rpartition(".")[0] for key in known_keys(TrainConfig)}
     for key in set(known_keys(TrainConfig)) - sections:

@@ -48,14 +48,14 @@ def page(browser: Browser, live: LiveRun) -> Page:
 
 
 def pixels(page: Page, stream: int) -> NDArray[np.uint8]:
-    """Gives what a canvas shows."""
+    """Return what a canvas shows."""
     url = page.value(f"document.querySelectorAll('canvas')[{stream}].toDataURL('image/png')")
     data = base64.b64decode(url.partition(",")[2])
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 def freeze(page: Page) -> None:
-    """Lets no more images come, so that two looks can be compared."""
+    """Let no more images come, so that two looks can be compared."""
     page.value("window.fetch = () => new Promise(() => {})")
     page.value("new Promise(resolve => setTimeout(resolve, 500))")
 
@@ -67,7 +67,7 @@ def slide(page: Page, percent: int) -> None:
     )
 
 
-def test_images_move_and_figures_are_told(page: Page) -> None:
+def test_the_page_shows_moving_images_and_metrics(page: Page) -> None:
     first = page.value("document.querySelector('canvas').dataset.index")
     page.wait_for(f"document.querySelector('canvas').dataset.index != '{first}'")
     page.wait_for("document.querySelector('#run').textContent.startsWith('running')")
@@ -170,7 +170,7 @@ def test_a_snapshot_is_the_image_with_its_mask(
     assert (np.asarray(Image.open(path).convert("RGB")) == shown).all()
 
 
-def test_the_page_tells_when_nobody_answers_any_more(page: Page, live: LiveRun) -> None:
+def test_the_page_shows_a_lost_connection(page: Page, live: LiveRun) -> None:
     page.ask("Page.bringToFront")  # one that cannot be seen asks for nothing
     assert live.stop() == 143
     page.wait_for("/no answer|over/.test(document.querySelector('#run').textContent)")

@@ -37,7 +37,7 @@ http {{
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """Gives a folder that nginx's workers may enter, who are another user."""
+    """Return a folder that nginx's workers may enter, who are another user."""
     made = Path(tempfile.mkdtemp(prefix="icstream-nginx-"))
     made.chmod(0o755)
     yield made
@@ -46,7 +46,7 @@ def folder() -> Iterator[Path]:
 
 @contextmanager
 def nginx(folder: Path, view: str, port: int) -> Iterator[str]:
-    """Gives the address of nginx in front of a view."""
+    """Return the address of nginx in front of a view."""
     file = folder / "nginx.conf"
     locations = LOCATIONS.format(view=view)
     file.write_text(SETTINGS.format(folder=folder, port=port, locations=locations))

@@ -73,7 +73,7 @@ def test_a_viewer_gets_every_stream_at_most_ten_times_a_second(live: LiveRun) ->
     assert max(shown.values()) <= 10 * (time.monotonic() - start) + 2
 
 
-def test_a_viewer_that_asks_for_nonsense_is_told_so(live: LiveRun) -> None:
+def test_invalid_requests_of_a_viewer_are_refused(live: LiveRun) -> None:
     assert get(f"{live.address()}/frames?after=x")[0] == 400
     assert get(f"{live.address()}/frames?after=0&stream=none")[0] == 204
     assert get(f"{live.address()}/nothing")[0] == 404
@@ -131,14 +131,14 @@ def test_metrics_are_those_of_the_accounts(live: LiveRun) -> None:
     ]
 
 
-def test_probes_tell_that_it_lives_and_is_ready(live: LiveRun) -> None:
+def test_probes_report_liveness_and_readiness(live: LiveRun) -> None:
     for url in (live.address(), live.address("metrics")):
         assert get(f"{url}/healthz") == (200, b"alive\n")
         assert get(f"{url}/readyz") == (200, b"ready\n")
     assert get(f"{live.address('metrics')}/frames?after=0")[0] == 404  # figures alone
 
 
-def test_probes_are_answered_however_many_connections_say_nothing(live: LiveRun) -> None:
+def test_probes_are_answered_however_many_connections_are_silent(live: LiveRun) -> None:
     for url in (live.address(), live.address("metrics")):
         host, _, port = url.removeprefix("http://").partition(":")
         silent = [socket.create_connection((host, int(port))) for _ in range(250)]
@@ -193,7 +193,7 @@ def test_a_run_with_a_viewer_ends_in_order(clip: Path, tmp_path: Path) -> None:
         assert "accounts balance" in run.log
 
 
-def test_with_a_token_only_those_who_know_it_may_look(clip: Path, tmp_path: Path) -> None:
+def test_with_a_token_only_requests_with_it_are_allowed(clip: Path, tmp_path: Path) -> None:
     options = ("--view-address", "0.0.0.0:0", "--view-token", TOKEN)
     with LiveRun([clip], tmp_path / "out", *ENDLESS, *options) as run:
         url = run.address().replace("0.0.0.0", "127.0.0.1")

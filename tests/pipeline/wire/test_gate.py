@@ -66,7 +66,7 @@ def raw(endpoint: str) -> socket.socket:
 
 
 def connected(endpoint: str, kind: bytes) -> socket.socket:
-    """Gives a connection behind the handshake, in which each waits for the other."""
+    """Return a connection behind the handshake, in which each waits for the other."""
     peer = raw(endpoint)
     peer.sendall(GREETING)
     answer = b""

@@ -23,7 +23,7 @@ def arena() -> Iterator[Arena]:
 
 
 def resident_bytes(arena: Arena) -> int:
-    """Gives what the system has allocated for the memory: stat(2) counts blocks of 512 bytes."""
+    """Return what the system has allocated for the memory: stat(2) counts blocks of 512 bytes."""
     return 512 * os.fstat(arena.fd).st_blocks
 
 

@@ -15,7 +15,7 @@ def received(hub: HubSocket, *, wait_ms: int) -> list[bytes]:
     return found
 
 
-def test_over_tcp_the_hub_takes_nothing_from_those_who_do_not_know_its_password() -> None:
+def test_over_tcp_the_hub_accepts_only_clients_with_its_password() -> None:
     hub = HubSocket("tcp://127.0.0.1:*")
     address, _, password = hub.endpoint.partition("#")
     assert len(password) == 32

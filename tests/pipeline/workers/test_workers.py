@@ -112,7 +112,7 @@ def connect(arena: Arena, link: Link, task: Any = None) -> WorkerConnection:
 
 
 def decode(arena: Arena, clip: Path, fit: Fit, num_frames: int) -> list[Decoded]:
-    """Gives what the decode worker sends of the first frames of a clip."""
+    """Return what the decode worker sends of the first frames of a clip."""
     slots = [
         Slot(number, number * SLOT_BYTES, (number + 1) * SLOT_BYTES) for number in range(num_frames)
     ]
@@ -134,7 +134,7 @@ class FirstChannel:
 
 
 def through_the_workers(arena: Arena, decoded: Decoded, fit: Fit) -> ScoredFrame:
-    """Takes a frame from worker to worker as the hub does; gives what the encode worker reads."""
+    """Pass a frame between workers as the hub does, and return what the encode worker reads."""
     arrays = {pixels.field: pixels for pixels in decoded.frame.arrays}
     geometry = decoded.frame.geometry
     slot = decoded.slot
@@ -199,7 +199,7 @@ def test_images_of_files_are_copied_into_their_slots(
         assert (sent.image == 40 + index).all()
 
 
-def test_the_decode_worker_says_when_its_source_has_ended(tmp_path: Path, arena: Arena) -> None:
+def test_the_decode_worker_reports_the_end_of_its_source(tmp_path: Path, arena: Arena) -> None:
     clip = make_clip(tmp_path / "clip.mp4", pts=range(4))
     (spec,) = find_sources([str(clip)])
     before = ResumeState(SourceAccounting.of(FrameAccounting()), None, 0)

@@ -40,7 +40,7 @@ def make_image() -> NDArray[np.uint8]:
 
 
 def by_color(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Gives 0.8 to the class that red names, 0.1 to both others."""
+    """Return 0.8 to the class that red names, 0.1 to both others."""
     return np.stack([np.where(rgb_HW3[..., 0] == k, 0.8, 0.1) for k in range(3)]).astype(np.float32)
 
 
@@ -186,7 +186,7 @@ def test_probabilities_are_means_over_windows() -> None:
 
 
 @pytest.mark.parametrize(("background", "wanted"), [("plugin", 48), ("compete", 28)])
-def test_background_may_win_in_windows_if_it_is_asked_to(background: str, wanted: int) -> None:
+def test_background_may_win_in_windows_with_compete(background: str, wanted: int) -> None:
     mode = {
         "name": "sliding_window",
         "window": {"width": 4, "height": 3},

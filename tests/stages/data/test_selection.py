@@ -31,7 +31,7 @@ def test_a_list_file_has_a_name_per_line(tmp_path: Path) -> None:
     assert names(chosen, "night") == ["stripes 0", "stripes 1", "stripes 1001"]
 
 
-def test_nothing_asked_changes_nothing() -> None:
+def test_empty_selections_change_nothing() -> None:
     assert select_splits(DATA, {"train": [], "val": ()}) == DATA
 
 

@@ -173,7 +173,7 @@ def test_samples_can_be_sent_to_other_processes(project: Project) -> None:
     assert (again.load().ids_HW == sample.load().ids_HW).all()
 
 
-def test_a_split_without_images_or_without_objects_says_so_when_it_is_used(
+def test_a_split_without_images_or_objects_is_refused_when_it_is_used(
     tmp_path: Path,
 ) -> None:
     project = Project(tmp_path / "p", CLASSES)
@@ -220,7 +220,7 @@ def test_a_missing_meta_is_refused(tmp_path: Path) -> None:
         open_supervisely_project(tmp_path)
 
 
-def test_files_that_tell_no_tags_are_listed_and_the_rest_is_read(project: Project) -> None:
+def test_files_without_readable_tags_are_listed_and_the_rest_is_read(project: Project) -> None:
     contents = [b"{", b"", b"\xff\xfe", b"[]", b'{"tags": []}', b'{"tags": 1, "objects": []}']
     contents.append(b"[" * 200_000)
     for number, content in enumerate(contents):

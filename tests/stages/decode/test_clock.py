@@ -33,7 +33,7 @@ def times_of(items: list[Item]) -> list[Fraction | None]:
 
 
 def shown_by_ffprobe(path: Path) -> list[Fraction]:
-    """Give the times of the frames that ffprobe counts."""
+    """Return the times of the frames that ffprobe counts."""
     command = [require_program("ffprobe"), "-v", "error", "-select_streams", "v", "-of", "json"]
     command += ["-show_entries", "frame=best_effort_timestamp:stream=time_base", str(path)]
     shown = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)

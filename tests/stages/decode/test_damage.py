@@ -25,7 +25,7 @@ FORMATS = {
 
 
 def damaged(content: bytes, random: np.random.Generator) -> bytes:
-    """Flips bytes, cuts the end off, takes a piece out, or overwrites one with noise."""
+    """Flip bytes, cuts the end off, takes a piece out, or overwrites one with noise."""
     changed = bytearray(content)
     start, length = int(random.integers(1, len(changed))), int(random.integers(1, 500))
     match int(random.integers(4)):

@@ -7,7 +7,7 @@ from icstream.stages.decode.packet_tracker import PacketTracker, SentPacket
 
 
 def tracker_of(*times: int | None, patience: int = 8) -> tuple[PacketTracker, FrameAccounting]:
-    """Gives a tracker that has sent packets of these times, numbered from 1."""
+    """Return a tracker that has sent packets of these times, numbered from 1."""
     accounting = FrameAccounting()
     tracker = PacketTracker(accounting, patience=patience)
     for pts in times:

@@ -35,7 +35,7 @@ def aspects(path: Path) -> set[Fraction | None]:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".ts", ".mkv", ".avi"])
 @pytest.mark.parametrize(("ratio", "wanted"), [("24/11", Fraction(24, 11)), ("1", None)])
-def test_it_is_what_ffprobe_says(
+def test_it_is_that_of_ffprobe(
     tmp_path: Path, suffix: str, ratio: str, wanted: Fraction | None
 ) -> None:
     path = tmp_path / f"clip{suffix}"

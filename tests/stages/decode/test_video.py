@@ -114,7 +114,7 @@ def test_every_container_gives_its_own_times(tmp_path: Path, name: str, codec: s
 
 
 @pytest.mark.parametrize(("name", "container"), [("clip.avi", None), ("clip.h264", "h264")])
-def test_sources_without_usable_times_say_so(
+def test_sources_without_usable_times_note_it(
     tmp_path: Path, name: str, container: str | None
 ) -> None:
     options = {"bf": "2", "b-adapt": "0"}

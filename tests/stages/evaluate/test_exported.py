@@ -40,7 +40,9 @@ def test_equal_masks_are_equal(checkpoint: Checkpoint, segmenter: Segmenter) -> 
     assert (found.equal, found.near_ties, found.share) == (2 * 64 * 96, 0, 1.0)
 
 
-def test_wrong_pixels_are_told_from_near_ties(checkpoint: Checkpoint, segmenter: Segmenter) -> None:
+def test_wrong_pixels_are_distinguished_from_near_ties(
+    checkpoint: Checkpoint, segmenter: Segmenter
+) -> None:
     def run(rgb_NHW3: RgbImage) -> RgbImage:
         ids_HW = segmenter(rgb_NHW3[0])
         # where the network is sure of the sky, a pedestrian is no near tie

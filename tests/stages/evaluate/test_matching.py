@@ -19,7 +19,7 @@ def test_the_same_classes_keep_their_ids() -> None:
     assert (matching.scored, matching.labels, matching.notes) == (CAMVID.names, CAMVID, ())
 
 
-def test_another_order_is_matched_by_name_and_said() -> None:
+def test_another_order_is_matched_by_name_with_a_note() -> None:
     matching = Matching.of(labels("road", "Car", "sky"), labels("Sky", "Road", "car"))
     assert matching.truth_ids[:3].tolist() == [0, 1, 2]
     assert matching.predicted_ids[:3].tolist() == [2, 0, 1]
@@ -58,7 +58,7 @@ def test_the_background_of_a_project_is_void_to_weights_without_it(name: str) ->
     assert f"{name}: not in the weights; counted as void" in matching.notes
 
 
-def test_the_background_is_a_class_to_weights_that_know_it() -> None:
+def test_the_background_is_a_class_if_the_weights_have_it() -> None:
     matching = Matching.of(labels("background", "car"), labels("car", "Background"))
     assert matching.scored == ("background", "car")
     assert matching.predicted_ids[:2].tolist() == [1, 0]

@@ -22,7 +22,7 @@ from support.street_samples import in_memory_data, street_sample
 
 
 def made_up(fit: Fit | None = None) -> Evaluation:
-    """Gives an evaluation of data with road, sky and tram by weights with road, sky and bus."""
+    """Return an evaluation of data with road, sky and tram by weights with road, sky and bus."""
     names = ("road", "sky", "tram")
     data = LabelSet.from_values([(name, (0, 0, k)) for k, name in enumerate(names)])
     weights = LabelSet.from_values([("road", (0, 0, 0)), ("sky", (0, 0, 1)), ("bus", (9, 9, 9))])
@@ -89,7 +89,7 @@ def test_the_table_has_a_row_per_class() -> None:
         (Fit("letterbox", (512, 512)), "images resized to fit within 512x512"),
     ],
 )
-def test_the_protocol_says_how_images_were_fitted(fit: Fit, words: str) -> None:
+def test_the_protocol_states_the_fit_of_images(fit: Fit, words: str) -> None:
     sentence = made_up(fit).protocol
     assert words in sentence
     for part in ("split val, 3 frames", "single scale", "no flipping", "void pixels left out"):

@@ -38,7 +38,7 @@ CODECS = {
 
 @pytest.fixture(scope="module", params=CODECS)
 def stream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Gives MPEG-TS with a key frame every 15 images."""
+    """Return MPEG-TS with a key frame every 15 images."""
     return make_clip(
         tmp_path_factory.mktemp("damage") / "clip.ts",
         pts=tuple(range(NUM_FRAMES)),
@@ -51,7 +51,7 @@ def stream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @contextmanager
 def sent(data: bytes) -> Iterator[str]:
-    """Sends bytes to whoever connects, then hangs up; gives the address."""
+    """Send bytes to each client, then disconnect, and yield the address."""
 
     def serve() -> None:
         connection, _ = server.accept()
@@ -68,7 +68,7 @@ def sent(data: bytes) -> Iterator[str]:
 
 
 def lossy(path: Path, *, seed: int, share: float = 0.02) -> bytes:
-    """Gives a stream of which a share of the datagrams is lost, none of the first ones."""
+    """Return a stream of which a share of the datagrams is lost, none of the first ones."""
     data, dice = path.read_bytes(), np.random.default_rng(seed)
     parts = [data[place : place + DATAGRAM] for place in range(0, len(data), DATAGRAM)]
     return b"".join(part for n, part in enumerate(parts) if n < 8 or dice.random() >= share)
@@ -77,7 +77,7 @@ def lossy(path: Path, *, seed: int, share: float = 0.02) -> bytes:
 def read(
     data: bytes, accounting: FrameAccounting, settings: LiveSettings = SETTINGS
 ) -> tuple[dict[int | None, NDArray[np.uint8]], list[str]]:
-    """Reads a connection to its end; gives the images by time, and why others were lost."""
+    """Read a connection to its end, and return the images by time, and why others were lost."""
     found, losses = {}, []
     with (
         sent(data) as address,
@@ -131,7 +131,7 @@ def h264(folder: Path, *, container: str, **options: str) -> Path:
     return make_clip(path, pts=tuple(range(45)), size=SIZE, gop=15, options=options)
 
 
-def test_damaged_frames_are_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_damaged_frames_are_kept_with_keep_damaged(tmp_path: Path) -> None:
     data = lossy(h264(tmp_path, container="ts", b="600k"), seed=1, share=0.1)
     few, _ = read(data, FrameAccounting())
     many, _ = read(data, FrameAccounting(), replace(SETTINGS, keep_damaged=True))

@@ -25,7 +25,7 @@ SETTINGS = LiveSettings(open_timeout_s=10, read_timeout_s=1, hardware="off")
 
 @contextmanager
 def sent(data: bytes, *, hold: bool = False) -> Iterator[str]:
-    """Sends some bytes to whoever connects, then hangs up or falls silent; gives the address."""
+    """Send bytes to each client, then disconnect or fall silent, and yield the address."""
     over = threading.Event()
 
     def serve() -> None:
@@ -44,7 +44,7 @@ def sent(data: bytes, *, hold: bool = False) -> Iterator[str]:
 
 
 def read(address: str, accounting: FrameAccounting) -> tuple[list[LiveFrame], list[LostFrame], str]:
-    """Reads a connection to its end; gives images, losses, and why it ended."""
+    """Read a connection to its end, and return images, losses, and why it ended."""
     frames, losses = [], []
     with FFmpegCamera(address, settings=SETTINGS, accounting=accounting, is_first=True) as camera:
         try:
@@ -60,7 +60,7 @@ def read(address: str, accounting: FrameAccounting) -> tuple[list[LiveFrame], li
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """Gives MPEG-TS with a key frame every ten images."""
+    """Return MPEG-TS with a key frame every ten images."""
     options = {"bf": "0", "sc_threshold": "0"}
     pts = tuple(range(60))
     return make_clip(tmp_path / "clip.ts", pts=pts, size=(96, 128), gop=10, options=options)
@@ -99,7 +99,7 @@ def test_a_connection_that_falls_silent_is_given_up(clip: Path) -> None:
 
 @contextmanager
 def served(data: bytes, *, length: int) -> Iterator[str]:
-    """Serves bytes by HTTP, of which only so many are announced or there; gives the address."""
+    """Serve bytes by HTTP, announcing or sending only some, and yield the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -126,7 +126,7 @@ def served(data: bytes, *, length: int) -> Iterator[str]:
 
 @pytest.fixture
 def recording(tmp_path: Path) -> bytes:
-    """Gives an MP4 of 60 images whose index stands at the front."""
+    """Return an MP4 of 60 images whose index stands at the front."""
     plain = make_clip(tmp_path / "plain.mp4", pts=tuple(range(60)), size=(96, 128))
     with (
         av.open(plain) as source,
@@ -191,7 +191,7 @@ def test_a_recording_without_an_index_that_is_cut_off_misses_at_least_one(clip: 
     assert accounting.missing == 1
 
 
-def test_a_server_that_says_nothing_is_given_up() -> None:
+def test_a_silent_server_is_given_up() -> None:
     settings = LiveSettings(open_timeout_s=0.5, read_timeout_s=0.5, hardware="off")
     with (
         sent(b"", hold=True) as address,

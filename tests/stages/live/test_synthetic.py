@@ -39,7 +39,7 @@ def test_it_counts_what_it_sends_and_what_it_loses() -> None:
     assert lost > 0
 
 
-def test_the_image_moves_and_changes_its_size_when_it_is_told() -> None:
+def test_the_image_moves_and_changes_its_size_as_configured() -> None:
     frames = [
         thing
         for thing in things("frames=6,resize=3:96x64", FrameAccounting())
@@ -56,7 +56,7 @@ def test_frames_of_a_stall_are_never_sent() -> None:
     assert numbers == [*range(10), *range(20, 30)]
 
 
-def test_connections_are_refused_and_cut_as_told_and_go_on() -> None:
+def test_connections_are_refused_and_closed_as_configured() -> None:
     scene = SyntheticScene(parse_synthetic("synthetic:pace=fast,frames=7,cut=3,offline=1"))
     accounting, numbers, faults = FrameAccounting(), [], 0
     for _ in range(4):

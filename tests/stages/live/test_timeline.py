@@ -38,7 +38,7 @@ def test_a_clock_that_went_on_while_nobody_was_connected_is_kept() -> None:
     assert line.place(530_400, MILLI, 130.1) == (530_400, MILLI, None)
 
 
-def test_a_time_that_runs_backwards_is_told_and_moved_on() -> None:
+def test_a_time_that_runs_backwards_is_reported_and_shifted() -> None:
     line = Timeline()
     line.begin_connection()
     line.place(5000, MILLI, 10.0)

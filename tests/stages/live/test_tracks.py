@@ -33,7 +33,7 @@ LIVE_FORMATS = {
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Gives four seconds of H.264 with a key frame every ten images."""
+    """Return four seconds of H.264 with a key frame every ten images."""
     path = tmp_path_factory.mktemp("clips") / "clip.mp4"
     return make_clip(
         path, pts=tuple(range(NUM_FRAMES)), size=(96, 128), gop=10, options={"bf": "0"}
@@ -52,7 +52,7 @@ def remuxed(clip: Path, out: Path, container: str, options: dict[str, str]) -> b
 
 @contextmanager
 def serving(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    """Answers requests by HTTP/1.1; gives the address."""
+    """Answer requests by HTTP/1.1, and return the address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -80,7 +80,7 @@ def serving(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
 
 
 def without_length(data: bytes, *, chunked: bool) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Answers with data whose length nobody states, and hangs up."""
+    """Answer with data whose length nobody states, and hangs up."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
@@ -97,7 +97,7 @@ def without_length(data: bytes, *, chunked: bool) -> Callable[[BaseHTTPRequestHa
 
 
 def read(address: str, accounting: FrameAccounting) -> tuple[int, str]:
-    """Gives the number of frames over one connection, and why it ended; "" at its end for good."""
+    """Return the number of frames over one connection, and why it ended; "" at its end for good."""
     num_frames = 0
     with FFmpegCamera(address, settings=SETTINGS, accounting=accounting, is_first=True) as camera:
         try:
@@ -158,7 +158,7 @@ def test_jpegs_without_boundaries_have_no_times_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("path", ["snapshot.jpg", "image.cgi"])
-def test_an_address_that_answers_with_an_image_is_asked_again(path: str) -> None:
+def test_an_address_that_returns_an_image_is_polled(path: str) -> None:
     images, asked = jpegs(4), []
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -222,7 +222,7 @@ def test_an_address_that_answers_with_something_else_later_is_connected_again(th
     "address",
     ["http://admin:secret@127.0.0.1/live", "http://127.0.0.1:8a/live", "file:///dev/null"],
 )
-def test_what_is_no_address_of_a_playlist_is_not_asked_for(address: str) -> None:
+def test_an_invalid_address_in_a_playlist_is_not_requested(address: str) -> None:
     assert refused_segments(address, SETTINGS) == ""
 
 
@@ -243,7 +243,7 @@ def test_a_playlist_opens_no_file_of_this_machine(tmp_path: Path) -> None:
 
 @contextmanager
 def hls(clip: Path, folder: Path, *, suffix: str = ".ts") -> Iterator[tuple[str, list[str]]]:
-    """Serves HLS in three sizes, the largest second; gives the address and what was asked for."""
+    """Serve HLS in three sizes, the largest second, and yield the address and the requests."""
     asked: list[str] = []
     lines = ["#EXTM3U"]
     for name, width in (("a", 128), ("b", 512), ("c", 256)):

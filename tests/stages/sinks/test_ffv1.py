@@ -29,7 +29,7 @@ SIZES = (
 
 
 def contents(size: tuple[int, int]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Gives images of every kind, by name."""
+    """Return images of every kind, by name."""
     random = np.random.default_rng(size)
     height, width = size
     rows, columns = np.indices(size)

@@ -27,7 +27,7 @@ def frame(index: int, size: tuple[int, int] = (64, 96)) -> SegmentedFrame:
 
 
 def ends_of_fragments(path: Path) -> list[int]:
-    """Gives the ends of the mdat boxes, by going from box to box (ISO/IEC 14496-12, 4.2)."""
+    """Return the ends of the mdat boxes, by going from box to box (ISO/IEC 14496-12, 4.2)."""
     content, place, ends = path.read_bytes(), 0, []
     while place < len(content):
         size, kind = struct.unpack_from(">I4s", content, place)

@@ -35,7 +35,7 @@ def record(folder: Path, settings: RollingSettings, frames: list[SegmentedFrame]
 
 
 def files(folder: Path, kind: str = "masks") -> dict[str, list[int]]:
-    """Gives the times in each file, in tenths of a second."""
+    """Return the times in each file, in tenths of a second."""
     found = {}
     for path in sorted((folder / "rolling").glob(f"{kind}.*.mp4")):
         with av.open(path) as file:
@@ -117,7 +117,7 @@ def test_the_oldest_files_go_first(
 
 
 def go_on(folder: Path, frames: list[SegmentedFrame], *, num_done: int, parts: set[int]) -> None:
-    """Writes frames behind those that are there, with a new part at some of them."""
+    """Write frames behind those that are there, with a new part at some of them."""
     sink = RollingVideo(folder, CAMVID, RollingSettings(file_s=50, keep_s=140))
     if num_done:
         sink.skip(frames[0].meta, num_done)

@@ -231,7 +231,7 @@ def test_a_name_that_the_file_system_refuses_costs_no_frame(tmp_path: Path) -> N
     assert names == [251 * "a" + ".png", "frame-000001.png"]
 
 
-def test_a_video_is_written_where_it_was_asked_for(
+def test_a_video_is_written_to_exactly_the_given_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # FFmpeg takes "12" for a protocol in a relative name

@@ -204,7 +204,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("shape", "geometry", "message"), BAD)
-def test_a_faulty_geometry_is_a_line_that_says_what_is_wrong(
+def test_a_faulty_geometry_is_an_error_of_one_line(
     shape: str, geometry: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(SampleError, match=message) as caught:

@@ -1,4 +1,4 @@
-"""Training tests compute with one thread: small networks gain nothing from more."""
+"""Fixtures for tests of training, which use one thread, as more do not help small networks."""
 
 from collections.abc import Iterator
 

@@ -24,7 +24,7 @@ PLAIN_FLIP = Augmentation(scale=(1, 1))
 
 
 def two_halves(height: int = 60, width: int = 80) -> LabeledImage:
-    """Gives an image that is dark and class 0 on the left, bright and class 1 on the right."""
+    """Return an image that is dark and class 0 on the left, bright and class 1 on the right."""
     ids = np.zeros((height, width), np.uint8)
     ids[:, width // 2 :] = 1
     return LabeledImage(np.repeat(ids[..., None] * np.uint8(200), 3, axis=2), ids)

@@ -33,7 +33,7 @@ def test_transfer_learning_takes_all_but_the_classifiers(first: Path, tmp_path: 
     assert {n for n in before if "aux.weight" in n or n == "classifier.weight"} & same == set()
 
 
-def test_continue_training_takes_everything_and_wants_the_same_classes(
+def test_continue_training_loads_everything_and_requires_the_same_classes(
     first: Path, tmp_path: Path
 ) -> None:
     still = replace(PLUGIN, epochs=1, lr=1e-12, seed=5, init="continue_training")

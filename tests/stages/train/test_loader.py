@@ -64,7 +64,7 @@ def test_an_error_of_ours_comes_out_as_it_is(workers: int) -> None:
     assert str(caught.value) == "this one cannot be used"
 
 
-def test_without_shared_memory_batches_come_through_pipes_and_one_line_says_so(
+def test_without_shared_memory_batches_come_through_pipes_with_one_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(_tensor: Tensor) -> None:

@@ -56,7 +56,7 @@ def test_classes_without_a_pixel_are_named(caplog: pytest.LogCaptureFixture) -> 
     assert caplog.text == ""
 
 
-def test_of_a_large_set_it_is_told_how_many_images_were_looked_at(
+def test_for_a_large_set_the_number_of_measured_images_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     data = data_of(*(Flat(str(k), k % 2) for k in range(2 * MAX_MEASURED + 1)))

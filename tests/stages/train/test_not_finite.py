@@ -22,7 +22,7 @@ from support.trainings import (
 
 
 def with_loss(monkeypatch: pytest.MonkeyPatch, *losses: float) -> None:
-    """Lets validations have these losses, one after the other."""
+    """Let validations have these losses, one after the other."""
     left = iter(losses)
     validate = validate_network
 

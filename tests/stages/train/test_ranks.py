@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).with_name("rank.py")
 
 
 def together(count: int, folder: Path, case: str) -> list[dict[str, Any]]:
-    """Gives what each rank found."""
+    """Return what each rank found."""
     folder.mkdir(exist_ok=True)
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone"),

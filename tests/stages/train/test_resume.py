@@ -138,7 +138,7 @@ def test_going_on_with_other_data_is_refused(stopped: Path) -> None:
         train_stripes(RECIPE, stopped, data=stripes_data(num_train=11), resume=True)
 
 
-def test_going_on_with_other_labels_is_refused_and_a_state_of_0_1_0_tells_none(
+def test_resuming_with_other_labels_is_refused_unless_the_state_is_of_0_1_0(
     stopped: Path,
 ) -> None:
     data = stripes_data()
@@ -197,7 +197,7 @@ def test_when_a_loader_is_killed_the_state_is_saved(
     assert equal_tensors(read_tensors(whole("recipe")), read_tensors(tmp_path / "parts"))
 
 
-def test_going_on_with_other_threads_is_said(
+def test_resuming_with_other_threads_is_logged(
     stopped: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     threads = torch.get_num_threads()

@@ -68,7 +68,7 @@ def test_validations_are_kept_on_request(tmp_path: Path) -> None:
     assert equal_tensors({k: last.tensors[k] for k in last.tensors}, read_tensors(tmp_path))
 
 
-def test_weights_say_how_images_are_to_be_shown(tmp_path: Path) -> None:
+def test_weights_hold_the_fit_of_images(tmp_path: Path) -> None:
     train_stripes(replace(PLUGIN, epochs=1), tmp_path / "plugin")
     train_stripes(replace(RECIPE, epochs=1), tmp_path / "native")
     train_stripes(replace(RECIPE, epochs=1, input_scale=2), tmp_path / "doubled")

@@ -1,1 +1,1 @@
-"""Damaged inputs, and what reads them."""
+"""Damaged inputs, and their readers."""

@@ -1,4 +1,4 @@
-"""Edits that damage a file, as plain values: hypothesis shrinks them, others draw them by lot."""
+"""Edits that damage a file, as plain values that hypothesis can shrink."""
 
 import random
 from collections.abc import Sequence
@@ -8,24 +8,24 @@ from typing import Literal, TypeAlias
 Kind: TypeAlias = Literal["flip", "cut", "zero", "repeat", "remove", "insert", "number"]
 KINDS: tuple[Kind, ...] = ("flip", "cut", "zero", "repeat", "remove", "insert", "number")
 NUMBERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-"""Values that lengths, counts and sizes are set to."""
+"""The values for lengths, counts and sizes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One change at one place."""
+    """One change at one position."""
 
     kind: Kind
     place: float
-    """Where, as a share of the file, 0 to 1."""
+    """The position as a share of the file, 0 to 1."""
     length: int
-    """Number of bytes that it concerns."""
+    """The number of bytes that it affects."""
     value: int
-    """What is put there: a byte, or a number of four."""
+    """The new value: a byte, or a number of four bytes."""
 
 
 def edited(content: bytes, edits: Sequence[Edit]) -> bytes:
-    """Apply edits one after the other."""
+    """Apply edits in order."""
     data = bytearray(content)
     for edit in edits:
         at = min(int(edit.place * len(data)), max(0, len(data) - 1))
@@ -50,7 +50,7 @@ def edited(content: bytes, edits: Sequence[Edit]) -> bytes:
 
 
 def drawn_edits(dice: random.Random, *, most: int = 4) -> list[Edit]:
-    """Draw a few edits by lot; headers, which stand at the beginning, are met more often."""
+    """Draw a few random edits, with more at the beginning, where headers are."""
     return [
         Edit(
             dice.choice(KINDS),

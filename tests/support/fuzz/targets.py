@@ -1,7 +1,7 @@
-"""Everything that reads bytes from outside: sound samples, and what must happen to damaged ones.
+"""All readers of bytes from outside, with intact samples and checks for damaged ones.
 
-A target returns if it could read the data, or if it refused it with the error that is documented
-for it. Whatever else it raises is a mistake of icstream's.
+A target returns if it could read the data, or if it refused it with the documented error. Any other
+exception is a bug in icstream.
 """
 
 import io
@@ -76,10 +76,10 @@ class Target:
 
     name: str
     seeds: Callable[[], list[bytes]]
-    """Sound samples."""
+    """The function that returns intact samples."""
     run: Callable[[bytes], None]
     by_library: bool = False
-    """Libraries in C do the reading, so a mistake may end the process."""
+    """Whether C libraries do the reading, so that a bug may end the process."""
 
 
 @contextmanager
@@ -288,4 +288,4 @@ TARGETS: dict[str, Target] = {
         Target("message", _messages, _read_message),
     )
 }
-"""All of them by name. The HTTP service and pushed frames have tests of their own, over sockets."""
+"""All targets by name. The HTTP service and pushed frames have separate tests over sockets."""
