@@ -87,7 +87,7 @@ class Soak:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def update(self, streams: Sequence[StreamState]) -> None:
-        """See base class."""
+        """Implement `RunDisplay.update`."""
         self.streams = streams
         self.num_looks += 1
         for stream in streams:

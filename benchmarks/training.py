@@ -56,11 +56,11 @@ class Stopwatch:
         self._num_steps = num_steps
 
     def step(self, _step: int, _num_steps: int, _loss: float, _lr: float) -> None:
-        """See base class."""
+        """Implement `Display.step`."""
         self.times.append(time.perf_counter())
 
     def validation(self, epoch: float, validation: Validation, *, best: bool) -> None:
-        """See base class."""
+        """Implement `Display.validation`."""
 
     def should_stop(self) -> bool:
         """Return whether there are enough steps."""

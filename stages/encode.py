@@ -44,7 +44,7 @@ class Encode:
         return self.num_frames < self._num_done
 
     def process(self, frame: ScoredFrame) -> SegmentedFrame:
-        """See base class."""
+        """Implement `FrameStage.process`."""
         meta, image = frame.meta, frame.image
         class_ids = frame.scores.class_ids()
         self._begin_part_if_needed(meta)

@@ -27,7 +27,7 @@ class Preprocess:
         self._empty = empty
 
     def process(self, frame: Frame) -> PreparedFrame:
-        """See base class."""
+        """Implement `FrameStage.process`."""
         meta, image = frame.meta, frame.image
         if image is None:
             raise StageError("no picture", f"frame {meta.index} has no image")

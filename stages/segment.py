@@ -14,6 +14,6 @@ class Segment:
         self._segmenter = segmenter
 
     def process(self, frame: PreparedFrame) -> ScoredFrame:
-        """See base class."""
+        """Implement `FrameStage.process`."""
         scores = self._segmenter.scores(frame.network_input, frame.geometry)
         return ScoredFrame(frame.meta, frame.image, scores)

@@ -92,7 +92,7 @@ def _blobs(layers: Iterable[Layer]) -> dict[str, Tensor]:
 def _fold_scale(blobs: dict[str, Tensor], layers: Iterable[Layer]) -> dict[str, str]:
     """Multiply the image's scale into the convolutions that read it, and drop its blobs.
 
-    In the authors' prototxt these are the first one of sub1 and, behind a linear halving, that of
+    In the authors' prototxt these are the first one of sub1 and, after a linear halving, that of
     the trunk; other wirings are followed as the file states them. The padding consists of zeros, so
     the result is exact.
 

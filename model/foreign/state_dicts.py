@@ -20,13 +20,13 @@ _PARALLEL = "module."
 _OURS = ("convbnrelu1_1.", "res_block2.", "cff_sub24.", "classification.")
 
 _MMSEG = (
-    "a checkpoint of mmsegmentation: its ICNet is another graph (its sub4 branch begins behind"
+    "a checkpoint of mmsegmentation: its ICNet is another graph (its sub4 branch begins after"
     " layer2, its pyramid concatenates, each branch has a ReLU before the sums, and corners are"
     " not aligned), so that these weights would give wrong masks here"
 )
 _LIMINN = (
     "a checkpoint of liminn's ICNet-pytorch: it is another graph (two passes of a whole"
-    " ResNet-50, fusion of its raw 512 and 2048 channels, heads without bias behind the"
+    " ResNet-50, fusion of its raw 512 and 2048 channels, heads without bias after the"
     " convolution), so that these weights would give wrong masks here"
 )
 _LOOKED_FOR = (

@@ -116,8 +116,8 @@ def read_bare_weights(content: bytes) -> Foreign:
         CheckpointError: The file is damaged, or of another network.
     """
     notes = (
-        "the file does not say how images were shown to the network: taken as in the plugin,"
-        " BGR 0..255 minus the mean, at their own size",
+        "the file does not state the preprocessing: assumed as in the plugin, BGR 0..255 minus the"
+        " mean, at the image's own size",
     )
     return _foreign("state dict as of pytorch-semseg", content, Fit(), None, notes=notes)
 
@@ -126,7 +126,7 @@ def _foreign(
     source: str, content: bytes, fit: Fit, labels: LabelSet | None, *, notes: tuple[str, ...]
 ) -> Foreign:
     tensors, key = read_state_dict(content)
-    if labels is None and key == "model_state":  # pytorch-semseg knows this network on Cityscapes
+    if labels is None and key == "model_state":  # pytorch-semseg has this network for Cityscapes
         classifier = tensors.get("classification.weight")
         if classifier is not None and tuple(classifier.shape[:1]) == (len(CITYSCAPES),):
             labels = CITYSCAPES

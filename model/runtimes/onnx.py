@@ -34,7 +34,7 @@ class OnnxRuntime:
         self._sessions: OrderedDict[tuple[int, ...], onnxruntime.InferenceSession] = OrderedDict()
 
     def scores(self, rgb_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See base class."""
+        """Implement `Runtime.scores`."""
         session = self._sessions.get(rgb_NHW3.shape)
         if session is None:
             session = self._sessions[rgb_NHW3.shape] = self._open(rgb_NHW3.shape)
@@ -45,7 +45,7 @@ class OnnxRuntime:
         return np.asarray(scores_NKhw, np.float32)
 
     def forget(self, size: tuple[int, int]) -> None:
-        """See base class."""
+        """Implement `Runtime.forget`."""
         for shape in [shape for shape in self._sessions if shape[1:3] == size]:
             del self._sessions[shape]
 

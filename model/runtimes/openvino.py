@@ -48,7 +48,7 @@ class OpenVinoRuntime:
         self._compiled: OrderedDict[tuple[int, ...], _Compiled] = OrderedDict()
 
     def scores(self, rgb_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See base class."""
+        """Implement `Runtime.scores`."""
         compiled = self._compiled.get(rgb_NHW3.shape)
         if compiled is None:
             compiled = self._compiled[rgb_NHW3.shape] = self._compile(rgb_NHW3.shape)
@@ -60,7 +60,7 @@ class OpenVinoRuntime:
         return np.asarray(outputs[0], np.float32)
 
     def forget(self, size: tuple[int, int]) -> None:
-        """See base class."""
+        """Implement `Runtime.forget`."""
         for shape in [shape for shape in self._compiled if shape[1:3] == size]:
             del self._compiled[shape]
 

@@ -34,7 +34,7 @@ class TorchRuntime:
 
     @torch.inference_mode()
     def scores(self, rgb_NHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See base class."""
+        """Implement `Runtime.scores`."""
         input_NHW3 = torch.from_numpy(rgb_NHW3).to(self._device)
         scores_NKhw = self._graph(input_NHW3).float().cpu()
         return np.asarray(scores_NKhw.numpy())

@@ -27,7 +27,7 @@ class IdSample:
     """The (256,) class ids, `VOID` or `NO_ID` for each pixel value of the label image."""
 
     def load(self) -> LabeledImage:
-        """See base class."""
+        """Implement `Sample.load`."""
         rgb_HW3 = read_image(self.image, decoder="opencv")
         values_HW = read_ids(self.label)
         with naming(self.label):

@@ -27,7 +27,7 @@ class SuperviselySample:
     classes: ProjectClasses = field(compare=False, repr=False)
 
     def load(self) -> LabeledImage:
-        """See base class; later objects are painted over earlier ones, neutral or not.
+        """Implement `Sample.load`; later objects are painted over earlier ones, neutral or not.
 
         Objects of unknown shapes are ignored.
         """

@@ -62,7 +62,7 @@ class ImageSource:
         pass
 
     def __iter__(self) -> Iterator[Item]:
-        """See base class."""
+        """Implement `Source.__iter__`."""
         name, accounting = self._spec.name, self._accounting
         index, last_size = accounting.decoded, self.info.size
         for place in self._places():

@@ -38,7 +38,7 @@ class LoopedSource:
         self._readings.close()
 
     def __iter__(self) -> Iterator[Item]:
-        """See base class."""
+        """Implement `Source.__iter__`."""
         for loop in range(self._num_loops):
             if loop:
                 self._readings.close()

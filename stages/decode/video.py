@@ -117,7 +117,7 @@ class VideoSource:
         self._recording.close()
 
     def __iter__(self) -> Iterator[Item]:
-        """See base class."""
+        """Implement `Source.__iter__`."""
         try:
             yield from self._decode()
         finally:

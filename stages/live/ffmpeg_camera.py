@@ -111,7 +111,7 @@ class FFmpegCamera:
         self._container.close()
 
     def __iter__(self) -> Iterator[LiveFrame | LostFrame | AwaitsKeyFrame | None]:
-        """See base class."""
+        """Implement `Camera.__iter__`."""
         if self._is_over:
             self._count_missing(at_least=1)
             return

@@ -78,7 +78,7 @@ class SyntheticCamera:
         pass
 
     def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
-        """See base class."""
+        """Implement `Camera.__iter__`."""
         scene, options = self._scene, self._scene.options
         first = scene.next_frame
         scene.render(first, options.size)  # rendered now, so that the first frame does not age

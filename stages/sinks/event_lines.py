@@ -51,23 +51,23 @@ class EventLines:
 
     @property
     def parts(self) -> list[Part]:
-        """See base class; the frames are those that were examined."""
+        """Implement `Sink.parts`; the frames are those that were examined."""
         return self._parts.all()
 
     def begin_part(self) -> None:
-        """See base class; the file continues."""
+        """Implement `Sink.begin_part`; the file continues."""
         self._parts.begin_part()
 
     def restart_point(self, at_most: int) -> int:
-        """See base class."""
+        """Implement `Sink.restart_point`."""
         return min(at_most, self._log.num_frames())
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """See base class."""
+        """Implement `Sink.skip`."""
         self._parts.count(first, num_frames)
 
     def write(self, frame: SegmentedFrame) -> None:
-        """See base class."""
+        """Implement `Sink.write`."""
         with naming_file(self._folder / FILE):
             self._examine(frame, self._file or self._open())
 
@@ -91,7 +91,7 @@ class EventLines:
         self._log.count(self._parts.num_frames)
 
     def close(self) -> None:
-        """See base class."""
+        """Implement `Sink.close`."""
         if self._file is None and self._parts.num_frames:
             self._open()
         if self._file is not None:

@@ -94,7 +94,7 @@ class EventRule:
         if settings.class_name not in labels.names:
             raise ConfigError(
                 f"output.events.rules: {settings.name} names the class"
-                f" {settings.class_name!r}; the weights know {', '.join(labels.names)}"
+                f" {settings.class_name!r}; the weights have {', '.join(labels.names)}"
             )
         threshold = settings.below if settings.above is None else settings.above
         assert threshold is not None  # one of the two is given

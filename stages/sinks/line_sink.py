@@ -56,27 +56,27 @@ class LineSink:
 
     @property
     def parts(self) -> list[Part]:
-        """See base class."""
+        """Implement `Sink.parts`."""
         return self._parts.all()
 
     def begin_part(self) -> None:
-        """See base class; the file continues, as each line has its own size and time."""
+        """Implement `Sink.begin_part`; the file continues, as lines have their own size and time."""
         self._parts.begin_part()
 
     def restart_point(self, at_most: int) -> int:
-        """See base class."""
+        """Implement `Sink.restart_point`."""
         if not self._path.exists():
             return 0
         whole, _ = find_end_of_lines(self._path)
         return max(0, min(at_most, whole - self._num_header_lines))
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """See base class."""
+        """Implement `Sink.skip`."""
         self._num_skipped += num_frames
         self._parts.count(first, num_frames)
 
     def close(self) -> None:
-        """See base class."""
+        """Implement `Sink.close`."""
         if self._num_skipped and self._file is None:
             self._file = self._continue()
         if self._file is not None:

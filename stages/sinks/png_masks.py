@@ -67,15 +67,15 @@ class PngMasks:
 
     @property
     def parts(self) -> list[Part]:
-        """See base class."""
+        """Implement `Sink.parts`."""
         return self._parts.all()
 
     def begin_part(self) -> None:
-        """See base class; files of all parts are in the same folder."""
+        """Implement `Sink.begin_part`; files of all parts are in the same folder."""
         self._parts.begin_part()
 
     def write(self, frame: SegmentedFrame) -> None:
-        """See base class; each file is written atomically."""
+        """Implement `Sink.write`; each file is written atomically."""
         self._folder.mkdir(parents=True, exist_ok=True)
         name = f"{frame.meta.index:06}" if frame.meta.name is None else frame.meta.name
         try:
@@ -107,7 +107,7 @@ class PngMasks:
         self._not_synced.append(path)
 
     def restart_point(self, at_most: int) -> int:
-        """See base class; a power failure may have damaged the last files."""
+        """Implement `Sink.restart_point`; a power failure may have damaged the last files."""
         paths = list(self._folder.glob("*.png"))
         numbered = [path for path in paths if path.stem.isdecimal()]
         if numbered:
@@ -122,11 +122,11 @@ class PngMasks:
         return min(at_most, len(paths))
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """See base class; files after the restart point are written again."""
+        """Implement `Sink.skip`; files after the restart point are written again."""
         self._parts.count(first, num_frames)
 
     def close(self) -> None:
-        """See base class; no file is open between frames."""
+        """Implement `Sink.close`; no file is open between frames."""
         self._sync()
 
 

@@ -49,7 +49,7 @@ class RollingVideo:
 
     @property
     def parts(self) -> list[Part]:
-        """See base class; only parts that are kept are included."""
+        """Implement `Sink.parts`; only parts that are kept are included."""
         segments = self._segments or []
         stops = [*(segment.start for segment in segments[1:]), self._num_frames]
         return [
@@ -59,11 +59,11 @@ class RollingVideo:
         ]
 
     def begin_part(self) -> None:
-        """See base class."""
+        """Implement `Sink.begin_part`."""
         self._begins_part = True
 
     def restart_point(self, at_most: int) -> int:
-        """See base class; 0 if the file with that frame was removed."""
+        """Implement `Sink.restart_point`; 0 if the file with that frame was removed."""
         segments = self._index.read()
         before = [segment for segment in segments if segment.start <= at_most]
         if not before:
@@ -77,12 +77,12 @@ class RollingVideo:
         return last.start + min(whole)
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """See base class."""
+        """Implement `Sink.skip`."""
         self._num_frames += num_frames
         self._begins_part = False
 
     def write(self, frame: SegmentedFrame) -> None:
-        """See base class."""
+        """Implement `Sink.write`."""
         if self._segments is None:
             self._segments = self._settle()
         self._time.advance(frame.meta)
@@ -93,7 +93,7 @@ class RollingVideo:
         self._num_frames += 1
 
     def close(self) -> None:
-        """See base class."""
+        """Implement `Sink.close`."""
         if self._segments is None and self._num_frames:
             self._segments = self._settle()
         self._finish()

@@ -47,15 +47,15 @@ class VideoSink:
 
     @property
     def parts(self) -> list[Part]:
-        """See base class."""
+        """Implement `Sink.parts`."""
         return self._finished + ([self._current.part()] if self._current else [])
 
     def begin_part(self) -> None:
-        """See base class."""
+        """Implement `Sink.begin_part`."""
         self.close()
 
     def restart_point(self, at_most: int) -> int:
-        """See base class; it is the end of a fragment.
+        """Implement `Sink.restart_point`; it is the end of a fragment.
 
         The very last fragment does not count, as a run that was stopped regularly closed it without
         the duration of its last frame.
@@ -70,12 +70,12 @@ class VideoSink:
         return min(total, at_most)
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """See base class."""
+        """Implement `Sink.skip`."""
         first, count = self._skipped or (first, 0)
         self._skipped = first, count + num_frames
 
     def close(self) -> None:
-        """See base class."""
+        """Implement `Sink.close`."""
         if self._current is not None:
             part = self._current
             self._current = None

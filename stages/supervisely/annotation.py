@@ -142,7 +142,7 @@ class _Contours(Struct):
 class _Bitmap(Struct):
     origin: _Point
     data: str
-    """In base64, perhaps with line breaks in it."""
+    """The data in base64, which may contain line breaks."""
 
 
 class _Node(Struct):

@@ -29,7 +29,7 @@ class Bitmap:
     mask_HW: NDArray[np.bool_]
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """See base class."""
+        """Implement `ObjectGeometry.paint`."""
         height, width = self.mask_HW.shape
         y, x = max(0, self.top), max(0, self.left)
         window_HW = canvas_HW[y : max(y, self.top + height), x : max(x, self.left + width)]
@@ -50,7 +50,7 @@ class Polygon:
     """The outlines, (N, 2) each."""
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """See base class."""
+        """Implement `ObjectGeometry.paint`."""
         if not self.interiors:
             cv2.fillPoly(canvas_HW, [self.exterior_N2], value)
             return
@@ -78,7 +78,7 @@ class Rectangle:
     bottom: int
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """See base class."""
+        """Implement `ObjectGeometry.paint`."""
         rows = slice(max(0, self.top), max(0, self.bottom + 1))
         canvas_HW[rows, max(0, self.left) : max(0, self.right + 1)] = value
 
@@ -90,7 +90,7 @@ class Line:
     points_N2: NDArray[np.int32]
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """See base class."""
+        """Implement `ObjectGeometry.paint`."""
         cv2.polylines(canvas_HW, [self.points_N2], False, value, thickness=1, lineType=cv2.LINE_8)
 
 
@@ -101,7 +101,7 @@ class Dots:
     points_N2: NDArray[np.int32]
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """See base class."""
+        """Implement `ObjectGeometry.paint`."""
         height, width = canvas_HW.shape
         for x, y in self.points_N2:
             if 0 <= x < width and 0 <= y < height:
@@ -116,6 +116,6 @@ class Cuboid:
     """The outlines, (N, 2) each."""
 
     def paint(self, canvas_HW: NDArray[np.uint8], value: int) -> None:
-        """See base class."""
+        """Implement `ObjectGeometry.paint`."""
         for face_N2 in self.faces:
             cv2.fillPoly(canvas_HW, [face_N2], value)

@@ -37,7 +37,7 @@ class Patience:
         return True
 
     def state(self) -> dict[str, int | float | None]:
-        """Return all that `load` needs to go on from here."""
+        """Return the state for `load`."""
         return {
             "num_losses": self._num_losses,
             "divided_at": self._divided_at,
@@ -46,7 +46,7 @@ class Patience:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from where `state` was taken."""
+        """Continue from a result of `state`."""
         self._num_losses = state["num_losses"]
         self._divided_at = state["divided_at"]
         self._lowest = state["lowest"]
@@ -75,11 +75,11 @@ class ValidationClock:
         return True
 
     def state(self) -> dict[str, int]:
-        """Return all that `load` needs to go on from here."""
+        """Return the state for `load`."""
         return {"num_validations": self._num_validations}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from where `state` was taken."""
+        """Continue from a result of `state`."""
         self._num_validations = state["num_validations"]
 
 

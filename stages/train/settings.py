@@ -29,7 +29,7 @@ _WEIGHT_DECAY = {"adamw": 0.01, "sgd": 0.0001, "adam": 0.0}
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
     if bounds[0] > bounds[1]:
-        raise ValueError("the smaller one comes first")
+        raise ValueError("the smaller one must come first")
     return bounds
 
 
@@ -42,7 +42,7 @@ Qualities: TypeAlias = Annotated[tuple[Quality, Quality], Limits(strict=False), 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizer(StrictSettingsBase):
-    """How gradients become steps."""
+    """Settings of the optimizer."""
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
     """Optimizer, with the learning rate `lr`."""
@@ -160,7 +160,7 @@ class TrainSettings:
     lr: float = 1e-4
     """Initial learning rate."""
     optimizer: Optimizer = field(default_factory=lambda: Optimizer(name="adam"))
-    """How gradients become steps."""
+    """Optimizer."""
     schedule: PatienceSchedule | PolySchedule = field(default_factory=PatienceSchedule)
     """Schedule of the learning rate."""
     augmentation: Augmentation | None = None
@@ -185,8 +185,8 @@ class TrainSettings:
     """Size of the loss: full upsamples logits to the labels' size, shrunk samples labels at the
     logits' size."""
     class_weights: ClassWeights = "none"
-    """log weighs each class by 1 / ln(1.1 + its share of the pixels of the training set), at most
-    three times as much as a common one; steep uses 1.02, at most ten times."""
+    """Weights of classes: log is 1 / ln(1.1 + share of the training set's pixels), at most three times
+    that of a common class; steep uses 1.02, at most ten times."""
     class_factors: Mapping[str, float] = field(default_factory=dict)
     """Factors of class weights, by name."""
     ohem: float | None = None

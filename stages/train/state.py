@@ -131,8 +131,8 @@ def check_fingerprint(
     for name, value in now.items():
         if before[name] != value:
             log.warning(
-                "%s: was begun with %s %s, goes on with %s; the weights will not be the same to"
-                " the last bit",
+                "%s: was begun with %s %s, continues with %s; the weights will differ in the last"
+                " bits",
                 *(folder, name, before[name], value),
             )
 

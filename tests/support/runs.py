@@ -24,7 +24,7 @@ class Watcher:
         self.num_looks = 0
 
     def update(self, streams: Sequence[StreamState]) -> None:
-        """See base class."""
+        """Implement `RunDisplay.update`."""
         self.num_looks += 1
         for stream in streams:
             self.faults += stream.accounting.faults()

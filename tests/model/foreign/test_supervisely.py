@@ -129,7 +129,7 @@ def test_weights_of_pytorch_semseg_are_read(prefix: str, old_file: bool, tmp_pat
     assert checkpoint.labels == CITYSCAPES
     assert checkpoint.fit == Fit()
     assert torch.equal(checkpoint.tensors["classifier.weight"], model.classifier.weight)
-    assert "does not say how images were shown" in checkpoint.training["converted"]["notes"][0]
+    assert "does not state the preprocessing" in checkpoint.training["converted"]["notes"][0]
 
 
 def test_a_bare_state_dict_needs_names_for_its_classes(tmp_path: Path) -> None:

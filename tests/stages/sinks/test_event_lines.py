@@ -124,7 +124,7 @@ def test_after_an_interruption_anywhere_the_same_is_written(tmp_path: Path, kept
 def test_rules_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"set output\.events\.rules"):
         EventLines(tmp_path, CAMVID, EventSettings())
-    with pytest.raises(ConfigError, match="names the class 'Rode'; the weights know Sky"):
+    with pytest.raises(ConfigError, match="names the class 'Rode'; the weights have Sky"):
         EventLines(
             tmp_path, CAMVID, EventSettings(rules=(rule("x", above=0.1, class_name="Rode"),))
         )

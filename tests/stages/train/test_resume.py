@@ -206,7 +206,7 @@ def test_resuming_with_other_threads_is_logged(
         train_stripes(RECIPE, stopped, resume=True)
     finally:
         torch.set_num_threads(threads)
-    assert f"was begun with threads {threads}, goes on with {threads + 1}" in caplog.text
+    assert f"was begun with threads {threads}, continues with {threads + 1}" in caplog.text
 
 
 def test_a_state_that_is_damaged_or_missing_is_named(stopped_folder: Path, tmp_path: Path) -> None:
