@@ -60,7 +60,7 @@ class LineSink:
         return self._parts.all()
 
     def begin_part(self) -> None:
-        """Implement `Sink.begin_part`; the file continues, as lines have their own size and time."""
+        """Implement `Sink.begin_part`; the file continues, as lines have size and time."""
         self._parts.begin_part()
 
     def restart_point(self, at_most: int) -> int:
