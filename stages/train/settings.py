@@ -185,8 +185,8 @@ class TrainSettings:
     """Size of the loss: full upsamples logits to the labels' size, shrunk samples labels at the
     logits' size."""
     class_weights: ClassWeights = "none"
-    """Class weights: log is 1 / ln(1.1 + share of the training set's pixels), at most three times that
-    of a common class; steep uses 1.02, at most ten times."""
+    """Class weights: log is 1 / ln(1.1 + share of the training set's pixels), at most three times
+    that of a common class; steep uses 1.02, at most ten times."""
     class_factors: Mapping[str, float] = field(default_factory=dict)
     """Factors of class weights, by name."""
     ohem: float | None = None
