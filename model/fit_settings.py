@@ -38,7 +38,7 @@ class FitSettings(SettingsBase):
     height: Side | None = None
     """Height in pixels, for stretch and letterbox."""
     double_below: Annotated[int, Limits(ge=0, le=MAX_DOUBLE_BELOW)] = 0
-    """Shorter side, in pixels, below which native fits double the image."""
+    """Shorter side, in pixels, below which the mode native doubles images."""
 
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {
         "size": OldKey(("width", "height"), _read_size, _write_size)

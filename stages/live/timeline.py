@@ -20,8 +20,8 @@ class Timeline:
 
     The source's own times are kept as long as they increase, and are not far ahead of the frames'
     arrival. Where they restart or jump, they are shifted to continue from the last frame by the
-    time between the two arrivals; where they jump back, the earlier shift is restored. Where they
-    are unusable, they are replaced by the time of arrival since the first frame.
+    time between the two arrivals; where they return from a jump, the earlier shift is restored.
+    Where they are unusable, they are replaced by the time of arrival since the first frame.
 
     Attributes:
         clock: The origin of the last frame's time.

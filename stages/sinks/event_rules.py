@@ -42,8 +42,8 @@ class EventRuleSettings(SettingsBase):
     """Time, in seconds, for which the share must be beyond the threshold before the event
     begins."""
     clear: Share | None = None
-    """Share at which the event ends, on the other side of the threshold; by default the threshold
-    itself."""
+    """Share at which the event ends, at most `above` or at least `below`; by default the
+    threshold."""
     clear_for_s: Duration | None = None
     """Time, in seconds, for which that must hold before the event ends; by default `for_s`."""
 
