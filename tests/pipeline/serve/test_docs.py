@@ -1,20 +1,19 @@
-"""The commands in docs/serve.md and README.md do what they say."""
+"""The commands and snippets about the service in README.md and docs/ do what they say."""
 
 import json
-import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from support.clips import require_program
+from support.doc_commands import blocks, commands
 from support.images import encode, make_image
 from support.servers import Server
 
-ROOT = Path(__file__).parents[3]
-TEXT = "\n".join((ROOT / name).read_text() for name in ("docs/serve.md", "README.md"))
-COMMANDS = re.findall(r"^    (curl .+)$", TEXT, re.MULTILINE)
+COMMANDS = sorted({command.text for command in commands() if command.program == "curl"})
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -33,6 +32,15 @@ def test_every_curl_command_works(command: str, server: Server, tmp_path: Path) 
         assert (tmp_path / "mask.png").read_bytes().startswith(b"\x89PNG")
     elif "health" not in line:
         assert json.loads(done.stdout)
+
+
+def test_every_snippet_works(server: Server) -> None:
+    texts = [b.text for b in blocks() if (b.page, b.language) == ("docs/serve.md", "python")]
+    names: dict[str, Any] = {"images": make_image(np.random.default_rng(4), 48, 64)[None]}
+    for text in texts:
+        exec(text.replace(":5000", f":{server.port}").replace("camvid", "streets"), names)
+        names["client"].close()
+    assert names["class_ids"].shape == (1, 48, 64)
 
 
 def test_there_are_commands_for_every_interface() -> None:
