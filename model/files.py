@@ -102,7 +102,7 @@ def sync_file(path: Path) -> None:
     """Flush a file to disk, so that its content survives a power failure.
 
     Raises:
-        OSError: it cannot be opened, or its disk fails.
+        OSError: It cannot be opened, or its disk failed.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -115,7 +115,7 @@ def sync_folder(folder: Path) -> None:
     """Flush a folder to disk, so that the names of files in it survive a power failure.
 
     Raises:
-        OSError: it cannot be opened, or its disk fails.
+        OSError: It cannot be opened, or its disk failed.
     """
     if os.name == "posix":  # Windows cannot open folders
         sync_file(folder)

@@ -94,8 +94,8 @@ class ParsedBy:
         """Initialize it.
 
         Args:
-            parse: returns the value of a text, and any other value as it is.
-            text: the JSON schema of the text, beside its type.
+            parse: The function that returns the value of a text, and any other value unchanged.
+            text: The JSON schema of the text, in addition to its type.
         """
         self._parse = parse
         self._text = text

@@ -33,7 +33,7 @@ def region(size: tuple[int, int], bounds: Bounds) -> Window:
     """Return the window of an image of (height, width) within its margins.
 
     Raises:
-        MisfitError: nothing is left.
+        MisfitError: Nothing is left.
     """
     height, width = size
     window = Window(
@@ -63,7 +63,7 @@ def sliding(size: tuple[int, int], window: WindowSize, min_overlap: MinOverlap) 
     """Yield the windows row by row; the last of each row and column ends at the image's edge.
 
     Raises:
-        MisfitError: the window is larger than the image.
+        MisfitError: The window is larger than the image.
     """
     _check_fit(size, window)
     height, width = size
@@ -76,7 +76,7 @@ def count_sliding(size: tuple[int, int], window: WindowSize, min_overlap: MinOve
     """Return the number of windows that `sliding` would yield.
 
     Raises:
-        MisfitError: the window is larger than the image.
+        MisfitError: The window is larger than the image.
     """
     _check_fit(size, window)
     rows = len(_before_last(size[0], window.height, min_overlap.y)) + 1

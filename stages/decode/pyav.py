@@ -1,7 +1,7 @@
-"""What PyAV 18 and PyAV 19 do differently; everything else that uses PyAV is the same for both.
+"""The differences between PyAV 18 and 19, of which all other code is independent.
 
-PyAV 19 has ratios of its own, which round where two of them do not fit into 32 bits, are never None
-and count as false where they are unset. It reads metadata that is not UTF-8 without being asked.
+PyAV 19 has its own ratios, which round where two of them do not fit into 32 bits, are never None
+and are false if unset. It reads metadata that is not UTF-8 by default.
 """
 
 from fractions import Fraction
@@ -24,7 +24,7 @@ class _Ratio(Protocol):
 
 
 def exact_ratio(ratio: _Ratio | None) -> Fraction | None:
-    """Return a time base, rate or aspect ratio as PyAV gives it; None where it is unset."""
+    """Return the exact time base, rate or aspect ratio of PyAV, or None if it is unset."""
     if ratio is None or not ratio.numerator or not ratio.denominator:
         return None
     return Fraction(ratio.numerator, ratio.denominator)
@@ -34,11 +34,11 @@ def open_for_reading(file: object, **options: Any) -> InputContainer:
     """Open a container as `av.open` does, whatever the encoding of its metadata.
 
     Args:
-        file: a name, or an object with the methods of a file.
-        options: of `av.open`.
+        file: A name, or an object with the methods of a file.
+        options: The options of `av.open`.
 
     Raises:
-        FFmpegError: it cannot be opened.
+        FFmpegError: The file cannot be opened.
     """
     container = av.open(file, "r", **_ANY_METADATA, **options)
     assert isinstance(container, InputContainer)
