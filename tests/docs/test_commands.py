@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -128,7 +128,7 @@ def _copied(source: str, target: str) -> None:
 
 
 @pytest.fixture
-def folder(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with all that commands name, in which they run."""
     copy = tmp_path / "folder"
     shutil.copytree(prepared, copy, symlinks=True, copy_function=_copied)
@@ -137,9 +137,15 @@ def folder(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.setenv("PASSWORD", "secret")
     monkeypatch.syspath_prepend(str(copy / "site"))
     monkeypatch.setenv("PYTHONPATH", str(copy / "site"))
+    _forget_plugins()
+    yield copy
+    _forget_plugins()
+
+
+def _forget_plugins() -> None:
+    """Have those that are installed looked up again."""
     registry._plugins.cache_clear()
     own_sources.cache_clear()
-    return copy
 
 
 def as_run(text: str) -> str:
