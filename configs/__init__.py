@@ -1,1 +1,1 @@
-"""Ready-made configurations, shipped as package data."""
+"""Presets: ready-made configurations, shipped as package data."""

@@ -1,6 +1,6 @@
-"""What joins the stages: configuration, the run, the Python call, the command line.
+"""The pipeline around the stages: settings, runs, the Python API and the command line.
 
-`segment` is imported on first use, so that `icstream --help` need not wait for PyTorch.
+`segment` is imported on first use, so that `icstream --help` does not load PyTorch.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""The program `icstream`, also as `python -m icstream.pipeline`."""
+"""The program `icstream`, also run as `python -m icstream.pipeline`."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from types import FrameType
 
 def main() -> None:
     """Run the command line of this process, and end the process with its exit code."""
-    # While the commands are loaded there is nothing to close yet.
+    # Nothing needs closing while the commands are being loaded.
     signal.signal(signal.SIGINT, _end_at_once)
     from icstream.pipeline.cli import main as command_line
 

@@ -28,7 +28,7 @@ class Segmented:
     """One frame with its mask."""
 
     index: int
-    """Position in the recording, from 0."""
+    """The shape is (H, W, 3), the color order RGB."""
     pts: int | None
     """Presentation time in units of `time_base`; None where the source has no clock."""
     time_base: Fraction
@@ -36,11 +36,11 @@ class Segmented:
     image: NDArray[np.uint8]
     """(H, W, 3) RGB."""
     class_ids: NDArray[np.uint8]
-    """(H, W), of the image's size."""
+    """The shape is (H, W), the size that of the image."""
 
     @property
     def time(self) -> Fraction | None:
-        """The exact instant in seconds; None where the source has no clock."""
+        """The exact time in seconds; None where the source has no clock."""
         return None if self.pts is None else self.pts * self.time_base
 
 
@@ -59,25 +59,25 @@ def segment(
 ) -> Iterator[Segmented]:
     """Yield every frame of a source with its mask, in presentation order.
 
-    Masks are those of `icstream run` with the same settings. Leaving the loop, by whatever way,
+    The masks equal those of `icstream run` with the same settings. Leaving the loop in any way
     closes the source.
 
     Args:
-        source: a video file, an image, a directory or a glob of images, a camera or a URL. Of a
-            live source no frame is dropped: a loop that is slower than it falls behind.
-        weights: a checkpoint file, a name, "random", or a `Segmenter` to be used again; the
-            settings of inference after it are for the other cases and are ignored then.
+        source: a video file, an image, a folder or a glob of images, a camera or a URL. No frame
+            of a live source is dropped: a loop that is slower than the source falls behind.
+        weights: a checkpoint file, the name of shipped weights, "random", or a `Segmenter` to
+            reuse; with a `Segmenter`, the inference settings below are ignored.
         runtime: see `Segmenter`.
         device: see `Segmenter`.
         precision: see `Segmenter`.
         threads: see `Segmenter`.
         fit: see `Segmenter`.
-        pages: of image files that hold several images: the first alone, which leaves the others
-            out and counts them, or all.
-        accounting: filled while it runs; shows afterwards what was lost and why.
+        pages: which images to read from files that hold several: "first" skips and counts the
+            others, "all" reads each as a frame.
+        accounting: counters to update while reading; they show what was lost and why.
 
     Raises:
-        ConfigError: the source is more than one stream, or a setting cannot be used.
+        ConfigError: the source is more than one stream, or a setting is invalid.
         SourceError: the source cannot be opened.
     """
     spec = replace(_find_stream(source), pages=pages)

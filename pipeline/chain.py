@@ -25,7 +25,7 @@ Result: TypeAlias = SegmentedFrame | Gap | FormatChange | End
 
 
 class Chain:
-    """Takes the items of a source through stages, as the workers of a run do."""
+    """A chain of stages that processes the items of a source as the workers of a run do."""
 
     def __init__(
         self,
@@ -37,16 +37,16 @@ class Chain:
         """Join the stages.
 
         Args:
-            stages: in order; the last makes what `encode` takes.
+            stages: the stages in order; the last returns what `encode` takes.
             encode: the last stage.
-            accounting: of the stream.
+            accounting: the accounting of the stream.
         """
         self._stages = stages
         self._encode = encode
         self._accounting = accounting
 
     def run(self, source: Iterable[Item]) -> Generator[Result]:
-        """Yield what becomes of each item; closing the generator closes the source's iterator."""
+        """Yield the result of each item; closing the generator closes the source's iterator."""
         items = iter(source)
         try:
             for item in items:
@@ -75,7 +75,7 @@ class Chain:
 
 
 def segment_chain(segmenter: Segmenter, accounting: FrameAccounting) -> Chain:
-    """Return the stages behind a source, without sinks."""
+    """Return the stages that follow a source, without sinks."""
     preprocess = Preprocess(fit=segmenter.fit, mean_color=segmenter.mean_color)
     encode = Encode([], accounting=accounting)
     return Chain([preprocess, Segment(segmenter)], encode, accounting=accounting)

@@ -1,4 +1,4 @@
-"""Where results are written: checks before anything starts, manifests, JSON files."""
+"""Output folders and files: checks before anything starts, manifests, JSON."""
 
 import json
 import os
@@ -13,36 +13,38 @@ from icstream.model.shown import escape_undecoded
 
 REPORT = "report.json"
 MANIFEST = "run.json"
-"""Holds what determines the results of a run; written when it begins."""
+"""A JSON file with everything that determines the results of a run, written when it begins."""
 _ADDED = frozenset({"processor", "library"})
-"""Keys that manifests of 0.1.0 do not have."""
+"""Manifest keys that 0.1.0 did not write."""
 RESERVED_NAMES = frozenset(
     partial_path(Path(name), ending).name if ending else name
     for name in (REPORT, MANIFEST)
     for ending in ("", "partial")
 )
-"""Names in lower case that no stream has, as files of the run have them."""
+"""Lower-case names that no stream may have, because files of the run use them."""
 
 
 def begin_manifest(folder: Path, values: Mapping[str, Any], *, resume: bool) -> None:
     """Write the manifest of a new run, or compare it with that of the run to be resumed.
 
     Raises:
-        ConfigError: the run to be resumed had other settings, weights or sources, or there is none.
+        ConfigError: the earlier run had other settings, weights or sources, or does not exist.
     """
     path = folder / MANIFEST
     if not resume or not path.exists():
         if resume and any(folder.iterdir()):
-            raise ConfigError(f"output {folder}: no {MANIFEST} in it, so no run to resume")
+            raise ConfigError(f"output {folder}: contains no {MANIFEST}, so cannot be resumed")
         write_json(values, path)
         return
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: damaged, so no run to resume; choose another folder") from error
+        raise ConfigError(
+            f"{path}: damaged, so the run cannot be resumed; choose another folder"
+        ) from error
     if not isinstance(earlier, dict):
-        raise ConfigError(f"{path}: damaged, so no run to resume; choose another folder")
-    ours = json.loads(to_json(values))  # as it is read back: tuples have become lists
+        raise ConfigError(f"{path}: damaged, so the run cannot be resumed; choose another folder")
+    ours = json.loads(to_json(values))  # JSON turns tuples into lists
     different = [
         _name_difference(key, earlier.get(key), ours[key])
         for key in ours
@@ -50,13 +52,13 @@ def begin_manifest(folder: Path, values: Mapping[str, Any], *, resume: bool) -> 
     ]
     if different:
         raise ConfigError(
-            f"output {folder}: the run there had other {', '.join(different)};"
-            " resume with the same, or start again with --overwrite"
+            f"output {folder}: the earlier run differs in {', '.join(different)};"
+            " resume with the same, or start over with --overwrite"
         )
 
 
 def _name_difference(key: str, theirs: object, ours: object) -> str:
-    """Return the key, and of features and versions what only one side has."""
+    """Return the key; for features and versions, also list what only one side has."""
     if key not in _ADDED:
         return key
     there, here = (str(value).split() for value in (theirs, ours))
@@ -73,81 +75,55 @@ def check_output_folder(
     can_resume: bool = True,
     results: Sequence[str] | None = None,
 ) -> None:
-    """Check that results may be written into a folder; nothing is changed.
-
-    Args:
-        folder: need not exist.
-        overwrite: earlier results may be replaced.
-        resume: earlier results are continued.
-        can_resume: the command has `--resume`, which the error then names.
-        results: names of files that count as earlier results; None: all that is in the folder.
-
-    Raises:
-        ConfigError: it is a file, or in use and neither `overwrite` nor `resume` was given.
-    """
+    """Check that results may be written into a folder, without changing anything."""
     if overwrite and resume:
-        raise ConfigError("--overwrite and --resume contradict one another; give one of them")
+        raise ConfigError("--overwrite and --resume contradict each other; give only one of them")
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"output {folder}: is a file, a folder is needed")
+        raise ConfigError(f"output {folder}: is a file, but a folder is needed")
     if overwrite or resume or not folder.is_dir():
         return
     if results is None and any(folder.iterdir()):
-        hint = "or --overwrite to replace"
+        hint = "or --overwrite to replace it"
         if can_resume:
-            hint = "--overwrite to replace, or --resume to go on with an interrupted run"
+            hint = "--overwrite to replace it, or --resume to continue an interrupted run"
         raise ConfigError(f"output {folder}: not empty; choose another folder, {hint}")
     found = [name for name in results or () if (folder / name).exists()]
     if found:
         raise ConfigError(
-            f"output {folder}: has {', '.join(found)} in it; choose another folder, or --overwrite"
+            f"output {folder}: contains {', '.join(found)}; choose another folder, or --overwrite"
         )
 
 
 def check_output_files(
     files: Iterable[Path], *, overwrite: bool, source: Path | None = None
 ) -> None:
-    """Check that results may be written into files.
-
-    Args:
-        files: need not exist.
-        overwrite: they may be replaced.
-        source: is read, so it may not be replaced.
-
-    Raises:
-        ConfigError: one is a folder or the source, or exists and `overwrite` was not given.
-    """
+    """Check that result files may be written."""
     for file in files:
         if file.is_dir():
-            raise ConfigError(f"output {file}: is a folder, a file is needed")
+            raise ConfigError(f"output {file}: is a folder, but a file is needed")
         if not file.exists():
             continue
         if source is not None and source.exists() and file.samefile(source):
             raise ConfigError(f"output {file}: is the source; choose another file")
         if not overwrite:
-            raise ConfigError(
-                f"output {file}: is there already; choose another file, or --overwrite"
-            )
+            raise ConfigError(f"output {file}: already exists; choose another file, or --overwrite")
 
 
 def lock_output_folder(folder: Path) -> FolderLock:
-    """Make a folder if it is not there, and lock it for as long as results are written.
-
-    Raises:
-        ConfigError: it cannot be made or written, or another command writes there.
-    """
+    """Create a folder if needed, and lock it while results are written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied")
         return FolderLock(folder)
     except FileExistsError:
-        raise ConfigError(f"output {folder}: is a file, a folder is needed") from None
+        raise ConfigError(f"output {folder}: is a file, but a folder is needed") from None
     except OSError as error:
         raise ConfigError(f"output {folder}: cannot be written ({error.strerror})") from error
 
 
 def write_json(values: Mapping[str, Any], path: Path) -> None:
-    """Write a JSON file that survives a loss of power; a reader sees the old one or the new one."""
+    """Write a JSON file atomically and durably: a reader sees the old or the new content."""
     write_atomically(path, f"{to_json(values)}\n".encode(), durable=True)
 
 

@@ -1,4 +1,4 @@
-"""`icstream annotate`."""
+"""The command `icstream annotate`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +28,7 @@ from icstream.pipeline.cli.options import (
 )
 
 Project = Annotated[
-    Path, typer.Argument(metavar="PROJECT", help="A Supervisely project or a video file.")
+    Path, typer.Argument(metavar="PROJECT", help="Supervisely project or video file.")
 ]
 
 
@@ -76,6 +76,6 @@ def annotate_command(
         values = outcome.values() | {"exit_code": code}
         write_results(values, out / REPORT, json_file)
         if not quiet:
-            last = "stopped; go on with --resume" if outcome.stopped else f"project in {out}"
+            last = "stopped; continue with --resume" if outcome.stopped else f"project in {out}"
             print_lines([*outcome.lines(), last])
     return code

@@ -1,4 +1,4 @@
-"""`icstream bench`."""
+"""The command `icstream bench`."""
 
 from typing import Annotated
 
@@ -14,8 +14,10 @@ from icstream.pipeline.cli.options import (
     Weights,
 )
 
-Recording = Annotated[str, typer.Argument(metavar="SOURCE", help="A video file.")]
-NumFrames = Annotated[int, typer.Option("--frames", metavar="N", min=10, help="Frames per round.")]
+Recording = Annotated[str, typer.Argument(metavar="SOURCE", help="Video file.")]
+NumFrames = Annotated[
+    int, typer.Option("--frames", metavar="N", min=10, help="Number of frames per round.")
+]
 Rounds = Annotated[int, typer.Option(metavar="N", min=1, help="Number of rounds.")]
 
 

@@ -1,4 +1,4 @@
-"""`icstream config`: what can be set."""
+"""The command `icstream config`, which shows what can be set."""
 
 import json
 from typing import Annotated, Literal
@@ -11,7 +11,9 @@ config_app = typer.Typer(
 
 Command = Annotated[
     Literal["run", "train", "annotate", "serve"],
-    typer.Option("--of", metavar="COMMAND", help="run, train, annotate or serve."),
+    typer.Option(
+        "--of", metavar="COMMAND", help="Command to describe: run, train, annotate or serve."
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What all commands share: signals, logging, results for people and as JSON, old names."""
+"""Parts that all commands share: signals, logging, results and old names."""
 
 import logging
 import signal
@@ -23,15 +23,15 @@ _Result = TypeVar("_Result")
 _HANG_UP = getattr(signal, "SIGHUP", None)  # not on Windows
 _STOP_SIGNALS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, _HANG_UP)))
 _SAME_SIGNAL_S = 0.2
-"""Signals of a kind that come within it are one: `timeout` sends its own to the process, and once
-more to the whole group."""
+"""Signals of one kind within this time, in seconds, count as one: `timeout` sends its signal to the
+process and then to the whole group."""
 
 
 class StopSignals:
-    """Signals to end, remembered while the context lasts so that a command can end in order.
+    """Records stop signals while the context lasts, so that a command can end in order.
 
-    The second signal of a kind ends the process, except that of a terminal that is gone: shell
-    and system both send it.
+    The second signal of a kind ends the process, except SIGHUP, which the shell and the system may
+    both send when a terminal closes.
     """
 
     def __init__(self) -> None:
@@ -51,16 +51,16 @@ class StopSignals:
     def _remember(self, number: int, _frame: FrameType | None) -> None:
         self._received = number
         signal.signal(number, lambda *_: None)
-        log.warning("%s: finishing what is under way", signal.Signals(number).name)
+        log.warning("%s received, finishing", signal.Signals(number).name)
         time.sleep(_SAME_SIGNAL_S)
         signal.signal(number, signal.SIG_IGN if number == _HANG_UP else signal.SIG_DFL)
 
     def received(self) -> bool:
-        """Return True once a signal came."""
+        """Return whether a stop signal was received."""
         return self._received is not None
 
     def exit_code(self) -> int:
-        """Return 128 plus the signal's number, as shells do; 0 if none came."""
+        """Return 128 plus the signal's number, as shells do, or 0 if none was received."""
         return 0 if self._received is None else 128 + self._received
 
 
@@ -81,17 +81,17 @@ def log_to_stderr(*, quiet: bool) -> None:
 
 
 class PrintableLines(logging.Formatter):
-    """Formats records so that no name or address in them forges a line or shows a secret."""
+    """A formatter that keeps names and addresses from forging log lines or exposing secrets."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        """See `logging.Formatter`."""
+        """See base class."""
         record.message = printable(record.message)
         return super().formatMessage(record)
 
 
 @contextmanager
 def logging_restored() -> Iterator[None]:
-    """Undo `log_to_stderr` at the end, for processes that go on after a command."""
+    """Undo `log_to_stderr` on exit, for processes that go on after a command."""
     root, own = logging.getLogger(), logging.getLogger("icstream")
     handlers, level, show = list(root.handlers), own.level, warnings.showwarning
     try:
@@ -104,24 +104,20 @@ def logging_restored() -> Iterator[None]:
 
 
 def silence_opencv() -> None:
-    """Keep OpenCV from printing what is wrong with an image, which the commands report."""
+    """Silence OpenCV's messages about damaged images, which the commands report themselves."""
     import cv2
 
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print results for people to standard error, as standard output is for JSON."""
+    """Print results for people to standard error, because standard output is for JSON."""
     for line in lines:
         print(printable(line), file=sys.stderr)
 
 
 def write_results(values: Mapping[str, Any], *files: Path | None) -> None:
-    """Write results as JSON into files; one that is called "-" is standard output.
-
-    Raises:
-        OSError: one could not be written; all others were.
-    """
+    """Write results as JSON to files; a file named "-" is standard output."""
     errors = []
     for file in filter(None, files):
         try:
@@ -139,20 +135,20 @@ def _write_results(values: Mapping[str, Any], file: Path) -> None:
         try:
             print(to_json(values), flush=True)
         except BrokenPipeError:
-            log.warning("standard output: closed by its reader before all results were written")
+            log.warning("standard output was closed before all results were written")
         return
     write_json(values, file)
 
 
 def print_renamed(old: str, new: str) -> None:
-    """Print a warning that a command or an option has another name now."""
+    """Print a warning that a command or an option was renamed."""
     print_lines([f"icstream: warning: {old} is now called {new}"])
 
 
 def renamed_command(
     command: Callable[_Params, _Result], old: str, new: str
 ) -> Callable[_Params, _Result]:
-    """Return the command for use under its old name, with a warning that gives the new one."""
+    """Return the command for use under its old name, with a warning that names the new one."""
 
     @wraps(command)
     def call(*args: _Params.args, **kwargs: _Params.kwargs) -> _Result:

@@ -1,4 +1,4 @@
-"""`icstream convert`."""
+"""The command `icstream convert`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,18 +12,18 @@ from icstream.pipeline.cli.options import JsonFile, Overwrite
 ForeignWeights = Annotated[
     Path,
     typer.Argument(
-        metavar="SOURCE", help="A Supervisely model folder, or a .pt, .pth, .pkl or .caffemodel."
+        metavar="SOURCE", help="Supervisely model folder, or .pt, .pth, .pkl or .caffemodel file."
     ),
 ]
 CheckpointFile = Annotated[
-    Path, typer.Option("-o", "--out", metavar="FILE", help="The checkpoint, .safetensors.")
+    Path, typer.Option("-o", "--out", metavar="FILE", help="Checkpoint to write (.safetensors).")
 ]
 ClassesFile = Annotated[
     Path | None,
     typer.Option(
         "--classes",
         metavar="FILE",
-        help="Names and colors of the outputs, as JSON; overrides those of SOURCE.",
+        help="JSON file with the class names and colors, instead of those in SOURCE.",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""`icstream data`: labeled data sets."""
+"""The command `icstream data`, for labeled data sets."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,7 +30,9 @@ data_app = typer.Typer(
 
 SheetFile = Annotated[
     Path | None,
-    typer.Option("--sheet", metavar="FILE.png", help="Draw some images with their labels."),
+    typer.Option(
+        "--sheet", metavar="FILE.png", help="Draw some images with their labels to this file."
+    ),
 ]
 
 
@@ -49,14 +51,14 @@ def check_command(
     sheet: SheetFile = None,
     json_file: JsonFile = None,
 ) -> int:
-    """Load everything in a data set; show what is in it and what cannot be used."""
+    """Load every sample of a data set, summarize it, and list what cannot be used."""
     log_to_stderr(quiet=True)
     from icstream.pipeline.cli.progress import ProgressBar
     from icstream.stages.data import check_data, open_data
 
     silence_opencv()
     if sheet is not None and sheet.suffix.lower() != ".png":
-        raise ConfigError(f"--sheet writes PNG, so its name must end in .png, got {sheet}")
+        raise ConfigError(f"--sheet {sheet}: must end in .png")
     data = open_data(
         folder, format=data_format, train_tag=train_tag, val_tag=val_tag, neutral=neutral
     )

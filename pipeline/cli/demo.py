@@ -1,4 +1,4 @@
-"""`icstream demo`."""
+"""The command `icstream demo`."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from icstream.pipeline.cli.options import JsonFile, OutDir, Overwrite
 def demo_command(
     out: OutDir = Path("demo"), overwrite: Overwrite = False, json_file: JsonFile = None
 ) -> int:
-    """Segment a rendered street clip and compare the masks with its true classes."""
+    """Segment a rendered street clip and compare the masks with the true classes."""
     log_to_stderr(quiet=False)
     from icstream.pipeline.cli.run_progress import RunProgress
     from icstream.pipeline.diagnostics.demo import run_demo

@@ -1,11 +1,11 @@
-"""`icstream doctor`."""
+"""The command `icstream doctor`."""
 
 from icstream.pipeline.cli.console import print_lines, write_results
 from icstream.pipeline.cli.options import JsonFile
 
 
 def doctor_command(json_file: JsonFile = None) -> int:
-    """Check that this machine can run icstream, and show what it has."""
+    """Check that this machine can run icstream, and show its hardware and libraries."""
     from icstream.pipeline.diagnostics.doctor import check_environment
 
     findings = check_environment()

@@ -1,4 +1,4 @@
-"""`icstream evaluate`."""
+"""The command `icstream evaluate`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from icstream.stages.evaluate import Evaluation, MeasuredAgreement
 
 ReducedPrecision = Literal["bf16", "fp16", "int8"]
-WithExits = Annotated[bool, typer.Option("--exits", help="Also score the network's three heads.")]
+WithExits = Annotated[bool, typer.Option("--exits", help="Also score the auxiliary heads.")]
 WriteAgreement = Annotated[
     ReducedPrecision | None,
     typer.Option(
         metavar="PRECISION",
-        help="First compare it with fp32, and store the agreement in the weights file.",
+        help="Compare this precision with fp32 first, and store the agreement in the weights file.",
     ),
 ]
 
@@ -74,13 +74,15 @@ def evaluate_command(
     json_file: JsonFile = None,
     write_agreement: WriteAgreement = None,
 ) -> int:
-    """Compare masks with the labels of images: mIoU, IoU per class, confusion matrix."""
+    """Score masks against labels: mIoU, IoU per class and a confusion matrix."""
     log_to_stderr(quiet=False)
     from icstream.model.pretrained import DEFAULT
 
     weights = weights or DEFAULT
     if write_agreement and not Path(weights).is_file():
-        raise ConfigError(f"--write-agreement needs a weights file of your own, got {weights}")
+        raise ConfigError(
+            f"--write-agreement needs a weights file that can be written, got {weights}"
+        )
     if out is not None:
         _prepare_output(out, overwrite=overwrite)
     from icstream.model import Segmenter, load_weights
@@ -91,7 +93,7 @@ def evaluate_command(
         folder, format=data_format, train_tag=train_tag, val_tag=val_tag, neutral=neutral
     )
     if select:
-        split = ", ".join(select)  # the name by which the protocol quotes it
+        split = ", ".join(select)  # the name under which the report quotes it
         data = select_splits(data, {split: select})
     checkpoint, agreement = load_weights(weights), None
     backend: _Backend = {"runtime": runtime, "device": device, "threads": threads}
@@ -114,7 +116,7 @@ def evaluate_command(
 
 
 def _prepare_output(folder: Path, *, overwrite: bool) -> None:
-    """Check the folder, and remove earlier results from it; other files are left alone."""
+    """Check the folder and remove earlier results from it, leaving other files alone."""
     from icstream.pipeline.output import check_output_folder
 
     results = (_JSON, _MATRIX, _FRAMES)
@@ -160,7 +162,7 @@ def _evaluate(
         )
     if not evaluation.confusion.counts.any():
         raise ConfigError(
-            f"{data.origin}: split {split!r}: not one pixel has a class, so nothing was scored"
+            f"{data.origin}: split {split!r}: no pixel has a class, so nothing was scored"
         )
     print_lines(summary(evaluation))
     return evaluation

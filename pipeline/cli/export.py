@@ -1,4 +1,4 @@
-"""`icstream export`."""
+"""The command `icstream export`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from icstream.stages.evaluate.exported import ExportAgreement
 
 GraphFile = Annotated[
-    Path, typer.Option("-o", "--out", metavar="FILE", help="The graph, .onnx or .xml.")
+    Path, typer.Option("-o", "--out", metavar="FILE", help="Graph to write (.onnx or .xml).")
 ]
 InputSize = Annotated[
-    str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the input images.")
+    str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the input images in pixels.")
 ]
 OldSize = Annotated[
     str | None,
@@ -28,21 +28,25 @@ OldSize = Annotated[
 ]
 FileFormat = Annotated[
     Literal["auto", "onnx", "openvino"],
-    typer.Option("--format", metavar="NAME", help="onnx or openvino; auto: by FILE's suffix."),
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="File format: onnx or openvino; auto uses the suffix of FILE.",
+    ),
 ]
 Form = Annotated[
     Literal["ids", "logits"],
-    typer.Option(metavar="NAME", help="ids: the class of each pixel; logits: at 1/8 of the size."),
+    typer.Option(metavar="NAME", help="Output: ids (class of each pixel) or logits (at 1/8 size)."),
 ]
 GraphPrecision = Annotated[
-    Literal["fp32", "int8"], typer.Option(metavar="NAME", help="fp32 or int8.")
+    Literal["fp32", "int8"], typer.Option(metavar="NAME", help="Precision: fp32 or int8.")
 ]
 Batch = Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Images per batch.")]
 CheckSource = Annotated[
     str | None,
     typer.Option(
         metavar="SOURCE",
-        help="Recording or image folder to check the graph on; rendered streets by default.",
+        help="Video file or image folder to check the graph on; rendered streets by default.",
     ),
 ]
 
@@ -94,7 +98,9 @@ def export_command(
     write_results(values, json_file)
     if precision == "fp32" and agreement.share < MIN_SHARE:
         share = f"{100 * MIN_SHARE:.2f} %"
-        print_lines([f"icstream: {out}: fewer than {share} of pixels agree; do not use it"])
+        print_lines(
+            [f"icstream: {out}: under {share} of pixels agree with the network; do not use it"]
+        )
         return 1
     return 0
 
@@ -129,7 +135,7 @@ def _lines(facts: dict[str, Any], agreement: "ExportAgreement", out: Path) -> li
     return [
         f"{facts['format']}, {facts['precision']}: {shapes[0]} in, {shapes[1]} out",
         agreement.line(),
-        f"graph in {out}, its description in {out.name}.json",
+        f"graph in {out}, description in {out.name}.json",
     ]
 
 
@@ -138,8 +144,7 @@ def _parse_format(name: str, out: Path) -> "Format":
     by_suffix = formats.get(out.suffix)
     if by_suffix is None or name not in ("auto", by_suffix):
         raise ConfigError(
-            f"output {out}: a name that ends in .onnx (format onnx) or .xml (format openvino)"
-            " is needed"
+            f"output {out}: must end in .onnx (format onnx) or .xml (format openvino)"
         )
     return by_suffix
 
@@ -151,7 +156,7 @@ def _parse_size(text: str | None, old_text: str | None) -> Size:
     if text is None:
         raise ConfigError("export needs --input-size WIDTHxHEIGHT")
     if old_text is not None:
-        raise ConfigError("--size is now called --input-size, which is given too; keep that one")
+        raise ConfigError("--size is the old name of --input-size, which is also given; keep that")
     return _parse("--input-size", text, order="WIDTHxHEIGHT")
 
 

@@ -1,6 +1,6 @@
-"""The program `icstream`: its commands, and exit codes for what goes wrong.
+"""The program `icstream`: its commands, and the exit codes of its errors.
 
-Commands import what they need when they run, so that `--help` need not wait for PyTorch.
+Commands import what they need when they run, so that `--help` does not load PyTorch.
 """
 
 import signal
@@ -32,7 +32,7 @@ from icstream.pipeline.cli.standard_streams import end_at_once, guard_standard_s
 from icstream.pipeline.cli.train import train_command
 
 app = typer.Typer(
-    help="Segment recordings: every pixel of every frame gets its class, at its exact time.",
+    help="Segment video: a class for every pixel of every frame, with exact timestamps.",
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -51,11 +51,11 @@ def _common(
     _version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
-    """Segment recordings: every pixel of every frame gets its class, at its exact time."""
+    """Segment video: a class for every pixel of every frame, with exact timestamps."""
 
 
 app.command("run")(run_command)
@@ -83,12 +83,12 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         code = run_cli(sys.argv[1:])
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except KeyboardInterrupt:  # before the first command, or behind the last
+    except KeyboardInterrupt:  # before the first command or after the last
         code = 130
     except Exception:
         traceback.print_exc()
         code = 1
-    # Everything is closed; thread pools of libraries have been seen to hang if they are waited for.
+    # Everything is closed; waiting for thread pools of libraries has been seen to hang.
     end_at_once(code)
 
 
@@ -96,10 +96,10 @@ def run_cli(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; an expected error becomes one line.
 
     Args:
-        arguments: the command line without the program's name.
+        arguments: the command-line arguments without the program's name.
 
     Returns:
-        One of the codes that the README lists.
+        One of the exit codes listed in the README.
     """
     with logging_restored():
         try:
@@ -119,7 +119,7 @@ def run_cli(arguments: Sequence[str]) -> int:
 
 
 def _print_error(text: str) -> None:
-    if text.startswith("Usage:"):  # nothing was asked for, and help is the answer
+    if text.startswith("Usage:"):  # no command was given, so help is the answer
         print(text, file=sys.stderr)
         return
     print(f"icstream: {printable(' '.join(text.split()))}", file=sys.stderr)

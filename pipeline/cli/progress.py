@@ -1,4 +1,4 @@
-"""How far a command has come: drawn in place on a terminal, log lines now and then elsewhere."""
+"""Progress displays: redrawn in place on a terminal, periodic log lines elsewhere."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class ProgressDisplay:
-    """A drawing on standard error that is renewed in place, or log lines where that is impossible.
+    """A display on standard error that is redrawn in place, or log lines without a terminal.
 
     Attributes:
         on_terminal: whether it draws.
@@ -30,10 +30,10 @@ class ProgressDisplay:
         """Choose between drawing and logging.
 
         Args:
-            quiet: never draw.
-            log_every_s: time between log lines; the first come after as long.
-            transient: the drawing disappears at the end.
-            console: to draw on; None: standard error if that is a terminal.
+            quiet: whether to never draw.
+            log_every_s: seconds between log lines, and before the first.
+            transient: whether the drawing disappears at the end.
+            console: the console to draw on; None for standard error if that is a terminal.
         """
         self.on_terminal = console is not None or (sys.stderr.isatty() and not quiet)
         self._log_every_s = log_every_s
@@ -57,11 +57,11 @@ class ProgressDisplay:
     def show(
         self, draw: "Callable[[], RenderableType]", describe: Callable[[], Iterable[str]]
     ) -> None:
-        """Show how far the command has come.
+        """Show the progress of the command.
 
         Args:
-            draw: returns the drawing; called on a terminal.
-            describe: returns the log lines; called elsewhere, when they are due.
+            draw: a function that returns the drawing; called on a terminal only.
+            describe: a function that returns the log lines; called elsewhere, when they are due.
         """
         if self.on_terminal:
             self._live.update(draw())
@@ -79,7 +79,7 @@ class ProgressDisplay:
 
 
 class ProgressBar(ProgressDisplay):
-    """One bar with the time left, for a command that handles one thing after another."""
+    """A progress bar with the time left, for a command that handles items one by one."""
 
     def __init__(
         self,
@@ -90,14 +90,14 @@ class ProgressBar(ProgressDisplay):
         transient: bool = True,
         console: "Console | None" = None,
     ) -> None:
-        """Begin at nothing done.
+        """Start at zero.
 
         Args:
-            title: what is being done.
-            quiet: see `ProgressDisplay`.
-            log_every_s: see `ProgressDisplay`.
-            transient: see `ProgressDisplay`.
-            console: see `ProgressDisplay`.
+            title: the name of the activity.
+            quiet: whether to never draw.
+            log_every_s: seconds between log lines, and before the first.
+            transient: whether the bar disappears at the end.
+            console: the console to draw on; None for standard error if that is a terminal.
         """
         super().__init__(quiet=quiet, log_every_s=log_every_s, transient=transient, console=console)
         self._title = title
@@ -115,7 +115,7 @@ class ProgressBar(ProgressDisplay):
             self._task = self._bar.add_task(title, total=None)
 
     def update(self, done: int, total: int, detail: str = "") -> None:
-        """Show how many of all are done, and a few words on the last one."""
+        """Show how many of all items are done, with a short detail on the last one."""
         self._begun = self._begun or (time.monotonic(), done)
         text = f"{self._title}, {detail}" if detail else self._title
 

@@ -1,4 +1,4 @@
-"""`icstream quantize`."""
+"""The command `icstream quantize`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,9 @@ _NUM_IMAGES = 32
 
 WeightsFile = Annotated[
     Path,
-    typer.Option("--weights", metavar="FILE", help="Checkpoint, to which the ranges are added."),
+    typer.Option(
+        "--weights", metavar="FILE", help="Checkpoint file to which the ranges are added."
+    ),
 ]
 NumImages = Annotated[
     int | None,
@@ -30,7 +32,7 @@ NumImages = Annotated[
         "--images",
         metavar="N",
         min=1,
-        help="Number of images, spread evenly over the split.",
+        help="Number of images to use, spread evenly over the split.",
         show_default=str(_NUM_IMAGES),
     ),
 ]
@@ -55,11 +57,11 @@ def quantize_command(
         print_renamed("--pictures", "--images")
         if num_images is not None:
             raise ConfigError(
-                "--pictures is now called --images, which is given too; keep that one"
+                "--pictures is the old name of --images, which is also given; keep only --images"
             )
         num_images = pictures
     if not weights.is_file():
-        raise ConfigError(f"quantize needs a weights file of your own, got {weights}")
+        raise ConfigError(f"quantize needs a weights file that can be written, got {weights}")
     import torch
 
     from icstream.model import Checkpoint
@@ -86,7 +88,7 @@ def quantize_command(
         [
             f"{len(calibrated.ranges.highs)} convolutions calibrated on"
             f" {calibrated.ranges.calibrated_on}; ranges in {weights}",
-            "what it costs: icstream evaluate DATA --weights FILE --write-agreement int8",
+            "to measure the loss: icstream evaluate DATA --weights FILE --write-agreement int8",
         ]
     )
     return 0

@@ -1,4 +1,4 @@
-"""`icstream run`."""
+"""The command `icstream run`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 Sources = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="SOURCE", help="Video files, image folders, globs, cameras (0, /dev/...), URLs."
+        metavar="SOURCE",
+        help="Video file, image folder, glob, camera (0 or /dev/...) or URL; repeatable.",
     ),
 ]
 Sinks = Annotated[
@@ -38,18 +39,21 @@ Sinks = Annotated[
     typer.Option(
         "--sink",
         metavar="NAME",
-        # Spelled out, as importing the sinks would slow down every command; a test compares.
-        help="masks, overlay, png, rle, areas, supervisely, rolling, events or publish;"
-        " repeatable.",
+        # Spelled out because importing the sinks would slow down every command; a test compares.
+        help="Result to write: masks, overlay, png, rle, areas, supervisely, rolling, events or"
+        " publish; repeatable.",
     ),
 ]
-Policy = Annotated[str | None, typer.Option(metavar="NAME", help="auto, every_frame or freshest.")]
-Loop = Annotated[int | None, typer.Option(metavar="N", help="Read each source N times.")]
-View = Annotated[bool, typer.Option("--view", help="Show the run in a browser.")]
+Policy = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Frame policy: auto, every_frame or freshest.")
+]
+Loop = Annotated[int | None, typer.Option(metavar="N", help="Read each recording N times.")]
+View = Annotated[bool, typer.Option("--view", help="Serve a live view of the run for browsers.")]
 ViewAddress = Annotated[
     str | None,
     typer.Option(
-        metavar="HOST:PORT", help="Address of the view; 127.0.0.1:8787 by default. Implies --view."
+        metavar="HOST:PORT",
+        help="Address of the live view (127.0.0.1:8787 by default); implies --view.",
     ),
 ]
 ViewToken = Annotated[
@@ -57,11 +61,14 @@ ViewToken = Annotated[
     typer.Option(
         metavar="TEXT",
         envvar="ICSTREAM_VIEW_TOKEN",
-        help="Access token; required unless the view is local.",
+        help="Access token of the live view; required unless the address is local.",
     ),
 ]
 MetricsAddress = Annotated[
-    str | None, typer.Option(metavar="HOST:PORT", help="Serve metrics for Prometheus.")
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="Serve Prometheus metrics and health checks at this address."
+    ),
 ]
 
 
@@ -89,7 +96,7 @@ def run_command(
     json_file: JsonFile = None,
     quiet: Quiet = False,
 ) -> int:
-    """Segment recordings and write masks, overlays and a report into a folder."""
+    """Segment recordings or live streams and write masks, overlays and a report."""
     log_to_stderr(quiet=quiet)
     from icstream.pipeline.settings.run import load_config
 

@@ -1,4 +1,4 @@
-"""How a run looks to the user: a row per stream on a terminal, log lines elsewhere."""
+"""The progress display of a run: a row per stream on a terminal, log lines elsewhere."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class RunProgress(ProgressDisplay):
-    """See `icstream.pipeline.run.run.RunDisplay`."""
+    """The progress of every stream of a run; see `icstream.pipeline.run.run.RunDisplay`."""
 
     def __init__(self, *, quiet: bool = False, console: "Console | None" = None) -> None:
         super().__init__(quiet=quiet, console=console)
@@ -30,7 +30,7 @@ class RunProgress(ProgressDisplay):
             if stream.info is not None and stream.name not in self._begun:
                 self._begun.add(stream.name)
                 if not self.on_terminal:
-                    log.info("%s: begins, %s", stream.name, _expected(stream))
+                    log.info("%s: started, %s", stream.name, _expected(stream))
         self.show(lambda: self._table(streams), lambda: _describe(streams))
 
     def _table(self, streams: Sequence[StreamState]) -> "Table":
@@ -72,7 +72,7 @@ def _expected(stream: StreamState) -> str:
     if stream.spec.kind == "live":
         return "live"
     expected = stream.info.num_frames if stream.info else None
-    return f"{expected or 'unknown'} frames in its index"
+    return f"{expected or 'unknown'} frames in the index"
 
 
 def _describe(streams: Sequence[StreamState]) -> Iterator[str]:

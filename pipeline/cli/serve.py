@@ -1,4 +1,4 @@
-"""`icstream serve`."""
+"""The command `icstream serve`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,30 +21,31 @@ ServedWeights = Annotated[
     list[str] | None,
     typer.Option(
         metavar="[NAME=]FILE|NAME",
-        help="Checkpoint, name of shipped weights, or random; NAME is what clients ask for."
-        " Repeatable.",
+        help="Checkpoint file, name of shipped weights, or random, served as NAME; repeatable.",
     ),
 ]
 Host = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="Address to listen on; 127.0.0.1 by default."),
+    typer.Option(metavar="ADDRESS", help="Address to listen on (127.0.0.1 by default)."),
 ]
 Port = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Port to listen on; 5000 by default, 0 for any free one."),
+    typer.Option(metavar="N", help="Port to listen on (5000 by default); 0 picks a free port."),
 ]
 TokenFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Holds the access token; required unless HOST is local."),
+    typer.Option(
+        metavar="FILE", help="File with the access token; required unless the address is local."
+    ),
 ]
 WithoutToken = Annotated[
     bool, typer.Option("--without-token", help="Allow unauthenticated access.")
 ]
 WorkerThreads = Annotated[
-    int | None, typer.Option("--threads", metavar="N", help="CPU threads of each worker.")
+    int | None, typer.Option("--threads", metavar="N", help="CPU threads per worker.")
 ]
 Workers = Annotated[
-    int | None, typer.Option(metavar="N", help="Requests that are processed at once.")
+    int | None, typer.Option(metavar="N", help="Number of requests processed at the same time.")
 ]
 
 

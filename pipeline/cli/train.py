@@ -1,4 +1,4 @@
-"""`icstream train`."""
+"""The command `icstream train`."""
 
 import logging
 import os
@@ -25,17 +25,22 @@ if TYPE_CHECKING:
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML or JSON file, or preset name.")]
 Data = Annotated[
     Path,
-    typer.Option("--data", metavar="DATA", help="A project or folder of labeled images."),
+    typer.Option("--data", metavar="DATA", help="Supervisely project or folder of labeled images."),
 ]
 RunDir = Annotated[
     Path,
     typer.Option("-o", "--out", metavar="RUN", help="Folder for weights, state and metrics."),
 ]
 Init = Annotated[
-    str | None, typer.Option("--init", metavar="FILE|NAME", help="Weights to start from.")
+    str | None,
+    typer.Option(
+        "--init",
+        metavar="FILE|NAME",
+        help="Checkpoint file or name of shipped weights to start from.",
+    ),
 ]
 TrainThreads = Annotated[
-    int | None, typer.Option("--threads", metavar="N", min=1, help="CPU threads.")
+    int | None, typer.Option("--threads", metavar="N", min=1, help="Number of CPU threads.")
 ]
 
 
@@ -56,7 +61,7 @@ def train_command(
     is_first_rank = os.environ.get("RANK", "0") == "0"  # torchrun sets it for each rank
     quiet = quiet or not is_first_rank
     log_to_stderr(quiet=quiet)
-    if not is_first_rank:  # the first warns for all
+    if not is_first_rank:  # the first rank warns for all
         logging.getLogger("icstream.pipeline.settings").setLevel(logging.ERROR)
     from icstream.pipeline.cli.train_progress import TrainProgress
     from icstream.pipeline.offline.train import launch_ranks, run_training
@@ -64,7 +69,7 @@ def train_command(
     from icstream.stages.train.loader import LoaderError
 
     settings = load_train_config(config, assignments or ())
-    drain_standard_error()  # it may become torchrun
+    drain_standard_error()  # the process may become torchrun
     launch_ranks(settings.gpu_devices, sys.argv[1:])
     with StopSignals() as stop:
         try:
@@ -97,7 +102,7 @@ def _summary(result: "Trained", out: Path) -> str:
     done = f"{result.steps} of {result.num_steps} steps"
     if result.finished:
         return f"{done}; weights in {out}"
-    return f"stopped after {done}; go on with --resume"
+    return f"stopped after {done}; continue with --resume"
 
 
 def _values(result: "Trained") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a training looks to the user: a bar with the loss, and a line for each validation."""
+"""The progress display of a training: a bar with the loss, and a line for each validation."""
 
 from icstream.pipeline.cli.progress import ProgressBar
 from icstream.stages.train.validate import Validation
@@ -7,22 +7,22 @@ _LOG_EVERY_S = 30.0
 
 
 class TrainProgress(ProgressBar):
-    """See `icstream.stages.train.Display`."""
+    """The progress of a training; see `icstream.stages.train.Display`."""
 
     def __init__(self, *, quiet: bool) -> None:
         super().__init__("training", quiet=quiet, log_every_s=_LOG_EVERY_S, transient=False)
 
     def step(self, step: int, num_steps: int, loss: float, lr: float) -> None:
-        """Show the step that was just done."""
+        """Show the step that was just finished."""
         self.update(step, num_steps, f"loss {loss:.3f}, lr {lr:.3g}")
 
     def validation(self, epoch: float, validation: Validation, *, best: bool) -> None:
-        """Add a line on a validation."""
+        """Show a line with the results of a validation."""
         self.note(describe_validation(epoch, validation, best=best))
 
 
 def describe_validation(epoch: float, validation: Validation, *, best: bool) -> str:
-    """Return one line on a validation."""
+    """Return one line with the results of a validation."""
     confusion = validation.confusion
     return (
         f"epoch {epoch:.2f}: validation loss {validation.loss:.4f}, mIoU"

@@ -1,1 +1,1 @@
-"""Settings: their schema, and how they are read from files and options."""
+"""The schemas of all settings, and their loading from files and options."""

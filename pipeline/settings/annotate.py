@@ -1,4 +1,4 @@
-"""The settings of `icstream annotate`: the plugin's inference configuration, both versions."""
+"""The settings of `icstream annotate`: both versions of the plugin's inference configuration."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ from icstream.stages.annotate.modes import (
 
 _REFUSALS = {
     "model.existing_objects": (
-        "only version 1 had it there, with save_classes and add_suffix; write"
+        "only version 1 had this key, with save_classes and add_suffix; use"
         " mode.existing_objects: keep, replace or merge"
     )
 }
@@ -34,7 +34,7 @@ class AnnotateConfig(Settings):
     mode: Annotated[
         FullImage | Roi | Bboxes | SlidingWindow | SlidingWindowDet, Field(discriminator="name")
     ] = FullImage()
-    """Which parts of an image the network sees, and what becomes of its classes."""
+    """Parts of an image on which the network runs, and how the found classes are saved."""
 
 
 _SCHEMAS = {
@@ -53,17 +53,17 @@ def load_annotate_config(file: str | None) -> AnnotateConfig:
     """Return the configuration.
 
     Args:
-        file: a JSON or YAML file, or the name of a preset; None: the defaults.
+        file: a JSON or YAML file, or the name of a preset; None for the defaults.
 
     Raises:
-        ConfigError: some settings cannot be used; each has a clause with its path.
+        ConfigError: some settings are invalid; the error has a clause with the path of each.
     """
     values = {} if file is None else read_settings(file, kind="annotate")
     return build_annotate_config(values, origin=file)
 
 
 def build_annotate_config(values: Mapping[str, Any], *, origin: str | None) -> AnnotateConfig:
-    """Return the configuration of values of either version; see `load_annotate_config`."""
+    """Return the configuration from values of either version; see `load_annotate_config`."""
     errors: list[str] = []
     merged = dict(values) if "model" in values else _converted(values, errors)
     mode = merged.get("mode", {"name": "full_image"})
@@ -72,7 +72,7 @@ def build_annotate_config(values: Mapping[str, Any], *, origin: str | None) -> A
     try:
         resolved = resolve_mode(mode)
     except ConfigError as error:
-        # The rest is checked all the same, so that every error is reported at once.
+        # The rest is still checked, so that all errors are reported at once.
         rest = {key: value for key, value in merged.items() if key != "mode"}
         return check(AnnotateConfig, rest, origin=origin, errors=[*errors, str(error)])
     merged["mode"] = resolved.values
@@ -81,7 +81,7 @@ def build_annotate_config(values: Mapping[str, Any], *, origin: str | None) -> A
 
 
 def _converted(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
-    """Return a configuration of version 1, which has no `model`, as one of version 2."""
+    """Return a configuration of version 1, which has no `model`, in the form of version 2."""
     rest = dict(values)
     given = rest.pop("mode", {})
     if not isinstance(given, Mapping):
@@ -89,7 +89,7 @@ def _converted(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
     mode = dict(given)
     if "source" in mode:
         if "name" in mode:
-            errors.append("mode.source: version 1's word for mode.name, which is there too")
+            errors.append("mode.source: version 1's name of mode.name, which is also given")
         mode["name"] = mode.pop("source")
     if "model_classes" in rest:
         mode["model_classes"] = rest.pop("model_classes")
@@ -104,7 +104,7 @@ def _converted(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
 
 
 def _kept(renamer: object) -> str | None:
-    """Return the word for version 1's renamer of existing objects; None if none means the same."""
+    """Return the setting that replaces version 1's renamer of existing objects, or None."""
     if not isinstance(renamer, Mapping) or renamer.get("add_suffix", "") != "":
         return None
     saved = renamer.get("save_classes", "__all__")

@@ -1,4 +1,4 @@
-"""YAML and JSON of bounded depth and size, whoever wrote it."""
+"""Parsers of YAML and JSON from any origin, with limits on depth and size."""
 
 import json
 import re
@@ -7,10 +7,10 @@ from typing import Any
 import yaml
 
 MAX_BYTES = 2**20
-"""Larger files hold no settings."""
+"""Most bytes of a settings file."""
 _MAX_DEPTH = 64
 _MAX_VALUES = 100_000
-"""Values in a YAML text, each as often as aliases repeat it."""
+"""Most values in a YAML text, each counted as often as aliases repeat it."""
 _MAX_DIGITS = 1000
 
 
@@ -19,9 +19,9 @@ class TooLargeError(ValueError):
 
 
 class YamlLoader(yaml.SafeLoader):
-    """A loader that takes 1e-4 for a number, as JSON and YAML 1.2 do, and counts what it reads.
+    """A YAML loader that reads 1e-4 as a number, as JSON and YAML 1.2 do, and limits the values.
 
-    A few aliases of aliases stand for billions of values.
+    A few aliases of aliases can stand for billions of values.
     """
 
     def __init__(self, stream: str) -> None:
@@ -29,14 +29,14 @@ class YamlLoader(yaml.SafeLoader):
         self._depth = 0
         self._num_values = 0
         self._sizes: dict[yaml.Node, int] = {}
-        """Values in each node, itself included."""
+        """Number of values in each node, the node itself included."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Return the next node; see `yaml.composer.Composer`."""
+        """See base class."""
         if self.check_event(yaml.AliasEvent):
             node: yaml.Node | None = super().compose_node(parent, index)
             if node not in self._sizes:
-                raise TooLargeError("an alias stands within what it repeats")
+                raise TooLargeError("an alias refers to a node that contains it")
             self._count(self._sizes[node])
             return node
         if self._depth == _MAX_DEPTH:
@@ -51,7 +51,7 @@ class YamlLoader(yaml.SafeLoader):
         return node
 
     def construct_integer(self, node: yaml.ScalarNode) -> int:
-        """Return the value of an integer; those to the base of 60 take quadratic time."""
+        """Return the value of an integer of limited length: base 60 takes quadratic time."""
         if len(node.value) > _MAX_DIGITS:
             raise TooLargeError(f"a number of more than {_MAX_DIGITS} digits")
         return int(self.construct_yaml_int(node))
@@ -74,8 +74,8 @@ def parse_yaml(text: str) -> Any:
     """Return the value of a YAML text.
 
     Raises:
-        yaml.YAMLError: it is none.
-        ValueError: it is none, or a `TooLargeError`.
+        yaml.YAMLError: the text is not YAML.
+        ValueError: a value is invalid, or the text is too large (`TooLargeError`).
     """
     try:
         return yaml.load(text, YamlLoader)
@@ -87,7 +87,7 @@ def parse_json(text: str) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: it is none, or a `TooLargeError`.
+        ValueError: the text is not JSON, or is too large (`TooLargeError`).
     """
     try:
         value = json.loads(text)

@@ -1,4 +1,4 @@
-"""Settings of streams, where live ones may differ from `live`."""
+"""Settings of single streams, which may override the section `live`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,22 +15,22 @@ TrackSetting = Annotated[int, Field(ge=0, le=9999)] | Literal["auto", "all"]
 
 
 class StreamSettings(Settings):
-    """One source, and what is different for it."""
+    """One source with settings of its own."""
 
     ADDED = frozenset({"track"})
 
     source: str
-    """Source as on the command line; ${NAME} is taken from the environment."""
+    """Source, as on the command line; ${NAME} is replaced by an environment variable."""
     name: str | None = None
-    """Name of the stream and of its folder."""
+    """Name of the stream and of its output folder."""
     policy: PolicyName | None = None
-    """Policy of this stream, in place of `pipeline.policy`."""
+    """Frame policy of this stream, instead of `pipeline.policy`."""
     sinks: list[str] | None = None
-    """Sinks of this stream, in place of `output.sinks`."""
+    """Sinks of this stream, instead of `output.sinks`."""
     track: TrackSetting | None = None
-    """Video track of this recording, in place of `source.track`."""
+    """Video track of this recording, instead of `source.track`."""
     live: dict[str, Any] = Field(default_factory=dict)
-    """Settings of the section `live` that are different."""
+    """Overrides of settings in the section `live`."""
 
     @field_serializer("source")
     def _without_password(self, source: str) -> str:
@@ -47,10 +47,10 @@ class StreamSettings(Settings):
 def merge_live(
     settings: LiveSettings, different: Mapping[str, Any], *, origin: str | None = None
 ) -> LiveSettings:
-    """Return the settings with those of one stream over them.
+    """Return the settings with the overrides of one stream.
 
     Raises:
-        ConfigError: one of them cannot be used; `origin` is named.
+        ConfigError: an override is invalid; the error names `origin`.
     """
     values = asdict(settings)
     for key, value in different.items():

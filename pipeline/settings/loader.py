@@ -1,4 +1,4 @@
-"""Files of settings, presets among them, and the check of their values with all errors at once."""
+"""Reading of settings files and presets, and validation that reports all errors at once."""
 
 import difflib
 import json
@@ -27,16 +27,16 @@ _PREFIXES: Mapping[Kind, str] = {
     "annotate": "annotate_",
     "serve": "serve_",
 }
-"""Prefixes of the presets of each kind; presets without one are for `run`."""
+"""Prefixes of the preset names of each kind; presets without one are for `run`."""
 
 _MAX_CLAUSES = 100
-"""Errors that are named; the rest is counted."""
+"""Most errors that are listed; the others are only counted."""
 _MAX_SHOWN = 200
-"""Characters of a value that an error shows."""
+"""Most characters of a value that an error shows."""
 
 
 class Settings(BaseModel):
-    """Base of every group of settings: keys that are not known are refused."""
+    """Base class of every group of settings: unknown keys are rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -48,16 +48,12 @@ Schema = TypeVar("Schema", bound=Settings | SettingsBase)
 
 
 def preset_names(kind: Kind = "run") -> list[str]:
-    """Return the names of the presets of that kind."""
+    """Return the names of the presets for a command."""
     return [name for name in _all_presets() if _kind_of(name) == kind]
 
 
 def read_settings(file: str, *, kind: Kind) -> dict[str, Any]:
-    """Return the values of a preset or of a file, which is JSON if its name ends so, else YAML.
-
-    Raises:
-        ConfigError: it cannot be read, is of another kind, or holds anything but settings by name.
-    """
+    """Return the values of a preset or a file; a name that ends in .json is JSON, others YAML."""
     data = _read_bytes(file, kind)
     as_json = file.lower().endswith(".json")
     try:
@@ -72,7 +68,7 @@ def read_settings(file: str, *, kind: Kind) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         got = type(values).__name__
-        raise ConfigError(f"{file}: the top must be settings, each with its name, got a {got}")
+        raise ConfigError(f"{file}: the top level must be a mapping of settings, got a {got}")
     return values
 
 
@@ -84,17 +80,17 @@ def check(
     errors: Sequence[str] = (),
     refusals: Mapping[str, str] | None = None,
 ) -> Schema:
-    """Return the settings of these values, with defaults.
+    """Validate values and return them as settings, with defaults.
 
     Args:
-        schema: what is allowed.
-        values: what was written.
-        origin: the file, for the error.
-        errors: clauses on errors that the caller found.
-        refusals: for some unknown keys, a sentence in place of the nearest known key.
+        schema: the schema.
+        values: the values as written.
+        origin: the file that the error names.
+        errors: error clauses that the caller has found already.
+        refusals: messages for some unknown keys, instead of a suggested key.
 
     Raises:
-        ConfigError: some settings cannot be used; each has a clause with its path.
+        ConfigError: some settings are invalid; the error has a clause with the path of each.
     """
     before = f"{origin}: " if origin else ""
     try:
@@ -127,15 +123,16 @@ def _read_bytes(file: str, kind: Kind) -> bytes:
                 data = opened.read(MAX_BYTES + 1)
         except OSError as error:
             raise ConfigError(
-                f"{file}: cannot be read ({error.strerror}); ready-made are {names}"
+                f"{file}: cannot be read ({error.strerror}); presets are {names}"
             ) from error
         if len(data) > MAX_BYTES:
-            raise ConfigError(f"{file}: larger than {MAX_BYTES >> 20} MiB, which no settings are")
+            raise ConfigError(
+                f"{file}: larger than {MAX_BYTES >> 20} MiB, the limit of settings files"
+            )
         return data
     if _kind_of(file) != kind:
         raise ConfigError(
-            f"{file}: a configuration for icstream {_kind_of(file)};"
-            f" ready-made for {kind} are {names}"
+            f"{file}: a preset for icstream {_kind_of(file)}; presets for {kind} are {names}"
         )
     return (files("icstream.configs") / f"{file}.yaml").read_bytes()
 
@@ -162,12 +159,12 @@ def _clause(error: Mapping[str, Any], schema: SchemaType, refusals: Mapping[str,
         hint = f"; did you mean {keys[near[0]]}?" if near else ""
         return f"{path}: no such setting{hint}"
     if error["type"] in ("model_type", "dataclass_type"):
-        message = "must be a section with settings in it"
+        message = "must be a section with settings"
     else:
         message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "value_error" and isinstance(error["input"], Mapping):
-        return f"{path}: {message}"  # the message names the values that contradict one another
+        return f"{path}: {message}"  # the message names the contradicting values
     got = f", got {_shortened(repr(error['input']))}"
     if "://" in got or path.endswith("token") or "ffmpeg" in path.split("."):
-        got = ""  # it may hold a password
+        got = ""  # it may contain a password
     return f"{path}: {message[:1].lower()}{message[1:]}{got}"

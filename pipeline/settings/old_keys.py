@@ -1,4 +1,4 @@
-"""Keys of earlier versions: read with a warning, and kept in reports."""
+"""Keys of earlier versions: replaced with a warning when read, and kept in reports."""
 
 import logging
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ log = logging.getLogger(__name__)
 
 
 class OldKeys:
-    """Replaces the old keys of one configuration, and warns of each once."""
+    """A translator of old keys in one configuration, which warns of each key once."""
 
     def __init__(self, schema: SchemaType) -> None:
         self._schema = schema
         self._warned: set[str] = set()
         self.errors: list[str] = []
-        """Clauses on old keys whose values cannot be taken over."""
+        """Error clauses for old keys whose values cannot be converted."""
 
     def replaced(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values with every old key replaced."""
@@ -57,7 +57,9 @@ class OldKeys:
     ) -> Mapping[str, Any]:
         names = " and ".join(path + name for name in old.names)
         if any(name in others for name in old.names):
-            self.errors.append(f"{path}{key}: is {names} now, which is given too; keep that one")
+            self.errors.append(
+                f"{path}{key}: is now called {names}, which is also given; keep only {names}"
+            )
             return {}
         if path + key not in self._warned:
             self._warned.add(path + key)
@@ -70,7 +72,7 @@ class OldKeys:
 
 
 def report_settings(settings: BaseModel, *, by_alias: bool = False) -> dict[str, Any]:
-    """Return settings as JSON values, under the keys that reports have had from the beginning."""
+    """Return settings as JSON values, under the keys that reports have always used."""
     values = settings.model_dump(mode="json", by_alias=by_alias)
     return _reported(type(settings), values)
 

@@ -9,15 +9,17 @@ from icstream.model.settings_base import Limits, SettingsBase
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishSettings(SettingsBase):
-    """Masks for subscribers, over a ZeroMQ PUB socket."""
+    """Publication of masks to subscribers over a ZeroMQ PUB socket."""
 
     address: str = "tcp://127.0.0.1:8788"
-    """Address for subscribers; one that other machines can reach needs keys."""
+    """Address for subscribers; an address that other machines can reach requires keys."""
     encoding: Literal["raw", "png"] = "raw"
-    """raw sends a byte per pixel; png sends an indexed PNG, a tenth as large or less."""
+    """Format of masks: raw is one byte per pixel; png is an indexed PNG, a tenth of the size or
+    less."""
     queue: Annotated[int, Limits(ge=1, le=1000)] = 4
-    """Messages kept for a subscriber that does not keep up; further ones are lost to it."""
+    """Most messages queued per subscriber; further messages are lost for a subscriber that is too
+    slow."""
     secret_key_file: Path | None = None
-    """CURVE certificate of the publisher, with its secret key."""
+    """CURVE certificate file of the publisher, including its secret key."""
     clients: Path | None = None
-    """Folder with the public CURVE certificates of those who may subscribe."""
+    """Folder with the public CURVE certificates of the allowed subscribers."""

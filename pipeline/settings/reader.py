@@ -1,4 +1,4 @@
-"""One configuration from its sources: a file, `--set` and options, each over the one before."""
+"""Reading of one configuration from a file, `--set` and options, in this order of precedence."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic
@@ -12,18 +12,18 @@ from icstream.pipeline.settings.old_keys import OldKeys
 
 
 class SettingsReader(Generic[Schema]):
-    """Collects the values of a configuration, under their present keys, and checks them."""
+    """A collector of the values of one configuration, under their present keys."""
 
     def __init__(self, schema: type[Schema], file: str | None, *, kind: Kind) -> None:
         """Read the file.
 
         Args:
-            schema: what is allowed.
+            schema: the schema.
             file: a YAML or JSON file, the name of a preset, or None.
-            kind: the command that it is for.
+            kind: the command that the configuration is for.
 
         Raises:
-            ConfigError: it cannot be read, is of another kind, or holds anything but settings.
+            ConfigError: it cannot be read, is for another command, or is not a mapping of settings.
         """
         self._schema = schema
         self._file = file
@@ -31,16 +31,16 @@ class SettingsReader(Generic[Schema]):
         self.values = self._old_keys.replaced(read_settings(file, kind=kind)) if file else {}
 
     def assign(self, assignments: Iterable[str]) -> None:
-        """Put "section.key=value" texts, values read as YAML, over what is there.
+        """Override values by "section.key=value" texts, whose values are YAML.
 
         Raises:
-            ConfigError: one of them cannot be read, or treats a value as a section.
+            ConfigError: a text cannot be parsed, or uses a value as a section.
         """
         given: dict[str, str] = {}
         for assignment in assignments:
             key, equals, text = assignment.partition("=")
             if not equals or not key:
-                raise ConfigError(f"--set {assignment}: write it as section.key=value")
+                raise ConfigError(f"--set {assignment}: must have the form section.key=value")
             try:
                 value = parse_yaml(text)
             except TooLargeError as error:
@@ -51,24 +51,24 @@ class SettingsReader(Generic[Schema]):
             for name in self.put(key, value):
                 if (earlier := given.setdefault(name, key)) != key:
                     self._old_keys.errors.append(
-                        f"--set {key}: is the same setting as {earlier}, which is given too; keep"
+                        f"--set {key}: is the same setting as {earlier}, which is also given; keep"
                         f" {name}"
                     )
 
     def put_options(self, options: Mapping[str, Any]) -> None:
-        """Put the values of command-line options, by dotted keys; None was not given."""
+        """Override values by command-line options, by dotted key; None means not given."""
         for key, value in options.items():
             if value is not None:
                 self.put(key, value)
 
     def put(self, dotted: str, value: object) -> list[str]:
-        """Put a value where a dotted key says, over what is there.
+        """Override one value, by its dotted key.
 
         Returns:
-            The present keys of what was put.
+            The present keys of the value.
 
         Raises:
-            ConfigError: a part of the key but the last names a value.
+            ConfigError: a part of the key before the last one names a value.
         """
         sections = dotted.split(".")[:-1]
         nested = {dotted.split(".")[-1]: value}
@@ -77,7 +77,7 @@ class SettingsReader(Generic[Schema]):
         values, added = self.values, self._old_keys.replaced(nested)
         path = ""
         for _ in sections:
-            if not added:  # the old key could not be read
+            if not added:  # the old key could not be converted
                 return []
             [(section, added)] = added.items()
             path += f"{section}."
@@ -90,6 +90,6 @@ class SettingsReader(Generic[Schema]):
     def check(
         self, *, errors: Sequence[str] = (), refusals: Mapping[str, str] | None = None
     ) -> Schema:
-        """Return the settings; see `check`."""
+        """Validate the collected values and return the settings; see `check`."""
         errors = [*self._old_keys.errors, *errors]
         return check(self._schema, self.values, origin=self._file, errors=errors, refusals=refusals)

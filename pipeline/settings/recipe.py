@@ -1,4 +1,4 @@
-"""The block `recipe` of a training configuration: what goes beyond the Supervisely plugin."""
+"""The section `recipe` of a training configuration, which extends the Supervisely plugin."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,57 +20,61 @@ from icstream.stages.train.settings import (
 )
 
 PLUGIN = TrainSettings()
-"""The plugin's settings; a recipe begins with them where it does nothing else."""
+"""Settings of the plugin, which a recipe starts from."""
 
 Factor = Annotated[float, Field(gt=0, le=1000)]
 
 
 class StrictSettings(Settings):
-    """Settings of training, where 1.0 and true are no integers and texts no numbers."""
+    """Base class of training settings, without conversions: 1.0 and true are not integers."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 class Recipe(StrictSettings):
-    """How to train beyond the plugin; without it everything is as the plugin does it."""
+    """Training beyond the options of the plugin."""
 
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {"optimiser": renamed("optimizer")}
     ADDED: ClassVar[frozenset[str]] = frozenset({"label_smoothing", "dropout"})
 
     optimizer: Optimizer = Optimizer()
-    """How gradients become steps."""
+    """Optimizer, which turns gradients into steps."""
     schedule: Literal["poly", "patience"] = "poly"
-    """poly follows `poly` from the first step to the last; patience follows `lr_decreasing`."""
+    """Learning rate schedule: poly follows `poly` from the first step to the last; patience follows
+    `lr_decreasing`."""
     poly: PolySchedule = PolySchedule()
-    """The schedule poly."""
+    """Parameters of the schedule poly."""
     augmentation: Augmentation = Augmentation()
-    """Random crops of `input_size` in place of stretched images."""
+    """Random crops of `input_size`, instead of stretched images."""
     input_scale: int = Field(PLUGIN.input_scale, ge=1, le=2)
-    """2 doubles images before the network sees them, in training and afterwards."""
+    """Factor by which images are enlarged before the network, in training and in inference."""
     label_guidance: LabelGuidance = PLUGIN.label_guidance
-    """full brings logits to the size of the labels; shrunk brings labels to that of the logits."""
+    """Resolution of the loss: full enlarges logits to the labels; shrunk shrinks labels to the
+    logits."""
     class_weights: ClassWeights = PLUGIN.class_weights
-    """log weighs each class by 1 / ln(1.1 + its share of pixels), so rare ones more; steep uses
-    1.02."""
+    """Class weights in the loss: log weighs each class by 1 / ln(1.1 + its share of pixels), so
+    that rare classes count more; steep uses 1.02 instead of 1.1."""
     class_factors: dict[str, Factor] = Field(default_factory=dict)
-    """Factors on the weights of classes, by name."""
+    """Additional weight factors, by class name."""
     ohem: float | None = Field(PLUGIN.ohem, gt=0, lt=1)
-    """Only pixels whose true class gets less than this probability count; with null all count."""
+    """Probability limit of hard example mining: only pixels whose true class has a lower
+    probability count; with null, all pixels count."""
     label_smoothing: float = Field(PLUGIN.label_smoothing, ge=0, lt=1)
     """Share of each pixel's target that is spread evenly over all classes."""
     dropout: float = Field(PLUGIN.dropout, ge=0, lt=1)
-    """Share of the channels that the last classifier does not see, in training."""
+    """Share of the last classifier's input channels that are dropped in training."""
     ema: float | None = Field(PLUGIN.ema, gt=0, lt=1)
-    """Decay per step of the moving average of weights that is validated and saved, if any."""
+    """Decay per step of the moving average of weights, which is then validated and saved; null for
+    none."""
     precision: TrainPrecision = PLUGIN.precision
-    """Precision of forward and backward pass; loss and weights stay float32."""
+    """Precision of the forward and backward pass; loss and weights stay float32."""
     variant: Variant = "paper"
-    """Where conv3_1 halves its map: paper does on its first 1x1, supervisely on its 3x3."""
+    """Layer of conv3_1 that has the stride: its first 1x1 in paper, its 3x3 in supervisely."""
     width: float = Field(PLUGIN.width, ge=1 / 64, le=4)
-    """Channels relative to the full network; the released one has half."""
+    """Number of channels relative to the full network; the released network has half."""
 
     def applied(self, plain: TrainSettings) -> TrainSettings:
-        """Return settings in which this block replaces what the plugin does."""
+        """Return the plugin's settings with those of this section applied."""
         return replace(
             plain,
             optimizer=replace(self.optimizer, weight_decay=self.optimizer.decay),

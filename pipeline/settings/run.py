@@ -1,4 +1,4 @@
-"""The settings of a run: one schema, filled from defaults, YAML, `--set` and options in turn."""
+"""The settings of a run: defaults, then YAML, `--set` and options, in order of precedence."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
@@ -20,97 +20,100 @@ from icstream.stages.sinks import EventSettings, RollingSettings
 
 
 class DecodeSettings(Settings):
-    """How recordings are read."""
+    """Decoding of recordings."""
 
     threads: int = Field(1, ge=1, le=64)
-    """CPU threads of each decoder."""
+    """CPU threads per decoder."""
     loop: int = Field(1, ge=1, le=1_000_000)
     """Number of times that each recording is read from beginning to end."""
 
 
 class SourceSettings(Settings):
-    """What is taken of recordings that hold more than one video."""
+    """Selection of video tracks in recordings that have several."""
 
     track: TrackSetting = "auto"
-    """Number of the video track, from 0; auto takes the one that players show, and the report names
-    the others; all makes a stream of each."""
+    """Number of the video track, from 0; auto selects the track that players show, and the report
+    names the others; all makes a stream of each."""
 
 
 class ImageSettings(Settings):
-    """How image files are read."""
+    """Reading of image files."""
 
     pages: PagesName = "first"
-    """first takes the first image of a file (of a TIFF's pages, an animation's frames) and counts
-    the others as left out; all takes each as a frame."""
+    """Images read from a file that holds several, such as TIFF pages and frames of animations:
+    first skips the others and counts them as left out; all makes a frame of each."""
 
 
 class ModelSettings(Settings):
-    """The network, and what runs it."""
+    """The network and its inference backend."""
 
     weights: str = DEFAULT
-    """A checkpoint file, the name of shipped weights, or "random"."""
+    """Checkpoint file, name of shipped weights, or "random"."""
     runtime: RuntimeName = "auto"
-    """auto takes OpenVINO on a CPU and PyTorch on a GPU."""
+    """Inference runtime; auto is OpenVINO on a CPU and PyTorch on a GPU."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Inference device: auto, cpu, cuda or cuda:N."""
     precision: Precision = "auto"
-    """auto takes the fastest that the checkpoint was measured to stand, and otherwise fp32."""
+    """Inference precision; auto is the fastest whose agreement with fp32 was measured for the
+    checkpoint and found sufficient, otherwise fp32."""
     threads: int = Field(DEFAULT_THREADS, ge=1, le=256)
-    """CPU threads of each replica. They fix the last bits of the masks, so they are never derived
-    from the machine. 1 is fastest with a replica for each core; more shorten the latency."""
+    """CPU threads per replica, which are never derived from the machine because they affect the
+    last bits of the masks; 1 with one replica per core is fastest, more reduce the latency."""
 
 
 class PipelineSettings(Settings):
-    """How the stages are spread over processes. The masks do not depend on it."""
+    """Distribution of the stages over processes, which does not affect the masks."""
 
     replicas: int | None = Field(None, ge=1, le=256)
-    """Processes that run the network; by default cores divided by `model.threads`, at most 8."""
+    """Number of processes that run the network; by default the number of cores divided by
+    `model.threads`, at most 8."""
     preprocess_workers: int = Field(1, ge=1, le=64)
-    """Processes that prepare images."""
+    """Number of processes that prepare images."""
     window: int | None = Field(None, ge=2, le=1024)
-    """Most frames of a stream in flight, which bounds memory; by default 4 + 3 per replica."""
+    """Most frames of a stream in flight, which bounds the memory; by default 4 + 3 per replica."""
     max_streams: int = Field(4, ge=1, le=256)
-    """Most recordings that are processed at a time; live sources do not wait for one another."""
+    """Most recordings that are processed at the same time; live sources do not count."""
     transport: Literal["shm", "ipc", "tcp"] = "shm"
-    """shm puts pixels into shared memory; ipc and tcp into messages, over Unix or TCP sockets."""
+    """Transport of pixels: shm uses shared memory; ipc and tcp send them in messages, over Unix or
+    TCP sockets."""
     policy: PolicyName = "auto"
-    """every_frame lets each frame wait for its turn; freshest takes the newest and drops older ones
-    that no worker has begun; auto is freshest for live sources only."""
+    """Frame policy: every_frame processes all frames in order; freshest processes the newest and
+    drops older frames that no worker has started; auto is freshest for live sources only."""
     memory_mb: int | None = Field(None, ge=1)
-    """Most memory in MB for frames in flight and for the network's inputs; by default 70 % of what
-    machine and container have available at the start."""
+    """Most memory in MB for frames in flight and network inputs; by default 70 % of what machine
+    and container have available at the start."""
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"memory_mb"})
 
 
 class SupervisionSettings(Settings):
-    """When a worker process counts as lost, and what then."""
+    """Detection and restart of lost worker processes."""
 
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {"restarts_per_minute": renamed("max_restarts")}
 
     start_timeout_s: float = Field(120, gt=0, le=3600)
-    """Longest time in seconds from its start, imports and model included, until it is ready; and
+    """Longest time in seconds for a worker to start, including imports and loading the model, and
     for preparing the network for one size of frames."""
     beat_timeout_s: float = Field(1.5, ge=0.5, le=600)
     """Longest time in seconds without a heartbeat."""
     frame_timeout_s: float = Field(60, ge=0.5, le=3600)
-    """Longest time in seconds at one frame."""
+    """Longest time in seconds for one frame."""
     max_restarts: int = Field(5, ge=0, le=10_000)
-    """Most restarts of one worker in a row with nothing gained in between; at the next loss its
-    stream ends, or the run if all streams share it, but a live stream is tried again for ever."""
+    """Most restarts of one worker in a row without progress; the next loss ends its stream, or the
+    run if all streams share the worker, except that live streams are restarted without limit."""
     stop_timeout_s: float = Field(2.5, ge=0, le=600)
     """Longest time in seconds for frames in flight to finish when the run is stopped."""
 
 
 class OutputSettings(Settings):
-    """The results that are written."""
+    """The results to write."""
 
     sinks: list[str] | None = None
     """Names of sinks; by default masks and overlay, and png for image folders."""
     resume: bool = False
     """Whether to continue an interrupted run, which must have had the same settings and weights."""
     overwrite: bool = False
-    """Whether to replace what an earlier run wrote into the same folder."""
+    """Whether to replace the results of an earlier run in the same folder."""
     rolling: RollingSettings = RollingSettings()
     """Settings of the sink `rolling`."""
     events: EventSettings = EventSettings()
@@ -118,7 +121,7 @@ class OutputSettings(Settings):
     publish: PublishSettings = PublishSettings()
     """Settings of the sink `publish`."""
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Settings of sinks of other packages, by name of the sink."""
+    """Settings of sinks from other packages, by name of the sink."""
 
     @field_serializer("options", when_used="json")
     def _without_secrets(self, options: dict[str, dict[str, Any]]) -> Any:
@@ -129,17 +132,18 @@ class ViewSettings(Settings):
     """The live view in a browser, and metrics for monitoring."""
 
     show: bool = False
-    """Whether the live view is served."""
+    """Whether to serve the live view."""
     address: str = "127.0.0.1:8787"
     """HOST:PORT of the live view."""
     metrics_address: str | None = None
-    """HOST:PORT of /metrics, /status, /healthz and /readyz alone; the live view has them too."""
+    """HOST:PORT for /metrics, /status, /healthz and /readyz without the live view, which also
+    serves them."""
     token: SecretStr | None = None
-    """Access token; required where other machines can reach the address."""
+    """Access token; required if other machines can reach the address."""
     frames_per_second: float = Field(10, gt=0, le=30)
     """Most frames per second of each stream that are shown."""
     max_side: int = Field(1280, ge=64, le=8192)
-    """Longest side in pixels; larger frames are shrunk before they are shown."""
+    """Longest side in pixels of shown frames; larger frames are shrunk."""
 
 
 class RunConfig(Settings):
@@ -148,41 +152,41 @@ class RunConfig(Settings):
     ADDED = frozenset({"images", "source"})
 
     source: SourceSettings = SourceSettings()
-    """What is taken of recordings that hold more than one video."""
+    """Selection of video tracks."""
     decode: DecodeSettings = DecodeSettings()
-    """How recordings are read."""
+    """Decoding of recordings."""
     images: ImageSettings = ImageSettings()
-    """How image files are read."""
+    """Reading of image files."""
     fit: FitSettings = FitSettings()
-    """How images are fitted to the network."""
+    """Fitting of images to the network."""
     model: ModelSettings = ModelSettings()
-    """The network, and what runs it."""
+    """The network and its inference backend."""
     pipeline: PipelineSettings = PipelineSettings()
-    """Worker processes and what is between them."""
+    """Worker processes, queues and transport."""
     supervision: SupervisionSettings = SupervisionSettings()
-    """Deadlines of worker processes."""
+    """Timeouts and restarts of worker processes."""
     output: OutputSettings = OutputSettings()
-    """The results that are written."""
+    """The results to write."""
     view: ViewSettings = ViewSettings()
     """The live view and metrics."""
     live: LiveSettings = LiveSettings()
     """Cameras and network streams."""
     streams: tuple[StreamSettings, ...] = ()
-    """Sources with settings of their own; they come before those that are given as arguments."""
+    """Sources with settings of their own, which precede the sources given as arguments."""
 
 
 def load_config(
     file: str | None, assignments: Iterable[str], options: Mapping[str, Any]
 ) -> RunConfig:
-    """Return the configuration; later sources win.
+    """Return the configuration; later sources take precedence.
 
     Args:
         file: a YAML or JSON file, the name of a preset, or None.
-        assignments: "section.key=value" texts, values read as YAML.
-        options: dotted keys of command-line options; those that are None were not given.
+        assignments: "section.key=value" texts with values in YAML.
+        options: values of command-line options by dotted key; None means not given.
 
     Raises:
-        ConfigError: some settings cannot be used; each has a clause with its path.
+        ConfigError: some settings are invalid; the error has a clause with the path of each.
     """
     reader = SettingsReader(RunConfig, file, kind="run")
     reader.assign(assignments)

@@ -1,4 +1,4 @@
-"""What a schema consists of, whether it is a pydantic model or a dataclass beside its component."""
+"""Inspection of schemas, both pydantic models and dataclasses beside their components."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -17,11 +17,11 @@ class SchemaField(NamedTuple):
     """One setting."""
 
     name: str
-    """Its name in Python."""
+    """Name in Python."""
     key: str
-    """Its key in files."""
+    """Key in files."""
     sections: tuple[SchemaType, ...]
-    """The schemas of the section or sections that it holds; empty for a value."""
+    """Schemas of the section or sections that the setting holds; empty for a value."""
 
 
 def list_fields(schema: SchemaType) -> list[SchemaField]:
@@ -46,7 +46,7 @@ def old_keys_of(schema: SchemaType) -> Mapping[str, OldKey]:
 
 
 def added_defaults(schema: SchemaType) -> Mapping[str, Any]:
-    """Return the defaults, as JSON values, of the settings that came after 0.1.0, by their name."""
+    """Return the defaults, as JSON values, of settings that were added after 0.1.0, by name."""
     added: frozenset[str] = getattr(schema, "ADDED", frozenset())
     if issubclass(schema, BaseModel):
         defaults = {name: schema.model_fields[name].default for name in added}
@@ -56,7 +56,7 @@ def added_defaults(schema: SchemaType) -> Mapping[str, Any]:
 
 
 def present_keys(schema: SchemaType, prefix: str = "") -> dict[str, str]:
-    """Return the dotted names of all settings, by themselves and by their old names."""
+    """Return the present dotted names of all settings, by their present and old names."""
     keys = {prefix + key: prefix + old.names[0] for key, old in old_keys_of(schema).items()}
     for field in list_fields(schema):
         keys[prefix + field.key] = prefix + field.key

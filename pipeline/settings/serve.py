@@ -18,9 +18,9 @@ from icstream.pipeline.settings.loader import Settings
 from icstream.pipeline.settings.reader import SettingsReader
 
 PORT_VARIABLE = "rest_inference_port"
-"""Environment variable of the plugin that names the port."""
+"""Environment variable of the plugin that sets the port."""
 DEFAULT_PORT = 5000
-"""The plugin's port without that variable."""
+"""Port of the plugin when that variable is not set."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 SizeSetting = Annotated[Size, ParsedBy(parse_any_size, text=SIZE_SCHEMA)]
@@ -33,34 +33,37 @@ def _read_warm_up(sizes: Any) -> Mapping[str, Any]:
 
 
 class ServerSettings(Settings):
-    """Where the service listens, and who may use it."""
+    """The address of the service, and access control."""
 
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 is every network of this machine."""
+    """Address to listen on; 0.0.0.0 means all networks of this machine."""
     port: int = Field(DEFAULT_PORT, ge=0, le=65_535)
-    """Port, 0 for any free one; without it `rest_inference_port` in the environment counts."""
+    """Port to listen on; 0 picks a free port; by default the environment variable
+    `rest_inference_port`, if set."""
     token_file: Path | None = None
-    """A file with the secret token of every request, required where other machines can reach the
-    service; without it `ICSTREAM_SERVE_TOKEN` in the environment counts."""
+    """File with the access token for all requests, required if other machines can reach the
+    service; by default the environment variable `ICSTREAM_SERVE_TOKEN` holds the token."""
     without_token: bool = False
-    """Whether other machines may use the service without a token."""
+    """Whether to allow unauthenticated access from other machines."""
 
 
 class ServedModelSettings(Settings):
-    """What runs the networks, the same for each of them."""
+    """The inference backend, shared by all networks."""
 
     runtime: RuntimeName = "auto"
-    """auto takes OpenVINO on a CPU and PyTorch on a GPU."""
+    """Inference runtime; auto is OpenVINO on a CPU and PyTorch on a GPU."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Inference device: auto, cpu, cuda or cuda:N."""
     precision: Precision = "auto"
-    """auto takes the fastest that the checkpoint was measured to stand, and otherwise fp32."""
+    """Inference precision; auto is the fastest whose agreement with fp32 was measured for the
+    checkpoint and found sufficient, otherwise fp32."""
     threads: int = Field(DEFAULT_THREADS, ge=1, le=256)
-    """CPU threads of inference of each worker."""
+    """CPU threads per worker."""
     workers: int | None = Field(None, ge=1, le=256)
-    """Requests that are processed at a time; without it cores divided by threads, or 1 on a GPU."""
+    """Number of requests that are processed at the same time; by default the number of cores
+    divided by `model.threads`, or 1 on a GPU."""
     warm_up_sizes: list[SizeSetting] = Field(default_factory=lambda: [(540, 960)])
-    """Sizes of images, as WIDTHxHEIGHT, for which the networks are prepared at the start."""
+    """Image sizes, as WIDTHxHEIGHT, for which the networks are prepared at the start."""
 
     OLD_KEYS: ClassVar[Mapping[str, OldKey]] = {
         "warm_up": OldKey(("warm_up_sizes",), _read_warm_up, lambda values: values["warm_up_sizes"])
@@ -68,33 +71,35 @@ class ServedModelSettings(Settings):
 
 
 class LimitSettings(Settings):
-    """Bounds of requests."""
+    """Limits of requests."""
 
     body_bytes: int = Field(32 * 2**20, ge=1024, le=2**30)
     """Most bytes of a request."""
     pixels: int = Field(16_000_000, ge=1, le=64 * 2**20)
-    """Most pixels of an image; a larger one is refused before it is decoded."""
+    """Most pixels of an image; larger images are rejected before decoding."""
     json_bytes: int = Field(8 * 2**20, ge=1024, le=2**30)
-    """Most bytes of JSON in a request, and of a form of text."""
+    """Most bytes of JSON or form text in a request."""
     images: int = Field(16, ge=1, le=1024)
     """Most images in one request of the Open Inference Protocol."""
     requests: int = Field(64, ge=1, le=10_000)
-    """Most requests that wait or are processed at a time; others are answered with 503."""
+    """Most requests that wait or are processed at the same time; further requests get status
+    503."""
     crops: int = Field(4096, ge=1, le=10**6)
-    """Most windows or boxes of one image that a mode of the plugin looks at."""
+    """Most windows or boxes per image in a mode of the plugin."""
     memory_mb: int | None = Field(None, ge=64)
-    """Memory in MB for bodies, work and answers; by default a share of what is available."""
+    """Most memory in MB for request bodies, processing and responses; by default a share of the
+    available memory."""
     wait_s: float = Field(30, gt=0, le=3600)
-    """Longest wait in seconds until a request is processed; then it is answered with 503."""
+    """Longest time in seconds that a request may wait for processing before it gets status 503."""
     work_s: float = Field(120, gt=0, le=3600)
-    """Longest time in seconds that a request is worked on; then it is answered with 413."""
+    """Longest time in seconds for processing a request before it gets status 413."""
     receive_s: float = Field(30, gt=0, le=3600)
-    """Longest time in seconds for a request to arrive."""
+    """Longest time in seconds for receiving a request."""
     send_s: float = Field(30, gt=0, le=3600)
-    """Longest time in seconds for a client to take an answer."""
+    """Longest time in seconds for sending a response."""
     connections: int = Field(512, ge=1, le=65_536)
-    """Most requests in progress at a time, those that are still arriving or being sent included;
-    probes of health are answered beyond it."""
+    """Most requests in progress, including those still being received or sent; health checks are
+    answered beyond this limit."""
     stop_s: float = Field(30, gt=0, le=3600)
     """Longest time in seconds to finish requests when the service is stopped."""
 
@@ -105,25 +110,27 @@ class ServeConfig(Settings):
     """All settings of `icstream serve`."""
 
     weights: dict[str, str] = Field(default_factory=lambda: {DEFAULT: DEFAULT})
-    """Checkpoint files or names of shipped weights, by the names under which they are served; a
-    request that names none gets the first."""
+    """Checkpoint files or names of shipped weights, by the names under which they are served; the
+    first is the default model."""
     server: ServerSettings = ServerSettings()
-    """Where the service listens, and who may use it."""
+    """The address of the service, and access control."""
     model: ServedModelSettings = ServedModelSettings()
-    """What runs the networks."""
+    """The inference backend."""
     fit: FitSettings = FitSettings()
-    """How images are fitted to the network."""
+    """Fitting of images to the network."""
     limits: LimitSettings = LimitSettings()
-    """Bounds of requests."""
+    """Limits of requests."""
 
     @field_validator("weights")
     @classmethod
     def _named(cls, weights: dict[str, str]) -> dict[str, str]:
         if not weights:
-            raise ValueError("at least one model is needed")
+            raise ValueError("at least one model is required")
         for name in weights:
             if not _NAME.fullmatch(name):
-                raise ValueError(f"name {name!r}: letters, digits, '.', '_' and '-' are allowed")
+                raise ValueError(
+                    f"name {name!r}: only letters, digits, '.', '_' and '-' are allowed"
+                )
         return weights
 
 
@@ -134,16 +141,16 @@ def load_serve_config(
     *,
     weights: Iterable[str] = (),
 ) -> ServeConfig:
-    """Return the configuration; later sources win.
+    """Return the configuration; later sources take precedence.
 
     Args:
         file: a YAML or JSON file, the name of a preset, or None.
-        assignments: "section.key=value" texts, values read as YAML.
-        options: dotted keys of command-line options; those that are None were not given.
-        weights: "NAME=FILE" texts; without a name the file's own is taken.
+        assignments: "section.key=value" texts with values in YAML.
+        options: values of command-line options by dotted key; None means not given.
+        weights: "NAME=FILE" texts; the name defaults to that of the file.
 
     Raises:
-        ConfigError: some settings cannot be used; each has a clause with its path.
+        ConfigError: some settings are invalid; the error has a clause with the path of each.
     """
     reader = SettingsReader(ServeConfig, file, kind="serve")
     server = reader.values.setdefault("server", {})
@@ -164,7 +171,7 @@ def _port_of_environment() -> int:
     if not text:
         return DEFAULT_PORT
     if not (text.isascii() and text.isdigit() and len(text) <= 5) or int(text) > 65_535:
-        raise ConfigError(f"environment variable {PORT_VARIABLE}: got {text!r}, a port is needed")
+        raise ConfigError(f"environment variable {PORT_VARIABLE}: must be a port, got {text!r}")
     return int(text)
 
 
@@ -175,6 +182,8 @@ def _named_weights(texts: Iterable[str]) -> dict[str, Any]:
         if not equals:
             name, place = Path(text).stem, text
         if name in named:
-            raise ConfigError(f"--weights {text}: the name {name} is taken; write NAME=FILE")
+            raise ConfigError(
+                f"--weights {text}: the name {name} is already used; choose another as NAME=FILE"
+            )
         named[name] = place
     return named

@@ -1,4 +1,4 @@
-"""The settings of training: the Supervisely plugin's own form, and a block that goes beyond it."""
+"""The settings of training: those of the Supervisely plugin, and extensions."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -14,10 +14,10 @@ from icstream.stages.train.settings import InitType, PatienceSchedule, TrainSett
 log = logging.getLogger(__name__)
 
 MISSPELT = "lr_descreasing"
-"""How the plugin's documentation writes `lr_decreasing`, which the plugin itself then refused."""
+"""Misspelling of `lr_decreasing` in the plugin's documentation, which the plugin itself rejects."""
 _REFUSALS = {
     "special_classes.background": (
-        "background cannot be named; pixels that no object covers are class 0, and are trained"
+        "the background cannot be named; pixels outside all objects are class 0 and are trained"
     )
 }
 _BEYOND_PLUGIN = {"recipe", "splits", "seed", "checkpoint_every_steps", "keep_every_validation"}
@@ -29,43 +29,43 @@ Side = Annotated[int, Field(ge=MIN_SIDE)]
 
 
 class DatasetTags(StrictSettings):
-    """Tags of images by which they belong to a split."""
+    """Assignment of images to splits by tag."""
 
     train: Name = "train"
-    """Tag of images to train on."""
+    """Tag of the training images."""
     val: Name = "val"
-    """Tag of images to validate on."""
+    """Tag of the validation images."""
 
 
 class Splits(StrictSettings):
-    """Names of samples by which they belong to a split, in place of the data set's own splits."""
+    """Assignment of samples to splits by name, instead of the data set's own splits."""
 
     train: tuple[Name, ...] = Field((), strict=False)
-    """Patterns ("0016E5_*") and list files ("@day.txt") that name the samples to train on."""
+    """Name patterns ("0016E5_*") and list files ("@day.txt") of the training samples."""
     val: tuple[Name, ...] = Field((), strict=False)
-    """Patterns and list files that name the samples to validate on."""
+    """Name patterns and list files of the validation samples."""
 
 
 class BatchSize(StrictSettings):
     """Images per step, on each device."""
 
     train: Positive = PLUGIN.batch_train
-    """Images of a training step."""
+    """Images per training step."""
     val: Positive = PLUGIN.batch_val
-    """Images of a validation step."""
+    """Images per validation step."""
 
 
 class DataWorkers(StrictSettings):
-    """Processes that load images; with 0 the trainer loads them itself."""
+    """Number of processes that load images; with 0, the trainer loads them itself."""
 
     train: Count = PLUGIN.workers_train
-    """Processes that load training images."""
+    """Number of processes that load training images."""
     val: Count = PLUGIN.workers_val
-    """Processes that load validation images."""
+    """Number of processes that load validation images."""
 
 
 class InputSize(StrictSettings):
-    """Size to which images are stretched without `recipe`; with it, the size of the crops."""
+    """Size to which images are stretched or, with `recipe`, size of the crops."""
 
     width: Side = PLUGIN.input_size[1]
     """Width in pixels."""
@@ -74,36 +74,36 @@ class InputSize(StrictSettings):
 
 
 class AllowCorrupted(StrictSettings):
-    """Number of distinct samples that may fail to load, in the whole run."""
+    """Most distinct samples that may fail to load during the whole run."""
 
     train: Count = PLUGIN.allow_corrupted_train
-    """Training samples that may fail to load."""
+    """Most training samples that may fail to load."""
     val: Count = PLUGIN.allow_corrupted_val
-    """Validation samples that may fail to load."""
+    """Most validation samples that may fail to load."""
 
 
 class SpecialClasses(StrictSettings):
     """Classes that are not learned."""
 
     neutral: Name = "neutral"
-    """Pixels of this class count in no loss and no score."""
+    """Class whose pixels are ignored by the loss and the metrics."""
 
 
 _PATIENCE = PatienceSchedule()
 
 
 class LrDecreasing(StrictSettings):
-    """When and how much the learning rate falls."""
+    """Decrease of the learning rate when validation does not improve."""
 
     patience: Positive = _PATIENCE.patience
-    """Number of validations without a better loss before the rate falls."""
+    """Number of validations without a lower loss before the rate falls."""
     lr_divisor: float = Field(_PATIENCE.divisor, gt=0)
-    """Number by which the rate is divided."""
+    """Divisor of the rate at each decrease."""
 
 
 def _not_empty(value: object) -> object:
     if value is None:
-        raise ValueError("nothing in it; write {} for its defaults, or leave it out")
+        raise ValueError("must not be empty; write {} for the defaults, or remove the key")
     return value
 
 
@@ -113,45 +113,47 @@ class TrainConfig(StrictSettings):
     ADDED: ClassVar[frozenset[str]] = frozenset({"splits"})
 
     dataset_tags: DatasetTags = DatasetTags()
-    """Which images are for training and which for validation."""
+    """Assignment of images to splits by tag."""
     batch_size: BatchSize = BatchSize()
     """Images per step, on each device."""
     data_workers: DataWorkers = DataWorkers()
-    """Processes that load images."""
+    """Number of processes that load images."""
     input_size: InputSize = InputSize()
-    """Size that the network sees in training."""
+    """Size of the network's input in training."""
     allow_corrupted_samples: AllowCorrupted = AllowCorrupted()
-    """Number of samples that may be unreadable."""
+    """Most samples that may fail to load."""
     special_classes: SpecialClasses = SpecialClasses()
     """Classes that are not learned."""
     epochs: Positive = PLUGIN.epochs
-    """Passes over the training images."""
+    """Number of passes over the training images."""
     val_every: float = Field(PLUGIN.val_every, gt=0)
-    """Epochs between validations; one follows at the end in any case."""
+    """Number of epochs between validations; the training always ends with one."""
     lr: float = Field(PLUGIN.lr, gt=0)
     """Initial learning rate."""
     lr_decreasing: LrDecreasing = LrDecreasing()
-    """How the learning rate falls, unless `recipe` has another schedule."""
+    """Decrease of the learning rate, unless `recipe` has another schedule."""
     weights_init_type: InitType = PLUGIN.init
-    """transfer_learning takes all but the classifiers from the initial weights; continue_training
-    takes everything."""
+    """Use of the initial weights: transfer_learning loads all layers but the classifiers;
+    continue_training loads all."""
     gpu_devices: list[Count] = Field(list(PLUGIN.gpu_devices), min_length=1)
-    """CUDA devices; without CUDA the CPU trains."""
+    """Numbers of the CUDA devices; without CUDA, training runs on the CPU."""
     use_batchnorm: bool = PLUGIN.use_batchnorm
-    """Whether there is batch norm; without it every convolution has a bias instead."""
+    """Whether the network has batch normalization; otherwise every convolution has a bias."""
     recipe: Annotated[Recipe | None, BeforeValidator(_not_empty)] = None
-    """What goes beyond the plugin; without it everything is as the plugin does it."""
+    """Extensions of the plugin; by default, training follows the plugin."""
     splits: Splits = Splits()
-    """Which samples are for training and which for validation, by their names."""
+    """Assignment of samples to splits by name."""
     seed: int = Field(PLUGIN.seed, ge=0, lt=2**63)
-    """Seed of everything that is random."""
+    """Seed of all random numbers."""
     checkpoint_every_steps: Count = PLUGIN.checkpoint_every_steps
-    """Steps between states saved for --resume, besides those at each validation; 0 for none."""
+    """Number of steps between saved states for --resume, besides those at each validation; 0 for
+    none."""
     keep_every_validation: bool = PLUGIN.keep_every_validation
-    """Whether the weights of each validation are kept, as by the plugin; else the last and best."""
+    """Whether to keep the weights of every validation, as the plugin does, instead of the last and
+    best."""
 
     def settings(self) -> TrainSettings:
-        """Return the settings as the trainer takes them."""
+        """Return the settings in the form that the trainer takes."""
         plain = TrainSettings(
             epochs=self.epochs,
             batch_train=self.batch_size.train,
@@ -176,19 +178,19 @@ class TrainConfig(StrictSettings):
         return self.recipe.applied(plain) if self.recipe else plain
 
     def plugin_values(self) -> dict[str, Any]:
-        """Return the plugin's settings alone, with defaults, as JSON values it would accept."""
+        """Return the plugin's settings alone, with defaults, as JSON values for the plugin."""
         return self.model_dump(mode="json", exclude=_BEYOND_PLUGIN)
 
 
 def load_train_config(file: str, assignments: Iterable[str] = ()) -> TrainConfig:
-    """Return the configuration; later sources win.
+    """Return the configuration; later sources take precedence.
 
     Args:
         file: a JSON or YAML file, or the name of a preset.
-        assignments: "section.key=value" texts, values read as YAML.
+        assignments: "section.key=value" texts with values in YAML.
 
     Raises:
-        ConfigError: some settings cannot be used; each has a clause with its path.
+        ConfigError: some settings are invalid; the error has a clause with the path of each.
     """
     reader = SettingsReader(TrainConfig, file, kind="train")
     reader.assign(assignments)
@@ -199,38 +201,38 @@ def load_train_config(file: str, assignments: Iterable[str] = ()) -> TrainConfig
 
 
 def _spell(values: dict[str, Any]) -> list[str]:
-    """Rename the misspelt key, or return a clause if the right one is there too."""
+    """Rename the misspelled key, or return an error clause if the right one is also given."""
     if MISSPELT not in values:
         return []
     section = values.pop(MISSPELT)
     if "lr_decreasing" in values:
-        return [f"{MISSPELT}: a misspelling of lr_decreasing, which is there too; keep that one"]
-    log.warning("%s is taken for lr_decreasing", MISSPELT)
+        return [f"{MISSPELT}: a misspelling of lr_decreasing, which is also given; keep only that"]
+    log.warning("%s is a misspelling of lr_decreasing and is read as such", MISSPELT)
     values["lr_decreasing"] = section
     return []
 
 
 def _idle(values: Mapping[str, Any]) -> list[str]:
-    """Return a clause for each section that was written and that another setting makes idle."""
+    """Return an error clause for each given section that another setting makes ineffective."""
     recipe = values.get("recipe")
     if not isinstance(recipe, dict):
         return []
     schedule = recipe.get("schedule", "poly")
     if schedule == "poly" and "lr_decreasing" in values:
         return [
-            "lr_decreasing: recipe.schedule poly takes its place; "
-            "leave it out, or set recipe.schedule to patience"
+            "lr_decreasing: has no effect with recipe.schedule poly; "
+            "remove it, or set recipe.schedule to patience"
         ]
     if schedule == "patience" and "poly" in recipe:
-        return ["recipe.poly: recipe.schedule is patience; leave one of them out"]
+        return ["recipe.poly: has no effect with recipe.schedule patience; remove one of them"]
     return []
 
 
 def _warn(config: TrainConfig) -> None:
     if config.lr_decreasing.lr_divisor < 1:
         log.warning(
-            "lr_decreasing.lr_divisor is %g: the learning rate would grow where it should fall",
+            "lr_decreasing.lr_divisor is %g: the learning rate would rise instead of falling",
             config.lr_decreasing.lr_divisor,
         )
     if len(set(config.gpu_devices)) < len(config.gpu_devices):
-        log.warning("gpu_devices: %s names a device twice; it is used once", config.gpu_devices)
+        log.warning("gpu_devices: %s repeats a device, which is used only once", config.gpu_devices)

@@ -34,8 +34,9 @@ def test_a_run_is_not_resumed_where_masks_may_come_out_otherwise(tmp_path: Path)
     with pytest.raises(ConfigError) as caught:
         begin_manifest(tmp_path, {**values, "processor": "amx_int8 avx2 fma"}, resume=True)
     assert str(caught.value) == (
-        f"output {tmp_path}: the run there had other processor (there avx512_vnni, here amx_int8);"
-        " resume with the same, or start again with --overwrite"
+        f"output {tmp_path}: the earlier run differs in processor (there avx512_vnni, here"
+        " amx_int8);"
+        " resume with the same, or start over with --overwrite"
     )
 
 
@@ -47,5 +48,5 @@ def test_a_run_of_0_1_0_whose_manifest_names_no_processor_is_resumed(tmp_path: P
 @pytest.mark.parametrize("text", ["[1]", "{", "[" * 50_000])
 def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"run\.json: damaged, so no run to resume"):
+    with pytest.raises(ConfigError, match=r"run\.json: damaged, so the run cannot be resumed"):
         begin_manifest(tmp_path, {}, resume=True)

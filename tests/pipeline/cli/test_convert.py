@@ -128,9 +128,9 @@ def test_wrong_use_is_one_line_and_exit_code_2(folder: Path, tmp_path: Path) -> 
     there.write_bytes(b"something")
     random_checkpoint().save(own)
     for arguments, words in [
-        ([folder, "-o", there], "is there already; choose another file, or --overwrite"),
+        ([folder, "-o", there], "already exists; choose another file, or --overwrite"),
         ([there, "-o", there, "--overwrite"], "is the source"),
-        ([folder, "-o", tmp_path], "is a folder, a file is needed"),
+        ([folder, "-o", tmp_path], "is a folder, but a file is needed"),
         ([own, "-o", tmp_path / "new"], "already a checkpoint of icstream"),
         ([there, "-o", tmp_path / "new"], "not recognized: looked for"),
         ([tmp_path / "none", "-o", tmp_path / "new"], "no none there"),

@@ -101,8 +101,11 @@ def test_a_measured_agreement_stays_in_the_weights_file(folder: Path, tmp_path: 
         (["{folder}", *STREETS, "--split", "test"], "no samples in the split 'test'"),
         (["{folder}", *STREETS, "--format", "cityscapes"], "cityscapes|leftImg8bit"),
         (["{folder}", *STREETS, "--precision", "fp8"], "--precision"),
-        (["{folder}", *STREETS, "--write-agreement", "bf16"], "file of your own, got streets"),
-        (["{folder}", *STREETS, "-o", "{file}"], "is a file, a folder is needed"),
+        (
+            ["{folder}", *STREETS, "--write-agreement", "bf16"],
+            "file that can be written, got streets",
+        ),
+        (["{folder}", *STREETS, "-o", "{file}"], "is a file, but a folder is needed"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(

@@ -46,7 +46,7 @@ def test_an_exported_file_is_checked_and_used_without_icstream(tmp_path: Path) -
 
     again = call("export", *STREETS, "--input-size", "96x64", "-o", out)
     assert again.returncode == 2
-    assert "is there already; choose another file, or --overwrite" in again.stderr
+    assert "already exists; choose another file, or --overwrite" in again.stderr
 
 
 def test_openvino_files_are_checked_on_a_recording(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_the_runtime_onnx_runs_recordings(tmp_path: Path) -> None:
         (["-o", "net.onnx"], "export needs --input-size WIDTHxHEIGHT"),
         (
             ["--size", "64x96", "--input-size", "96x64", "-o", "net.onnx"],
-            "--size is now called --input-size, which is given too; keep that one",
+            "--size is the old name of --input-size, which is also given; keep that",
         ),
         (["--size", "8x96", "-o", "net.onnx"], "size 8x96: sides from 64 to 8192"),
         (
@@ -142,7 +142,7 @@ def test_quantize_refuses_what_it_cannot_use(data: Path, tmp_path: Path) -> None
     own = tmp_path / "own.safetensors"
     load_weights("streets").save(own)
     for arguments, words in [
-        ([data, *STREETS], "a weights file of your own, got streets"),
+        ([data, *STREETS], "a weights file that can be written, got streets"),
         ([tmp_path / "none", "--weights", own], "no such folder"),
         ([data, "--weights", own, "--split", "test"], "no samples in the split 'test'"),
     ]:
@@ -166,7 +166,7 @@ def test_old_names_of_quantizing_work_with_one_warning_each(data: Path, tmp_path
     assert ranges.calibrated_on.startswith("1 images of ")
     both = call("quantize", data, "--weights", own, "--pictures", 3, "--images", 4)
     assert both.returncode == 2
-    assert "--pictures is now called --images, which is given too" in both.stderr
+    assert "--pictures is the old name of --images, which is also given" in both.stderr
     assert "quantise" not in call("--help").stdout
     assert "quantise is now called icstream quantize" in call("quantise", "--help").stdout
     assert "--pictures" not in call("quantize", "--help").stdout

@@ -164,7 +164,7 @@ def test_one_bad_source_does_not_touch_the_others(clip: Path, tmp_path: Path) ->
         (["run", "{clip}", "--weights", "{clip}", "-o", "{out}"], "not a safetensors file"),
         (["run", "{clip}", *STREETS, "-o", "{used}"], "not empty.*--overwrite.*--resume"),
         (["demo", "-o", "{used}"], "not empty; choose another folder, or --overwrite to replace$"),
-        (["run", "{clip}", *STREETS, "-o", "{clip}"], "is a file, a folder is needed"),
+        (["run", "{clip}", *STREETS, "-o", "{clip}"], "is a file, but a folder is needed"),
         (
             ["run", "ftp://camera/a", *STREETS, "-o", "{out}"],
             "ftp:// cannot be read; allowed are rtsp://",

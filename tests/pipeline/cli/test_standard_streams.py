@@ -52,7 +52,9 @@ def test_writing_never_waits_and_lost_lines_are_counted(full_pipe: tuple[int, in
     kept = [line for line in lines if line.startswith("line ")]
     assert kept == [f"line {number}" for number in range(len(kept))]
     assert 5 <= len(kept) <= 6  # a line is two pieces; one piece may be under way
-    assert lines[len(kept)].endswith(f"{100 - len(kept)} lines are missing here: nobody read them")
+    assert lines[len(kept)].endswith(
+        f"{100 - len(kept)} lines discarded here, as nothing read them"
+    )
     assert lines[-1] == "after"
 
 
@@ -122,7 +124,7 @@ def test_results_that_could_not_be_written_are_refused_before_the_run(
     clip: Path, tmp_path: Path
 ) -> None:
     for file, words in (
-        (tmp_path / "missing" / "x.json", "there is no folder"),
+        (tmp_path / "missing" / "x.json", "does not exist"),
         (tmp_path, "is a folder"),
     ):
         done = call("run", clip, "-o", tmp_path / "out", "--json", file)

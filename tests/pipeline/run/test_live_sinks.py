@@ -83,7 +83,7 @@ def test_other_settings_do_not_resume_a_run(clip: Path, tmp_path: Path) -> None:
     other = ("--resume", "--set", "output.rolling.seconds=2")
     with LiveRun([clip], tmp_path / "out", *RECORD, *other) as run:
         assert run.wait() == 2
-        assert "the run there had other sink_settings" in run.log
+        assert "the earlier run differs in sink_settings" in run.log
 
 
 @pytest.mark.parametrize(

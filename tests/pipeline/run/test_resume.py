@@ -121,4 +121,4 @@ def test_a_folder_without_a_run_cannot_be_resumed(clip: Path, tmp_path: Path) ->
     (tmp_path / "notes.txt").write_text("mine")
     done = run(clip, tmp_path, "--resume")
     assert done.returncode == 2
-    assert "no run to resume" in done.stderr
+    assert "so cannot be resumed" in done.stderr

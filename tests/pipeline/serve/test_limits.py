@@ -156,7 +156,7 @@ def test_a_signal_lets_what_is_under_way_finish(number: int, code: int) -> None:
         for thread in threads:
             thread.join(10)
         assert [reply.status for reply in replies] == [200, 200, 200]
-        assert "finishing what is under way" in "\n".join(service.log)
+        assert "SIGTERM received, finishing" in "\n".join(service.log)
 
 
 def test_a_signal_while_the_models_load_ends_it_at_once() -> None:
@@ -202,7 +202,7 @@ def test_the_plugins_variable_names_the_port(monkeypatch: pytest.MonkeyPatch) ->
         (("--set", "limits.pixel=3"), "did you mean limits.pixels?"),
         (("--set", "model.warm_up_sizes=[3]"), "model.warm_up"),
         (("--token-file", "nowhere"), "nowhere: cannot be read"),
-        (("-c", "dashcam"), "a configuration for icstream run"),
+        (("-c", "dashcam"), "a preset for icstream run"),
     ],
 )
 def test_unservable_settings_are_refused_in_one_line(options: tuple[str, ...], says: str) -> None:

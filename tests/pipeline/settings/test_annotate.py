@@ -117,8 +117,8 @@ def test_the_readme_example_of_the_plugin_is_taken(data_dir: Path) -> None:
         ),
         ({"model": {}, "mode": "roi"}, ["mode: "]),
         ({"model": {"min_score_threshold": 1.5}}, ["model.min_score_threshold"]),
-        ({"existing_objects": {"save_classes": ["a"]}}, ["write mode.existing_objects: keep"]),
-        ({"mode": {"source": "roi", "name": "roi"}}, ["mode.source: version 1's word"]),
+        ({"existing_objects": {"save_classes": ["a"]}}, ["use mode.existing_objects: keep"]),
+        ({"mode": {"source": "roi", "name": "roi"}}, ["mode.source: version 1's name"]),
     ],
 )
 def test_all_faults_are_reported_together(values: dict[str, Any], words: list[str]) -> None:

@@ -21,14 +21,14 @@ MERGED_LAUGHS = "a0: &a0 {k: v}\n" + "".join(
     [
         ("a.yaml", LAUGHS, "more than 100000 values"),
         ("a.yaml", MERGED_LAUGHS, "more than 100000 values"),
-        ("a.yaml", "a: &a [1, *a]", "an alias stands within what it repeats"),
+        ("a.yaml", "a: &a [1, *a]", "an alias refers to a node that contains it"),
         ("a.yaml", "a: " + "[" * 65 + "]" * 65, "nested more than 64 deep"),
         ("a.yaml", "[" * 50_000, "nested more than 64 deep"),
         ("a.yaml", "a: " + "1:" * 100_000 + "1", "a number of more than 1000 digits"),
         ("a.json", '{"a": ' + "[" * 64 + "]" * 64 + "}", "nested more than 64 deep"),
         ("a.json", "[" * 50_000, "nested more than 64 deep"),
         ("a.json", '{"a": ' * 50_000, "nested more than 64 deep"),
-        ("a.yaml", "#" * 2**20 + "#", "larger than 1 MiB, which no settings are"),
+        ("a.yaml", "#" * 2**20 + "#", "larger than 1 MiB, the limit of settings files"),
     ],
 )
 def test_a_text_without_bounds_is_refused(tmp_path: Path, name: str, text: str, words: str) -> None:

@@ -67,7 +67,7 @@ def test_both_keys_in_one_source_are_refused(tmp_path: Path) -> None:
         load(tmp_path, "output: {rolling: {seconds: 5, file_s: 6, keep_second: 1}}")
     clauses = str(caught.value).split("; ")
     assert clauses[0].endswith(
-        "output.rolling.seconds: is output.rolling.file_s now, which is given too"
+        "output.rolling.seconds: is now called output.rolling.file_s, which is also given"
     )
     assert "output.rolling.keep_second: no such setting" in clauses
 
@@ -76,7 +76,7 @@ def test_both_keys_in_two_assignments_are_refused(tmp_path: Path) -> None:
     both = ["output.rolling.seconds=5", "output.rolling.file_s=6"]
     for assignments in (both, both[::-1]):
         keys = [assignment.partition("=")[0] for assignment in assignments]
-        words = f"--set {keys[1]}: is the same setting as {keys[0]}, which is given too"
+        words = f"--set {keys[1]}: is the same setting as {keys[0]}, which is also given"
         with pytest.raises(ConfigError, match=words):
             load(tmp_path, "{}", *assignments)
     assert load(tmp_path, "{}", both[1], both[1]).output.rolling.file_s == 6

@@ -125,10 +125,10 @@ def test_a_recipe_may_keep_the_plugins_schedule(load: Loader) -> None:
 
 def test_a_schedule_that_would_be_idle_is_a_fault(load: Loader) -> None:
     text = load.fault({"recipe": {}, "lr_decreasing": {"patience": 4}})
-    assert text.startswith("lr_decreasing: recipe.schedule poly takes its place")
+    assert text.startswith("lr_decreasing: has no effect with recipe.schedule poly")
     text = load.fault({"recipe": {"schedule": "patience", "poly": {}}})
-    assert text.startswith("recipe.poly: recipe.schedule is patience")
+    assert text.startswith("recipe.poly: has no effect with recipe.schedule patience")
 
 
 def test_an_empty_recipe_is_refused(load: Loader) -> None:
-    assert load.fault({"recipe": None}).startswith("recipe: nothing in it; write {}")
+    assert load.fault({"recipe": None}).startswith("recipe: must not be empty; write {}")

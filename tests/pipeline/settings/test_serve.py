@@ -38,7 +38,7 @@ def test_the_plugins_variable_names_the_port_where_nothing_else_does(
     monkeypatch.setenv("rest_inference_port", "")
     assert load_serve_config(None, (), {}).server.port == 5000
     monkeypatch.setenv("rest_inference_port", "http")
-    with pytest.raises(ConfigError, match="rest_inference_port: got 'http'"):
+    with pytest.raises(ConfigError, match="rest_inference_port: must be a port, got 'http'"):
         load_serve_config(None, (), {})
 
 
@@ -71,7 +71,7 @@ def test_all_faults_are_reported_at_once() -> None:
     text = str(error.value)
     assert "limits.requests" in text
     assert "server.hosts: no such setting; did you mean server.host?" in text
-    assert "weights: at least one model is needed" in text
+    assert "weights: at least one model is required" in text
 
 
 def test_the_schema_can_be_printed() -> None:

@@ -235,7 +235,7 @@ def test_all_faults_are_reported_at_once_with_their_paths(load: Loader) -> None:
     clauses = text.split("; ")
     for start in (
         "lr_descreasing: a misspelling of lr_decreasing",
-        "lr_decreasing: recipe.schedule poly takes its place",
+        "lr_decreasing: has no effect with recipe.schedule poly",
         "epochs: input should be a valid integer, got 1.0",
         "batch_sizes: no such setting",
         "input_size.width: input should be greater than or equal to 64, got 32",
@@ -252,7 +252,9 @@ def test_the_misspelling_of_the_documentation_is_taken_with_a_warning(
     config = load({"lr_descreasing": {"patience": 7}}, "lr_descreasing.lr_divisor=2")
     assert config.settings().schedule == PatienceSchedule(patience=7, divisor=2)
     assert config.plugin_values()["lr_decreasing"] == {"patience": 7, "lr_divisor": 2}
-    assert warnings.messages == ["lr_descreasing is taken for lr_decreasing"]
+    assert warnings.messages == [
+        "lr_descreasing is a misspelling of lr_decreasing and is read as such"
+    ]
     assert load.fault({"lr_descreasing": {"patience": 0}}).startswith("lr_decreasing.patience: ")
 
 

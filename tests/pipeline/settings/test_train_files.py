@@ -36,7 +36,7 @@ def test_json_and_yaml_are_equivalent(tmp_path: Path) -> None:
         ("a.json", "", r"a\.json, line 1: not valid JSON"),
         ("a.json", '{\n"epochs": 1,\n}', r"a\.json, line 3: not valid JSON"),
         ("a.yaml", "a: 1\nb: [", r"a\.yaml, line 2: not valid YAML"),
-        ("a.json", "[1]", "each with its name, got a list"),
+        ("a.json", "[1]", "a mapping of settings, got a list"),
         ("a.yaml", "day: 2001-99-99", r"a\.yaml: not valid YAML"),
     ],
 )
@@ -74,10 +74,10 @@ def test_the_kinds_of_configurations_are_not_mixed_up() -> None:
     assert not set(preset_names("run")) & set(preset_names("train"))
     with pytest.raises(ConfigError) as caught:
         load_config("train_camvid", (), {})
-    text = "train_camvid: a configuration for icstream train; ready-made for run are camera, "
+    text = "train_camvid: a preset for icstream train; presets for run are camera, "
     assert str(caught.value).startswith(text)
     assert "train_plugin" not in str(caught.value)
-    with pytest.raises(ConfigError, match=r"dashcam: a configuration for icstream run; .*train_"):
+    with pytest.raises(ConfigError, match=r"dashcam: a preset for icstream run; .*train_"):
         load_train_config("dashcam")
     with pytest.raises(ConfigError, match=r"none: cannot be read .* ready-made are train_camvid"):
         load_train_config("none")
