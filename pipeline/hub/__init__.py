@@ -1,1 +1,1 @@
-"""The hub of a run: leases, order, accounting, and the workers that it supervises."""
+"""The hub of a run, which keeps leases, order and accounting, and supervises the workers."""

@@ -1,4 +1,4 @@
-"""The streams of a run that are under way, and those whose turn has not come."""
+"""The active streams of a run, and the recordings that wait to begin."""
 
 import logging
 from collections import deque
@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 
 
 class ActiveStreams:
-    """The controllers of the streams under way, and the recordings that wait.
+    """The controllers of the active streams, and the recordings that wait.
 
     Attributes:
-        waiting: Recordings whose turn has not come.
+        waiting: Recordings that have not begun yet.
     """
 
     def __init__(self, context: ControllerContext) -> None:
@@ -27,7 +27,7 @@ class ActiveStreams:
         self._controllers: dict[StreamState, StreamController] = {}
 
     def __iter__(self) -> Iterator[StreamController]:
-        """Return the controllers, as they are now."""
+        """Iterate over a snapshot of the controllers."""
         return iter(list(self._controllers.values()))
 
     def __bool__(self) -> bool:
@@ -35,29 +35,29 @@ class ActiveStreams:
 
     @property
     def num_recordings(self) -> int:
-        """Recordings under way."""
+        """The number of active recordings."""
         return sum(not stream.is_live for stream in self._controllers)
 
     def begin(self, stream: StreamState) -> None:
-        """Start a stream's workers.
+        """Start the workers of a stream.
 
         Raises:
-            OSError: The system has no room for them.
+            OSError: The system cannot start another process.
         """
         self._controllers[stream] = StreamController(stream, self._context)
 
     def owner(self, worker: Worker) -> StreamController | None:
-        """Return the stream that a worker belongs to; None if there is none (any more)."""
+        """Return the controller of the stream that a worker belongs to, or None."""
         for controller in self._controllers.values():
             if controller.owns(worker):
                 return controller
         return None
 
     def settle(self, outcomes: Iterable[Outcome]) -> None:
-        """Act on what became of frames that the shared workers had."""
+        """Handle the outcomes of frames that shared workers had."""
         for outcome in outcomes:
             controller = self._controllers.get(outcome.stream)
-            if controller is None:  # the frame was given up with its stream
+            if controller is None:  # the frame was dropped with its stream
                 self._context.slots.give_back([outcome.lease.slot])
                 continue
             match outcome:
@@ -69,7 +69,7 @@ class ActiveStreams:
                     controller.frames.release_slot(outcome.lease)
 
     def audit(self) -> None:
-        """Check that every frame in flight is where its lease says."""
+        """Check that every frame in flight is where its lease states."""
         for stream in self._controllers:
             for lease in stream.leases:
                 if self._context.pools.has_lost(stream, lease):
@@ -77,13 +77,13 @@ class ActiveStreams:
                     stream.leases.note_vanished(lease)
 
     def end(self, *, to: Phase) -> None:
-        """Let no more streams begin, and bring the others at least as far as a phase."""
+        """Begin no more streams, and move the active ones at least to the given phase."""
         self.waiting.clear()
         for controller in self:
             controller.end(to=to)
 
     def remove_closed(self) -> None:
-        """Forget the streams that are closed."""
+        """Remove the streams that are closed."""
         for stream in [s for s in self._controllers if s.phase is Phase.CLOSED]:
             del self._controllers[stream]
             self._context.pools.forget(stream)

@@ -1,4 +1,4 @@
-"""What the controllers of all streams share."""
+"""Objects shared by the controllers of all streams."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from icstream.pipeline.hub.worker_pool import SharedPools
 
 @dataclass(frozen=True, slots=True)
 class ControllerContext:
-    """What the controllers of all streams share."""
+    """Objects shared by the controllers of all streams."""
 
     window: int
-    """Frames of a stream that may be in flight."""
+    """Most frames of a stream in flight."""
     slots: SlotPool
-    """The memory for them."""
+    """Memory for the frames."""
     send: Send
-    """Sends messages to workers."""
+    """Function that sends a message to a worker."""
     pools: SharedPools
-    """The workers that all streams share."""
+    """Workers shared by all streams."""
     on_frame: Callable[[StreamState, Lease], None]
-    """Called with each frame that is durable in its files."""
+    """Callback for each frame that has become durable in its files."""

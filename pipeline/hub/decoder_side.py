@@ -30,11 +30,11 @@ from icstream.pipeline.wire.messages import (
 
 
 class DecoderSide:
-    """The side of a stream that frames come from.
+    """The input side of a stream.
 
     Attributes:
-        worker: The decoder; None while a lost one is not replaced.
-        losses: Where decoders of the stream were lost.
+        worker: The decoder; None until a lost one is replaced.
+        losses: Losses of the stream's decoders.
     """
 
     def __init__(self, stream: StreamState, context: ControllerContext) -> None:
@@ -42,41 +42,41 @@ class DecoderSide:
         self._stream = stream
         self._context = context
         self._begun: Worker | None = None
-        """The decoder that was asked to begin."""
+        """The decoder that has received `BeginDecode`."""
         self._first_frame = 0
-        """Index of the frame that the decoder is to begin with."""
+        """Index of the first frame that the decoder sends."""
         holding = context.slots.hold(stream.name, is_live=stream.is_live)
         self._slots = StreamSlots(context.slots, holding, window=context.window)
         self.losses = DecoderLosses(stream)
 
     @property
     def ready(self) -> Worker | None:
-        """The decoder, if it takes messages."""
+        """The decoder, if it is ready for messages."""
         return self.worker if self.worker is not None and self.worker.ready else None
 
     @property
     def is_full(self) -> bool:
-        """Whether all slots hold frames, so that none can come."""
+        """Whether every slot holds a frame, so that the decoder cannot send one."""
         return not self._slots.all
 
     def is_used_up_by(self, num_frames: int) -> bool:
-        """Return whether no frame can come before one of these is through."""
+        """Return whether the decoder can send no frame until one of these has been released."""
         return self._slots.are_used_up_by(num_frames)
 
     def start(self) -> None:
-        """Start a decoder, which goes on where a lost one stopped.
+        """Start a decoder, which continues where a lost one stopped.
 
         Raises:
-            OSError: The system has no room for another process.
+            OSError: The system cannot start another process.
         """
         self._first_frame = self._stream.leases.num_ordered
         self.worker = self._stream.start_decode()
 
     def begin(self, *, encoder_ready: bool) -> None:
-        """Let the decoder begin, and frames come, once somebody can take them.
+        """Let the decoder begin, and then send frames, once the workers behind it are ready.
 
-        Where only the freshest frames count, also the network must be ready: of a recording that is
-        begun before, nothing would be left.
+        With the policy freshest, the network must be ready too; otherwise all frames of a recording
+        would be dropped before it is.
         """
         stream, decoder = self._stream, self.ready
         if decoder is None or stream.phase > Phase.READING:
@@ -94,17 +94,17 @@ class DecoderSide:
             self._read()
 
     def open(self, body: Opened) -> None:
-        """Note that the source is open."""
+        """Record that the source is open."""
         assert self.worker is not None
         self.worker.ready = True
         self._stream.info = self._stream.info or body.info
         self._context.pools.announce(self._stream, body.info.size)
 
     def take_frame(self, body: Decoded, payload: list[zmq.Frame]) -> Lease:
-        """Return the lease of a frame that the decoder has sent.
+        """Return the lease of a frame received from the decoder.
 
         Raises:
-            WireError: It is not the frame that is due, or it lies where it may not.
+            WireError: It is not the expected frame, or it lies outside its granted slot.
         """
         stream, meta = self._stream, body.frame.meta
         arrays = received_arrays(body.slot, body.frame.arrays, payload)
@@ -118,13 +118,13 @@ class DecoderSide:
         )
 
     def take_skipped(self, body: Skipped, _: list[zmq.Frame]) -> None:
-        """Count a frame that goes no further than the decoder."""
+        """Count a frame that the decoder has skipped."""
         self._stream.check_index(body.index)
         self._stream.count_item(body.number, body.accounting)
         self._stream.skip(body.index, body.reason, failure=body.failure)
 
     def take_need(self, body: NeedRoom, _: list[zmq.Frame]) -> None:
-        """Find room for a frame that is larger than those before it."""
+        """Find memory for a frame that is larger than the slots."""
         self._slots.want(body.size, body.slots)
         self._settle_want()
         self.grant()
@@ -137,25 +137,25 @@ class DecoderSide:
             self.grant()
 
     def take_gap(self, body: GapFound, _: list[zmq.Frame]) -> None:
-        """Count a frame that is not there."""
+        """Count a missing frame."""
         self._stream.count_item(body.number, body.accounting)
         self._stream.note_gap(body.gap)
 
     def take_format_change(self, body: FormatChanged, _: list[zmq.Frame]) -> None:
-        """Let a new part begin with the next frame."""
+        """Begin a new part with the next frame."""
         self._stream.count_item(body.number, None)
         self._stream.leases.begin_section()
 
     def take_slot(self, lease: Lease) -> None:
-        """Take back the slot of a frame that is through, so that another may come."""
+        """Take back the slot of a finished frame, so that another frame can be decoded."""
         self._slots.take_back(lease.slot, lease.meta.size)
         self._settle_want()
         self.grant()
 
     def grant(self) -> None:
-        """Give the decoder the free slots, several at once if that keeps nobody waiting.
+        """Grant free slots to the decoder, several at once unless workers would have to wait.
 
-        A decoder that decodes several frames in a row has its memory in the CPU's caches.
+        A decoder that decodes several frames in a row keeps its memory in the CPU's caches.
         """
         stream, decoder, slots = self._stream, self.ready, self._slots
         if decoder is None or decoder is not self._begun or stream.phase is not Phase.READING:
@@ -171,11 +171,11 @@ class DecoderSide:
             self._context.send(decoder, Grant(slots.grant()))
 
     def end(self) -> list[Slot]:
-        """Return the slots that hold no frame, as the stream has ended."""
+        """Return the slots that hold no frame, now that the stream has ended."""
         return self._slots.end()
 
     def finish(self) -> bool:
-        """Ask the decoder to send no more than it has begun; False if it is not decoding."""
+        """Ask the decoder to send only frames it has begun; return False if it is not decoding."""
         decoder = self.ready
         if decoder is None or decoder is not self._begun:
             return False
@@ -183,7 +183,7 @@ class DecoderSide:
         return True
 
     def lose(self, lost: LostWorker) -> str | None:
-        """Take back what a lost decoder was granted; return why another would get no further."""
+        """Take back the slots of a lost decoder; return why the stream must end, or None."""
         self.worker = self._begun = None
         was_reading = bool(self._slots.granted)
         self._slots.take_granted()
@@ -192,14 +192,14 @@ class DecoderSide:
         return self.losses.add(lost, was_reading=was_reading)
 
     def _may_begin(self) -> bool:
-        """Return whether source and network are ready, as far as they must be."""
+        """Return whether the source and, if required, the network are ready."""
         stream = self._stream
         if stream.info is None and not stream.is_live:
             return False
         return not (stream.is_live or stream.plan.freshest) or self._context.pools.are_staffed()
 
     def _may_read(self) -> bool:
-        """Return whether frames may come: the network may have to prepare for their size first."""
+        """Return whether frames may come, or the network has to prepare for their size first."""
         stream = self._stream
         if stream.info is None:
             return False
@@ -207,7 +207,7 @@ class DecoderSide:
         return may_wait or self._context.pools.are_ready_for(stream.info.size)
 
     def _read(self) -> None:
-        """Let frames come."""
+        """Start reading."""
         stream = self._stream
         assert stream.info is not None
         stream.phase = Phase.READING
@@ -221,6 +221,6 @@ class DecoderSide:
             self._context.send(self.ready, NoRoom(reason))
 
     def _num_unsegmented(self) -> int:
-        """Return how many frames have not passed the network."""
+        """Return the number of frames that have not passed the network."""
         stage_counts = self._stream.leases.stage_counts
         return stage_counts["preprocess"].in_flight + stage_counts["segment"].in_flight

@@ -11,14 +11,15 @@ from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.wire.messages import BeginEncode, Finish, SinksOpened, Written
 
 _DEPTH = 2
-"""Frames of the policy "freshest" that an encode worker has at once: more would grow old there."""
+"""Most frames that an encode worker has at once with the policy freshest, so that they stay
+fresh."""
 
 
 class EncoderSide:
-    """The side of a stream that frames go to.
+    """The output side of a stream.
 
     Attributes:
-        worker: The encode worker; None while a lost one is not replaced.
+        worker: The encode worker; None until a lost one is replaced.
     """
 
     def __init__(self, stream: StreamState, context: ControllerContext) -> None:
@@ -28,18 +29,18 @@ class EncoderSide:
         self._losses = LossesInOrder()
         self._surrenders = Surrenders()
         self._furthest = -1
-        """Index of the last frame that was in all sinks, also of a worker that was lost since."""
+        """Index of the last frame written to all sinks, including those of lost workers."""
 
     @property
     def ready(self) -> Worker | None:
-        """The encode worker, if it takes frames."""
+        """The encode worker, if it is ready for frames."""
         return self.worker if self.worker is not None and self.worker.ready else None
 
     @property
     def has_room(self) -> bool:
         """Whether the encode worker may get another frame.
 
-        Where workers were lost, it gets one frame at a time.
+        Close to a frame where workers were lost, it gets one frame at a time.
         """
         order = self._stream.leases.order
         if self._losses.calls_for_caution(self._furthest + 1):
@@ -48,18 +49,18 @@ class EncoderSide:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether all frames in flight lie in the sinks.
+        """Whether all frames in flight are held by sinks.
 
-        A sink gives frames free as others come after them.
+        A sink releases frames when it receives further ones.
         """
         leases = self._stream.leases
         return leases.all_at_writer() and not leases.order.num_unwritten
 
     def start(self) -> None:
-        """Start an encode worker, which goes on where a lost one stopped.
+        """Start an encode worker, which continues where a lost one stopped.
 
         Raises:
-            OSError: The system has no room for another process.
+            OSError: The system cannot start another process.
         """
         stream = self._stream
         if stream.leases.num_ordered:
@@ -69,7 +70,7 @@ class EncoderSide:
         self.worker = stream.start_encode(num_done)
 
     def open(self, body: SinksOpened) -> None:
-        """Note that the sinks are open, and send what a lost encode worker had once more."""
+        """Record that the sinks are open, and send the frames of a lost encode worker again."""
         assert self.worker is not None
         stream = self._stream
         self.worker.ready = True
@@ -81,7 +82,7 @@ class EncoderSide:
         self._context.send(self.worker, BeginEncode(list(durable.runs), durable.last))
 
     def send_frames(self) -> None:
-        """Send the frames whose turn it is; after the last one, have the files closed."""
+        """Send frames in order, and after the last one have the files closed."""
         stream, encoder = self._stream, self.ready
         if encoder is None or stream.phase >= Phase.CLOSING:
             return
@@ -92,7 +93,7 @@ class EncoderSide:
             self.finish()
 
     def finish(self) -> bool:
-        """Ask the encode worker to close its files; False if it is not there."""
+        """Ask the encode worker to close its files; return False if there is none."""
         encoder = self.ready
         if encoder is None:
             return False
@@ -101,7 +102,7 @@ class EncoderSide:
         return True
 
     def take_written(self, body: Written) -> list[Lease]:
-        """Note that all sinks have a frame; return the leases that end with that."""
+        """Record that all sinks have a frame, and return the leases that are released by it."""
         if body.index > self._furthest and self.worker is not None:
             self._furthest = body.index
             self._surrenders.clear()
@@ -110,16 +111,16 @@ class EncoderSide:
         return self.release(body.num_durable)
 
     def release(self, num_durable: int) -> list[Lease]:
-        """Note how many frames are durable; return the leases that end with that."""
+        """Record the number of durable frames, and return the leases that are released by it."""
         released = self._stream.leases.release(num_durable)
         self._stream.accounting.encoded = num_durable
         return released
 
     def lose(self, lost: LostWorker) -> Lease | None:
-        """Note that the encode worker is gone; another one writes its frames once more.
+        """Record that the encode worker is lost; the next one writes its frames again.
 
         Returns:
-            The frame that is to be given up, as workers are lost at it every time; None mostly.
+            The frame to abandon because workers are repeatedly lost at it, or None.
         """
         self.worker = None
         if self._stream.phase is Phase.CLOSING:

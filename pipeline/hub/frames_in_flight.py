@@ -1,4 +1,4 @@
-"""The frames of a stream that are taken out, and the slots that become free with them."""
+"""Removal of a stream's frames in flight, and release of their slots."""
 
 import logging
 import time
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class FramesInFlight:
-    """Takes frames of a stream out, and gives their slots back to the decoder."""
+    """Removes frames of a stream, and returns their slots to the decoder."""
 
     def __init__(
         self, stream: StreamState, context: ControllerContext, decoder: DecoderSide
@@ -24,24 +24,24 @@ class FramesInFlight:
         self._decoder = decoder
 
     def fail(self, lease: Lease, reason: str, detail: str) -> None:
-        """Take out a frame that a stage could not process."""
+        """Remove a frame that a stage could not process."""
         self._stream.note_failure(lease.meta.index, lease.meta.pts, reason, detail)
         self._stream.leases.fail(lease, reason)
         self.release_slot(lease)
 
     def drop(self, lease: Lease, reason: str) -> None:
-        """Take out a frame on purpose."""
+        """Drop a frame for a reason other than an error."""
         self._context.pools.withdraw(self._stream, lease)
         self._stream.leases.drop(lease, reason)
         self.release_slot(lease)
 
     def drop_oldest(self) -> None:
-        """Make room for a frame, if one waits."""
+        """Drop the oldest waiting frame, if there is one, to make room."""
         for lease in self._waiting()[:1]:
             self.drop(lease, "stale")
 
     def drop_stale(self, *, encoder_has_room: bool) -> None:
-        """Drop what is too old, and all but the newest of what waits for a busy encode worker."""
+        """Drop frames that are too old, and all but the newest one for a busy encode worker."""
         oldest_allowed_s = time.monotonic() - self._stream.plan.settings.max_age_s
         for lease in self._waiting():
             if lease.served["decode"].start < oldest_allowed_s:
@@ -58,7 +58,7 @@ class FramesInFlight:
                 self.drop(lease, "stopped")
 
     def drop_all(self) -> list[Slot]:
-        """Drop all frames; return the slots that the encode worker may still be reading."""
+        """Drop all frames, and return the slots that the encode worker may still be reading."""
         self.drop_unwritten()
         leases = list(self._stream.leases)
         for lease in leases:
@@ -66,7 +66,7 @@ class FramesInFlight:
         return [lease.slot for lease in leases]
 
     def release_slot(self, lease: Lease) -> None:
-        """Let the decoder send another frame, unless a worker may still be using the slot."""
+        """Return the slot to the decoder, unless a worker may still be using it."""
         if lease.state is LeaseState.ABANDONED:
             return
         if self._stream.phase is Phase.CLOSED:
@@ -75,7 +75,7 @@ class FramesInFlight:
             self._decoder.take_slot(lease)
 
     def _waiting(self) -> list[Lease]:
-        """Return the frames that no worker has and that may be dropped, the oldest first."""
+        """Return the frames that may be dropped and that no worker has, oldest first."""
         return [
             lease
             for lease in self._stream.leases

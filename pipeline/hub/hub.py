@@ -1,8 +1,7 @@
-"""The hub: takes every frame from stage to stage, through workers that may die at any moment.
+"""The hub: moves every frame from stage to stage, through workers that may be lost at any time.
 
-All that a run knows of its frames is here, in one thread: leases, slots, the order, the accounting.
-Workers know only the frames that they have. So a worker can be replaced at any time: what it had is
-handed out again.
+The whole state of a run is kept here, in one thread: leases, slots, order and accounting. Workers
+have only their current frames, so any worker can be replaced: its frames are handed out again.
 """
 
 import time
@@ -39,9 +38,9 @@ from icstream.pipeline.wire.worker_names import worker_of
 
 _TICK_S = 0.1
 _PAUSED_S = 1.0
-"""If the hub itself did nothing for so long, silence of the workers means nothing."""
+"""Pause of the hub itself, in seconds, after which missing heartbeats are ignored."""
 _END_S = 0.5
-"""How long processes may take to end."""
+"""Longest time for processes to end, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +48,17 @@ class HubSettings:
     """The settings of a hub."""
 
     window: int
-    """Frames of a stream that may be in flight."""
+    """Most frames of a stream in flight."""
     max_streams: int
-    """Recordings that are worked on at once; live streams do not wait for one another."""
+    """Most recordings that are processed at the same time; live streams do not count."""
     max_restarts: int
-    """How often a worker is restarted without anything gained in between."""
+    """Most restarts of a worker in a row without progress."""
     stop_s: float
-    """How long frames in flight may take to finish once the run is to stop."""
+    """Longest time, in seconds, for frames in flight to finish when the run is stopped."""
     replicas: int
-    """Workers of the segment stage."""
+    """Number of segment workers."""
     preprocess_workers: int
-    """Workers of the preprocess stage."""
+    """Number of preprocess workers."""
 
 
 class Hub:
@@ -82,17 +81,17 @@ class Hub:
         """Start the workers that all streams share.
 
         Args:
-            settings: Those of the run.
+            settings: The settings.
             socket: The bound socket that workers connect to.
-            supervisor: The watch over the workers.
+            supervisor: The supervisor of the workers.
             slots: The memory for frames in flight.
-            sizes: The sizes that the network's workers are prepared for.
-            start_preprocess: Starts a preprocess worker, given its number.
-            start_segment: Starts a segment worker, given its number.
-            start_others: By kind, what starts a worker that gets no frames from the hub; a run goes
-                on without those that cannot be kept alive.
-            on_frame: Called with each frame that is durable in its files.
-            on_tick: Called several times a second.
+            sizes: The policy that decides which segment workers prepare for which sizes.
+            start_preprocess: A function that starts the preprocess worker with a number.
+            start_segment: A function that starts the segment worker with a number.
+            start_others: Functions, by kind, that start the workers which get no frames from the
+                hub; a run continues without them if they fail.
+            on_frame: A callback for each frame that has become durable in its files.
+            on_tick: A callback that is called several times per second.
         """
         self._settings = settings
         self._socket = socket
@@ -117,17 +116,17 @@ class Hub:
             Ready: self._take_ready,
             Fault: self._recovery.take_fault,
         }
-        """What every kind of worker may send; the rest goes to its pool or to its stream."""
+        """Handlers of messages from every kind of worker; pools and streams handle all others."""
         for start in start_others.values():
             start()
 
     @property
     def error(self) -> str | None:
-        """Why the run was given up; None if it was not."""
+        """The reason why the run was aborted, or None."""
         return self._shutdown.error
 
     def run(self, streams: list[StreamState], *, should_stop: Callable[[], bool]) -> None:
-        """Take the streams to their end; those that are not begun when it must stop are left."""
+        """Run the streams to their end; when stopped, streams that have not begun are left out."""
         self._streams.waiting.extend(stream for stream in streams if not stream.is_live)
         for stream in streams:
             if stream.is_live and self.error is None:
@@ -180,7 +179,7 @@ class Hub:
         try:
             self._streams.begin(stream)
         except OSError as error:
-            reason = f"{stream.name}: its workers cannot be started: {error.strerror}"
+            reason = f"{stream.name}: cannot start its workers: {error.strerror}"
             self._shutdown.begin(reason, drain_s=0)
 
     def _begin_waiting(self) -> None:
@@ -189,12 +188,12 @@ class Hub:
             self._begin(waiting.popleft())
 
     def _stop(self) -> None:
-        """Stop as asked; without a network, frames in flight have nothing to wait for."""
+        """Stop on request; frames in flight are not waited for if no network is loaded."""
         is_loaded = any(worker.ready for worker in self._pools["segment"].workers)
         self._shutdown.begin(drain_s=self._settings.stop_s if is_loaded else 0)
 
     def _move(self, *, is_tick: bool) -> None:
-        """Move frames on, as far as workers have room."""
+        """Move frames on to workers that have room."""
         for controller in self._streams:
             if is_tick or controller.stream.plan.freshest:
                 controller.tick()
@@ -219,7 +218,7 @@ class Hub:
             name, header, payload = received
             worker = self._supervisor.processes.get(worker_of(name))
             if worker is None or worker.killed_for is not None:
-                continue  # one that was discarded, or a stranger
+                continue  # a discarded worker, or an unknown peer
             worker.last_seen_s = time.monotonic()
             try:
                 self._read(worker, header, payload)
@@ -230,10 +229,10 @@ class Hub:
                     self._recovery.take_loss(lost)
 
     def _read(self, worker: WorkerProcess, header: bytes, payload: list[zmq.Frame]) -> None:
-        """Act on a message.
+        """Handle a message.
 
         Raises:
-            WireError: It cannot be read, one before it is missing, or it is out of turn.
+            WireError: It cannot be parsed, a message before it is missing, or it is unexpected.
         """
         number, body = self._socket.read(header)
         if isinstance(body, Heartbeat):

@@ -1,4 +1,4 @@
-"""A lease: all that is kept of a frame under way. Only `LeaseTable` changes one."""
+"""The lease of a frame in flight, which only `LeaseTable` changes."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -12,50 +12,51 @@ from icstream.stages import FrameMeta
 
 
 class LeaseState(Enum):
-    """Where a leased frame is."""
+    """The state of a leased frame."""
 
     WAITING = "waiting"
-    """It waits for a worker of its stage."""
+    """The frame waits for a worker of its stage."""
     HELD = "held"
-    """A worker of its stage has it."""
+    """A worker of its stage has the frame."""
     ABANDONED = "abandoned"
-    """It was dropped and goes no further, but a worker may still be using its slot."""
+    """The frame was dropped, but a worker may still be using its slot."""
     OUT = "out"
-    """It is durable, failed or dropped, and nobody uses its slot."""
+    """The frame is durable, failed or dropped, and nothing uses its slot."""
 
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """A frame under way."""
+    """A frame in flight."""
 
     meta: FrameMeta
     slot: Slot
     section: int = 0
-    """How often the format changed before it."""
+    """Number of format changes before the frame."""
     stage: str = STAGES[0]
-    """Where it is, or what it waits for."""
+    """Stage that the frame is in or waits for."""
     state: LeaseState = LeaseState.WAITING
     begins_part: bool = False
-    """Whether the encode worker begins a new part with it."""
+    """Whether the encode worker begins a new part with the frame."""
     done_before: bool = False
-    """Whether it is in the files already, so that only the order matters."""
+    """Whether the frame is already in the files, so that only its order matters."""
     geometry: Geometry | None = None
-    """Of the network's input; None before that is made."""
+    """Geometry of the network's input; None before it is made."""
     arrays: dict[str, tuple[Pixels, Any]] = field(default_factory=dict)
-    """By field: where it lies, and the message that holds it if it is not in shared memory."""
+    """Location of each array, by field, with the message that holds it if it is not in shared
+    memory."""
     served: dict[str, StageSpan] = field(default_factory=dict)
-    """When each stage worked on it."""
+    """Time span of each stage's work on the frame."""
     part: int = 0
-    """The number of the part that it was written to."""
+    """Number of the part that the frame was written to."""
     losses: Losses = field(default_factory=Losses)
-    """Workers of its present stage that were lost at it."""
+    """Workers of the present stage that were lost at the frame."""
 
     @property
     def is_at_writer(self) -> bool:
-        """Whether the encode worker has it."""
+        """Whether the encode worker has the frame."""
         return self.state is LeaseState.HELD and self.stage == "encode"
 
     def room(self) -> tuple[int, int]:
-        """Return the part of the slot that no array lies in, as a half-open range."""
+        """Return the half-open range of the slot that holds no array."""
         used = [p.offset + p.num_bytes for p, _ in self.arrays.values() if p.offset is not None]
         return max([self.slot.start, *used]), self.slot.stop

@@ -1,8 +1,8 @@
-"""The leases of one stream: which frames are under way, and where.
+"""The leases of one stream, which record its frames in flight and their stages.
 
-The table knows nothing of sockets and processes. A frame is leased from the moment it leaves the
-decoder until it is durable in every sink's files. Whatever happens to the process that works on it,
-it can be handed out again, because all that went into its present stage is kept with the lease.
+The table is independent of sockets and processes. A frame is leased from the moment it leaves the
+decoder until it is durable in every sink's files. If a process that works on it is lost, the frame
+can be handed out again, because all inputs of its present stage are kept with the lease.
 """
 
 from collections.abc import Iterator
@@ -17,20 +17,20 @@ from icstream.pipeline.wire.messages import Pixels, Slot, StageSpan
 from icstream.stages import FrameAccounting, FrameMeta
 
 Arrays = dict[str, tuple[Pixels, Any]]
-"""See `Lease.arrays`."""
+"""Arrays of a frame, as in `Lease.arrays`."""
 
 
 class LeaseTable:
     """The leases of one stream.
 
     Attributes:
-        order: The order in which they are written.
-        durable: The frames that are through.
-        num_ordered: Frames that came from the decoder.
+        order: The order in which frames are written.
+        durable: The frames that are durable.
+        num_ordered: Number of frames received from the decoder.
     """
 
     def __init__(self, accounting: FrameAccounting) -> None:
-        """Begin empty; frames in flight, failed and dropped are counted in `accounting`."""
+        """Start empty, counting frames in flight, failed and dropped in `accounting`."""
         self.durable = DurableFrames()
         self.num_ordered = 0
         self._counts = FrameCounts(accounting)
@@ -38,38 +38,38 @@ class LeaseTable:
         self._leases: dict[int, Lease] = {}
         self._faults: list[str] = []
         self._num_done = 0
-        """Frames that an earlier run wrote."""
+        """Number of frames written by an earlier run."""
         self._section = 0
-        """How often the format has changed."""
+        """Number of format changes so far."""
 
     def __len__(self) -> int:
         return len(self._leases)
 
     def __iter__(self) -> Iterator[Lease]:
-        """Return the leases in the order of their frames, as they are now."""
+        """Iterate over a snapshot of the leases, in the order of their frames."""
         return iter(list(self._leases.values()))
 
     def get(self, index: int) -> Lease | None:
-        """Return the lease of a frame; None if it has none."""
+        """Return the lease of a frame, or None."""
         return self._leases.get(index)
 
     @property
     def stage_counts(self) -> dict[str, StageCounts]:
-        """What each stage had to do with the frames."""
+        """The counts of each stage."""
         return self._counts.stages
 
     @property
     def faults(self) -> list[str]:
-        """A sentence for each frame that no count accounts for, which is a fault of icstream."""
+        """A message for each frame that no count covers, which is a defect of icstream."""
         return [*self.order.faults, *self._faults]
 
     def resume(self, num_done: int) -> None:
-        """Note, before the first frame comes, that an earlier run wrote the first frames."""
+        """Record, before the first frame, how many frames an earlier run wrote."""
         assert not self.num_ordered
         self._num_done = num_done
 
     def begin_section(self) -> None:
-        """Note that the next frame from the decoder has another format."""
+        """Record that the next frame from the decoder has another format."""
         self._section += 1
 
     def open(
@@ -81,9 +81,9 @@ class LeaseTable:
         arrays: Arrays | None = None,
         geometry: Geometry | None = None,
     ) -> Lease:
-        """Return the lease of a frame that comes from the decoder.
+        """Return a new lease for a frame from the decoder.
 
-        A geometry says that its canvas is the network's input already.
+        With a geometry, the frame's canvas already is the network's input.
         """
         lease = Lease(meta, slot, self._section)
         lease.served["decode"] = served
@@ -102,13 +102,13 @@ class LeaseTable:
         return lease
 
     def skip(self, index: int, reason: str, *, failed: bool = False) -> None:
-        """Count a frame that left the decoder and goes no further, on purpose or as it failed."""
+        """Count a frame that the decoder skipped, on purpose or because it failed."""
         self._counts.skip(reason, failed=failed)
         self.num_ordered += 1
         self.order.leave_out(index)
 
     def hold(self, lease: Lease) -> None:
-        """Note that a worker of its stage has the frame."""
+        """Record that a worker of its stage has the frame."""
         lease.state = LeaseState.HELD
 
     def finish(
@@ -120,11 +120,11 @@ class LeaseTable:
         served: StageSpan,
         keep_image: bool,
     ) -> None:
-        """Take a frame, with what a stage made of it, to the next stage."""
+        """Move a frame to the next stage, with the results of the present one."""
         lease.arrays.update(arrays)
         lease.geometry = geometry
         lease.served[lease.stage] = served
-        # What no later stage needs is not kept.
+        # Arrays that no later stage needs are not kept.
         if lease.stage == "segment":
             lease.arrays.pop("prepared", None)
         if not keep_image:
@@ -133,35 +133,35 @@ class LeaseTable:
         self._advance(lease)
 
     def fail(self, lease: Lease, reason: str) -> None:
-        """Take out a frame that a stage could not process."""
+        """Remove a frame that a stage could not process."""
         self._counts.fail(lease.stage, reason)
         self._take_out(lease, LeaseState.OUT)
 
     def drop(self, lease: Lease, reason: str) -> None:
-        """Take out a frame on purpose; a worker may go on using its slot."""
+        """Drop a frame; a worker may still use its slot."""
         self._counts.drop(lease.stage, reason)
         is_held = lease.state is LeaseState.HELD
         self._take_out(lease, LeaseState.ABANDONED if is_held else LeaseState.OUT)
 
     def note_returned(self, lease: Lease) -> None:
-        """Note that no worker uses the slot of an abandoned frame any more."""
+        """Record that no worker uses the slot of an abandoned frame any more."""
         lease.state = LeaseState.OUT
 
     def note_vanished(self, lease: Lease) -> None:
-        """Give up a frame that nobody has, so that others go on; the counts will not match."""
+        """Remove a frame that no worker has, so that others continue; the counts will not match."""
         self._faults.append(f"frame {lease.meta.index} vanished in {lease.stage}")
         lease.state = LeaseState.OUT
         self.order.remove(lease)
         del self._leases[lease.meta.index]
 
     def hand_out_again(self, lease: Lease) -> None:
-        """Let a frame wait once more, as its worker was lost."""
+        """Let a frame wait again after its worker was lost."""
         self.stage_counts[lease.stage].retry()
         lease.served.pop(lease.stage, None)
         lease.state = LeaseState.WAITING
 
     def next_to_write(self) -> Lease | None:
-        """Return the frame that the encode worker gets now; None if the next is not ready."""
+        """Return the next frame for the encode worker, or None if it is not ready."""
         if (found := self.order.next()) is None:
             return None
         lease, begins_part = found
@@ -169,18 +169,18 @@ class LeaseTable:
         return lease
 
     def all_at_writer(self) -> bool:
-        """Return whether the encode worker has every frame that is under way."""
+        """Return whether the encode worker has every frame in flight."""
         return len(self._leases) == len(self.order.at_writer)
 
     def mark_written(self, index: int, part: int, served: StageSpan) -> None:
-        """Note that all sinks have a frame, in a part of that number."""
+        """Record that all sinks have a frame, and the number of its part."""
         lease = self._leases.get(index)
         if lease is not None:
             lease.part = part
             lease.served["encode"] = served
 
     def release(self, num_durable: int) -> list[Lease]:
-        """Close the leases of the first frames, which are durable now; return them."""
+        """Close and return the leases of the first `num_durable` frames, which are durable."""
         released = []
         while self.durable.count < num_durable and self.order.at_writer:
             lease = self.order.release()
@@ -191,16 +191,16 @@ class LeaseTable:
         return released
 
     def take_from_writer(self, num_done: int) -> None:
-        """Put back, in order, what a lost encode worker had.
+        """Put back, in order, the frames of a lost encode worker.
 
-        The first `num_done` frames of the stream are whole in the files: they are only counted.
+        The first `num_done` frames of the stream are complete in the files and are only counted.
         """
         for ordinal, lease in enumerate(self.order.put_back(), start=self.durable.count):
             self.hand_out_again(lease)
             lease.done_before = ordinal < num_done
 
     def close(self, num_decoded: int) -> None:
-        """Compare the counts of all stages, now that the last frame is through."""
+        """Compare the counts of all stages after the last frame."""
         self.order.expect(num_decoded)
         self._faults += self._counts.find_imbalances(
             num_decoded=num_decoded, num_done_before=min(self._num_done, num_decoded)

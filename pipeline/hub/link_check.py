@@ -1,4 +1,4 @@
-"""Checking that every message between hub and workers arrives."""
+"""Detection of lost messages between hub and workers."""
 
 import time
 
@@ -6,25 +6,25 @@ from icstream.pipeline.hub.worker import Worker
 from icstream.pipeline.wire.messages import Heartbeat, WireError
 
 _MAX_ON_THE_WAY_S = 5.0
-"""A message that was sent this long ago and has not come is lost."""
+"""Time in seconds after which a message that has not arrived counts as lost."""
 
 
 class LinkCheck:
     """Numbers the messages of each link, and compares the numbers of both ends.
 
-    A message that others follow is missed at once by its number, and one that none follows by the
-    heartbeats, which say how many messages a worker has sent and read.
+    The number of the next message reveals a lost one at once. If no message follows, heartbeats
+    reveal it, because they contain the numbers of messages that a worker has sent and read.
     """
 
     def __init__(self) -> None:
         self._missing_since_s: dict[bytes, float] = {}
-        """Since when messages to or from a worker are on their way, by its name."""
+        """Time since which messages to or from a worker have been missing, by its name."""
 
     @staticmethod
     def next_number(worker: Worker) -> int:
         """Return the number of the next message to a worker."""
         number = worker.num_sent
-        worker.num_sent += 1  # also if it cannot be sent: its number will be missed
+        worker.num_sent += 1  # also if sending fails: the number will be missed
         return number
 
     @staticmethod
@@ -32,20 +32,20 @@ class LinkCheck:
         """Count a message from a worker.
 
         Raises:
-            WireError: One before it is missing.
+            WireError: A message before it is missing.
         """
         if number != worker.num_received:
-            raise WireError(f"message {number} came where {worker.num_received} was due")
+            raise WireError(f"received message {number} instead of {worker.num_received}")
         worker.num_received += 1
 
     def check_heartbeat(self, worker: Worker, heartbeat: Heartbeat) -> None:
-        """Compare what a worker has sent and read with what arrived and was sent.
+        """Compare the numbers in a heartbeat with the messages received and sent.
 
         Raises:
-            WireError: Messages are missing, and have been for too long to be on their way.
+            WireError: Messages have been missing for too long to be in transit.
         """
         num_missing = max(0, heartbeat.num_sent - worker.num_received)
-        if not heartbeat.busy_s:  # one that is busy reads nothing
+        if not heartbeat.busy_s:  # a busy worker does not read
             num_missing += max(0, worker.num_sent - heartbeat.num_received)
         if not num_missing or not worker.ready:
             self.forget(worker)
@@ -55,5 +55,5 @@ class LinkCheck:
             raise WireError(f"{num_missing} messages did not arrive")
 
     def forget(self, worker: Worker) -> None:
-        """Forget what was missing of a worker."""
+        """Discard what is known of missing messages of a worker."""
         self._missing_since_s.pop(worker.name, None)

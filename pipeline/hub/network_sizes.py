@@ -1,8 +1,8 @@
-"""The sizes of inputs that the network's workers are prepared for, and when they prepare for more.
+"""The assignment of input sizes to the workers of the network.
 
-Preparing takes seconds, in which a worker can do nothing else. So one worker prepares for a size
-before others do, at most one that others need is away at a time, and a stream whose sizes change
-all the time waits, or its frames fail: other streams do not notice.
+Preparing for a size takes seconds, in which a worker can do nothing else. So one worker prepares
+for a size before others do, at most one needed worker is unavailable at a time, and a stream whose
+sizes keep changing waits, or its frames fail, without affecting other streams.
 """
 
 import time
@@ -20,13 +20,13 @@ from icstream.pipeline.wire.messages import WarmUp
 from icstream.stages.items import Size
 
 _BYTES_PER_PIXEL = 64
-"""Memory of the network by pixels of its input: measured 48 to 67 on CPUs, in fp32."""
+"""Memory of the network in bytes per pixel of its input: 48 to 67 measured on CPUs in fp32."""
 _MAX_SIZES = 16
-"""So many sizes at most are kept by a worker; those used longest ago go first."""
+"""Most sizes that a worker keeps; the least recently used are discarded first."""
 _PAUSE = 3
-"""A stream beside others waits so many times as long as its last new size took."""
+"""Pause of a stream beside others, as a multiple of the time that its last new size took."""
 _MAX_KNOWN = 8
-"""The last sizes of a stream, which count as no new ones."""
+"""Number of recent sizes of a stream that do not count as new."""
 
 
 class Demand(NamedTuple):
@@ -34,7 +34,7 @@ class Demand(NamedTuple):
 
     stream: StreamState
     size: Size
-    """Of the frames, as (height, width)."""
+    """Size of the frames, as (height, width)."""
 
 
 class _WarmUp(NamedTuple):
@@ -46,7 +46,7 @@ class _WarmUp(NamedTuple):
 
 
 class EverySize:
-    """The sizes of workers that take frames of every size."""
+    """The sizes of workers that need no preparation; same interface as `NetworkSizes`."""
 
     def announce(self, stream: StreamState, size: Size) -> None:
         """Do nothing."""
@@ -55,27 +55,27 @@ class EverySize:
         """Do nothing."""
 
     def withdraw(self, size: Size) -> None:
-        """Do nothing."""
+        """Return True, because every size is usable."""
 
     def has(self, _worker: Worker, _size: Size) -> bool:
-        """Return True."""
+        """Return True, because every size is usable."""
         return True
 
     def note_use(self, worker: Worker, size: Size) -> None:
         """Do nothing."""
 
     def refuses(self, _demand: Demand) -> str | None:
-        """Return None."""
+        """Return None, because no size is refused."""
         return None
 
     def assign(
         self, _workers: Sequence[Worker], _demands: Sequence[Demand], *, send: Send
     ) -> list[tuple[Demand, str]]:
-        """Return nothing."""
+        """Return an empty list, because nothing needs preparation."""
         return []
 
     def is_settled(self, _workers: Sequence[Worker], _size: Size) -> bool:
-        """Return True."""
+        """Return True, because every size is usable."""
         return True
 
     def finish(self, worker: Worker) -> None:
@@ -89,32 +89,32 @@ class NetworkSizes:
     """Decides which worker prepares for which size, and when."""
 
     def __init__(self, fit: Fit, budget: MemoryBudget, *, on_cpu: bool) -> None:
-        """Begin without streams.
+        """Start without streams.
 
         Args:
-            fit: How frames become inputs of the network.
-            budget: What the network's memory is reserved from.
-            on_cpu: Whether the network runs in that memory.
+            fit: The way frames are fitted to the network.
+            budget: The budget from which the network's memory is reserved.
+            on_cpu: Whether the network runs in main memory.
         """
         self.input_size: Callable[[Size], Size] = lru_cache(64)(lambda s: fit.geometry(s).outer)
         self._budget = budget
         self._bytes_per_pixel = _BYTES_PER_PIXEL if on_cpu else 0
         self._known: dict[StreamState, deque[Size]] = {}
-        """The last sizes of inputs of each stream under way."""
+        """Recent input sizes of each active stream."""
         self._not_before_s: dict[StreamState, float] = {}
-        """When each stream may have the next new size."""
+        """Earliest time of the next new size of each stream."""
         self._announced: dict[Size, Demand] = {}
-        """By size of input: what will be needed, and that no worker is prepared for."""
+        """Expected demands that no worker is prepared for, by input size."""
         self._under_way: dict[bytes, _WarmUp] = {}
-        """By name of the worker."""
+        """Preparations in progress, by name of the worker."""
 
     def announce(self, stream: StreamState, size: Size) -> None:
-        """Note that frames of a size will come."""
+        """Record that frames of a size will come."""
         self._known.setdefault(stream, deque(maxlen=_MAX_KNOWN))
         self._announced[self.input_size(size)] = Demand(stream, size)
 
     def forget(self, stream: StreamState) -> None:
-        """Note that a stream has ended."""
+        """Record that a stream has ended."""
         self._known.pop(stream, None)
         self._not_before_s.pop(stream, None)
         for input_size, demand in list(self._announced.items()):
@@ -126,36 +126,36 @@ class NetworkSizes:
         return self.input_size(size) in worker.input_sizes
 
     def note_use(self, worker: Worker, size: Size) -> None:
-        """Note that a worker gets a frame of a size that it is prepared for."""
+        """Record that a worker gets a frame of a size that it is prepared for."""
         input_size = self.input_size(size)
         if input_size in worker.input_sizes:
             worker.input_sizes[input_size] = worker.input_sizes.pop(input_size)
 
     def refuses(self, demand: Demand) -> str | None:
-        """Return why frames of a size that no worker is prepared for fail; None if they may wait.
+        """Return why frames of a size without a prepared worker fail; None if they may wait.
 
-        Those of a recording wait. Those of a camera would be too old, so they fail at once.
+        Frames of recordings wait. Frames of cameras fail at once, because they would be too old.
         """
         if not demand.stream.is_live or not self._must_pause(demand):
             return None
         height, width = demand.size
         return (
-            f"{width}x{height} pixels: its sizes change faster than the network can prepare for"
-            " them; with fit.mode letterbox or stretch there is only one"
+            f"{width}x{height} pixels: the sizes change faster than the network can prepare for"
+            " them; use fit.mode letterbox or stretch for a single size"
         )
 
     def assign(
         self, workers: Sequence[Worker], demands: Sequence[Demand], *, send: Send
     ) -> list[tuple[Demand, str]]:
-        """Let workers prepare for what is needed, as far as that is their turn.
+        """Let workers prepare for the demanded sizes, as far as they are available.
 
         Args:
-            workers: All of them.
-            demands: What frames wait for, and what there are too few workers for.
-            send: Sends them messages.
+            workers: All workers of the pool.
+            demands: Sizes that frames wait for, and sizes with too few workers.
+            send: The function that sends messages to workers.
 
         Returns:
-            What there is no memory for, and why.
+            Demands for which there is no memory, each with the reason.
         """
         refused = []
         for demand in [*demands, *self._announced.values()]:
@@ -172,7 +172,7 @@ class NetworkSizes:
         return refused
 
     def withdraw(self, size: Size) -> None:
-        """Note that no worker will be prepared for a size."""
+        """Record that no worker will be prepared for a size."""
         self._announced.pop(self.input_size(size), None)
 
     def is_settled(self, workers: Sequence[Worker], size: Size) -> bool:
@@ -185,7 +185,7 @@ class NetworkSizes:
         )
 
     def finish(self, worker: Worker) -> None:
-        """Note that a worker is prepared for what it was to prepare for."""
+        """Record that a worker has finished its preparation."""
         found = self._under_way.pop(worker.name, None)
         if found is None:
             return
@@ -197,14 +197,14 @@ class NetworkSizes:
             self._not_before_s[stream] = now_s + _PAUSE * (now_s - found.started_s)
 
     def lose(self, worker: Worker) -> None:
-        """Note that a worker is gone, and its memory with it."""
+        """Record that a worker is gone, and release its memory."""
         found = self._under_way.pop(worker.name, None)
         sizes = [*worker.input_sizes, *([found.input_size] if found else [])]
         worker.input_sizes.clear()
         self._budget.give_back(sum(map(self._num_bytes, sizes)))
 
     def _must_pause(self, demand: Demand) -> bool:
-        """Return whether a stream beside others has had a new size too lately for another one."""
+        """Return whether a stream beside others must wait before it gets another new size."""
         known = self._known.get(demand.stream, ())
         if len(self._known) < 2 or self.input_size(demand.size) in known:
             return False
@@ -213,10 +213,10 @@ class NetworkSizes:
     def _choose(
         self, workers: Sequence[Worker], demand: Demand, input_size: Size, *, is_first: bool
     ) -> Worker | None:
-        """Return the worker that prepares for a size now; None if that is nobody's turn."""
+        """Return the worker that prepares for a size now, or None."""
         is_away = bool(self._under_way)
         if is_first and any(w.input_size == input_size for w in self._under_way.values()):
-            return None  # another one is at it, and what it makes helps all
+            return None  # another worker prepares already, which then helps all
         if is_first and self._must_pause(demand):
             return None
         free = [
@@ -234,10 +234,10 @@ class NetworkSizes:
     ) -> None:
         """Have a worker prepare for a size.
 
-        If no other one is prepared for it, it forgets others for which there is no memory then.
+        If no other worker is prepared for it, the worker may discard other sizes to make room.
 
         Raises:
-            OverBudgetError: There is not enough memory even so.
+            OverBudgetError: There is still not enough memory.
         """
         height, width = demand.size
         what = f"{demand.stream.name}: the network for {width}x{height} pixels"

@@ -1,4 +1,4 @@
-"""What becomes of frames that wait for the workers that all streams share."""
+"""Outcomes of frames that wait for shared workers."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -9,7 +9,7 @@ from icstream.pipeline.hub.stream_state import StreamState
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """A frame that waited, and is too old now that a newer one was handed out."""
+    """A waiting frame that was overtaken by a newer one."""
 
     stream: StreamState
     lease: Lease
@@ -34,4 +34,4 @@ class Returned:
 
 
 Outcome: TypeAlias = Overtaken | FailedFrame | Returned
-"""What became of a frame that the pool has parted with, for its stream's controller to act on."""
+"""The outcome of a frame that has left a pool, for its stream's controller to handle."""

@@ -1,4 +1,4 @@
-"""The worker processes of a run: started, watched, ended."""
+"""The worker processes of a run."""
 
 import json
 import logging
@@ -25,24 +25,24 @@ _WORKER_MODULE = "icstream.pipeline.workers.main"
 
 _NUM_LAST_LINES = 30
 _STARVED_S = 10.0
-"""The longest silence of a process that runs but does not get its turn on a crowded machine."""
+"""Longest time, in seconds, that a running process on a busy machine may be silent."""
 _KILL_WAIT_S = 0.1
 _END_WAIT_S = 2.0
-"""How long the last workers may take to be gone once they are killed."""
+"""Longest time, in seconds, for killed workers to be gone at the end of a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundWorker:
-    """A worker process that was found on this machine."""
+    """A worker process found on this machine."""
 
     pid: int
     kind: str
     which: str
-    """Its name among those of its kind."""
+    """Name among the workers of its kind."""
 
 
 def find_workers(parent_pid: int | None = None) -> list[FoundWorker]:
-    """Return the workers of one run, or of all runs on this machine; none without `/proc`."""
+    """Return the workers of one run, or of all runs on this machine; empty without `/proc`."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -50,7 +50,7 @@ def find_workers(parent_pid: int | None = None) -> list[FoundWorker]:
                 continue
             words = (path / "cmdline").read_text(errors="replace").split("\0")
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # the process has ended meanwhile
         if _WORKER_MODULE in words[:-2]:
             kind, which = words[words.index(_WORKER_MODULE) + 1 :][:2]
             found.append(FoundWorker(int(path.name), kind, which))
@@ -58,29 +58,29 @@ def find_workers(parent_pid: int | None = None) -> list[FoundWorker]:
 
 
 def _stat(path: Path) -> list[str]:
-    """Return what Linux says of a process, from its state on: state, parent, and so on."""
+    """Return the fields of a process's `/proc/PID/stat`, from its state on."""
     return (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class WorkerProcess(Worker):
-    """A worker that is a process of this machine."""
+    """A worker that is a process on this machine."""
 
     process: "subprocess.Popen[bytes]"
     started_s: float = field(default_factory=time.monotonic)
-    """When it was started."""
+    """Monotonic time of its start, in seconds."""
     last_seen_s: float = field(default_factory=time.monotonic)
-    """When its last message came."""
+    """Monotonic time of its last message, in seconds."""
     end_seen: bool = False
-    """Whether its process was found to have ended."""
+    """Whether the end of the process was noticed."""
     busy_s: float = 0.0
-    """How long it has been at one frame."""
+    """Time that it has spent on its present frame, in seconds."""
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_NUM_LAST_LINES))
-    """What it wrote last to standard error."""
+    """Last lines that it wrote to standard error."""
     killed_for: str | None = None
-    """Why the hub has killed it; None if it has not."""
+    """Reason why the hub killed it, or None."""
     killed_s: float | None = None
-    """When that was."""
+    """Monotonic time at which it was killed, in seconds, or None."""
     _lines: StderrLines = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ class WorkerProcess(Worker):
         self._lines = StderrLines(self.process.stderr.fileno())
 
     def gain(self) -> None:
-        """Note that the run has come further by the worker, which may so take longer to start."""
+        """Record progress by the worker, and restart the deadline of its start."""
         self.has_gained = True
         self.started_s = time.monotonic()
 
@@ -97,7 +97,7 @@ class WorkerProcess(Worker):
         return self.process.poll() is None
 
     def read_stderr(self) -> None:
-        """Read what the process wrote: log records are logged, the rest is kept for its end."""
+        """Read the process's standard error, log its records, and keep other lines."""
         for line in self._lines.read():
             self._take_line(line)
 
@@ -112,7 +112,7 @@ class WorkerProcess(Worker):
             self.last_lines.append(printable(line))
 
     def ended(self) -> str | None:
-        """Return how the process ended; None while it runs."""
+        """Return how the process ended, or None while it runs."""
         code = self.process.poll()
         if code is None:
             return None
@@ -126,17 +126,17 @@ class WorkerProcess(Worker):
 
     @property
     def crashed(self) -> bool:
-        """Whether the process ended by its own doing: nobody killed it."""
+        """Whether the process ended by itself rather than by SIGKILL or SIGTERM."""
         return self.process.returncode not in (None, 0, -signal.SIGKILL, -signal.SIGTERM)
 
     def is_stopped(self, now_s: float, *, silent_s: float) -> bool:
-        """Return whether the process is stopped, and has sent nothing for so long."""
+        """Return whether the process is stopped and has been silent for longer than `silent_s`."""
         return now_s - self.last_seen_s > silent_s and _state(self.process.pid) in ("T", "t")
 
     def is_silent(self, now_s: float, *, heartbeat_s: float) -> bool:
         """Return whether a heartbeat is overdue.
 
-        A process that runs, or waits for a disk, may just not get its turn on a crowded machine.
+        A process that runs, or waits for a disk, may only lack CPU time on a busy machine.
         """
         silent_s = now_s - self.last_seen_s
         if silent_s <= heartbeat_s:
@@ -144,16 +144,17 @@ class WorkerProcess(Worker):
         return silent_s > _STARVED_S or _state(self.process.pid) not in ("R", "D")
 
     def reset_deadlines(self, now_s: float) -> None:
-        """Let all deadlines begin anew."""
+        """Restart all deadlines."""
         self.last_seen_s = now_s
         if not self.ready:
             self.started_s = now_s
 
     def kill(self, *, wait_s: float = _KILL_WAIT_S) -> bool:
-        """End the process; return whether it is gone.
+        """Kill the process, and return whether it is gone.
 
-        One that waits for a device, such as a disk that does not answer, goes later. Until then the
-        system may still write to its memory.
+        A process that waits for a device, such as a hung disk, is gone later. Until then, the
+        system
+        may still write to its memory.
         """
         self.process.kill()
         self.killed_s = self.killed_s or time.monotonic()
@@ -167,7 +168,7 @@ class WorkerProcess(Worker):
 
     @property
     def dying_s(self) -> float:
-        """For how long it has been killed and not gone."""
+        """The time since it was killed, in seconds, or 0."""
         return 0.0 if self.killed_s is None else time.monotonic() - self.killed_s
 
     def close(self) -> None:
@@ -177,7 +178,7 @@ class WorkerProcess(Worker):
 
 
 def _state(pid: int) -> str:
-    """Return the process's state as Linux names it (R, S, D, T, Z); "" where it is unknown."""
+    """Return the Linux state of a process (R, S, D, T, Z), or "" if it is unknown."""
     try:
         return _stat(Path(f"/proc/{pid}"))[0]
     except OSError:
@@ -188,11 +189,11 @@ class Processes:
     """The processes of a run's workers."""
 
     def __init__(self, endpoint: str, *, arena_fd: int | None) -> None:
-        """Keep what every worker needs to connect.
+        """Store what every worker needs to connect.
 
         Args:
             endpoint: The address of the hub.
-            arena_fd: The shared memory, which workers inherit; None if there is none.
+            arena_fd: The descriptor of the shared memory, which workers inherit, or None.
         """
         self._endpoint = endpoint
         self._arena_fd = arena_fd
@@ -202,7 +203,7 @@ class Processes:
         return iter(list(self._workers.values()))
 
     def get(self, name: bytes) -> WorkerProcess | None:
-        """Return the worker of that name; None if it is not there (any more)."""
+        """Return the worker with a name, or None."""
         return self._workers.get(name)
 
     def start(
@@ -212,13 +213,13 @@ class Processes:
 
         Args:
             kind: One of `icstream.pipeline.workers.kinds`.
-            which: Its name among those of its kind.
-            task: What its stage is made from, as JSON.
-            threads: The number of threads of libraries that compute in their own.
-            fds: Open files that it inherits besides the shared memory.
+            which: The name among the workers of its kind.
+            task: The task, as JSON.
+            threads: The number of threads of libraries with thread pools.
+            fds: Descriptors that it inherits in addition to the shared memory.
 
         Raises:
-            OSError: the system has no room for another process.
+            OSError: The system cannot start another process.
         """
         name = new_worker_name()
         start_up = {
@@ -228,7 +229,7 @@ class Processes:
             "arena_fd": self._arena_fd,
             "task": task.decode(),
         }
-        # A file and not a pipe: a process that does not read must not hold up this one.
+        # A file, not a pipe: a process that does not read must not block this one.
         with tempfile.TemporaryFile() as task_file:
             task_file.write(json.dumps(start_up).encode())
             task_file.seek(0)
@@ -239,7 +240,7 @@ class Processes:
                 stderr=subprocess.PIPE,
                 pass_fds=(*fds, *(() if self._arena_fd is None else (self._arena_fd,))),
                 env={**os.environ, **_environment(kind, threads)},
-                # Ctrl-C in a terminal is for the supervisor, which ends its workers in order.
+                # Ctrl-C in a terminal is for the hub, which ends its workers in order.
                 process_group=0,
             )
         worker = WorkerProcess(kind, f"{kind} {which}", name, process=process)
@@ -247,12 +248,12 @@ class Processes:
         return worker
 
     def forget(self, worker: WorkerProcess) -> None:
-        """Take a worker off the list; its process has ended."""
+        """Remove a worker whose process has ended."""
         worker.close()
         self._workers.pop(worker.name, None)
 
     def end_all(self, *, wait_s: float) -> None:
-        """Wait for the workers, which were asked to end, and kill those that take too long."""
+        """Wait for workers that were asked to end, and kill those that take too long."""
         deadline_s = time.monotonic() + wait_s
         while any(worker.is_running() for worker in self) and time.monotonic() < deadline_s:
             for worker in self:
@@ -267,17 +268,17 @@ class Processes:
 
 
 def _environment(kind: str, threads: int) -> dict[str, str]:
-    """Return the variables that set the threads and the memory of libraries."""
+    """Return environment variables that configure threads and memory of libraries."""
     names = ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR")
     tunables = [os.environ.get("GLIBC_TUNABLES"), "glibc.malloc.hugetlb=1"]
-    # glibc: huge pages, which the network's maps gain from and decoding does not.
+    # glibc: huge pages help the network's feature maps, but not decoding.
     huge = {"GLIBC_TUNABLES": ":".join(filter(None, tunables))} if kind == "segment" else {}
     return {
         **huge,
         **{f"{name}_NUM_THREADS": str(threads) for name in names},
-        # Threads that wait in a loop would take the core that another stage needs.
+        # Threads that busy-wait would take cores from other stages.
         "OMP_WAIT_POLICY": "PASSIVE",
-        # glibc: memory of freed frames is kept for the next ones, not fetched anew page by page.
+        # glibc: keep freed frame memory for the next frames, instead of returning its pages.
         "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
         "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20),
         "MALLOC_TOP_PAD_": str(8 * 2**20),

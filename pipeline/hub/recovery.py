@@ -1,4 +1,4 @@
-"""What a run does when a worker gives up or is lost."""
+"""Recovery from failing and lost workers."""
 
 import logging
 import time
@@ -18,11 +18,11 @@ from icstream.pipeline.wire.messages import Fault, Stop
 log = logging.getLogger(__name__)
 
 _MAX_DELAY_S = 60.0
-"""The longest time between two tries to start a worker that cannot be kept alive."""
+"""Longest time, in seconds, between two attempts to start a worker."""
 
 
 class Recovery:
-    """Replaces workers that are lost, and ends what cannot go on without one."""
+    """Replaces lost workers, and ends what cannot continue without one."""
 
     def __init__(
         self,
@@ -40,17 +40,17 @@ class Recovery:
         self._max_restarts = max_restarts
         self._fruitless = FruitlessRestarts()
         self._postponed: list[tuple[float, Worker, StreamController | None]] = []
-        """When a worker is to be replaced, and whose it was."""
+        """Postponed replacements: the time, the lost worker, and the controller of its stream."""
         self._shutdown = shutdown
         self._send = send
 
     def take_fault(self, worker: Worker, fault: Fault) -> None:
-        """End what a worker was for that gives up, as another one would fail too."""
+        """End what a worker served that reports a fault which a restart would not fix."""
         controller = self._streams.owner(worker)
-        if worker.is_ending:  # its stream is over already
+        if worker.is_ending:  # its stream has ended already
             return
         if worker.kind in self._start_others:
-            log.error("%s: %s; the run goes on without it", worker.label, fault.text)
+            log.error("%s: %s; the run continues without it", worker.label, fault.text)
             worker.end()
         elif controller is None:
             self._shutdown.begin(f"{worker.label}: {fault.text}", drain_s=0)
@@ -62,14 +62,14 @@ class Recovery:
             is_unwritable = fault.kind == "output"
             controller.stream.parts = fault.parts
             controller.end(fault.text, to=Phase.CLOSED, broken=is_unwritable)
-            if is_unwritable:  # the streams write to one disk
+            if is_unwritable:  # the streams write to the same disk
                 self._shutdown.begin(drain_s=0)
 
     def take_loss(self, lost: LostWorker) -> None:
-        """Hand out again what a worker had, and start another in its place if it is needed.
+        """Hand out a lost worker's frames again, and replace the worker if it is needed.
 
-        Restarts are judged by progress: where nothing was gained for too many of them, what needs
-        the worker ends. What lives from a live source is tried again for ever, ever more slowly.
+        Restarts are judged by progress: after too many without any, whatever needs the worker ends.
+        Workers that live streams need are restarted without limit, at growing intervals.
         """
         worker = lost.worker
         controller, pool = self._streams.owner(worker), self._pools.get(worker.kind)
@@ -83,17 +83,17 @@ class Recovery:
             return
         num_fruitless = self._fruitless.add(worker)
         if num_fruitless <= self._max_restarts:
-            log.warning("%s; it is started again", lost)
+            log.warning("%s; restarting", lost)
             self._replace(worker, controller)
         elif self._is_kept_alive(worker, controller):
             delay_s = min(_MAX_DELAY_S, 2.0 ** min(num_fruitless - self._max_restarts - 1, 10))
-            log.warning("%s; it is started again in %g s", lost, delay_s)
+            log.warning("%s; restarting in %g s", lost, delay_s)
             self._postponed.append((time.monotonic() + delay_s, worker, controller))
         else:
             self._abandon(lost, controller)
 
     def tick(self) -> None:
-        """Start the workers whose time has come."""
+        """Start the workers whose postponed restart is due."""
         now_s = time.monotonic()
         due = [entry for entry in self._postponed if entry[0] <= now_s]
         self._postponed = [entry for entry in self._postponed if entry[0] > now_s]
@@ -102,7 +102,7 @@ class Recovery:
                 self._replace(worker, controller)
 
     def _is_kept_alive(self, worker: Worker, controller: StreamController | None) -> bool:
-        """Return whether live streams need a worker that did its work in this run before."""
+        """Return whether live streams need a worker that has worked in this run before."""
         if worker.kind in self._start_others:
             return False
         if controller is not None:
@@ -112,15 +112,15 @@ class Recovery:
         return any(stream.is_live and stream.accounting.encoded > 0 for stream in streams)
 
     def _abandon(self, lost: LostWorker, controller: StreamController | None) -> None:
-        """End what needs a worker that cannot be kept alive."""
+        """End what needs a worker that cannot be kept running."""
         times = self._max_restarts + 1
         reason = f"{lost}, lost {times} times in a row"
         if lost.worker.kind in self._start_others:
-            log.error("%s; the run goes on without it", reason)
+            log.error("%s; the run continues without it", reason)
         elif controller is None:
             self._shutdown.begin(reason, drain_s=0)
         else:
-            # Without a decoder, what is in flight still goes into the files.
+            # Without a decoder, frames in flight can still be written.
             to = Phase.DRAINING if lost.worker.kind == "decode" else Phase.CLOSED
             controller.end(reason, to=to, broken=True)
 
@@ -134,5 +134,5 @@ class Recovery:
             elif controller is not None:
                 controller.replace(worker.kind)
         except OSError as error:
-            reason = f"{worker.label}: cannot be started again: {error.strerror}"
+            reason = f"{worker.label}: cannot be restarted: {error.strerror}"
             self._shutdown.begin(reason, drain_s=0)

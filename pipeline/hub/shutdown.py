@@ -1,4 +1,4 @@
-"""The end of a run, by request or because it cannot go on."""
+"""The end of a run, on request or after an error."""
 
 import logging
 import math
@@ -10,37 +10,37 @@ from icstream.pipeline.hub.phase import Phase
 log = logging.getLogger(__name__)
 
 _MAX_CLOSE_S = 1.0
-"""How long files may take to close once frames in flight are given up."""
+"""Longest time, in seconds, for files to close once frames in flight are abandoned."""
 
 
 class Shutdown:
     """Ends the streams of a run in steps, each with a time limit.
 
-    They stop and drain first, then they close their files without what is not written yet, and at
-    last they are closed as they are.
+    Streams first stop reading and drain, then close their files without unwritten frames, and are
+    finally closed as they are.
 
     Attributes:
-        error: Why the run was given up; None if it was not.
+        error: Reason why the run was aborted, or None.
     """
 
     def __init__(self, streams: ActiveStreams) -> None:
         self.error: str | None = None
         self._streams = streams
         self._to = Phase.STOPPING
-        """How far the streams were asked to go."""
+        """Phase that the streams are being moved to."""
         self._deadline_s = math.inf
 
     @property
     def has_begun(self) -> bool:
-        """Whether the run is to end before all streams are through."""
+        """Whether the run is ending before all streams have ended."""
         return self._deadline_s < math.inf
 
     def begin(self, error: str | None = None, *, drain_s: float) -> None:
-        """Let no more frames in.
+        """Stop reading frames.
 
         Args:
-            error: Why the run cannot go on; None if it is asked to stop.
-            drain_s: How long frames in flight may take to get into the files.
+            error: The reason why the run is aborted; None if it is stopped on request.
+            drain_s: The longest time, in seconds, for frames in flight to be written.
         """
         if error and self.error is None:
             self.error = error
@@ -49,7 +49,7 @@ class Shutdown:
         self._streams.end(to=self._to)
 
     def tick(self) -> None:
-        """Go on to the next step if the time for this one is over."""
+        """Continue with the next step if the time limit of the present one has passed."""
         if time.monotonic() > self._deadline_s:
             self._to = Phase.CLOSING if self._to is Phase.STOPPING else Phase.CLOSED
             self._deadline_s = time.monotonic() + _MAX_CLOSE_S

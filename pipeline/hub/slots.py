@@ -1,7 +1,7 @@
-"""The memory for slots: the right to have a frame in flight, and what its arrays take.
+"""The slots of a run, each of which holds the arrays of one frame in flight.
 
-It is reserved from the run's budget before it is taken, wherever the arrays will lie, and goes back
-only when no process can use it any more.
+Their memory is reserved from the run's budget before it is allocated, wherever the arrays are, and
+is returned only when no process can use it any more.
 """
 
 import logging
@@ -19,29 +19,29 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Holding:
-    """What the slots of one stream take of the memory."""
+    """The memory held by the slots of one stream."""
 
     stream: str
-    """Its name, for errors."""
+    """Name of the stream, for errors."""
     is_live: bool
-    """Whether it has no end, so that its memory will not become free."""
+    """Whether the stream has no end, so that its memory will not become free."""
     num_bytes: int = 0
 
 
 class SlotPool:
-    """The memory for slots for frames of any size.
+    """The memory of slots for frames of any size.
 
     Attributes:
-        num_bytes: How much is reserved at present.
+        num_bytes: Number of bytes reserved at present.
     """
 
     def __init__(self, arena: Arena | None, *, size: SlotSize, budget: MemoryBudget) -> None:
-        """Take what decides how large a slot is, and how much memory there is.
+        """Start without slots.
 
         Args:
-            arena: The shared memory; None where pixels travel in messages, and slots have no room.
-            size: How large the slots of frames are.
-            budget: What their memory is reserved from.
+            arena: The shared memory; None if pixels travel in messages and slots are empty.
+            size: The rule for the sizes of slots.
+            budget: The budget from which the memory is reserved.
         """
         self.num_bytes = 0
         self._budget = budget
@@ -49,26 +49,24 @@ class SlotPool:
         self._size = size
         self._warned = False
         self._holdings: list[Holding] = []
-        """Of streams under way."""
-        # Slots, and the workers that may be using them.
+        """Holdings of the active streams."""
+        # Retired slots, with the workers that may still use them.
         self._retired: list[tuple[list[Worker], list[Slot]]] = []
 
     def hold(self, stream: str, *, is_live: bool) -> Holding:
-        """Return the holding of a stream that has no slots yet."""
+        """Return the holding of a new stream."""
         holding = Holding(stream, is_live)
         self._holdings.append(holding)
         return holding
 
     def make(self, number: int, size: Size, holding: Holding) -> Slot:
-        """Return a slot for frames of that size; one without room where there is no shared memory.
-
-        Raises:
-            OverBudgetError: There is not so much memory; the text names the stream.
-        """
+        """Return a slot for frames of a size; it is empty without shared memory."""
         num_bytes = self._size.num_bytes(size)
         what = f"{holding.stream}: a frame of {size[1]}x{size[0]} pixels"
         if self._size.has_too_large_array(size):
-            raise OverBudgetError(f"{what}: needs more than the allowed {MAX_BYTES} bytes at once")
+            raise OverBudgetError(
+                f"{what}: needs an array larger than the allowed {MAX_BYTES} bytes"
+            )
         self._budget.reserve(num_bytes, what=what)
         self.num_bytes += num_bytes
         holding.num_bytes += num_bytes
@@ -76,34 +74,34 @@ class SlotPool:
         return Slot(number, start, stop, num_bytes)
 
     def take_back(self, slots: list[Slot], holding: Holding) -> None:
-        """Take back slots of a stream under way that no process uses any more."""
+        """Take back slots of an active stream that no process uses any more."""
         holding.num_bytes -= sum(slot.num_bytes for slot in slots)
         self.give_back(slots)
 
     def end(self, holding: Holding) -> None:
-        """Note that a stream gets no more slots; those that it has will come back."""
+        """Record that a stream gets no more slots; its present ones will be returned."""
         self._holdings.remove(holding)
 
     def may_come(self, size: Size, *, but: Holding, besides: int = 0) -> bool:
-        """Return whether there will be a slot for frames of a size once other slots come back.
+        """Return whether a slot for frames of a size can exist once other slots are returned.
 
-        Those of cameras do not, unless they are this stream's own.
+        Slots of cameras are not returned, except this stream's own.
 
         Args:
-            size: Of the frames.
-            but: The stream's own holding.
-            besides: How many bytes of its own will not come back either.
+            size: The size of the frames.
+            but: The holding of the stream itself.
+            besides: Bytes of its own that will not be returned either.
         """
         kept = sum(other.num_bytes for other in self._holdings if other.is_live and other != but)
         free = self._budget.free + self.num_bytes - kept - besides
         return self._size.num_bytes(size) <= free and not self._size.has_too_large_array(size)
 
     def fits(self, slot: Slot, size: Size) -> bool:
-        """Return whether a slot is large enough for frames of a size, and not far too large."""
+        """Return whether a slot is large enough for frames of a size, but not far too large."""
         return slot.num_bytes // 2 <= self._size.num_bytes(size) <= slot.num_bytes
 
     def give_back(self, slots: list[Slot]) -> None:
-        """Take back slots of a stream that has ended and that no process uses any more."""
+        """Take back slots of an ended stream that no process uses any more."""
         for slot in slots:
             if self._arena is not None and slot.stop:
                 self._arena.give_back((slot.start, slot.stop))
@@ -116,7 +114,7 @@ class SlotPool:
         self.collect()
 
     def collect(self) -> None:
-        """Take back the retired slots that are free now."""
+        """Take back the retired slots whose workers have ended."""
         for entry in list(self._retired):
             workers, slots = entry
             if not any(worker.is_running() for worker in workers):
@@ -130,6 +128,6 @@ class SlotPool:
             return self._arena.take(num_bytes)
         except OSError as error:
             if not self._warned:
-                log.warning("shared memory: %s; pixels travel in messages instead", error.strerror)
+                log.warning("shared memory: %s; sending pixels in messages instead", error.strerror)
             self._warned = True
             return 0, 0

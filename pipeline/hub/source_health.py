@@ -1,4 +1,4 @@
-"""The health of a stream's source: connecting, live, stalled, backing off, ended."""
+"""The health of a stream's source: connecting, live, stalled, backing off or ended."""
 
 import logging
 import time
@@ -14,43 +14,43 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """How the source of a stream is doing. Moments are by `time.monotonic()`."""
+    """The state of a stream's source, with times of the monotonic clock."""
 
     state: SourceState = "connecting"
     since_s: float = field(default_factory=time.monotonic)
-    """When it came into this state."""
+    """Time of the last change of state, in seconds."""
     connections: int = 0
-    """How often it was connected."""
+    """Number of connections so far."""
     last_error: str | None = None
-    """Why the last connection failed or ended."""
+    """Reason why the last connection failed or ended."""
     last_frame_s: float | None = None
-    """When the last frame was decoded; None before the first."""
+    """Time at which the last frame was decoded, in seconds; None before the first."""
 
     @property
     def last_frame_age_s(self) -> float | None:
-        """How long ago the last frame was decoded; None before the first."""
+        """The time since the last frame was decoded, in seconds; None before the first."""
         return None if self.last_frame_s is None else time.monotonic() - self.last_frame_s
 
     def to(self, state: SourceState) -> "SourceStatus":
-        """Return the status after a change of state; the same if it is none."""
+        """Return the status after a change of state, or the same object without a change."""
         return self if state == self.state else replace(self, state=state, since_s=time.monotonic())
 
 
 class SourceHealth:
-    """Follows the health of one source by what its decoder sends.
+    """Tracks the health of one source by its decoder's messages.
 
     Attributes:
-        status: As of now.
-        last: The time of the last frame of a live source in seconds, and when it came.
+        status: The present status.
+        last: The time of a live source's last frame and the time it was received, in seconds.
     """
 
     def __init__(self, stream: str, *, is_live: bool, stall_s: float) -> None:
-        """Begin with a source that is being connected.
+        """Start with a source that is connecting.
 
         Args:
-            stream: The name of its stream.
-            is_live: Whether it may come and go.
-            stall_s: A live source without a frame for so long counts as stalled.
+            stream: The name of the stream.
+            is_live: Whether the source may come and go.
+            stall_s: The time without frames, in seconds, after which a live source is stalled.
         """
         self.status = SourceStatus()
         self.last: tuple[Fraction, float] | None = None
@@ -59,10 +59,10 @@ class SourceHealth:
         self._stall_s = stall_s
 
     def note_change(self, change: SourceChanged) -> None:
-        """Note a change of a live source, and log what is new."""
+        """Record a change of a live source, and log what is new."""
         known = ("connecting", change.error)
         if change.error and (self.status.state, self.status.last_error) != known:
-            then = "; connecting again" if change.state == "backing off" else ""
+            then = "; reconnecting" if change.state == "backing off" else ""
             log.warning("%s: %s%s", self._stream, change.error, then)
         elif change.state == "live":
             log.info("%s: connected", self._stream)
@@ -73,18 +73,18 @@ class SourceHealth:
         )
 
     def note_frame(self, meta: FrameMeta, came_s: float) -> None:
-        """Note a frame that was decoded, and when by the monotonic clock."""
+        """Record a decoded frame, with its monotonic time in seconds."""
         if self._is_live and meta.time is not None:
             self.last = meta.time, came_s
         self.status = replace(self.status, connections=max(1, self.status.connections))
         self._note_decoded(came_s)
 
     def note_skipped(self) -> None:
-        """Note a frame that was decoded and left out."""
+        """Record a frame that was decoded but left out."""
         self._note_decoded(time.monotonic())
 
     def watch(self) -> None:
-        """Note that the source is stalled, if it is."""
+        """Mark the source as stalled if it is."""
         age_s = self.status.last_frame_age_s
         if self._is_live and self.status.state == "live" and age_s is not None:
             silent_s = min(age_s, time.monotonic() - self.status.since_s)
@@ -92,13 +92,13 @@ class SourceHealth:
                 self.status = self.status.to("stalled")
 
     def end(self) -> None:
-        """Note that the source is not read any more."""
+        """Record that the source is not read any more."""
         self.status = self.status.to("ended")
 
     def _note_decoded(self, moment_s: float) -> None:
-        """Note when a frame was decoded.
+        """Record when a frame was decoded.
 
-        That of a live source may arrive after the news that its connection is lost.
+        A frame of a live source may arrive after the message that its connection is lost.
         """
         if not self._is_live or self.status.state == "stalled":
             self.status = self.status.to("live")

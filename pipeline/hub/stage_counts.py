@@ -1,37 +1,37 @@
-"""What each stage received, finished, failed and dropped of a stream."""
+"""Counts of the frames that each stage received, finished, failed and dropped."""
 
 from dataclasses import dataclass
 
 from icstream.stages import FrameAccounting
 
 STAGES = ("preprocess", "segment", "encode")
-"""The stages behind the decoder, in order."""
+"""The stages after the decoder, in order."""
 
 
 @dataclass(slots=True)
 class StageCounts:
-    """What one stage had to do with the frames of a stream; each counter has its own event."""
+    """The counts of one stage and stream, each incremented by its own event."""
 
     received: int = 0
-    """Frames that came in, each counted once."""
+    """Frames received, each counted once."""
     finished: int = 0
-    """Frames that went on."""
+    """Frames passed on."""
     failed: int = 0
     """Frames that the stage could not process."""
     dropped: int = 0
-    """Frames that were left out on purpose."""
+    """Frames dropped on purpose."""
     in_flight: int = 0
-    """Frames in it or waiting for it: raised and lowered as they pass."""
+    """Frames in the stage or waiting for it, incremented and decremented as they pass."""
     retried: int = 0
-    """Frames that were handed out once more because a worker was lost."""
+    """Frames handed out again because a worker was lost."""
 
     def receive(self) -> None:
-        """Count a frame that comes in."""
+        """Count a received frame."""
         self.received += 1
         self.in_flight += 1
 
     def finish(self) -> None:
-        """Count a frame that goes on."""
+        """Count a frame that is passed on."""
         self.finished += 1
         self.in_flight -= 1
 
@@ -41,36 +41,36 @@ class StageCounts:
         self.in_flight -= 1
 
     def drop(self) -> None:
-        """Count a frame that is left out on purpose."""
+        """Count a dropped frame."""
         self.dropped += 1
         self.in_flight -= 1
 
     def retry(self) -> None:
-        """Count a frame that is handed out once more."""
+        """Count a frame that is handed out again."""
         self.retried += 1
 
 
 class FrameCounts:
-    """What became of the frames of a stream, as a whole and stage by stage.
+    """The counts of all frames of a stream, in total and by stage.
 
     Attributes:
         stages: The counts of each stage.
     """
 
     def __init__(self, accounting: FrameAccounting) -> None:
-        """Begin at zero; of the accounting, what is behind the decoder is counted here."""
+        """Start at zero, updating those counters of the accounting that follow the decoder."""
         self.stages = {stage: StageCounts() for stage in STAGES}
         self._accounting = accounting
         self._num_skipped = 0
-        """Frames that left the decoder and that no stage got."""
+        """Frames from the decoder that no stage received."""
 
     def open(self, stage: str) -> None:
-        """Count a frame that comes from the decoder to a stage."""
+        """Count a frame that goes from the decoder to a stage."""
         self._accounting.in_flight += 1
         self.stages[stage].receive()
 
     def skip(self, reason: str, *, failed: bool) -> None:
-        """Count a frame that left the decoder and goes to no stage."""
+        """Count a frame from the decoder that goes to no stage."""
         (self._accounting.failed if failed else self._accounting.dropped)[reason] += 1
         self._num_skipped += 1
 
@@ -86,22 +86,22 @@ class FrameCounts:
         self._close()
 
     def drop(self, stage: str, reason: str) -> None:
-        """Count a frame that is left out on purpose."""
+        """Count a dropped frame."""
         self._accounting.dropped[reason] += 1
         self.stages[stage].drop()
         self._close()
 
     def finish(self) -> None:
-        """Count a frame that is durable."""
+        """Count a durable frame."""
         self.stages[STAGES[-1]].finish()
         self._close()
 
     def find_imbalances(self, *, num_decoded: int, num_done_before: int) -> list[str]:
-        """Return a sentence for each count that does not match, once the last frame is through.
+        """Return a message for each count that does not match after the last frame.
 
         Args:
-            num_decoded: Frames that came from the decoder.
-            num_done_before: Those of an earlier run among them, which only the last stage receives.
+            num_decoded: Number of frames from the decoder.
+            num_done_before: Number of these from an earlier run, received only by the last stage.
         """
         found = []
         due = num_decoded - num_done_before - self._num_skipped
@@ -109,7 +109,7 @@ class FrameCounts:
             if stage == STAGES[-1]:
                 due += num_done_before
             if counts.received != due:
-                found.append(f"{stage} received {counts.received} frames of {due}")
+                found.append(f"{stage} received {counts.received} of {due} frames")
             gone = counts.finished + counts.failed + counts.dropped + counts.in_flight
             if counts.received != gone:
                 found.append(

@@ -1,27 +1,27 @@
-"""Lines that a worker writes to standard error, read without ever waiting or falling behind."""
+"""Bounded, non-blocking reading of a worker's standard error."""
 
 import os
 from contextlib import suppress
 
 _CHUNK = 2**16
 _MAX_CHUNKS = 8
-"""So much is read at once; a worker that writes more than that waits."""
+"""Most chunks that are read at once; a worker that writes more waits."""
 _MAX_LINE = 2000
-"""Bytes of a line that are kept."""
+"""Most bytes of a line that are kept."""
 
 
 class StderrLines:
-    """Splits what comes from a pipe into lines, with a bound on the length of each."""
+    """Splits the output of a pipe into lines of bounded length."""
 
     def __init__(self, descriptor: int) -> None:
-        """Take the reading end of a pipe, which is not closed here."""
+        """Use the reading end of a pipe, which is not closed here."""
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
         self._begun = b""
-        """The beginning of the line whose end has not come."""
+        """Beginning of an incomplete line."""
 
     def read(self) -> list[str]:
-        """Return the lines that have come to their end, each cut to its limit."""
+        """Return the complete lines, each cut to its limit."""
         found: list[str] = []
         with suppress(BlockingIOError):
             for _ in range(_MAX_CHUNKS):

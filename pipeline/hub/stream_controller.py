@@ -1,4 +1,4 @@
-"""One stream under way, from its decoder to its sinks."""
+"""The control of one active stream, from its decoder to its sinks."""
 
 import time
 from collections.abc import Callable
@@ -39,18 +39,18 @@ Side = DecoderSide | EncoderSide
 
 
 class StreamController:
-    """Takes the frames of one stream from its decoder to its sinks.
+    """Moves the frames of one stream from its decoder to its sinks.
 
     Attributes:
-        stream: What is known of the stream.
-        frames: Takes out those in flight.
+        stream: The state of the stream.
+        frames: Removal of its frames in flight.
     """
 
     def __init__(self, stream: StreamState, context: ControllerContext) -> None:
         """Start the stream's workers.
 
         Raises:
-            OSError: The system has no room for them.
+            OSError: The system cannot start another process.
         """
         self.stream = stream
         self._context = context
@@ -86,18 +86,14 @@ class StreamController:
         return worker is self._decoder.worker or worker is self._encoder.worker
 
     def take(self, worker: Worker, body: Any, payload: list[zmq.Frame]) -> None:
-        """Act on a message from one of the stream's own workers.
-
-        Raises:
-            WireError: It is not one that the worker sends, or not the one that is due.
-        """
+        """Handle a message from one of the stream's own workers."""
         handler = self._handlers[worker.kind].get(type(body))
         if handler is None:
             raise WireError(f"{worker.label} sent {type(body).__name__}")
         handler(body, payload)
 
     def tick(self) -> None:
-        """Do what time demands, several times a second at least."""
+        """Do periodic work; called several times per second."""
         stream = self.stream
         stream.source.watch()
         self._begin()
@@ -108,11 +104,11 @@ class StreamController:
             self.end(to=Phase.STOPPING)
 
     def send_to_encoder(self) -> None:
-        """Send the encode worker the frames whose turn it is."""
+        """Send the encode worker the frames that are next in order."""
         self._encoder.send_frames()
 
     def lose(self, lost: LostWorker) -> None:
-        """Note that one of the stream's own workers is gone."""
+        """Record that one of the stream's own workers is lost."""
         if lost.worker.kind == "encode":
             if (failed := self._encoder.lose(lost)) is not None:
                 self.frames.fail(failed, "encode crashed", str(lost))
@@ -127,23 +123,20 @@ class StreamController:
         return self._sides[kind].worker is None and self.stream.phase < end
 
     def replace(self, kind: str) -> None:
-        """Start a worker in the place of a lost one.
-
-        Raises:
-            OSError: The system has no room for another process.
-        """
+        """Start a worker in place of a lost one."""
         self._sides[kind].start()
 
     def end(self, error: str | None = None, *, to: Phase, broken: bool = False) -> None:
-        """End the stream: bring it at least as far as a phase.
+        """End the stream by moving it at least to a phase.
 
         Args:
-            error: Why, if it does not end as it should.
-            to: STOPPING: the decoder may send what it has begun. DRAINING: no more frames come.
-                CLOSING: frames that the encode worker does not have are dropped, and the files are
-                closed. CLOSED: all frames in flight are dropped. A stream that has had no frames
-                is closed in any case.
-            broken: Whether its workers or its sinks are the reason, and not its source.
+            error: The reason, if the stream ends early.
+            to: STOPPING lets the decoder send frames that it has begun. DRAINING lets no more
+                frames
+                in. CLOSING drops frames that the encode worker does not have, and closes the files.
+                CLOSED drops all frames in flight. A stream without any frames is closed in any
+                case.
+            broken: Whether its workers or sinks are the reason, and not its source.
         """
         stream = self.stream
         if stream.phase is Phase.CLOSED:
@@ -162,14 +155,14 @@ class StreamController:
             stream.phase = Phase.DRAINING
 
     def _abort(self) -> None:
-        """Drop what the encode worker does not have, and have it close its files."""
+        """Drop frames that the encode worker does not have, and have it close its files."""
         self.stream.phase = Phase.DRAINING
         self.frames.drop_unwritten()
         if not self._encoder.finish():
             self._close()
 
     def _close(self) -> None:
-        """Drop all that is in flight, compare the accounts, and end the stream's workers."""
+        """Drop all frames in flight, check the accounting, and end the stream's workers."""
         stream = self.stream
         stream.phase = Phase.CLOSED
         slots = [*self._decoder.end(), *self.frames.drop_all()]
@@ -177,11 +170,11 @@ class StreamController:
         stream.leases.close(stream.accounting.decoded)
         workers = [side.worker for side in self._sides.values() if side.worker is not None]
         for side in self._sides.values():
-            side.worker = None  # their messages are not read any more
+            side.worker = None  # their messages are ignored from now on
         for worker in workers:
             worker.end()
             self._context.send(worker, Stop())
-        # The workers may be using their slots until they are really gone.
+        # The workers may use their slots until their processes are gone.
         self._context.slots.retire(slots, workers)
         assert stream.started_s is not None
         stream.wall_s = time.monotonic() - stream.started_s
@@ -207,7 +200,7 @@ class StreamController:
     def _take_ended(self, body: Ended, _: list[zmq.Frame]) -> None:
         self.stream.take_accounting(body.accounting)
         self.stream.note_error(body.error)
-        # The encode worker is there, also where a live source ended before its first frame.
+        # The encode worker exists even if a live source ended before its first frame.
         self.stream.phase = max(self.stream.phase, Phase.DRAINING)
 
     def _take_sinks_opened(self, body: SinksOpened, _: list[zmq.Frame]) -> None:
@@ -232,7 +225,7 @@ class StreamController:
         self.end(to=Phase.CLOSED)
 
     def _release(self, leases: list[Lease]) -> None:
-        """Let go of frames that are durable now."""
+        """Release frames that have become durable."""
         for lease in leases:
             self.stream.latency.add(lease)
             self._context.on_frame(self.stream, lease)
@@ -243,12 +236,12 @@ def _why_too_large(size: Size) -> str | None:
     height, width = size
     if height * width <= MAX_PIXELS:
         return None
-    return f"{width}x{height} pixels are more than the allowed {MAX_PIXELS}"
+    return f"{width}x{height} exceeds the allowed {MAX_PIXELS} pixels"
 
 
 def _why_stuck(name: str, num_frames: int, *, window: int) -> str:
     setting = "memory_mb" if num_frames < window else "window"
     return (
-        f"{name}: a sink holds back the last {num_frames} frames, and no more may be in flight;"
-        f" pipeline.{setting} must be larger"
+        f"{name}: a sink holds the last {num_frames} frames, the most that may be in flight;"
+        f" increase pipeline.{setting}"
     )

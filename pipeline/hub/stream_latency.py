@@ -1,4 +1,4 @@
-"""How long the frames of a stream take."""
+"""The latencies of a stream's frames."""
 
 from icstream.pipeline.hub.lease import Lease
 from icstream.pipeline.hub.stage_counts import STAGES
@@ -6,12 +6,12 @@ from icstream.stages.latency import Latency
 
 
 class StreamLatency:
-    """The durations of all frames of a stream that are through.
+    """The latencies of all finished frames of a stream.
 
     Attributes:
-        service: How long each stage worked on a frame.
-        queueing: How long a frame waited for each stage.
-        total: How long it took from the decoder to all sinks.
+        service: Time that each stage worked on a frame.
+        queueing: Time that a frame waited for each stage.
+        total: Time from the decoder until a frame was in all sinks.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class StreamLatency:
         self.total = Latency()
 
     def add(self, lease: Lease) -> None:
-        """Count a frame that is through, unless a stage did not work on it."""
+        """Add a finished frame, unless it skipped a stage."""
         served = lease.served
         if lease.done_before or len(served) <= len(STAGES):
             return

@@ -1,4 +1,4 @@
-"""The progress of a stream, for displays: its rate, its state, and what it lost."""
+"""The progress of a stream for displays: rate, state and lost frames."""
 
 import time
 
@@ -9,7 +9,7 @@ _RATE_OVER_S = 5.0
 
 
 def num_lost(stream: StreamState) -> int:
-    """Return how many frames should have become masks and will not."""
+    """Return the number of frames that should have become masks but will not."""
     accounting = stream.accounting
     return (
         sum(c.total() for c in (accounting.undecodable, accounting.dropped, accounting.failed))
@@ -33,7 +33,7 @@ class Rate:
         self._seen: list[tuple[float, int]] = []
 
     def of(self, stream: StreamState) -> float:
-        """Return the rate as of now; of a stream that is closed, that of the whole."""
+        """Return the present rate or, for a closed stream, the overall rate."""
         now_s, done = time.monotonic(), stream.accounting.encoded
         if stream.wall_s:
             return done / stream.wall_s

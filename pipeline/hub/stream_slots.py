@@ -1,4 +1,4 @@
-"""The slots of one stream: with the decoder, free, or without memory."""
+"""The slots of one stream: granted to the decoder, free, or without memory."""
 
 from icstream.model.memory import OverBudgetError
 from icstream.pipeline.hub.slots import Holding, SlotPool
@@ -7,23 +7,23 @@ from icstream.stages.items import Size
 
 
 class StreamSlots:
-    """Keeps the slots of one stream that hold no frame, and sizes them by the frames that come.
+    """The slots of one stream that hold no frame, sized for the frames that come.
 
-    Where memory is short, some are bare: they have no memory, and are not granted.
+    If memory is short, some slots are bare: they have no memory and are not granted.
 
     Attributes:
-        free: Those that nobody uses.
-        granted: Those that the decoder may fill, by number.
-        are_made: Whether there are slots yet.
+        free: Slots that are not in use.
+        granted: Slots that the decoder may fill, by number.
+        are_made: Whether slots have been made.
     """
 
     def __init__(self, pool: SlotPool, holding: Holding, *, window: int) -> None:
-        """Begin without slots.
+        """Start without slots.
 
         Args:
-            pool: Where memory comes from.
-            holding: What they take of it, nothing yet.
-            window: How many slots there are to be.
+            pool: The pool that memory is taken from.
+            holding: The stream's holding in the pool.
+            window: The number of slots to make.
         """
         self._pool = pool
         self._holding = holding
@@ -31,13 +31,13 @@ class StreamSlots:
         self._bare: list[int] = []
         self._size: Size = (0, 0)
         self._wanted: Size | None = None
-        """The size of a frame for which the decoder needs room."""
+        """Size of a frame for which the decoder needs a larger slot."""
         self.free: list[Slot] = []
         self.granted: dict[int, Slot] = {}
         self.are_made = False
 
     def make(self, size: Size) -> None:
-        """Make as many slots as there is memory for, for frames of a size."""
+        """Make slots for frames of a size, as many as there is memory for."""
         self._size = size
         self._bare = list(range(self._window))
         self.are_made = True
@@ -45,16 +45,16 @@ class StreamSlots:
 
     @property
     def all(self) -> list[Slot]:
-        """Slots that hold no frame, and have memory."""
+        """The slots that have memory and hold no frame."""
         return [*self.free, *self.granted.values()]
 
     @property
     def num_in_use(self) -> int:
-        """How many slots hold frames."""
+        """The number of slots that hold frames."""
         return self._window - len(self._bare) - len(self.free) - len(self.granted)
 
     def are_used_up_by(self, num_frames: int) -> bool:
-        """Return whether so many frames have all the slots that there will be memory for."""
+        """Return whether this many frames occupy all slots for which there will be memory."""
         if self.all or self.num_in_use > num_frames:
             return False
         holding = self._holding
@@ -63,14 +63,14 @@ class StreamSlots:
         )
 
     def grant(self, *, at_most: int | None = None) -> list[Slot]:
-        """Return the free slots, or so many of them: the decoder gets them."""
+        """Mark free slots, at most the given number, as granted, and return them."""
         count = len(self.free) if at_most is None else at_most
         slots, self.free = self.free[:count], self.free[count:]
         self.granted.update({slot.number: slot for slot in slots})
         return slots
 
     def fill_granted(self, slot: Slot) -> bool:
-        """Note that a frame came in a slot; return False if the decoder was not granted that."""
+        """Record that a granted slot was filled; return False if it was not granted."""
         granted = self.granted.get(slot.number)
         if granted is None or (granted.start, granted.stop) != (slot.start, slot.stop):
             return False
@@ -78,7 +78,7 @@ class StreamSlots:
         return True
 
     def take_back(self, slot: Slot, size: Size) -> None:
-        """Take the slot of a frame that is through, whose size the next one probably has."""
+        """Take back the slot of a finished frame, whose size the next frame probably shares."""
         if self._wanted is None and self._pool.fits(slot, size):
             self.free.append(slot)
             return
@@ -87,26 +87,26 @@ class StreamSlots:
         self.fill()
 
     def take_granted(self) -> None:
-        """Take back what the decoder had, as it is gone."""
+        """Take back the slots of a lost decoder."""
         self._wanted = None
         self.free += self.grant_back(list(self.granted))
 
     def grant_back(self, numbers: list[int]) -> list[Slot]:
-        """Return the slots of these numbers that the decoder had, and has no more."""
+        """Take back granted slots by number, and return them."""
         return [self.granted.pop(number) for number in numbers if number in self.granted]
 
     def want(self, size: Size, numbers: list[int]) -> None:
-        """Note that the decoder needs room for a frame, and gives back slots that are too small."""
+        """Record that the decoder needs a larger slot and returns its slots."""
         self._strip(self.grant_back(numbers))
         self._strip(self.free)
         self.free = []
         self._wanted = size
 
     def settle_want(self) -> str | None:
-        """Find room for what the decoder needs, if there is memory by now.
+        """Make a slot of the size that the decoder needs, if there is memory.
 
         Returns:
-            Why there will be none; None if it was found, or may still become free.
+            Why there will be none; None if it was made, or if memory may still become free.
         """
         if self._wanted is None or not self._bare:
             return None
@@ -123,9 +123,9 @@ class StreamSlots:
         return None
 
     def fill(self) -> None:
-        """Give memory to bare slots, as far as there is some.
+        """Give memory to bare slots while there is some.
 
-        At least one is there to find out of what size the next frame is, even without memory.
+        If no slot has memory, one is made without, to learn the size of the next frame.
         """
         if self._wanted is not None:
             return
@@ -137,7 +137,7 @@ class StreamSlots:
                 self.free.append(Slot(self._bare.pop()))
 
     def end(self) -> list[Slot]:
-        """Return those that hold no frame, as the stream has ended; a worker may be using them."""
+        """Return the slots that hold no frame when the stream ends; a worker may be using them."""
         self._pool.end(self._holding)
         return self.all
 

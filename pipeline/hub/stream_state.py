@@ -21,52 +21,53 @@ log = logging.getLogger(__name__)
 
 _MAX_GAPS = 1000
 _MAX_LOGGED = 100
-"""Failed frames of a stream that are logged one by one: whoever sends them chooses how many."""
+"""Most failed frames of a stream that are logged one by one, as senders control their number."""
 
 
 @dataclass(slots=True, eq=False)
 class StreamState:
-    """What is known of one stream, and what became of it."""
+    """The state and the results of one stream."""
 
     spec: SourceSpec
     start_decode: Callable[[], Worker]
     start_encode: Callable[[int | None], Worker]
-    """Starts a worker, given how many frames are in the files; None: the sinks find out."""
+    """Function that starts a worker, given the number of frames in the files, or None to detect
+    it."""
     resumes: bool
     """Whether the files of an earlier run are continued."""
     plan: LivePlan = field(default_factory=LivePlan)
 
     phase: Phase = Phase.OPENING
     started_s: float | None = None
-    """When its workers were started, by the monotonic clock."""
+    """Monotonic time at which its workers were started, in seconds."""
     live_since_s: float | None = None
-    """When the first decoder of a live source was asked to begin, by the monotonic clock."""
+    """Monotonic time at which the first decoder of a live source was started, in seconds."""
     wall_s: float = 0.0
-    """Time from then until it was closed."""
+    """Time from the start of its workers until it was closed, in seconds."""
     error: str | None = None
-    """Why it ended before its end."""
+    """Reason why it ended early, or None."""
     broken: bool = False
-    """Whether it was ended by its workers or its sinks, and not by its source."""
+    """Whether its workers or sinks ended it, and not its source."""
 
     accounting: FrameAccounting = field(default_factory=FrameAccounting)
     info: SourceInfo | None = None
-    """None where the source could not be opened."""
+    """Properties of the source; None if it could not be opened."""
     parts: dict[str, list[Part]] = field(default_factory=dict)
     """Files written, by sink."""
     gaps: list[Gap] = field(default_factory=list)
-    """The first thousand frames that are not there."""
+    """The first thousand missing frames."""
     latency: StreamLatency = field(default_factory=StreamLatency)
 
     leases: LeaseTable = field(init=False)
     source: SourceHealth = field(init=False)
     wants_image: bool = True
-    """Whether a sink needs the frame besides its mask."""
+    """Whether a sink needs the image in addition to the mask."""
     num_done: int = 0
-    """Frames that an earlier run wrote."""
+    """Number of frames written by an earlier run."""
     _num_logged: int = 0
-    """Failed frames so far."""
+    """Number of failed frames so far."""
     num_items: int = 0
-    """Items that the decoder has sent, of all kinds."""
+    """Number of items of all kinds received from the decoder."""
 
     def __post_init__(self) -> None:
         self.leases = LeaseTable(self.accounting)
@@ -76,17 +77,17 @@ class StreamState:
 
     @property
     def name(self) -> str:
-        """A name that no other stream of the run has."""
+        """The name of the stream, which is unique in the run."""
         return self.spec.name
 
     @property
     def is_live(self) -> bool:
-        """Whether its source may come and go, and cannot be read again."""
+        """Whether the source may come and go, and cannot be read again."""
         return self.spec.kind == "live"
 
     @property
     def is_due_to_stop(self) -> bool:
-        """Whether a live source has been read for as long as it should be."""
+        """Whether a live source has been read for its whole duration."""
         duration_s, since_s = self.plan.settings.duration_s, self.live_since_s
         if duration_s is None or since_s is None:
             return False
@@ -94,18 +95,18 @@ class StreamState:
 
     @property
     def source_status(self) -> SourceStatus:
-        """How its source is doing."""
+        """The present status of the source."""
         return self.source.status
 
     def faults(self) -> list[str]:
-        """Return a sentence for each account that does not balance once the stream is closed."""
+        """Return a message for each count that does not balance once the stream is closed."""
         found = [*self.accounting.faults(), *self.leases.faults]
         if self.accounting.in_flight:
             found.append(f"{self.accounting.in_flight} frames are still in flight")
         return found
 
     def resume(self, num_done: int) -> None:
-        """Note how many frames an earlier run wrote, before the first one comes."""
+        """Record, before the first frame, how many frames an earlier run wrote."""
         self.num_done = num_done
         self.leases.resume(num_done)
 
@@ -113,59 +114,61 @@ class StreamState:
         """Check that a frame is the next one.
 
         Raises:
-            WireError: It is of another stream, or its index is not the next.
+            WireError: It belongs to another stream, or its index is not the next one.
         """
         if meta.stream != self.name:
-            raise WireError(f"a frame of {meta.stream!r} came from the decoder of {self.name!r}")
+            raise WireError(
+                f"received a frame of {meta.stream!r} from the decoder of {self.name!r}"
+            )
         self.check_index(meta.index)
 
     def check_index(self, index: int) -> None:
         """Check that an index is that of the next frame.
 
         Raises:
-            WireError: It is not.
+            WireError: It is not the next index.
         """
         due = self.leases.num_ordered
         if index != due:
-            raise WireError(f"frame {index} came where {due} was due")
+            raise WireError(f"received frame {index} instead of {due}")
 
     def count_item(self, number: int, accounting: SourceAccounting | None) -> None:
-        """Count an item from the decoder, and take over the decoder's accounting as of it.
+        """Count an item from the decoder, and update the decoder's part of the accounting.
 
         Raises:
-            WireError: It is not the item that is due.
+            WireError: It is not the next item.
         """
         if number != self.num_items:
-            raise WireError(f"item {number} of {self.name} came where {self.num_items} was due")
+            raise WireError(f"received item {number} of {self.name} instead of {self.num_items}")
         self.num_items += 1
         if accounting is not None:
             self.take_accounting(accounting)
 
     def take_accounting(self, source: SourceAccounting) -> None:
-        """Take over the decoder's side of the accounting.
+        """Replace the decoder's part of the accounting.
 
-        That of a recording begins anew with every decoder, that of a live source goes on.
+        For recordings it starts anew with every decoder; for live sources it continues.
         """
         source.write_to(self.accounting)
 
     def skip(self, index: int, reason: str, *, failure: str | None = None) -> None:
-        """Count a frame that left the decoder and goes no further, on purpose or as it failed."""
+        """Count a frame that the decoder skipped, on purpose or because it failed."""
         self.leases.skip(index, reason, failed=failure is not None)
         if failure is not None:
             self.note_failure(index, None, reason, failure)
         self.source.note_skipped()
 
     def note_failure(self, index: int, pts: int | None, reason: str, detail: str) -> None:
-        """Log that a frame failed, unless very many did, and keep its gap for the report."""
+        """Log a failed frame, up to a limit, and keep its gap for the report."""
         self._num_logged += 1
         if self._num_logged <= _MAX_LOGGED:
             log.warning("%s: frame %d failed: %s", self.name, index, detail)
         if self._num_logged == _MAX_LOGGED:
-            log.warning("%s: further failed frames are counted and not logged", self.name)
+            log.warning("%s: further failed frames are counted but not logged", self.name)
         self.note_gap(Gap(self.name, index, pts, reason))
 
     def note_error(self, error: str | None) -> None:
-        """Keep the first reason why the stream ends before its end, and log it."""
+        """Log and keep the first reason why the stream ends early."""
         if error and self.error is None:
             self.error = error
             log.error("%s", error)
@@ -176,6 +179,6 @@ class StreamState:
             self.gaps.append(gap)
 
     def resume_state(self) -> ResumeState:
-        """Return what the next decoder of a live source must know."""
+        """Return the state that the next decoder of a live source continues from."""
         accounting = SourceAccounting.of(self.accounting).closed()
         return ResumeState(accounting, self.source.last, self.source_status.connections)

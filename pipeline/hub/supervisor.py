@@ -1,4 +1,4 @@
-"""The watch over the workers: which died or hang."""
+"""Detection of workers that have died or hang."""
 
 import logging
 import time
@@ -11,40 +11,40 @@ from icstream.pipeline.hub.worker import Worker
 log = logging.getLogger(__name__)
 
 _MAX_ENDING_S = 5.0
-"""How long a worker may take to end once it was asked to."""
+"""Longest time, in seconds, for a worker to end when asked to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
-    """How long a worker may take."""
+    """Time limits of workers, in seconds."""
 
     start_s: float
-    """From its start until it is ready for work."""
+    """Longest time from its start until a worker is ready."""
     heartbeat_s: float
-    """Without any sign of life afterwards."""
+    """Longest time without a heartbeat, once it is ready."""
     frame_s: float
-    """At one frame."""
+    """Longest time for one frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class LostWorker:
-    """A worker that is gone; its process has ended."""
+    """A lost worker, whose process has ended."""
 
     worker: Worker
     why: str
     crashed: bool
-    """Whether it ended by its own doing, or hung: nobody else killed it."""
+    """Whether the worker crashed or hung, rather than being killed from outside."""
 
     def __str__(self) -> str:
         return f"{self.worker.label}: {self.why}"
 
 
 class Supervisor:
-    """The watch over all workers of a run.
+    """Detects lost workers of a run.
 
     Attributes:
         processes: The workers.
-        num_lost: Workers that were lost so far.
+        num_lost: Number of workers lost so far.
     """
 
     def __init__(self, processes: Processes, deadlines: Deadlines) -> None:
@@ -53,10 +53,10 @@ class Supervisor:
         self._deadlines = deadlines
 
     def watch(self, *, paused: bool) -> Iterator[LostWorker]:
-        """Look after all workers, and yield each that is lost once its process has ended.
+        """Check all workers, and yield each lost one once its process has ended.
 
         Args:
-            paused: Whether this process was held up, so that silence of the others means nothing.
+            paused: Whether this process was held up, so that missing heartbeats are ignored.
         """
         now_s = time.monotonic()
         for worker in self.processes:
@@ -70,25 +70,25 @@ class Supervisor:
                 continue
             why = worker.ended()
             if why is not None and not worker.end_seen:
-                worker.end_seen = True  # its last messages may still be on their way: next time
+                worker.end_seen = True  # handled on the next call, after its last messages
                 continue
             why = why or self._overdue(worker, now_s)
             if why is not None and (lost := self.discard(worker, why)) is not None:
                 yield lost
 
     def discard(self, worker: WorkerProcess, why: str) -> LostWorker | None:
-        """End a worker for good.
+        """Kill a worker permanently.
 
         Returns:
-            What was lost. None if that is no loss, as it was to end, and as long as its process
-            is not gone: then `watch` yields it later.
+            The lost worker. None if the worker was to end anyway, or if its process is not gone
+            yet; `watch` yields it later then.
         """
         hung = worker.killed_for is not None or worker.is_running()
         worker.killed_for = why
         if not worker.kill():
             if worker.dying_s > _MAX_ENDING_S and not worker.end_seen:
-                worker.end_seen = True  # said once
-                log.warning("%s: %s; killed, but it waits for a device", worker.label, why)
+                worker.end_seen = True  # logged only once
+                log.warning("%s: %s; killed, but still blocked by a device", worker.label, why)
             return None
         self.processes.forget(worker)
         if worker.is_ending:
@@ -97,7 +97,7 @@ class Supervisor:
         return LostWorker(worker, why, hung or worker.crashed)
 
     def _overdue(self, worker: WorkerProcess, now_s: float) -> str | None:
-        """Return which deadline a worker has missed."""
+        """Return which deadline a worker has missed, or None."""
         if worker.ending_since_s is not None:
             late = now_s - worker.ending_since_s > _MAX_ENDING_S
             return "took too long to end" if late else None
@@ -107,10 +107,10 @@ class Supervisor:
             late = now_s - worker.started_s > self._deadlines.start_s
             return f"was not ready after {self._deadlines.start_s:g} s" if late else None
         if worker.is_silent(now_s, heartbeat_s=self._deadlines.heartbeat_s):
-            return f"gave no sign of life for {now_s - worker.last_seen_s:.1f} s"
+            return f"sent no heartbeat for {now_s - worker.last_seen_s:.1f} s"
         if worker.warming:
             late = worker.busy_s > self._deadlines.start_s
-            return f"prepared for one size for {worker.busy_s:.0f} s" if late else None
+            return f"spent {worker.busy_s:.0f} s preparing for one size" if late else None
         if worker.busy_s > self._deadlines.frame_s:
-            return f"was at one frame for {worker.busy_s:.0f} s"
+            return f"spent {worker.busy_s:.0f} s on one frame"
         return None

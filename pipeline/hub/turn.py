@@ -1,4 +1,4 @@
-"""Handing out, once, what waits for the workers of a stage."""
+"""One round of handing out waiting frames to the workers of a stage."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,39 +16,40 @@ from icstream.stages.items import Size
 
 @dataclass(slots=True)
 class Turn:
-    """Hands out, stream by stream, what the workers have room for and are prepared for."""
+    """One round, stream by stream, over the waiting frames that prepared workers have room for."""
 
     waiting: FairQueue
     held: HeldFrames
     sizes: NetworkSizes | EverySize
     unusable: UnusableSizes
     ready: list[Worker]
-    """Workers that could begin with a frame at once."""
+    """Workers that could start on a frame at once."""
     hand_out: Callable[[Worker, StreamState, Lease], None]
     lost: Callable[[str], tuple[str, str]]
-    """Returns the reason, in a few words and in full, of a frame that workers were lost at."""
+    """Function that returns the short and the full reason for failing a frame at which workers were
+    lost."""
     outcomes: list[Outcome] = field(default_factory=list)
-    """What became of frames that were not handed out."""
+    """Outcomes of frames that were not handed out."""
     demands: dict[Size, Demand] = field(default_factory=dict)
-    """What waits for want of a worker, by size."""
+    """Demands that wait for a worker, by size."""
 
     def run(self) -> None:
-        """Let the streams take turns, until nothing can be handed out any more."""
+        """Hand out frames, with the streams taking turns, until nothing more can be handed out."""
         self._try_suspect()
         while any([self._serve(stream) for stream in self.waiting.streams()]):
             pass
 
     def refuse(self, refused: Sequence[tuple[Demand, str]]) -> None:
-        """Let the frames fail for whose size there is no memory."""
+        """Fail the frames of sizes for which there is no memory."""
         for demand, reason in refused:
             waiting = self.waiting.next_of(demand.stream)
             if waiting is not None and waiting.meta.size == demand.size:
                 self._fail(demand.stream, "not enough memory", reason)
 
     def _try_suspect(self) -> None:
-        """Hand out a frame on which workers were lost, to one that has nothing else.
+        """Hand out a frame at which workers were lost to a worker that has nothing else.
 
-        That worker, or the one that is kept free for it, is ready for no other frame.
+        That worker, or the one that is kept free for it, gets no other frame.
         """
         for worker in filter(self.held.has_suspect, self.ready):
             self.ready.remove(worker)
@@ -64,13 +65,13 @@ class Turn:
             self.hand_out(worker, *suspect)
 
     def _serve(self, stream: StreamState) -> bool:
-        """Part with the next frame of a stream, if a worker has room for it or it has no chance."""
+        """Hand out or fail a stream's next frame if possible; return whether it was."""
         lease = self.waiting.next_of(stream)
         if lease is None or not any(self.held.has_room(worker, stream) for worker in self.ready):
             return False
         demand = Demand(stream, lease.meta.size)
         if demand.size in self.unusable:
-            return self._fail(stream, *self.lost("preparing for its size"))
+            return self._fail(stream, *self.lost("while preparing for its size"))
         fitting = [worker for worker in self.ready if self.sizes.has(worker, demand.size)]
         worker = min(fitting, key=self.held.count, default=None)
         if worker is not None and self.held.has_room(worker, stream):
@@ -87,6 +88,6 @@ class Turn:
         return lease
 
     def _fail(self, stream: StreamState, reason: str, detail: str) -> bool:
-        """Let the next frame of a stream fail."""
+        """Fail the next frame of a stream, and return True."""
         self.outcomes.append(FailedFrame(stream, self._take(stream), reason, detail))
         return True

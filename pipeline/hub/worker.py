@@ -1,4 +1,4 @@
-"""A worker, as those see it who give it work."""
+"""The hub's record of a worker."""
 
 import time
 from dataclasses import dataclass, field
@@ -6,36 +6,36 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """A worker of a run; `WorkerProcess` is one that is there."""
+    """A worker of a run; `WorkerProcess` adds its process."""
 
     kind: str
     label: str
-    """Its name for people, such as "segment 1" or "decode drive"."""
+    """Name for people, such as "segment 1" or "decode drive"."""
     name: bytes
-    """Its name on the wire, known only to it and to the hub."""
+    """Name on the wire, known only to the worker and the hub."""
     connected: bool = False
-    """Whether it has sent something."""
+    """Whether it has sent a message."""
     ready: bool = False
-    """Whether it takes work."""
+    """Whether it accepts work."""
     warming: dict[tuple[int, int], None] = field(default_factory=dict)
     """Sizes of frames that it is preparing for, as (height, width), in order."""
     input_sizes: dict[tuple[int, int], None] = field(default_factory=dict)
-    """Sizes of inputs that it is prepared for; the one used last is the last."""
+    """Sizes of inputs that it is prepared for, with the most recently used last."""
     has_gained: bool = False
-    """Whether the run has come further by it."""
+    """Whether it has made progress."""
     ending_since_s: float | None = None
-    """When it was asked to end, so that its end is no loss."""
+    """Monotonic time, in seconds, at which it was asked to end, after which its end is no loss."""
     num_sent: int = 0
-    """Messages to it."""
+    """Number of messages sent to it."""
     num_received: int = 0
-    """Messages from it."""
+    """Number of messages received from it."""
 
     def gain(self) -> None:
-        """Note that the run has come further by the worker."""
+        """Record that the worker has made progress."""
         self.has_gained = True
 
     def end(self) -> None:
-        """Note that the worker was asked to end."""
+        """Record that the worker was asked to end."""
         if self.ending_since_s is None:
             self.ending_since_s = time.monotonic()
 
@@ -45,5 +45,5 @@ class Worker:
         return self.ending_since_s is not None
 
     def is_running(self) -> bool:
-        """Return whether a process of the worker is there, which may use shared memory."""
+        """Return whether the worker has a process, which may use shared memory."""
         return False

@@ -20,15 +20,16 @@ from icstream.pipeline.wire.messages import Done, Failed, WarmedUp, WireError
 from icstream.stages.items import Size
 
 _NEEDS = {"preprocess": ("image", "canvas"), "segment": ("prepared",)}
-"""The arrays that a stage needs. A canvas that is the network's input stands for `prepared`."""
+"""Arrays that each stage needs; a canvas that already is the network's input replaces
+`prepared`."""
 
 
 class WorkerPool:
-    """Hands out frames, stream by stream, to the worker that has the fewest.
+    """A pool that hands out frames, taking turns between streams, to the least busy worker.
 
     Attributes:
-        stage: What the workers do.
-        workers: The workers; the place of one that is lost is taken by another.
+        stage: The stage of the workers.
+        workers: The workers, where a replacement takes the place of a lost one.
     """
 
     def __init__(
@@ -44,12 +45,12 @@ class WorkerPool:
         """Start the workers.
 
         Args:
-            stage: What they do.
-            start: Starts a worker, given its number.
-            count: How many there are.
-            send: Sends them messages.
-            successor: Gets the frames that are finished; None: the encode workers do.
-            sizes: Which workers take frames of which size; None: all take all.
+            stage: The stage of the workers.
+            start: A function that starts the worker with a number.
+            count: The number of workers.
+            send: The function that sends messages to workers.
+            successor: The pool that gets finished frames; None for the encode workers.
+            sizes: The sizes that workers are prepared for; None if all take all sizes.
         """
         self.stage = stage
         self._start = start
@@ -67,23 +68,23 @@ class WorkerPool:
         self.workers = [start(number) for number in range(count)]
 
     def add(self, stream: StreamState, lease: Lease) -> None:
-        """Let a frame wait for its turn."""
+        """Add a frame to the queue."""
         self._waiting.add(stream, lease)
 
     def has(self, stream: StreamState, lease: Lease) -> bool:
-        """Return whether the frame waits here, or one of the workers has it."""
+        """Return whether the frame is in the queue, or a worker of this pool has it."""
         return (stream, lease) in self._waiting or (stream, lease) in self._held
 
     def withdraw(self, stream: StreamState, lease: Lease) -> None:
-        """Take a frame out of the queue, if it is in it."""
+        """Remove a frame from the queue if it is there."""
         self._waiting.remove(stream, lease)
 
     def is_staffed(self) -> bool:
-        """Return whether a worker could begin with a frame at once."""
+        """Return whether a worker could start on a frame at once."""
         return any(worker.ready and not worker.warming for worker in self.workers)
 
     def announce(self, stream: StreamState, size: Size) -> None:
-        """Have a worker prepare for frames of a size, which will come soon."""
+        """Have a worker prepare for frames of a size that will come soon."""
         if size not in self._unusable:
             self._sizes.announce(stream, size)
 
@@ -92,11 +93,11 @@ class WorkerPool:
         return size in self._unusable or self._sizes.is_settled(self.workers, size)
 
     def forget(self, stream: StreamState) -> None:
-        """Note that a stream has ended."""
+        """Record that a stream has ended."""
         self._sizes.forget(stream)
 
     def dispatch(self) -> list[Outcome]:
-        """Hand out what waits, as far as workers have room; return what was overtaken."""
+        """Hand out waiting frames to workers with room; return the outcomes of the others."""
         turn = Turn(
             self._waiting,
             self._held,
@@ -112,10 +113,10 @@ class WorkerPool:
         return turn.outcomes
 
     def take(self, worker: Worker, body: Any, payload: list[zmq.Frame]) -> list[Outcome]:
-        """Act on a message from one of the workers.
+        """Handle a message from one of the workers.
 
         Raises:
-            WireError: It is not one that they send, or its arrays are not where it says.
+            WireError: These workers do not send such messages, or its arrays are misplaced.
         """
         handler = self._handlers.get(type(body))
         if handler is None:
@@ -123,10 +124,11 @@ class WorkerPool:
         return handler(worker, body, payload)
 
     def lose(self, worker: Worker, *, crashed: bool) -> list[Outcome]:
-        """Hand out again, before all others, what a worker had that is gone.
+        """Hand out a lost worker's frames again, before all others.
 
-        A frame on which workers are lost every time fails, and one on which several were lost is
-        tried alone, after all others. So is a size that workers do not survive preparing for.
+        A frame at which workers are repeatedly lost fails; after a few losses it is tried alone,
+        after
+        all others. A size is treated likewise if workers are lost while preparing for it.
         """
         outcomes: list[Outcome] = []
         held = self._held.take_all(worker)
@@ -145,7 +147,7 @@ class WorkerPool:
             stream.leases.hand_out_again(lease)
             if lease.losses.are_too_many:
                 self._unusable.note_failed(lease.meta.size, worker)
-                outcomes.append(FailedFrame(stream, lease, *self._why_lost("it")))
+                outcomes.append(FailedFrame(stream, lease, *self._why_lost("at it")))
             elif lease.losses.is_suspect:
                 self._waiting.set_aside(stream, lease)
             else:
@@ -153,11 +155,7 @@ class WorkerPool:
         return outcomes
 
     def replace(self, worker: Worker) -> None:
-        """Start a worker in the place of a lost one.
-
-        Raises:
-            OSError: The system has no room for another process.
-        """
+        """Start a worker in place of a lost one."""
         number = self.workers.index(worker)
         self.workers[number] = self._start(number)
 
@@ -171,8 +169,8 @@ class WorkerPool:
         send_frame(self._send, worker, lease, fields)
 
     def _why_lost(self, place: str) -> tuple[str, str]:
-        """Return the reason, in a few words and in full, of a frame that workers were lost at."""
-        detail = f"its {self.stage} worker was lost at {place} every time"
+        """Return the short and the full reason for failing a frame at which workers were lost."""
+        detail = f"{self.stage} workers were repeatedly lost {place}"
         return f"{self.stage} crashed", detail
 
     def _take_done(self, worker: Worker, body: Done, payload: list[zmq.Frame]) -> list[Outcome]:
@@ -222,49 +220,49 @@ class WorkerPool:
 
 
 class SharedPools:
-    """The pools of all stages that streams share."""
+    """The pools of the stages that all streams share."""
 
     def __init__(self, *pools: WorkerPool) -> None:
-        """Take the pools; the first one hands out its frames first."""
+        """Store the pools; the first one hands out its frames first."""
         self._pools: dict[str, WorkerPool] = {pool.stage: pool for pool in pools}
 
     def __getitem__(self, stage: str) -> WorkerPool:
         return self._pools[stage]
 
     def get(self, kind: str) -> WorkerPool | None:
-        """Return the pool of that kind of worker; None if those belong to no pool."""
+        """Return the pool of a kind of worker, or None if that kind has none."""
         return self._pools.get(kind)
 
     def add(self, stream: StreamState, lease: Lease) -> None:
-        """Let a frame wait for a worker of its stage."""
+        """Add a frame to the queue of its stage."""
         self._pools[lease.stage].add(stream, lease)
 
     def withdraw(self, stream: StreamState, lease: Lease) -> None:
-        """Undo that, if it waits."""
+        """Remove a frame from the queue of its stage if it is there."""
         if lease.stage in self._pools:
             self._pools[lease.stage].withdraw(stream, lease)
 
     def has_lost(self, stream: StreamState, lease: Lease) -> bool:
-        """Return whether a frame should be in one of the pools and is not."""
+        """Return whether a frame should be in one of the pools but is not."""
         pool = self._pools.get(lease.stage)
         return pool is not None and not pool.has(stream, lease)
 
     def are_staffed(self) -> bool:
-        """Return whether every stage has a worker that could begin with a frame at once."""
+        """Return whether every stage has a worker that could start on a frame at once."""
         return all(pool.is_staffed() for pool in self._pools.values())
 
     def announce(self, stream: StreamState, size: Size) -> None:
-        """Have the network prepare for frames of a size, which will come soon."""
+        """Have the network prepare for frames of a size that will come soon."""
         self._pools["segment"].announce(stream, size)
 
     def are_ready_for(self, size: Size) -> bool:
-        """Return whether frames of a size could be processed at once, or never can."""
+        """Return whether frames of a size could be processed at once, or never can be."""
         return self.are_staffed() and self._pools["segment"].is_settled(size)
 
     def forget(self, stream: StreamState) -> None:
-        """Note that a stream has ended."""
+        """Record that a stream has ended."""
         self._pools["segment"].forget(stream)
 
     def dispatch(self) -> list[Outcome]:
-        """Hand out what waits in each pool."""
+        """Hand out waiting frames in each pool, and return the outcomes of the others."""
         return [outcome for pool in self._pools.values() for outcome in pool.dispatch()]

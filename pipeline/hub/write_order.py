@@ -1,4 +1,4 @@
-"""The order in which frames go to the encode worker, and what has become durable."""
+"""The order in which frames go to the encode worker, and the frames that are durable."""
 
 from collections import deque
 
@@ -9,11 +9,11 @@ from icstream.stages import FrameMeta
 
 
 class WriteOrder:
-    """Hands frames to the encode worker in the order of the decoder, and misses none.
+    """Passes frames to the encode worker in the decoder's order, and detects missing ones.
 
     Attributes:
         at_writer: Frames that the encode worker has, in order.
-        faults: A sentence for each frame that is gone without a trace.
+        faults: A message for each frame that vanished.
     """
 
     def __init__(self) -> None:
@@ -22,34 +22,34 @@ class WriteOrder:
         self._ahead: deque[Lease] = deque()
         """Frames that the encode worker does not have yet, in order."""
         self._out = IndexRanges()
-        """Frames behind the last durable one that go no further."""
+        """Indices after the last durable frame whose frames were removed."""
         self._next_index = 0
         self._section = 0
-        """Of the last frame that the encode worker got."""
+        """Section of the last frame that the encode worker got."""
         self._durable_section = 0
-        """Of the last durable frame."""
+        """Section of the last durable frame."""
 
     @property
     def num_unwritten(self) -> int:
-        """Frames that the encode worker has and has not handed to all sinks."""
+        """The number of frames that the encode worker has not yet written to all sinks."""
         return sum("encode" not in lease.served for lease in self.at_writer)
 
     @property
     def first_unwritten(self) -> Lease | None:
-        """The frame that the encode worker is at; None if it has handed all to all sinks."""
+        """The frame that the encode worker is writing, or None."""
         return next((lease for lease in self.at_writer if "encode" not in lease.served), None)
 
     def add(self, lease: Lease) -> None:
-        """Note the next frame from the decoder."""
+        """Add the next frame from the decoder."""
         self._ahead.append(lease)
 
     def leave_out(self, index: int) -> None:
-        """Note that a frame goes no further, so that none is waited for."""
+        """Record that a frame was removed, so that it is not waited for."""
         self._out.add(index)
         self._pass_over()
 
     def remove(self, lease: Lease) -> None:
-        """Take out a frame that goes no further, wherever it is."""
+        """Remove a frame, wherever it is."""
         if lease in self.at_writer:
             self.at_writer.remove(lease)
         elif lease in self._ahead:
@@ -57,9 +57,9 @@ class WriteOrder:
         self.leave_out(lease.meta.index)
 
     def next(self) -> tuple[Lease, bool] | None:
-        """Return the frame that the encode worker gets now, and whether it begins a part.
+        """Return the next frame for the encode worker, and whether it begins a part.
 
-        None if the next one is not ready.
+        Returns None if the next frame is not ready.
         """
         if not self._ahead:
             return None
@@ -75,7 +75,7 @@ class WriteOrder:
         return lease, begins_part
 
     def release(self) -> Lease:
-        """Return the first frame that the encode worker has: it is durable now."""
+        """Return the encode worker's first frame, which has become durable."""
         lease = self.at_writer.popleft()
         self._out.remove_below(lease.meta.index + 1)
         self._pass_over()
@@ -83,7 +83,7 @@ class WriteOrder:
         return lease
 
     def put_back(self) -> list[Lease]:
-        """Put back, in order, what a lost encode worker had; return it."""
+        """Put back, in order, the frames of a lost encode worker, and return them."""
         leases = list(self.at_writer)
         self._ahead.extendleft(reversed(leases))
         self.at_writer.clear()
@@ -93,25 +93,25 @@ class WriteOrder:
         return leases
 
     def expect(self, index: int) -> None:
-        """Note as faults the frames before this one that were not seen to go."""
+        """Record as faults the frames before this one that were never removed."""
         for missed in self._out.missing(self._next_index, index):
-            self.faults.append(f"frame {missed} vanished on its way")
+            self.faults.append(f"frame {missed} vanished in transit")
         self._next_index = max(self._next_index, index)
 
     def _pass_over(self) -> None:
-        """Forget the frames that go no further and that no encode worker will be behind again."""
+        """Discard the indices of removed frames that are no longer needed."""
         if not self.at_writer:
             self._next_index = self._out.end(self._next_index)
             self._out.remove_below(self._next_index)
 
 
 class DurableFrames:
-    """The frames that are durable in every sink's files, part by part.
+    """The frames that are durable in every sink's files, by part.
 
     Attributes:
-        runs: Frames that follow one another in one part.
+        runs: Runs of consecutive frames in one part.
         last: The last durable frame.
-        count: Durable frames so far.
+        count: Number of durable frames.
     """
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class DurableFrames:
         self._part = -1
 
     def add(self, meta: FrameMeta, part: int) -> None:
-        """Note the next durable frame, and the number of its part."""
+        """Add the next durable frame, with the number of its part."""
         self.last = meta
         self.count += 1
         if part == self._part:

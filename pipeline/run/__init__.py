@@ -1,1 +1,1 @@
-"""One run: prepare, launch, report."""
+"""One run: preparation, launch, report."""

@@ -1,4 +1,4 @@
-"""The workers of a run, each started with its task."""
+"""Starting of the workers of a run, each with its task."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Launcher:
 
     @property
     def processes(self) -> Processes:
-        """The processes of the run, by which workers are started."""
+        """The processes of the run, which start its workers."""
         return self.runtime_dir.processes
 
     def start_preprocess(self, number: int) -> Worker:
@@ -89,7 +89,7 @@ class Launcher:
         """Return functions that start the workers which get no frames from the hub, by kind.
 
         Args:
-            sinks: the names of the sinks of each stream, by its name.
+            sinks: the names of the sinks of each stream, by stream name.
         """
         others: dict[str, Callable[[], Worker]] = {}
         if self.prepared.view_launcher.wanted:
@@ -108,5 +108,5 @@ class Launcher:
 
     @property
     def _masks(self) -> str:
-        """The endpoint to which encode workers send the masks that are published."""
+        """The endpoint to which encode workers send masks for publication."""
         return f"ipc://{self.runtime_dir.folder}/masks"

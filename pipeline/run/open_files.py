@@ -1,4 +1,4 @@
-"""The limit of open files, which libzmq does not survive."""
+"""The limit on open files, beyond which libzmq aborts the process."""
 
 import resource
 
@@ -7,14 +7,14 @@ from icstream.model import ConfigError
 _BASE = 48
 """Open files of the hub that do not depend on workers: libraries, listeners, the output folder."""
 _PER_WORKER = 3
-"""The connection of a worker, that of its heartbeat, and the pipe of its errors."""
+"""Open files per worker: its connection, its heartbeat's connection, and its error pipe."""
 
 
 def allow_open_files(num_workers: int) -> None:
-    """Raise the limit of open files of this process to what a run with so many workers needs.
+    """Raise this process's limit on open files to the need of a run with so many workers.
 
     Raises:
-        ConfigError: the system does not allow so many.
+        ConfigError: the system does not allow so many open files.
     """
     needed = _BASE + _PER_WORKER * num_workers
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -22,7 +22,7 @@ def allow_open_files(num_workers: int) -> None:
         return
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise ConfigError(
-            f"the limit of open files is {hard} (ulimit -n), and {num_workers} worker processes"
-            f" need {needed}; raise it, or process fewer streams at a time"
+            f"the limit on open files is {hard} (ulimit -n), but {num_workers} worker processes"
+            f" need {needed}; raise the limit, or process fewer streams at a time"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -1,4 +1,4 @@
-"""The output folder of a run: made, locked, and cleared of what an earlier run wrote."""
+"""Preparation of a run's output folder: created, locked, and cleared of earlier results."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ from icstream.stages.sinks import find_written
 
 @dataclass(frozen=True, slots=True)
 class StreamOutput:
-    """What a stream is going to write, and from what."""
+    """The output of one stream."""
 
     name: str
-    """Of the stream and of its folder."""
+    """Name of the stream and of its folder."""
     sinks: Sequence[str]
     sources: Sequence[Path]
-    """The files that it comes from."""
+    """Files that the stream is read from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class PreparedFolder:
     """A folder that is ready for results."""
 
     lock: FolderLock
-    """To be closed after the last result is written."""
+    """Lock on the folder, to be closed after the last result is written."""
     kept: Mapping[str, Any]
-    """What the next manifest must hold of the one that is there: streams whose results stay."""
+    """Entries of the earlier manifest to keep in the next one: streams whose results stay."""
 
 
 def prepare_output(
@@ -42,15 +42,15 @@ def prepare_output(
     resume: bool = False,
     can_resume: bool = True,
 ) -> PreparedFolder:
-    """Make and lock the folder; with `overwrite`, remove what an earlier run of the streams wrote.
+    """Create and lock the folder; with `overwrite`, remove the streams' earlier results.
 
     Raises:
-        ConfigError: see `check_output`, or the folder cannot be written, or another command writes
-            there.
+        ConfigError: `check_output` fails, the folder cannot be written, or another command is
+            writing to it.
     """
     with ExitStack() as stack:
         lock = stack.enter_context(lock_output_folder(folder))
-        # Under the lock: what is there now stays as it is.
+        # Under the lock, the content of the folder does not change any more.
         check_output(folder, streams, overwrite=overwrite, resume=resume, can_resume=can_resume)
         others: Mapping[str, Any] = {}
         if overwrite:
@@ -68,11 +68,11 @@ def check_output(
     resume: bool = False,
     can_resume: bool = True,
 ) -> None:
-    """Check that a run may write into a folder; nothing is changed.
+    """Check that a run may write into a folder, without changing anything.
 
     Raises:
-        ConfigError: see `check_output_folder`; or, with `overwrite`, there is something that no
-            earlier run wrote where this one would write, or a source would be removed.
+        ConfigError: `check_output_folder` fails; or, with `overwrite`, files not written by an
+            earlier run are in the way, or a source would be removed.
     """
     check_output_folder(folder, overwrite=overwrite, resume=resume, can_resume=can_resume)
     if not overwrite:
@@ -100,23 +100,23 @@ def _find_replaced(folder: Path, streams: Sequence[StreamOutput]) -> list[Path]:
             strangers = find_written(sink, place, names)
             if strangers:
                 raise ConfigError(
-                    f"output {strangers[0]}: was not written by the run whose {MANIFEST} is there;"
+                    f"output {strangers[0]}: was not written by the run that wrote {MANIFEST};"
                     " choose another folder"
                 )
     for path in found:
         if folder.resolve() not in path.parent.resolve().parents:
             raise ConfigError(
-                f"output {path}: lies behind a link, and nothing is removed through one;"
+                f"output {path}: lies behind a symbolic link, through which nothing is removed;"
                 " choose another folder"
             )
     return found
 
 
 def _earlier_sinks(folder: Path) -> dict[str, list[str]]:
-    """Return the sinks of each stream of which the folder has results; empty for an empty folder.
+    """Return the sinks of each stream with results in the folder; empty for an empty folder.
 
     Raises:
-        ConfigError: the folder holds something else than an earlier run.
+        ConfigError: the folder contains something other than an earlier run.
     """
     if not folder.is_dir() or not any(folder.iterdir()):
         return {}
@@ -126,13 +126,13 @@ def _earlier_sinks(folder: Path) -> dict[str, list[str]]:
         return {str(name): [str(sink) for sink in sinks] for name, sinks in streams.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(
-            f"output {folder}: holds no earlier run (no usable {MANIFEST}), and --overwrite"
-            " replaces nothing else; choose another folder"
+            f"output {folder}: contains no earlier run (no usable {MANIFEST}), and --overwrite"
+            " replaces only such a run; choose another folder"
         ) from error
 
 
 def _other_streams(folder: Path, streams: Sequence[StreamOutput]) -> Mapping[str, Any]:
-    """Return the streams of earlier runs that this one leaves alone, for its manifest."""
+    """Return the streams of earlier runs that this one does not replace, for its manifest."""
     ours = {stream.name for stream in streams}
     others = {
         name: sinks
@@ -149,8 +149,8 @@ def _remove(folder: Path, files: Sequence[Path]) -> None:
         for path in files:
             path.unlink(missing_ok=True)
         emptied = {place for path in files for place in path.parents if folder in place.parents}
-        for place in sorted(emptied, reverse=True):  # what lies within comes first
-            with suppress(OSError):  # it holds something else
+        for place in sorted(emptied, reverse=True):  # inner folders first
+            with suppress(OSError):  # it contains something else
                 place.rmdir()
     except OSError as error:
         raise ConfigError(f"output {folder}: cannot be written ({error.strerror})") from error

@@ -1,4 +1,4 @@
-"""What is settled before the first worker of a run starts: plans, checks, folder and manifest."""
+"""Preparation of a run before its first worker starts: plans, checks, folder and manifest."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -33,36 +33,36 @@ from icstream.stages.sinks import SinkContext, open_sink
 log = logging.getLogger(__name__)
 
 _REPORT_BYTES = 256 * 1024
-"""Room for the reports of most runs."""
+"""Disk space that suffices for the reports of most runs."""
 
 _NUM_OTHERS = 2
-"""Workers for the view and for subscribers."""
+"""Number of workers for the view and the publisher."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun:
-    """A run that can be launched: everything that a user may have got wrong has been checked."""
+    """A run that is ready to launch, with all user input checked."""
 
     config: RunConfig
     folder: Path
-    """Holds the manifest already."""
+    """Output folder, which contains the manifest already."""
     stream_plans: list[StreamPlan]
     inference: Inference
     view_launcher: ViewLauncher
-    """Listens already."""
+    """Launcher of the view, which is listening already."""
     folder_lock: FolderLock
-    """On the folder; encode workers inherit it."""
+    """Lock on the folder, which encode workers inherit."""
     _held: ExitStack
     left_out: list[LeftOutFiles]
-    """Files in folders that no stream has."""
+    """Files in source folders that belong to no stream."""
 
     @property
     def sinks(self) -> dict[str, list[str]]:
-        """The names of the sinks of each stream, by its name."""
+        """The names of the sinks of each stream, by stream name."""
         return sinks_by_stream(self.stream_plans)
 
     def space_for_report(self) -> AbstractContextManager[None]:
-        """Return a context in which results cannot fill the disk so that no report fits."""
+        """Return a context that reserves disk space for the report."""
         return reserved_space(self.folder, _REPORT_BYTES)
 
     def __enter__(self) -> Self:
@@ -79,17 +79,16 @@ def prepare_run(
     *,
     prepared: PreparedFolder | None = None,
 ) -> PreparedRun:
-    """Return a run that is ready to be launched, as a context in which its folder is locked.
+    """Return a run that is ready to launch, as a context in which its folder is locked.
 
     Args:
         config: all settings.
-        arguments: sources, as a user names them.
-        folder: for the results.
-        prepared: the folder, where the caller has prepared it, and closes its lock.
+        arguments: the sources, as on the command line.
+        folder: the folder for the results.
+        prepared: the folder, if the caller has prepared it and will close its lock.
 
     Raises:
-        ConfigError: something is wrong with the settings, the sources or the folder; nothing was
-            written then.
+        ConfigError: settings, sources or folder are invalid; nothing has been written.
     """
     planned = plan_streams(config, arguments)
     plans = planned.plans
@@ -113,7 +112,7 @@ def prepare_run(
         manifest = {**_manifest(config, inference, specs, sinks), **prepared.kept}
         begin_manifest(folder, manifest, resume=resume)
         (folder / REPORT).unlink(missing_ok=True)
-        held = stack.pop_all()  # until the run is over
+        held = stack.pop_all()  # until the run has ended
     _log_inference(inference)
     return PreparedRun(
         config, folder, plans, inference, view_launcher, prepared.lock, held, planned.left_out
@@ -121,14 +120,14 @@ def prepare_run(
 
 
 def sinks_by_stream(plans: Sequence[StreamPlan]) -> dict[str, list[str]]:
-    """Return the names of the sinks of each stream, by its name."""
+    """Return the names of the sinks of each stream, by stream name."""
     return {plan.spec.name: plan.sinks for plan in plans}
 
 
 def sink_context(
     folder: Path, spec: SourceSpec, inference: Inference, output: OutputSettings, *, sink: str = ""
 ) -> SinkContext:
-    """Return what a sink of a stream is made from; `sink` is its name."""
+    """Return the context from which a stream's sink is created; `sink` is its name."""
     return SinkContext(
         folder=folder / spec.name,
         labels=inference.labels,
@@ -140,7 +139,7 @@ def sink_context(
 
 
 def _num_workers(config: RunConfig, plans: Sequence[StreamPlan], inference: Inference) -> int:
-    """Return how many worker processes there are at once."""
+    """Return the largest number of worker processes at a time."""
     num_live = sum(plan.spec.kind == "live" for plan in plans)
     num_recordings = min(len(plans) - num_live, config.pipeline.max_streams)
     shared = inference.replicas + config.pipeline.preprocess_workers
@@ -150,15 +149,14 @@ def _num_workers(config: RunConfig, plans: Sequence[StreamPlan], inference: Infe
 def _check_resumable(plans: Sequence[StreamPlan]) -> None:
     if any(plan.live.freshest or plan.spec.kind == "live" for plan in plans):
         raise ConfigError(
-            "--resume: with live sources or the policy freshest no run is like another;"
-            " start a new one"
+            "--resume: not possible with live sources or the policy freshest; start a new run"
         )
 
 
 def _check_sinks(
     config: RunConfig, plans: Sequence[StreamPlan], inference: Inference, folder: Path
 ) -> None:
-    """Make each sink once, so that settings which it refuses are an error now."""
+    """Create each sink once, so that settings it rejects are reported now."""
     extra_sinks = publish_sink(config.output.publish, endpoint="")
     for plan in plans:
         for sink in plan.sinks:
@@ -171,7 +169,7 @@ def _check_sinks(
 def _log_inference(inference: Inference) -> None:
     choice, replicas = inference.choice, inference.replicas
     log.info(
-        "%s on %s in %s; replicas: %d, threads of each: %d",
+        "%s on %s in %s; replicas: %d, threads per replica: %d",
         choice.runtime,
         choice.device,
         choice.precision,
@@ -181,7 +179,7 @@ def _log_inference(inference: Inference) -> None:
     cores = num_cores()
     if choice.device == "cpu" and replicas * choice.threads > cores:
         log.warning(
-            "%d replicas of %d threads are more than the %d cores here can serve",
+            "%d replicas with %d threads each exceed the %d available cores",
             replicas,
             choice.threads,
             cores,
@@ -194,7 +192,7 @@ def _manifest(
     specs: Sequence[SourceSpec],
     sinks: Mapping[str, list[str]],
 ) -> dict[str, Any]:
-    """Return what must be the same for two runs to give the same bytes."""
+    """Return everything that two runs must share to produce the same bytes."""
     return {
         "weights": inference.digest,
         "inference": asdict(inference.choice),
@@ -215,7 +213,7 @@ def _manifest(
 
 
 def _sink_settings(config: RunConfig, sinks: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Return the settings that decide what the sinks of a run write; empty if they have none."""
+    """Return the settings that affect the files of the run's sinks; empty if there are none."""
     chosen = {sink for names in sinks.values() for sink in names if sink != "publish"}
     output = report_settings(config.output, by_alias=True)
     every = {**output["options"], **{sink: output[sink] for sink in ("rolling", "events")}}

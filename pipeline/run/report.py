@@ -1,4 +1,4 @@
-"""The report of a run: `report.json`, and the lines that a person reads at the end."""
+"""The report of a run: `report.json`, and the lines printed at the end."""
 
 import hashlib
 import json
@@ -57,12 +57,12 @@ def build_report(result: RunResult, *, exit_code: int) -> dict[str, Any]:
 
 
 def _left_out(left_out: Sequence[LeftOutFiles]) -> dict[str, Any]:
-    """Return what is said of files that no stream has; nothing where there are none."""
+    """Return the report's entry on files that belong to no stream, or nothing if there are none."""
     return {"left_out": [asdict(files) for files in left_out]} if left_out else {}
 
 
 def _versions() -> dict[str, str]:
-    """Return the versions of those packages that are installed; some are optional."""
+    """Return the versions of the installed packages; some are optional."""
     versions = {}
     for name in _PACKAGES:
         with suppress(PackageNotFoundError):
@@ -71,12 +71,12 @@ def _versions() -> dict[str, str]:
 
 
 def describe_inference(inference: Inference) -> dict[str, Any]:
-    """Return what runs the network, as plain JSON values."""
+    """Return the inference backend as plain JSON values."""
     return {**asdict(inference.choice), "replicas": inference.replicas}
 
 
 def summarize(result: RunResult) -> list[str]:
-    """Return lines for a person: the accounting of each stream, and what was lost."""
+    """Return lines for people: the accounting of each stream, and its losses."""
     lines = []
     for stream in result.streams:
         lines.append(f"{stream.spec.name}: {_totals(stream)}")
@@ -96,8 +96,8 @@ def describe_losses(stream: StreamState) -> list[str]:
     elif accounting.missing:
         promised = accounting.packets + accounting.missing
         found.append(
-            f"{accounting.missing} of the {promised} frames in the file's own index are missing;"
-            " it was probably cut off"
+            f"{accounting.missing} of the {promised} frames in the file's index are missing;"
+            " the file was probably truncated"
         )
     if accounting.cut_short:
         found.append(f"the recording is not complete: {accounting.cut_short}")
@@ -107,7 +107,7 @@ def describe_losses(stream: StreamState) -> list[str]:
 
 
 def _notes(stream: StreamState) -> list[str]:
-    """Return a sentence for each thing that cost no frame and that people should know."""
+    """Return a sentence for each finding that cost no frame but that users should know."""
     notes = list(stream.info.notes) if stream.info else []
     notes += [f"{n} decoded, but: {what}" for what, n in stream.accounting.noted.items()]
     return notes + [f"{n} left out: {what}" for what, n in stream.accounting.left_out.items()]

@@ -1,4 +1,4 @@
-"""What became of a run."""
+"""The result of a run."""
 
 import logging
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What became of a run, with the final state of each stream."""
+    """The result of a run, with the final state of each stream."""
 
     config: RunConfig
     inference: Inference
     streams: list[StreamState]
     transport: str
     num_restarts: int
-    """Workers that were replaced."""
+    """Number of workers that were replaced."""
     error: str | None
-    """Why the run was abandoned; None if it was not."""
+    """Reason why the run was aborted, or None."""
     left_out: list[LeftOutFiles] = field(default_factory=list)
-    """Files in folders that no stream has."""
+    """Files in source folders that belong to no stream."""
 
     @property
     def exit_code(self) -> int:
-        """0: done; 1: failed, or accounts do not balance; 2: no frame at all; 3: frames lost."""
+        """The exit code: 0 done, 1 failed or unbalanced, 2 no frame decoded, 3 frames lost."""
         failed = any(stream.broken or stream.faults() for stream in self.streams)
         if failed or self.error:
             return 1
@@ -41,7 +41,7 @@ class RunResult:
 
 
 def explain_empty_streams(streams: Sequence[StreamState], *, stopped: bool) -> None:
-    """Give each stream without any frame an error, unless it was stopped before it had one."""
+    """Set an error for each stream without frames, unless it was stopped before it had one."""
     for stream in streams:
         if stream.error is None:
             stream.error = _why_empty(stream, stopped=stopped)
@@ -50,15 +50,15 @@ def explain_empty_streams(streams: Sequence[StreamState], *, stopped: bool) -> N
 
 
 def _why_empty(stream: StreamState, *, stopped: bool) -> str | None:
-    """Return why nothing was written of a stream; None if there is no reason to complain."""
+    """Return why nothing of a stream was written, or None if there is no error."""
     accounting = stream.accounting
     if not accounting.decoded:
         reason = stream.source_status.last_error
         if reason or not stopped:
-            return reason or f"{stream.spec.given}: no frame in it could be decoded"
+            return reason or f"{stream.spec.given}: no frame could be decoded"
         return None
     reasons = [reason for reason in accounting.dropped if reason != "stopped"]
     if accounting.encoded or not reasons:
         return None
     lost = ", ".join([*reasons, *accounting.failed])
-    return f"{stream.spec.given}: none of its {accounting.decoded} frames was written ({lost})"
+    return f"{stream.spec.given}: none of the {accounting.decoded} frames was written ({lost})"

@@ -1,4 +1,4 @@
-"""A run: every source from its decoder to its sinks."""
+"""Runs, from the sources to the sinks."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -23,19 +23,19 @@ from icstream.pipeline.wire.slot_size import SlotSize
 log = logging.getLogger(__name__)
 
 OnFrame = Callable[[StreamState, Lease], None]
-"""Called with each frame that is finished."""
+"""Callback for each finished frame."""
 
 
 class RunDisplay(Protocol):
-    """Shows how far a run has come."""
+    """A display of the progress of a run."""
 
     def update(self, streams: Sequence[StreamState]) -> None:
-        """Show the streams that have begun; called several times a second."""
+        """Show the streams that have begun; called several times per second."""
         ...
 
 
 def ignore_frame(_stream: StreamState, _lease: Lease) -> None:
-    """Do nothing; for runs whose frames nobody counts."""
+    """Do nothing; the default callback for finished frames."""
 
 
 def run_pipeline(
@@ -47,20 +47,21 @@ def run_pipeline(
     should_stop: Callable[[], bool],
     on_frame: OnFrame = ignore_frame,
 ) -> RunResult:
-    """Segment every source that the arguments name and write the results into `folder`.
+    """Segment every source that the arguments name, and write the results into `folder`.
 
-    If the results cannot be written any more, the run ends there, and its result says why.
+    If the results cannot be written any more, the run ends, and its result contains the reason.
 
     Args:
         config: all settings.
-        arguments: sources, as a user names them.
-        folder: for the results.
-        progress: updated several times a second.
-        should_stop: asked several times a second; the run ends in order once it is true.
-        on_frame: called with each frame that is finished.
+        arguments: the sources, as on the command line.
+        folder: the folder for the results.
+        progress: a display that is updated several times per second.
+        should_stop: a function called several times per second; the run ends in order once it
+            returns True.
+        on_frame: a callback for each finished frame.
 
     Raises:
-        ConfigError: see `prepare_run`.
+        ConfigError: settings, sources or folder are invalid; nothing has been written.
     """
     with prepare_run(config, arguments, folder) as prepared:
         return launch(prepared, progress=progress, should_stop=should_stop, on_frame=on_frame)
@@ -73,13 +74,14 @@ def launch(
     should_stop: Callable[[], bool],
     on_frame: OnFrame = ignore_frame,
 ) -> RunResult:
-    """Start the workers of a prepared run, take it to its end, and return its result.
+    """Start the workers of a prepared run, run it to its end, and return its result.
 
     Args:
-        prepared: with its context entered.
-        progress: see `run_pipeline`.
-        should_stop: see `run_pipeline`.
-        on_frame: see `run_pipeline`.
+        prepared: the run, with its context entered.
+        progress: a display that is updated several times per second.
+        should_stop: a function called several times per second; the run ends in order once it
+            returns True.
+        on_frame: a callback for each finished frame.
     """
     config, inference = prepared.config, prepared.inference
     view = prepared.view_launcher

@@ -1,4 +1,4 @@
-"""The runtime directory of a run: its sockets, its shared memory, and the lock that keeps it."""
+"""The runtime directory of a run: its sockets, its shared memory, and the lock that protects it."""
 
 import fcntl
 import logging
@@ -18,18 +18,18 @@ from icstream.pipeline.wire.sockets import HubSocket
 log = logging.getLogger(__name__)
 
 _MAX_SOCKET_PATH = 90
-"""Characters of a path to sockets; the system allows 107 bytes with the name of the socket."""
+"""Longest path for sockets; the system allows 107 bytes including the name of the socket."""
 _LOCK = "lock"
-"""Name of the file in a runtime directory that is locked while the run lasts."""
+"""Name of the file in a runtime directory that is locked during the run."""
 
 
 class RuntimeDir:
-    """The hub's socket, shared memory, and a folder for sockets, while the context lasts."""
+    """The hub's socket, shared memory and a folder for sockets, while the context lasts."""
 
     def __init__(self, transport: str) -> None:
         self.transport = _available_transport(transport)
         self.folder = ""
-        """For sockets; only this user can enter it."""
+        """Folder for sockets, accessible to this user only."""
         self.arena: Arena | None = None
         self._lock: int | None = None
 
@@ -58,14 +58,14 @@ class RuntimeDir:
 
 
 def _available_transport(transport: str) -> str:
-    """Return the transport, or, with a warning, the next best one that this system has."""
+    """Return the transport or, with a warning, the next best that this system supports."""
     available = transport
     if available == "shm" and not Arena.available():
         available = "ipc"
     if available == "ipc" and sys.platform == "win32":
         available = "tcp"
     if available != transport:
-        log.warning("transport %s: not on this system; using %s", transport, available)
+        log.warning("transport %s is not available on this system; using %s", transport, available)
     return available
 
 
@@ -74,7 +74,7 @@ def _lock(folder: Path) -> int:
     partial = folder / f"{_LOCK}.partial"
     descriptor = os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    partial.rename(folder / _LOCK)  # nobody ever sees it without its lock
+    partial.rename(folder / _LOCK)  # the lock file never exists unlocked
     return descriptor
 
 
@@ -83,16 +83,16 @@ def _remove_abandoned() -> None:
     for path in Path(tempfile.gettempdir()).glob("icstream-*-*"):
         match = re.fullmatch(r"icstream-(\d+)-\w+", path.name)
         if match and not _is_running(int(match[1])):
-            with suppress(OSError):  # it has no lock, or somebody holds it
+            with suppress(OSError):  # it has no lock, or another process holds the lock
                 _remove(path)
 
 
 def _remove(folder: Path) -> None:
     """Remove the folder of a run unless it is locked.
 
-    A run in a container goes on under another process id than the one in its folder's name. Where
-    temporary folders are shared, anybody may have put anything there: it is only touched if it is
-    ours, and opening never waits.
+    The process id in the folder's name is not enough, because it differs between containers. Other
+    users may have put anything into a shared temporary folder, so only our own folder is touched,
+    and opening it never blocks.
     """
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     with ExitStack() as stack:
@@ -114,5 +114,5 @@ def _is_running(pid: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except OSError:
-        return True  # somebody else's
+        return True  # the process belongs to another user
     return True

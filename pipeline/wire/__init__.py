@@ -1,1 +1,1 @@
-"""What travels between hub and workers: messages, sockets, shared memory."""
+"""Communication between hub and workers: messages, sockets, shared memory."""

@@ -1,7 +1,7 @@
-"""Binding ZeroMQ sockets to addresses that others know, without taking anybody's place.
+"""Binding of ZeroMQ sockets to well-known addresses without replacing anything there.
 
-libzmq unlinks whatever lies at the path of an ipc endpoint, be it a recording or the socket of
-another run. So a path is bound here, and the socket that listens is handed to libzmq.
+libzmq unlinks whatever is at the path of an ipc endpoint, even a recording or the socket of another
+run. So the path is bound here, and the listening socket is passed to libzmq.
 """
 
 import errno
@@ -18,45 +18,45 @@ _BACKLOG = 100
 
 
 class PathListener:
-    """A socket that listens at a path, which is free again once it is released.
+    """A socket that listens at a path, which is removed on release.
 
     Attributes:
-        socket: the socket, which does not block.
+        socket: the non-blocking socket.
     """
 
     def __init__(self, path: str, *, mode: int | None = None) -> None:
-        """Listen.
+        """Listen at a path.
 
         Args:
-            path: where there may be nothing but a socket that nobody listens at any more.
-            mode: permissions of the path; without them the umask decides.
+            path: the path, where nothing but an abandoned socket may exist.
+            mode: the permissions of the path; None to use the umask.
 
         Raises:
-            OSError: the path cannot be used; `strerror` says why.
+            OSError: the path cannot be used; `strerror` contains the reason.
         """
         self._path = path
         self.socket = _listen(path, mode)
         self._inode = _inode_of(path)
 
     def release(self) -> None:
-        """Remove the path, if it is still that of this socket."""
+        """Remove the path, if it still belongs to this socket."""
         if self._inode is not None and _inode_of(self._path) == self._inode:
             with suppress(OSError):
                 os.unlink(self._path)
 
 
 class BoundEndpoint:
-    """The address of a ZeroMQ socket, which is free again once it is released."""
+    """The bound address of a ZeroMQ socket, which becomes free on release."""
 
     def __init__(self, bound: "zmq.Socket[Any]", endpoint: str) -> None:
         """Bind a socket.
 
         Args:
-            bound: the socket; its other options are set already.
+            bound: the socket, with its other options set.
             endpoint: ipc://PATH or tcp://HOST:PORT.
 
         Raises:
-            OSError: the address cannot be used; `strerror` says why.
+            OSError: the address cannot be used; `strerror` contains the reason.
         """
         self._listener: PathListener | None = None
         kind, _, place = endpoint.partition("://")
@@ -77,10 +77,10 @@ class BoundEndpoint:
 
 
 def check_endpoint(endpoint: str) -> None:
-    """Make sure that a socket could be bound to an address now.
+    """Check that a socket could be bound to an address now.
 
     Raises:
-        OSError: it could not; `strerror` says why.
+        OSError: it could not; `strerror` contains the reason.
     """
     with zmq.Context() as context, context.socket(zmq.PAIR) as probe:
         probe.setsockopt(zmq.LINGER, 0)
@@ -88,25 +88,25 @@ def check_endpoint(endpoint: str) -> None:
 
 
 def explained(error: "OSError | zmq.ZMQError") -> OSError:
-    """Return an error of binding in our words."""
+    """Return an error of binding with a text of our own."""
     code = error.errno
     why = "in use" if code == errno.EADDRINUSE else str(error.strerror).lower()
     return OSError(code, why)
 
 
 def _listen(path: str, mode: int | None) -> socket.socket:
-    """Return a socket that listens at a path at which there was none that lives."""
+    """Return a socket that listens at a path without an active listener."""
     if len(os.fsencode(path)) > _MAX_PATH_BYTES:
-        raise OSError(errno.ENAMETOOLONG, f"paths of sockets end at {_MAX_PATH_BYTES} bytes")
+        raise OSError(errno.ENAMETOOLONG, f"paths of sockets have at most {_MAX_PATH_BYTES} bytes")
     _make_free(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         try:
-            listener.bind(path)  # which replaces nothing
+            listener.bind(path)  # never replaces anything
         except OSError as error:
             raise explained(error) from None
         if mode is not None:
-            os.chmod(path, mode)  # before anybody can connect
+            os.chmod(path, mode)  # before any client can connect
         listener.listen(_BACKLOG)
         listener.setblocking(False)
     except BaseException:
@@ -116,7 +116,7 @@ def _listen(path: str, mode: int | None) -> socket.socket:
 
 
 def _make_free(path: str) -> None:
-    """Remove a socket that nobody listens at any more; refuse everything else that is there."""
+    """Remove an abandoned socket at a path; raise for anything else that is there."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
@@ -124,10 +124,10 @@ def _make_free(path: str) -> None:
     if not stat.S_ISSOCK(found.st_mode):
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "a file"
         what = "a link" if stat.S_ISLNK(found.st_mode) else what
-        raise OSError(errno.EEXIST, f"is {what}, and a socket takes no place but its own")
+        raise OSError(errno.EEXIST, f"is {what}, which a socket does not replace")
     if _is_alive(path):
         raise OSError(errno.EADDRINUSE, "in use")
-    # Another program may do the same at this moment: only the socket that was tried is removed.
+    # Another program may do the same at this moment, so only the socket that was probed is removed.
     aside = f"{path}.{os.getpid()}"
     os.rename(path, aside)
     try:
@@ -148,7 +148,7 @@ def _is_alive(path: str) -> bool:
         except ConnectionRefusedError:
             return False
         except OSError:
-            return True  # one of another kind, or with a full queue, or that is not for us
+            return True  # a socket of another kind, with a full queue, or without permission
     return True
 
 

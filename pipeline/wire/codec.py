@@ -1,4 +1,4 @@
-"""How values of other types travel in messages and tasks."""
+"""Encoding of values that msgspec does not support."""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def encode_hook(value: Any) -> Any:
-    """Return a value that msgspec does not know as one that it does."""
+    """Return a value that msgspec does not support as a string."""
     if isinstance(value, (Fraction, Path)):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be sent")
@@ -22,5 +22,5 @@ def decode_hook(kind: type, value: Any) -> Any:
 
 @lru_cache(maxsize=64)
 def _parsed(kind: type, value: str) -> Any:
-    """Parse once the few values that come again and again, time bases above all."""
+    """Parse a value with a cache, because few values occur often, above all time bases."""
     return kind(value)

@@ -19,29 +19,25 @@ _WAIT_S = 0.5
 Expected = TypeVar("Expected", bound=Message)
 
 
-class Stopped(Exception):  # noqa: N818 - no error, but the way out of every loop
-    """The worker is to end."""
+class Stopped(Exception):  # noqa: N818 - not an error, but the way out of every loop
+    """Raised in a worker that must end."""
 
 
 @dataclass(slots=True)
 class WorkerConnection:
-    """The link to the hub, the shared memory, and what the worker is busy with."""
+    """The link to the hub, the shared memory, and the time of the worker's present task."""
 
     link: WorkerLink
     memory: ArenaView | None
     task: str
-    """What the worker is made from, as JSON."""
+    """The worker's task, as JSON."""
     parts: dict[str, list[Part]] = field(default_factory=dict)
     """Files that an encode worker has written, to be reported if it fails."""
     busy_since: float | None = None
     _kept: deque[tuple[Any, list[zmq.Frame]]] = field(default_factory=deque)
 
     def receive(self, timeout_s: float = _WAIT_S) -> tuple[Any, list[zmq.Frame]] | None:
-        """Return the next message and its payload; None if none came in time.
-
-        Raises:
-            Stopped: the worker is to end.
-        """
+        """Return the next message and its payload, or None after the timeout."""
         if self._kept:
             return self._kept.popleft()
         received = self.link.receive(timeout_s)
@@ -50,23 +46,19 @@ class WorkerConnection:
         return received
 
     def messages(self) -> Iterator[tuple[Any, list[zmq.Frame]]]:
-        """Yield messages until the worker is to end."""
+        """Yield messages until the worker must end."""
         while True:
             received = self.receive()
             if received is not None:
                 yield received
 
     def wait_for_stop(self) -> NoReturn:
-        """Wait until the worker is to end; other messages are ignored.
-
-        Raises:
-            Stopped: always, in the end.
-        """
+        """Wait until the worker must end, ignoring other messages."""
         while True:
             self.receive()
 
     def expect(self, kind: type[Expected]) -> Expected:
-        """Wait for a message of that kind and keep others for later."""
+        """Wait for a message of a type, and keep others for later."""
         others: list[tuple[Any, list[zmq.Frame]]] = []
         for received in self.messages():
             if isinstance(received[0], kind):
@@ -77,7 +69,7 @@ class WorkerConnection:
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Mark the time that a task takes, so that one that never ends is noticed."""
+        """Record the start and end of a task, so that the hub notices one that hangs."""
         self.busy_since = time.monotonic()
         try:
             yield

@@ -1,4 +1,4 @@
-"""How frames are put into messages and shared memory, and taken out again."""
+"""Conversion of frames to and from messages and shared memory."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -27,33 +27,33 @@ _DTYPES: dict[np.dtype[Any], DType] = {
 }
 
 Payload: TypeAlias = list[NDArray[Any]]
-"""Arrays that travel behind a message, in the order of its `Pixels` without offset."""
+"""Arrays that follow a message, in the order of its `Pixels` without offset."""
 
 
 class SlotSpace:
-    """Memory for what a worker makes of a frame: in the frame's slot as long as there is room.
+    """Memory for a worker's results of a frame, in the frame's slot while there is room.
 
-    An array is made where `allocate` says and then only named to the next worker; nothing is
-    copied between the two, and nothing is sent that was not allocated.
+    An array is created by `allocate` and then only referenced in the message to the next worker:
+    nothing is copied, and only allocated arrays are sent.
     """
 
     def __init__(self, memory: ArenaView | None) -> None:
-        """Take the shared memory; None if arrays travel in messages."""
+        """Use the shared memory, or None if arrays travel in messages."""
         self._memory = memory
         self._offset = self._stop = 0
         self._arrays: dict[Field, tuple[Pixels, NDArray[Any]]] = {}
 
     def begin(self, room: tuple[int, int]) -> None:
-        """Move on to the next frame, for which there is this part of the shared memory."""
+        """Start the next frame, with its half-open range of the shared memory."""
         self._offset, self._stop = room
         self._arrays.clear()
 
     def allocate(
         self, field: Field, shape: tuple[int, ...], dtype: DTypeLike
     ) -> tuple[Pixels, NDArray[Any]]:
-        """Return where an array of the frame lies, and the array, which is undefined.
+        """Return the location of a new array of the frame, and the uninitialized array.
 
-        What does not fit into the slot gets memory of its own, which travels with the message.
+        An array that does not fit into the slot gets separate memory and travels with the message.
         """
         offset = align(self._offset)
         pixels = Pixels(field, _DTYPES[np.dtype(dtype)], shape, offset)
@@ -66,20 +66,20 @@ class SlotSpace:
         return pixels, array
 
     def allocator(self, field: Field) -> Empty:
-        """Return `allocate` for one field, in the form in which stages ask for memory."""
+        """Return `allocate` for one field, in the form that stages use to get memory."""
         return partial(self._allocate_array, field)
 
     def copy(self, field: Field, values: NDArray[Any]) -> None:
-        """Copy an array that was made elsewhere."""
+        """Copy an array that was created elsewhere."""
         _, array = self.allocate(field, values.shape, values.dtype)
         np.copyto(array, values)
 
     def __contains__(self, field: Field) -> bool:
-        """Whether memory was allocated for that field of the frame."""
+        """Return whether an array was allocated for that field of the frame."""
         return field in self._arrays
 
     def packed(self) -> tuple[tuple[Pixels, ...], Payload]:
-        """Return where the arrays of the frame lie, and those that travel with the message."""
+        """Return the locations of the arrays, and the arrays that travel with the message."""
         pixels = tuple(pixels for pixels, _ in self._arrays.values())
         return pixels, [array for place, array in self._arrays.values() if place.offset is None]
 
@@ -90,10 +90,10 @@ class SlotSpace:
 
 
 def unpack_frame(frame: WireFrame, payload: Sequence[zmq.Frame], memory: ArenaView | None) -> Frame:
-    """Return a frame for preprocess; its arrays lie where they came, nothing is copied.
+    """Return a frame for preprocess, without copying its arrays.
 
     Raises:
-        WireError: an array that is not there, or of another length than it should have.
+        WireError: an array is missing, or has the wrong length.
     """
     arrays = _arrays(frame, payload, memory)
     return Frame(frame.meta, _image(frame, arrays), canvas=_canvas(arrays))
@@ -102,11 +102,11 @@ def unpack_frame(frame: WireFrame, payload: Sequence[zmq.Frame], memory: ArenaVi
 def unpack_prepared(
     frame: WireFrame, payload: Sequence[zmq.Frame], memory: ArenaView | None
 ) -> PreparedFrame:
-    """Return a frame for segment; its arrays lie where they came, nothing is copied.
+    """Return a frame for segment, without copying its arrays.
 
     Raises:
-        StageError: the network's input is not there.
-        WireError: an array that is not there, or of another length than it should have.
+        StageError: the network's input is missing.
+        WireError: an array is missing, or has the wrong length.
     """
     arrays = _arrays(frame, payload, memory)
     network_input = _canvas(arrays, "prepared" if "prepared" in arrays else "canvas")
@@ -118,11 +118,11 @@ def unpack_prepared(
 def unpack_scored(
     frame: WireFrame, payload: Sequence[zmq.Frame], memory: ArenaView | None
 ) -> ScoredFrame:
-    """Return a frame for encode; its arrays lie where they came, nothing is copied.
+    """Return a frame for encode, without copying its arrays.
 
     Raises:
-        StageError: the scores are not there.
-        WireError: an array that is not there, or of another length than it should have.
+        StageError: the scores are missing.
+        WireError: an array is missing, or has the wrong length.
     """
     arrays = _arrays(frame, payload, memory)
     if frame.geometry is None or "scores" not in arrays:
@@ -139,24 +139,24 @@ def _arrays(
     for pixels in frame.arrays:
         if pixels.offset is not None:
             if memory is None:
-                raise WireError("an array in shared memory, and there is none")
+                raise WireError("an array in shared memory, but there is no shared memory")
             arrays[pixels.field] = memory.array(pixels)
             continue
         part = next(waiting, None)
         if part is None or len(part) != pixels.num_bytes:
-            raise WireError(f"{pixels.field}: the array did not come with its message")
+            raise WireError(f"{pixels.field}: the array is missing from its message")
         arrays[pixels.field] = pixels.view(part.buffer)
     return arrays
 
 
 def _canvas(arrays: dict[Field, NDArray[Any]], field: Field = "canvas") -> NDArray[np.uint8] | None:
-    """Return the (h, w, 3) view of planes, if they came."""
+    """Return the (h, w, 3) view of planes, or None if they are absent."""
     planes = arrays.get(field)
     return None if planes is None else planes.transpose(1, 2, 0)
 
 
 def _image(frame: WireFrame, arrays: dict[Field, NDArray[Any]]) -> NDArray[np.uint8] | None:
-    """Return the image, by itself or as the top left of its canvas; None if it did not come."""
+    """Return the image, by itself or as the top left of its canvas, or None if it is absent."""
     canvas = _canvas(arrays)
     if canvas is None:
         return arrays.get("image")
@@ -170,10 +170,10 @@ def _image(frame: WireFrame, arrays: dict[Field, NDArray[Any]]) -> NDArray[np.ui
 def received_arrays(
     slot: Slot, arrays: tuple[Pixels, ...], payload: list[zmq.Frame]
 ) -> dict[str, tuple[Pixels, zmq.Frame | None]]:
-    """Return what a message brought, by field.
+    """Return the arrays of a message, by field.
 
     Raises:
-        WireError: an array is not where it is said to be.
+        WireError: an array is missing, or lies outside its slot.
     """
     rest = iter(payload)
     received: dict[str, tuple[Pixels, zmq.Frame | None]] = {}
@@ -182,7 +182,7 @@ def received_arrays(
         if pixels.offset is None:
             held = next(rest, None)
             if held is None or len(held) != pixels.num_bytes:
-                raise WireError(f"{pixels.field}: the array did not come with its message")
+                raise WireError(f"{pixels.field}: the array is missing from its message")
         elif not slot.start <= pixels.offset <= slot.stop - pixels.num_bytes:
             raise WireError(f"{pixels.field}: the array lies outside its slot")
         received[pixels.field] = pixels, held

@@ -1,4 +1,4 @@
-"""The gate before a ZeroMQ socket that any program of this machine may connect to."""
+"""The gate in front of a ZeroMQ socket that any program on this machine may connect to."""
 
 import errno
 import logging
@@ -25,13 +25,13 @@ _BACKLOG = 64
 
 
 MakeCheck: TypeAlias = Callable[[Callable[[], None]], PeerCheck]
-"""Makes what is checked of a peer, given what closes its connection."""
+"""Creates the check of a peer, given a function that closes its connection."""
 
 
 class Gate:
-    """Stands before a socket: passes on what peers may send, and closes the connections of others.
+    """A gate that forwards what peers may send, and closes the connections of others.
 
-    It listens at an address, and hands each connection on to the socket, which only this process
+    It listens at an address and forwards each connection to the socket, which only this process
     can reach.
     """
 
@@ -44,17 +44,17 @@ class Gate:
         max_peers: int,
         mode: int | None = None,
     ) -> None:
-        """Listen.
+        """Listen at an address.
 
         Args:
-            bound: the socket, which is bound here; its other options are set already.
+            bound: the socket to bind, with its other options set.
             endpoint: ipc://PATH or tcp://HOST:PORT.
-            make_check: makes what is checked of a peer; it is given what closes the connection.
-            max_peers: connections at once; further ones are closed.
-            mode: permissions of a path; without them the umask decides.
+            make_check: creates the check of a peer, given a function that closes its connection.
+            max_peers: the most connections at a time; further ones are closed.
+            mode: the permissions of a path; None to use the umask.
 
         Raises:
-            OSError: the address cannot be used; `strerror` says why.
+            OSError: the address cannot be used; `strerror` contains the reason.
         """
         self._make_check = make_check
         self._places = threading.BoundedSemaphore(max_peers)
@@ -65,7 +65,7 @@ class Gate:
         self._path = PathListener(place, mode=mode) if kind == "ipc" else None
         self._listener = _listen_tcp(place) if self._path is None else self._path.socket
         self._listener.setblocking(True)
-        # No file, and so nothing to tidy up; the filter keeps all other processes out.
+        # An abstract socket, which leaves no file behind; the filter keeps all other processes out.
         self._inner = f"icstream-{secrets.token_hex(16)}"
         bound.setsockopt(zmq.IPC_FILTER_PID, os.getpid())
         bound.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
@@ -73,7 +73,7 @@ class Gate:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def release(self) -> None:
-        """Listen no longer, and close all connections."""
+        """Stop listening, and close all connections."""
         self._is_closed = True
         for peer in (self._listener, *list(self._open)):
             _hang_up(peer)
@@ -97,7 +97,7 @@ class Gate:
             threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
 
     def _serve(self, peer: socket.socket) -> None:
-        """Pass on what one peer sends, until it may not or hangs up."""
+        """Forward what one peer sends, until it violates a limit or disconnects."""
         try:
             with peer, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as inner:
                 self._open |= {peer, inner}
@@ -116,16 +116,16 @@ class Gate:
                 answers.join()
                 self._open -= {peer, inner}
         except OSError:
-            pass  # one of the two has hung up
+            pass  # one of the two has disconnected
         finally:
             self._places.release()
 
     def _say(self, what: str) -> None:
-        """Log why a connection is closed, once a minute: a peer may come again at once."""
+        """Log why a connection is closed, once a minute at most, as peers may reconnect."""
         now_s = time.monotonic()
         if now_s - self._said_s > _SAID_EVERY_S or not self._said_s:
             self._said_s = now_s
-            log.warning("a ZeroMQ peer %s: its connection is closed", what)
+            log.warning("a ZeroMQ peer %s; closing its connection", what)
 
 
 def _listen_tcp(place: str) -> socket.socket:
@@ -140,10 +140,10 @@ def _listen_tcp(place: str) -> socket.socket:
 
 
 def _pass_on(source: socket.socket, target: socket.socket, reader: FrameReader | None) -> None:
-    """Send on what comes until nothing more does.
+    """Forward data until there is no more.
 
     Raises:
-        ZmtpError: the reader does not let it pass.
+        ZmtpError: the reader rejects the data.
     """
     buffer = memoryview(bytearray(_CHUNK))
     with suppress(OSError):

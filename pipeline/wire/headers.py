@@ -1,6 +1,6 @@
-"""The headers of messages: MessagePack of `[version, number, body]`.
+"""The headers of messages, which are MessagePack of `[version, number, body]`.
 
-Numbers count the messages of one direction of one link from 0, so that a lost one shows.
+Numbers count the messages in one direction of one link from 0, so that a lost one is noticed.
 """
 
 from typing import Any
@@ -30,9 +30,11 @@ class MessageReader:
         try:
             version, number, body = self._decoder.decode(header)
         except (msgspec.MsgspecError, ValueError, ZeroDivisionError) as error:
-            raise WireError(f"a message that cannot be read: {error}") from error
+            raise WireError(f"a message that cannot be parsed: {error}") from error
         if version != VERSION:
-            raise WireError(f"a message of version {version}, this icstream speaks {VERSION}")
+            raise WireError(
+                f"a message of version {version}, but this icstream uses version {VERSION}"
+            )
         return number, body
 
 

@@ -1,7 +1,8 @@
-"""The messages between hub and workers: typed, checked on arrival, never pickled.
+"""The messages between hub and workers, which are typed, checked on arrival and never pickled.
 
-A message on the wire is several frames: a header (`headers.py`), then the pixels that do not lie in
-shared memory.
+A message consists of a header (`headers.py`) and the pixels that are not in shared memory, each as
+a
+frame of ZeroMQ.
 """
 
 from fractions import Fraction
@@ -19,28 +20,29 @@ from icstream.stages.live import ReadingState
 from icstream.stages.sinks.sink import Part
 
 MAX_BYTES = 2**30
-"""Larger arrays are refused before anything is allocated for them."""
+"""Largest array in bytes; larger ones are rejected before anything is allocated for them."""
 
 _ITEM_BYTES = {"uint8": 1, "float32": 4}
 
 
 class WireError(Exception):
-    """A message that is damaged, of another version, or out of turn."""
+    """A message that is damaged, of another version, or unexpected."""
 
 
 Field: TypeAlias = Literal["image", "canvas", "prepared", "scores"]
-"""image and scores are as in a `Frame`; of canvas and prepared, (3, h, w), the planes travel."""
+"""Names of arrays: image and scores are as in a `Frame`; canvas and prepared are planes (3, h,
+w)."""
 DType: TypeAlias = Literal["uint8", "float32"]
 
 
 class Pixels(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Where an array of a frame lies."""
+    """The location of an array of a frame."""
 
     field: Field
     dtype: DType
     shape: tuple[int, ...]
     offset: int | None
-    """In the shared memory; None where it travels behind the header, in order."""
+    """Offset in the shared memory; None if the array follows the header, in order."""
 
     def __post_init__(self) -> None:
         if min(self.shape, default=0) < 1 or len(self.shape) != 3 or self.num_bytes > MAX_BYTES:
@@ -50,16 +52,16 @@ class Pixels(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
     @property
     def num_bytes(self) -> int:
-        """How long it is."""
+        """The size in bytes."""
         return prod(self.shape) * _ITEM_BYTES[self.dtype]
 
     def view(self, memory: Any, offset: int = 0) -> "np.ndarray[Any, Any]":
-        """Return the array that lies at `offset` of a buffer; nothing is copied."""
+        """Return the array at `offset` of a buffer, without copying."""
         return np.ndarray(self.shape, self.dtype, memory, offset)
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Base of all messages."""
+    """Base class of all messages."""
 
 
 class WireFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -67,23 +69,25 @@ class WireFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 
     meta: FrameMeta
     geometry: Geometry | None = None
-    """Of `prepared` and `scores`; where neither is there, the canvas is the network's input."""
+    """Geometry of `prepared` and `scores`; if both are absent, the canvas is the network's
+    input."""
     arrays: tuple[Pixels, ...] = ()
 
 
 class Slot(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Room for all arrays of one frame, and the right to have that frame in flight."""
+    """Memory for all arrays of one frame, and the right to have that frame in flight."""
 
     number: int
     start: int = 0
     stop: int = 0
-    """Half-open range in the shared memory; empty where pixels travel in messages."""
+    """End of the half-open range in the shared memory, which is empty if pixels travel in
+    messages."""
     num_bytes: int = 0
-    """How many bytes of memory are reserved for the arrays, wherever they lie."""
+    """Number of bytes reserved for the arrays, wherever they are."""
 
 
 class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The decoder's side of a stream's accounting."""
+    """The decoder's part of a stream's accounting."""
 
     packets: int
     in_decoder: int
@@ -97,7 +101,7 @@ class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
 
     @classmethod
     def of(cls, accounting: FrameAccounting) -> "SourceAccounting":
-        """Return the counts as they are now."""
+        """Return a copy of the present counts."""
         return cls(
             accounting.packets,
             accounting.in_decoder,
@@ -111,7 +115,7 @@ class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
         )
 
     def write_to(self, accounting: FrameAccounting) -> None:
-        """Replace the counts that are there."""
+        """Write the counts into an accounting."""
         accounting.packets, accounting.in_decoder = self.packets, self.in_decoder
         accounting.decoded, accounting.missing = self.decoded, self.missing
         accounting.cut_short = self.cut_short
@@ -125,7 +129,7 @@ class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
             counter.update(counts)
 
     def closed(self) -> "SourceAccounting":
-        """Return the counts of a decoder that is abandoned: what it still held has no frame."""
+        """Return the counts of an abandoned decoder; its remaining packets have no frame."""
         if not self.in_decoder:
             return self
         without_frame = dict(self.without_frame)
@@ -134,21 +138,21 @@ class SourceAccounting(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
 
 
 class StageSpan(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """When a stage worked on a frame, by the system's monotonic clock in seconds."""
+    """The time span of a stage's work on a frame, in seconds of the monotonic clock."""
 
     start: float
     stop: float
 
 
 class Heartbeat(Message, frozen=True):
-    """The process is alive; sent by a thread of its own over a socket of its own."""
+    """A sign that the process is alive, sent by its own thread over its own socket."""
 
     num_sent: int
-    """Messages that the worker sent over its link so far."""
+    """Number of messages that the worker has sent over its link."""
     num_received: int
-    """Messages that it has read."""
+    """Number of messages that the worker has read."""
     busy_s: float
-    """How long it has been at its present task; 0 if it waits for one."""
+    """Seconds that it has spent on its present task; 0 if it is waiting for one."""
 
 
 class Connected(Message, frozen=True):
@@ -156,7 +160,7 @@ class Connected(Message, frozen=True):
 
 
 class Ready(Message, frozen=True):
-    """A preprocess or segment worker takes frames."""
+    """A preprocess or segment worker is ready for frames."""
 
 
 class WarmedUp(Message, frozen=True):
@@ -172,7 +176,7 @@ class Opened(Message, frozen=True):
 
 
 class CaughtUp(Message, frozen=True):
-    """A decode worker has read past what was received from earlier ones."""
+    """A decode worker has read past the frames received from earlier workers."""
 
 
 class SinksOpened(Message, frozen=True):
@@ -180,11 +184,11 @@ class SinksOpened(Message, frozen=True):
 
     wants_image: bool
     num_done: int
-    """Frames that are whole in every sink's files."""
+    """Number of frames that are complete in every sink's files."""
 
 
 class Decoded(Message, frozen=True):
-    """A frame left the decoder."""
+    """A decode worker has decoded a frame."""
 
     number: int
     """Position among all items of the stream, from 0."""
@@ -195,27 +199,27 @@ class Decoded(Message, frozen=True):
 
 
 class Skipped(Message, frozen=True):
-    """A frame left the decoder and goes no further."""
+    """A decode worker has decoded a frame that is not processed."""
 
     number: int
     index: int
     reason: str
     accounting: SourceAccounting
     failure: str | None = None
-    """Why it failed; None if it is left out on purpose."""
+    """Reason why the frame failed; None if it was skipped on purpose."""
 
 
 class NeedRoom(Message, frozen=True):
-    """A decode worker has a frame for which its slots are too small; it gives them back."""
+    """A decode worker has a frame that its slots are too small for, and returns them."""
 
     size: tuple[int, int]
-    """(height, width) of the frame."""
+    """Size of the frame, as (height, width)."""
     slots: list[int]
     """Numbers of the slots."""
 
 
 class GapFound(Message, frozen=True):
-    """An image is not there."""
+    """A frame is missing."""
 
     number: int
     gap: Gap
@@ -244,7 +248,7 @@ class Done(Message, frozen=True):
     index: int
     geometry: Geometry
     arrays: tuple[Pixels, ...]
-    """What it made."""
+    """Resulting arrays."""
     served: StageSpan
 
 
@@ -262,9 +266,9 @@ class Written(Message, frozen=True):
 
     index: int
     part: int
-    """Number of the part that the frame is in, from 0."""
+    """Number of the part that contains the frame, from 0."""
     num_durable: int
-    """Frames of the stream that would survive the end of the process."""
+    """Number of frames that would survive the end of the process."""
     served: StageSpan
 
 
@@ -280,13 +284,13 @@ class SourceChanged(Message, frozen=True):
 
     state: ReadingState
     connections: int
-    """How often it was connected."""
+    """Number of connections so far."""
     error: str | None
-    """Why the last connection ended."""
+    """Reason why the last connection ended."""
 
 
 class Fault(Message, frozen=True):
-    """The worker cannot go on, and starting it again would not help."""
+    """The worker cannot continue, and a restart would not help."""
 
     kind: Literal["source", "config", "output"]
     text: str
@@ -301,17 +305,17 @@ class Grant(Message, frozen=True):
 
 
 class NoRoom(Message, frozen=True):
-    """The answer to `NeedRoom` if there is not so much memory; the frame fails."""
+    """The answer to `NeedRoom` when there is not enough memory, so that the frame fails."""
 
     reason: str
 
 
 class ResumeState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What a live source has sent through earlier workers."""
+    """The state of a live source after its earlier workers."""
 
     accounting: SourceAccounting
     last: tuple[Fraction, float] | None
-    """Time of the last frame in seconds, and when it came by the system's monotonic clock."""
+    """Time of the last frame, and the monotonic time of its arrival, in seconds."""
     connections: int
 
 
@@ -319,13 +323,13 @@ class BeginDecode(Message, frozen=True):
     """A decode worker may begin."""
 
     skip_items: int
-    """How many items were received from an earlier worker; they are not sent again."""
+    """Number of items received from earlier workers, which are not sent again."""
     first_image: int
     """Index of the first frame whose image is needed."""
     before: ResumeState
-    """For live sources, which cannot be read again."""
+    """State to continue from, for live sources, which cannot be read again."""
     left_out: list[LeftOut] = []
-    """What the source is not to decode, as decoders were lost at it."""
+    """Packets not to decode, because decoders were lost at them."""
 
 
 class WarmUp(Message, frozen=True):
@@ -333,31 +337,31 @@ class WarmUp(Message, frozen=True):
 
     size: tuple[int, int]
     forget: list[tuple[int, int]] = []
-    """Sizes of inputs of which it will get no more soon, so that their memory is free."""
+    """Input sizes that will not be needed soon, so that their memory can be freed."""
 
 
 class Work(Message, frozen=True):
-    """A frame for a preprocess or segment worker, or for an encode worker."""
+    """A frame for a preprocess, segment or encode worker."""
 
     frame: WireFrame
     room: tuple[int, int] = (0, 0)
-    """Half-open range in the shared memory that the result may be put into."""
+    """Half-open range of the shared memory for the result."""
     begins_part: bool = False
 
 
 class PartRun(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Frames that follow one another in one part."""
+    """A run of consecutive frames in one part."""
 
     first: FrameMeta
     num_frames: int
 
 
 class BeginEncode(Message, frozen=True):
-    """What an encode worker needs of the frames before those that it gets."""
+    """What an encode worker needs to know of the frames written before."""
 
     runs: list[PartRun]
     last: FrameMeta | None
-    """The last of them."""
+    """The last of these frames."""
 
 
 class Finish(Message, frozen=True):

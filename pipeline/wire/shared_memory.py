@@ -1,8 +1,8 @@
-"""Memory that the processes of a run share, cut into slots.
+"""Memory that the processes of a run share, divided into slots.
 
-It is an anonymous file (`memfd_create`): it has no name that could clash or be left behind, it is
-not part of `/dev/shm` and so does not share its limits, and it is gone with the last process that
-has it.
+It is an anonymous file (`memfd_create`): it has no name that could clash or be left behind, does
+not
+count towards the limits of `/dev/shm`, and is freed with the last process that uses it.
 """
 
 import mmap
@@ -16,29 +16,29 @@ from icstream.pipeline.wire.messages import Pixels, WireError
 
 PAGE = mmap.PAGESIZE
 ALIGNMENT = 64
-"""Of arrays in a slot, in bytes: a cache line."""
+"""Alignment of arrays in a slot, in bytes: a cache line."""
 
 
 def align(offset: int, step: int = ALIGNMENT) -> int:
-    """Return the next multiple of `step`."""
+    """Return the smallest multiple of `step` that is not below `offset`."""
     return -(-offset // step) * step
 
 
 class Arena:
-    """The memory as its owner sees it: ranges that are in use, and free ones between them.
+    """The shared memory in the owning process, with ranges in use and free ranges.
 
-    A free range takes no memory: its pages are returned to the system at once. Neighbors are
-    joined, and a range is cut to what is asked for, so that the file stays about as long as what
-    was ever in use at once.
+    A free range takes no memory, as its pages are returned to the system at once. Free neighbors
+    are joined, and a range is cut to the requested size, so the file stays about as long as the
+    most that was ever in use at once.
     """
 
     def __init__(self) -> None:
         self.fd = os.memfd_create("icstream", os.MFD_CLOEXEC)
         self._size = 0
         self._free: list[tuple[int, int]] = []
-        """In order; no two touch."""
+        """Free ranges in ascending order, of which no two touch."""
         self._map: mmap.mmap | None = None
-        """The file, or its beginning, through which pages are returned."""
+        """Map of the file, or of its beginning, through which pages are returned."""
 
     @staticmethod
     def available() -> bool:
@@ -47,19 +47,15 @@ class Arena:
 
     @property
     def num_bytes(self) -> int:
-        """How many bytes are in use."""
+        """The number of bytes in use."""
         return self._size - sum(stop - start for start, stop in self._free)
 
     def take(self, num_bytes: int) -> tuple[int, int]:
-        """Return a range of at least so many bytes; its pages are really there.
-
-        Raises:
-            OSError: there is not so much memory.
-        """
+        """Return a range of at least so many bytes, with its pages allocated."""
         needed = align(num_bytes, PAGE)
         place = next((p for p in self._free if p[1] - p[0] >= needed), None)
         start = self._size if place is None else place[0]
-        # Without this, a machine that runs out of memory would answer a write with SIGBUS.
+        # Otherwise, running out of memory would end a write with SIGBUS.
         os.posix_fallocate(self.fd, start, needed)
         if place is None:
             self._size += needed
@@ -69,7 +65,7 @@ class Arena:
         return start, start + needed
 
     def give_back(self, place: tuple[int, int]) -> None:
-        """Take back a range that nobody uses any more."""
+        """Take back a range that is not used any more."""
         self._return_pages(place)
         start, stop = place
         at = bisect(self._free, place)
@@ -95,18 +91,14 @@ class Arena:
 
 
 class ArenaView:
-    """The memory as a worker sees it."""
+    """The shared memory in a worker."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._map: mmap.mmap | None = None
 
     def array(self, pixels: Pixels) -> NDArray[Any]:
-        """Return the array that lies there; nothing is copied.
-
-        Raises:
-            WireError: it would lie outside the memory.
-        """
+        """Return the array at a location, without copying."""
         assert pixels.offset is not None
         stop = pixels.offset + pixels.num_bytes
         if self._map is None or stop > len(self._map):

@@ -1,4 +1,4 @@
-"""How large a slot is for frames of a size."""
+"""The sizes of slots for frames."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,19 +11,19 @@ from icstream.stages.items import Size
 
 @dataclass(frozen=True, slots=True)
 class SlotSize:
-    """What decides how large the slot of a frame is."""
+    """The rule for the sizes of slots."""
 
     fit: Fit
-    """How frames become inputs of the network."""
+    """Fitting of frames to the network."""
     num_classes: int
-    """The number of classes of the network."""
+    """Number of classes of the network."""
 
     def num_bytes(self, size: Size) -> int:
         """Return the bytes of all arrays of a frame of (height, width), in whole pages."""
         return _num_bytes(self, size)
 
     def has_too_large_array(self, size: Size) -> bool:
-        """Return whether an array of a frame of (height, width) would be refused on its way."""
+        """Return whether an array of a frame of (height, width) exceeds the limit of messages."""
         return max(_arrays(self, size)) > MAX_BYTES
 
 
@@ -33,7 +33,7 @@ def _num_bytes(slot_size: SlotSize, size: Size) -> int:
 
 
 def _arrays(slot_size: SlotSize, size: Size) -> tuple[int, int, int]:
-    """Return the bytes of the canvas, of the network's input, and of the scores."""
+    """Return the bytes of the canvas, the network's input and the scores."""
     canvas, outer = canvas_size(size), slot_size.fit.geometry(size).outer
     nodes = ((outer[0] - 1) // 8 + 1) * ((outer[1] - 1) // 8 + 1)
     scores = 4 * slot_size.num_classes * nodes

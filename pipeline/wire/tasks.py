@@ -17,28 +17,28 @@ from icstream.stages.sinks import EventSettings, RollingSettings
 
 
 class PreprocessTask(msgspec.Struct, frozen=True):
-    """What a preprocess worker is made from."""
+    """The configuration of a preprocess worker."""
 
     fit: Fit
     mean_color: Color
 
 
 class DecodeTask(msgspec.Struct, frozen=True):
-    """What a decode worker is made from."""
+    """The configuration of a decode worker."""
 
     spec: SourceSpec
     threads: int
     num_loops: int
     preprocess: PreprocessTask
-    """Of its frames, for those that are prepared where they lie."""
+    """Preprocessing of frames that are prepared in place."""
     live: LivePlan | None
-    """Of a live source."""
+    """Settings of a live source; None for others."""
     num_classes: int = 0
-    """Of the network, for whose scores there must be room."""
+    """Number of classes of the network, which determines the memory for scores."""
 
 
 class SegmentTask(msgspec.Struct, frozen=True):
-    """What a segment worker is made from."""
+    """The configuration of a segment worker."""
 
     weights: str
     choice: RuntimeChoice
@@ -46,16 +46,16 @@ class SegmentTask(msgspec.Struct, frozen=True):
 
 
 class EncodeTask(msgspec.Struct, frozen=True):
-    """What an encode worker is made from."""
+    """The configuration of an encode worker."""
 
     folder: Path
     labels: LabelSet
     source: Path | None
     sinks: list[str]
     num_done: int | None
-    """Frames that are in the files already; None after an earlier run, when the sinks know."""
+    """Number of frames that are in the files already; None if the sinks have to detect it."""
     settings: dict[str, dict[str, Any]] = {}
-    """Settings of sinks of other packages, by name."""
+    """Settings of sinks from other packages, by name."""
     rolling: RollingSettings = RollingSettings()
     """Settings of the sink `rolling`."""
     events: EventSettings = EventSettings()
@@ -63,23 +63,23 @@ class EncodeTask(msgspec.Struct, frozen=True):
     publish: PublishSettings = PublishSettings()
     """Settings of the sink `publish`."""
     masks: str = ""
-    """Endpoint at which the publish worker takes masks."""
+    """Endpoint at which the publish worker receives masks."""
     view: str | None = None
-    """Endpoint to which images are offered; None if there is no view."""
+    """Endpoint to which images are offered; None without a view."""
     max_side: int = 0
-    """Larger images are shrunk for the view."""
+    """Longest side of images for the view, in pixels; larger ones are shrunk."""
 
 
 class InheritedSocket(msgspec.Struct, frozen=True):
-    """A socket that listens already, and that a process inherits."""
+    """A listening socket that a process inherits."""
 
     fd: int
     loopback: bool
-    """Only this machine can reach it."""
+    """Whether only this machine can reach it."""
 
 
 class ViewTask(msgspec.Struct, frozen=True):
-    """What the view's process is made from."""
+    """The configuration of the view's process."""
 
     page: InheritedSocket | None
     metrics: InheritedSocket | None
@@ -94,7 +94,7 @@ class ViewTask(msgspec.Struct, frozen=True):
 
 
 class PublishTask(msgspec.Struct, frozen=True):
-    """What the publish worker is made from."""
+    """The configuration of the publish worker."""
 
     settings: PublishSettings
     masks: str
@@ -105,7 +105,7 @@ Task = TypeVar("Task")
 
 
 def task_to_json(task: msgspec.Struct) -> bytes:
-    """Return a task as JSON, in ASCII: names of files may hold bytes that are not UTF-8."""
+    """Return a task as ASCII JSON, because file names may contain bytes that are not UTF-8."""
     return json.dumps(msgspec.to_builtins(task, enc_hook=encode_hook)).encode("ascii")
 
 

@@ -1,4 +1,4 @@
-"""The names by which the hub knows the sockets of its workers."""
+"""The names by which the hub identifies the sockets of its workers."""
 
 import secrets
 
@@ -7,7 +7,7 @@ _HEARTBEAT = b"beat"
 
 
 def new_worker_name() -> bytes:
-    """Return a name that nobody can guess."""
+    """Return a name that cannot be guessed."""
     return secrets.token_bytes(_NUM_BYTES)
 
 
@@ -17,5 +17,5 @@ def heartbeat_name(name: bytes) -> bytes:
 
 
 def worker_of(socket_name: bytes) -> bytes:
-    """Return the name of the worker that one of its sockets belongs to."""
+    """Return the name of the worker that a socket belongs to."""
     return socket_name[:_NUM_BYTES]

@@ -1,8 +1,8 @@
-"""What peers of a ZeroMQ socket may send, checked in the bytes themselves.
+"""Limits on what peers of a ZeroMQ socket may send, checked in the byte stream.
 
 libzmq bounds each part of a message, but neither the number of parts nor that of subscriptions. The
-framing is that of ZMTP 3 (https://rfc.zeromq.org/spec/23) and of ZMTP 2 (spec/15), which is the
-same behind the greeting.
+framing is that of ZMTP 3 (https://rfc.zeromq.org/spec/23) and of ZMTP 2 (spec/15), which are the
+same after the greeting.
 """
 
 from collections.abc import Callable
@@ -11,28 +11,28 @@ from typing import Protocol
 _GREETING = 64
 """Bytes of the greeting in ZMTP 3."""
 _OLD_GREETING = 12
-"""Those in ZMTP 2: signature, revision, type of the socket."""
+"""Bytes of the greeting in ZMTP 2: signature, revision, type of the socket."""
 _REVISION = 10
-"""Place of the revision in either."""
+"""Offset of the revision in both."""
 _MORE, _LONG, _COMMAND = 1, 2, 4
 """Bits of a frame's flags."""
 _PART_BYTES = 64
-"""What a part takes besides its content."""
+"""Overhead of a part in bytes."""
 _MAX_COMMAND_BYTES = 8192
 
 
 class ZmtpError(Exception):
-    """A peer sent what it may not."""
+    """A peer sent something that is not allowed."""
 
 
 class PeerCheck(Protocol):
-    """What is checked of one peer."""
+    """The check of what one peer sends."""
 
     def check_size(self, size: int, *, more: bool) -> None:
-        """Check a part of a message before its content comes.
+        """Check the size of a message part before its content arrives.
 
         Raises:
-            ZmtpError: it may not be so large.
+            ZmtpError: it is too large.
         """
         ...
 
@@ -40,31 +40,31 @@ class PeerCheck(Protocol):
         """Check the content of a small part or of a command.
 
         Raises:
-            ZmtpError: it may not be so.
+            ZmtpError: it is not allowed.
         """
         ...
 
     def close(self) -> None:
-        """Note that the connection is closed."""
+        """Record that the connection is closed."""
         ...
 
 
 class FrameReader:
-    """Follows the frames in the bytes that come from one peer."""
+    """Parses the frames in the bytes from one peer."""
 
     def __init__(self, check: PeerCheck) -> None:
         self._check = check
         self._greets = True
         self._kept = bytearray()
-        """The beginning of what is not complete yet."""
+        """Beginning of an incomplete frame."""
         self._num_to_skip = 0
         """Bytes of a large part that are still to come."""
 
     def feed(self, data: memoryview) -> None:
-        """Take the next bytes.
+        """Check the next bytes.
 
         Raises:
-            ZmtpError: they may not be passed on.
+            ZmtpError: they must not be forwarded.
         """
         if self._num_to_skip >= len(data):
             self._num_to_skip -= len(data)
@@ -75,7 +75,7 @@ class FrameReader:
             del self._kept[:num_bytes]
 
     def _take_next(self) -> int:
-        """Check what is complete at the beginning; return its length, or 0 if nothing is."""
+        """Check a complete frame at the beginning, and return its length, or 0 if there is none."""
         kept = self._kept
         if self._greets:
             return self._take_greeting()
@@ -84,7 +84,7 @@ class FrameReader:
             return 0
         flags, size = kept[0], int.from_bytes(kept[1:head], "big")
         if flags & ~(_MORE | _LONG | _COMMAND):
-            raise ZmtpError("sent what is no frame")
+            raise ZmtpError("sent an invalid frame")
         if flags & _COMMAND and size > _MAX_COMMAND_BYTES:
             raise ZmtpError(f"sent a command of {size} bytes")
         if flags & _COMMAND or size <= _MAX_COMMAND_BYTES:
@@ -103,7 +103,7 @@ class FrameReader:
     def _take_greeting(self) -> int:
         kept = self._kept
         if kept and kept[0] != 0xFF:
-            raise ZmtpError("does not speak ZMTP 2 or 3")
+            raise ZmtpError("uses neither ZMTP 2 nor 3")
         size = _GREETING if len(kept) > _REVISION and kept[_REVISION] >= 3 else _OLD_GREETING
         if len(kept) < size:
             return 0
@@ -112,7 +112,7 @@ class FrameReader:
 
 
 class MessageLimit:
-    """Lets whole messages of one peer pass up to a size, however many parts they have."""
+    """A limit on the size of whole messages from one peer, however many parts they have."""
 
     def __init__(self, max_bytes: int, *, shared: "SharedLimit | None" = None) -> None:
         self._max_bytes = max_bytes
@@ -121,7 +121,7 @@ class MessageLimit:
         """Bytes of the message that is not complete yet."""
 
     def check_size(self, size: int, *, more: bool) -> None:
-        """See `PeerCheck`."""
+        """See base class."""
         self.num_bytes += size + _PART_BYTES
         if self.num_bytes > self._max_bytes:
             raise ZmtpError(f"sent a message of more than {self._max_bytes} bytes")
@@ -131,18 +131,18 @@ class MessageLimit:
             self._shared.check()
 
     def check_content(self, content: bytes, *, command: bool) -> None:
-        """See `PeerCheck`; any will do."""
+        """See base class."""
 
     def close(self) -> None:
-        """See `PeerCheck`."""
+        """See base class."""
         if self._shared is not None:
             self._shared.forget(self)
 
 
 class SharedLimit:
-    """What the incomplete messages of all peers may take together.
+    """A limit on the size of all peers' incomplete messages together.
 
-    Where they take more, the connection with the largest is closed, whoever sent last.
+    When it is exceeded, the connection with the largest message is closed, whoever sent last.
     """
 
     def __init__(self, max_bytes: int, *, max_message_bytes: int) -> None:
@@ -157,18 +157,18 @@ class SharedLimit:
         return peer
 
     def forget(self, peer: MessageLimit) -> None:
-        """Note that a peer's connection is closed."""
+        """Record that a peer's connection is closed."""
         self._peers.pop(peer, None)
 
     def check(self) -> None:
-        """Close the connection with the largest message if all take too much."""
+        """Close the connection with the largest message if the limit is exceeded."""
         peers = dict(self._peers)
         if sum(peer.num_bytes for peer in peers) > self._max_bytes:
             peers[max(peers, key=lambda peer: peer.num_bytes)]()
 
 
 class SubscriberLimit:
-    """Lets a subscriber do nothing but subscribe, to so many topics, and take that back."""
+    """A limit that lets a peer only subscribe, to a number of topics, and unsubscribe."""
 
     def __init__(self, *, max_topics: int, max_topic_bytes: int) -> None:
         self._max_topics = max_topics
@@ -176,26 +176,26 @@ class SubscriberLimit:
         self._topics: set[bytes] = set()
 
     def check_size(self, size: int, *, more: bool) -> None:
-        """See `PeerCheck`."""
+        """See base class."""
         if more or size > self._max_topic_bytes + 1:
-            raise ZmtpError("sent what is no subscription")
+            raise ZmtpError("sent something other than a subscription")
 
     def check_content(self, content: bytes, *, command: bool) -> None:
-        """See `PeerCheck`."""
+        """See base class."""
         if command:
             name, rest = content[1 : 1 + content[0]] if content else b"", b""
             rest = content[1 + len(name) :]
             if name not in (b"SUBSCRIBE", b"CANCEL"):
-                return  # of the connection itself
+                return  # concerns the connection itself
             subscribes = name == b"SUBSCRIBE"
         elif not content:
             return  # the identity in ZMTP 2
         elif content[0] > 1:
-            raise ZmtpError("sent what is no subscription")
+            raise ZmtpError("sent something other than a subscription")
         else:
             subscribes, rest = content[0] == 1, content[1:]
         if not subscribes and rest not in self._topics:
-            raise ZmtpError("took back a subscription that it does not have")
+            raise ZmtpError("canceled a subscription that it does not have")
         if subscribes:
             self._topics.add(rest)
         else:
@@ -204,4 +204,4 @@ class SubscriberLimit:
             raise ZmtpError(f"subscribed to more than {self._max_topics} topics")
 
     def close(self) -> None:
-        """See `PeerCheck`."""
+        """See base class."""

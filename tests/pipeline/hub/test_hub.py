@@ -58,8 +58,8 @@ def test_a_run_ends_in_order_where_no_process_can_be_started(full: str) -> None:
         )
         hub.run([stream], should_stop=lambda: False)
         hub.end()
-    named = f"{full} 0: cannot be started again"
+    named = f"{full} 0: cannot be restarted"
     if full == "stream":
-        named = "synthetic: its workers cannot be started"
+        named = "synthetic: cannot start its workers"
     assert hub.error == f"{named}: {NO_ROOM.strerror}"
     assert stream.faults() == []

@@ -229,8 +229,8 @@ def test_an_audit_names_frames_that_never_came() -> None:
     table.release(2)
     table.close(3)
     assert table.faults == [
-        "frame 2 vanished on its way",
-        "preprocess received 2 frames of 3",
+        "frame 2 vanished in transit",
+        "preprocess received 2 of 3 frames",
     ]
 
 

@@ -16,7 +16,7 @@ def test_a_gap_in_the_numbers_is_seen() -> None:
     links, worker = LinkCheck(), ready_worker()
     links.check_number(worker, 0)
     links.check_number(worker, 1)
-    with pytest.raises(WireError, match="message 3 came where 2 was due"):
+    with pytest.raises(WireError, match="received message 3 instead of 2"):
         links.check_number(worker, 3)
 
 

@@ -76,7 +76,7 @@ def test_what_a_killed_worker_had_is_handed_on_only_once_it_is_gone(
     kill()
     worker.process.wait()
     (lost,) = supervisor.watch(paused=False)
-    assert (lost.worker, lost.why, lost.crashed) == (worker, "was at one frame for 2 s", True)
+    assert (lost.worker, lost.why, lost.crashed) == (worker, "spent 2 s on one frame", True)
     assert list(processes) == []
 
 
@@ -89,7 +89,7 @@ def test_preparing_for_a_size_may_take_as_long_as_a_start(worker: WorkerProcess)
     assert list(supervisor.watch(paused=False)) == []
     worker.busy_s = 61
     (lost,) = supervisor.watch(paused=False)
-    assert lost.why == "prepared for one size for 61 s"
+    assert lost.why == "spent 61 s preparing for one size"
 
 
 def test_each_size_that_a_worker_is_through_with_gives_it_more_time_to_start(

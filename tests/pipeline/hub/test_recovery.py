@@ -171,7 +171,7 @@ def test_a_run_ends_where_a_lost_worker_cannot_be_replaced() -> None:
 
     run.stream.start_decode = fail
     run.lose("decode")
-    assert run.shutdown.error == f"decode drive: cannot be started again: {NO_ROOM.strerror}"
+    assert run.shutdown.error == f"decode drive: cannot be restarted: {NO_ROOM.strerror}"
     assert run.phase() is Phase.DRAINING
     assert run.stream.accounting.in_flight == 1
 

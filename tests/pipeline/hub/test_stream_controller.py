@@ -224,13 +224,13 @@ def test_a_frame_that_no_encode_worker_survives_fails_alone(crashed: bool, times
             stream.send("encode", Written(0, 0, 0, SPAN))
             stream.controller.send_to_encoder()
         assert stream.state.accounting.failed == {}
-        assert stream.lose("encode", why="was at one frame for 61 s", crashed=crashed)
+        assert stream.lose("encode", why="spent 61 s on one frame", crashed=crashed)
         stream.controller.replace("encode")
         stream.send("encode", SinksOpened(False, 0))
         stream.controller.send_to_encoder()
     stream.send("encode", Written(0, 0, 0, SPAN))
     stream.controller.send_to_encoder()
-    assert stream.lose("encode", why="was at one frame for 61 s", crashed=crashed)
+    assert stream.lose("encode", why="spent 61 s on one frame", crashed=crashed)
     assert stream.state.accounting.failed == {"encode crashed": 1}
     assert [gap.index for gap in stream.state.gaps] == [1]
     assert stream.phase() is Phase.READING
@@ -255,7 +255,7 @@ def test_what_no_decoder_survives_is_left_out(
     begins = [body for _, body in stream.workers.sent if isinstance(body, BeginDecode)]
     found = [(entry.after, entry.num_groups) for body in begins for entry in body.left_out]
     assert found == left_out
-    error = "decode drive: killed by SIGSEGV, every time at frame 2"
+    error = "decode drive: killed by SIGSEGV, repeatedly at frame 2"
     assert stream.state.error == (None if kind == "video" else error)
 
 
@@ -338,7 +338,7 @@ def test_sinks_that_hold_back_the_whole_window_end_the_stream() -> None:
         stream.send("encode", Written(index, 0, 0, SPAN))
     assert stream.phase() is Phase.CLOSED
     assert stream.state.broken
-    assert "pipeline.window must be larger" in (stream.state.error or "")
+    assert "increase pipeline.window" in (stream.state.error or "")
 
 
 def test_the_oldest_frame_makes_room_where_only_the_freshest_count() -> None:
@@ -390,7 +390,7 @@ def test_a_file_that_states_too_many_pixels_takes_no_memory_and_prepares_nothing
     stream.send("decode", Opened(SourceInfo("pts", Fraction(1, 25), None, (15_000, 15_000))))
     stream.context.pools.dispatch()
     assert stream.phase() is Phase.CLOSED
-    wanted = "x.mp4: 15000x15000 pixels are more than the allowed 67108864"
+    wanted = "x.mp4: 15000x15000 exceeds the allowed 67108864 pixels"
     assert (stream.state.error, stream.state.broken) == (wanted, False)
     assert stream.workers.sent_to("segment") == []
     assert stream.context.slots.num_bytes == 0

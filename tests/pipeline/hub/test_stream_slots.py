@@ -95,7 +95,7 @@ def test_a_frame_with_an_array_beyond_what_messages_carry_is_refused() -> None:
     slots = open_slots(slot_pool(num_bytes=10**12))
     slots.want((1, 6_000_000), list(slots.granted))
     assert slots.settle_want() == (
-        "s: a frame of 6000000x1 pixels: needs more than the allowed 1073741824 bytes at once"
+        "s: a frame of 6000000x1 pixels: needs an array larger than the allowed 1073741824 bytes"
     )
 
 

@@ -89,7 +89,7 @@ def test_a_frame_on_which_three_workers_crash_fails() -> None:
         outcomes += pool.lose(lost, crashed=True)
         pool.replace(lost)
         workers.of("preprocess").ready = True
-    detail = "its preprocess worker was lost at it every time"
+    detail = "preprocess workers were repeatedly lost at it"
     assert outcomes == [FailedFrame(stream, lease, "preprocess crashed", detail)]
     assert other.losses == Losses()
 
@@ -118,7 +118,7 @@ def test_a_frame_on_which_workers_are_lost_is_tried_alone_and_last_while_others_
             else:
                 pool.take(worker, done(held[0]), [])
                 finished.append(held[0])
-    detail = "its preprocess worker was lost at it every time"
+    detail = "preprocess workers were repeatedly lost at it"
     assert outcomes == [FailedFrame(stream, bad, "preprocess crashed", detail)]
     assert sorted(finished) == [1, 2, 3, 4, 5]
     assert lost_beside[2:] == [0, 0, 0]
@@ -149,7 +149,7 @@ def test_frames_of_a_size_that_no_worker_gets_ready_for_fail() -> None:
     pools.add(stream, lease)
     pools.dispatch()
     pools["preprocess"].take(workers.of("preprocess"), done(0), [])
-    detail = "its segment worker was lost at preparing for its size every time"
+    detail = "segment workers were repeatedly lost while preparing for its size"
     assert pools.dispatch() == [FailedFrame(stream, lease, "segment crashed", detail)]
 
 

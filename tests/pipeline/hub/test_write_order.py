@@ -64,4 +64,4 @@ def test_frames_that_are_dropped_without_an_encode_worker_are_not_kept() -> None
     order.expect(1000)
     assert order.faults == []
     order.expect(1002)
-    assert order.faults == [f"frame {n} vanished on its way" for n in (1000, 1001)]
+    assert order.faults == [f"frame {n} vanished in transit" for n in (1000, 1001)]

@@ -73,7 +73,7 @@ def test_an_encode_worker_that_is_killed_changes_nothing(
         run.wait_for((tmp_path / "out" / "clip" / "rolling" / "masks.000000060.mp4").exists)
         os.kill(children(run.process.pid)["encode"], 9)
         assert run.wait() == 0, run.log
-    assert "it is started again" in run.log
+    assert "restarting" in run.log
     assert contents(tmp_path / "out" / "clip") == whole
 
 
@@ -201,7 +201,7 @@ def test_a_publisher_that_is_killed_is_replaced(clip: Path, tmp_path: Path) -> N
     with subscriber(address) as sub, LiveRun([clip], tmp_path / "out", *options) as run:
         before = receive(sub)[0]["sequence"]
         os.kill(children(run.process.pid)["publish"], 9)
-        run.wait_for(lambda: "publish masks: killed by SIGKILL; it is started again" in run.log)
+        run.wait_for(lambda: "publish masks: killed by SIGKILL; restarting" in run.log)
         time.sleep(0.2)
         while receive(sub)[0]["sequence"] < before + 100:
             pass

@@ -34,7 +34,7 @@ def test_the_limit_is_raised_as_far_as_workers_need_it(limits: list[int]) -> Non
 
 def test_a_limit_that_cannot_be_raised_is_named_with_the_need(limits: list[int]) -> None:
     with pytest.raises(
-        ConfigError, match=r"is 4096 \(ulimit -n\), and 2000 worker .* need 6\d{3};"
+        ConfigError, match=r"is 4096 \(ulimit -n\), but 2000 worker .* need 6\d{3};"
     ):
         allow_open_files(2000)
     assert limits == [1024, 4096]
@@ -52,4 +52,4 @@ def test_a_run_is_refused_before_anything_is_written(tmp_path: object) -> None:
     )
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
-    assert "the limit of open files is 36 (ulimit -n)" in line
+    assert "the limit on open files is 36 (ulimit -n)" in line

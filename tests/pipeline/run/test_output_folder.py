@@ -109,7 +109,7 @@ def test_where_no_run_is_overwrite_is_refused(tmp_path: Path, manifest: str | No
     if manifest is not None:
         (tmp_path / "run.json").write_text(manifest)
     before = listing(tmp_path)
-    with pytest.raises(ConfigError, match=r"holds no earlier run .*another folder"):
+    with pytest.raises(ConfigError, match=r"contains no earlier run .*another folder"):
         prepare(tmp_path)
     assert listing(tmp_path) == before
 
@@ -150,7 +150,7 @@ def test_nothing_is_removed_through_a_link(tmp_path: Path, linked: str) -> None:
     fill(tmp_path / "elsewhere", ["masks/000000.png", "000000.png"])
     (out / linked).parent.mkdir(exist_ok=True)
     (out / linked).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ConfigError, match="behind a link"):
+    with pytest.raises(ConfigError, match="behind a symbolic link"):
         prepare(out, drive("png"))
     assert listing(tmp_path / "elsewhere") == ["000000.png", "masks/000000.png"]
 

@@ -26,7 +26,7 @@ def test_a_stream_of_which_nothing_was_written_has_an_error(
     stream.accounting.dropped = Counter(dropped)
     stream.accounting.encoded = encoded
     explain_empty_streams([stream], stopped=True)
-    wanted = f"x.mp4: none of its 251 frames was written ({reasons})"
+    wanted = f"x.mp4: none of the 251 frames was written ({reasons})"
     assert stream.error == (wanted if reasons else None)
 
 
@@ -34,4 +34,4 @@ def test_a_stream_without_frames_has_an_error_unless_it_was_stopped() -> None:
     streams = [Workers().stream(), Workers().stream()]
     explain_empty_streams(streams[:1], stopped=True)
     explain_empty_streams(streams[1:], stopped=False)
-    assert [stream.error for stream in streams] == [None, "x.mp4: no frame in it could be decoded"]
+    assert [stream.error for stream in streams] == [None, "x.mp4: no frame could be decoded"]

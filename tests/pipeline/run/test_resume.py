@@ -104,7 +104,7 @@ def test_resuming_a_finished_run_changes_nothing(clip: Path, whole: Path, tmp_pa
         (["--threads", "2"], "had other inference"),
         (["--set", "fit.mode=stretch", "--set", "fit.size=64x64"], "had other fit"),
         (["--overwrite"], "contradict one another"),
-        (["--policy", "freshest"], "no run is like another"),
+        (["--policy", "freshest"], "not possible with live sources"),
     ],
 )
 def test_other_settings_cannot_be_resumed(

@@ -77,4 +77,7 @@ def test_all_faults_are_reported_at_once() -> None:
 def test_the_schema_can_be_printed() -> None:
     schema = json.loads(call("config", "schema", "--of", "serve").stdout)
     assert set(schema["properties"]) == {"weights", "server", "model", "fit", "limits"}
-    assert "secret" in schema["$defs"]["ServerSettings"]["properties"]["token_file"]["description"]
+    assert (
+        "access token"
+        in schema["$defs"]["ServerSettings"]["properties"]["token_file"]["description"]
+    )

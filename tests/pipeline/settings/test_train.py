@@ -216,7 +216,7 @@ def test_unknown_keys_are_refused_at_every_level(load: Loader, key: str, nearest
 
 def test_the_background_cannot_be_named(load: Loader) -> None:
     text = load.fault({"special_classes": {"background": "bg", "neutral": "n"}})
-    assert text.startswith("special_classes.background: background cannot be named; ")
+    assert text.startswith("special_classes.background: the background cannot be named; ")
 
 
 def test_all_faults_are_reported_at_once_with_their_paths(load: Loader) -> None:
@@ -264,7 +264,7 @@ def test_a_rate_that_would_grow_is_taken_with_a_warning(
     config = load({"lr_decreasing": {"lr_divisor": 0.5}})
     assert config.settings().schedule == PatienceSchedule(divisor=0.5)
     assert len(warnings.messages) == 1
-    assert "would grow" in warnings.messages[0]
+    assert "would rise" in warnings.messages[0]
 
 
 def test_a_device_that_is_named_twice_is_used_once_with_a_warning(
@@ -274,7 +274,7 @@ def test_a_device_that_is_named_twice_is_used_once_with_a_warning(
     assert config.settings().gpu_devices == (1, 0)
     assert config.plugin_values()["gpu_devices"] == [1, 0, 1]
     assert len(warnings.messages) == 1
-    assert "twice" in warnings.messages[0]
+    assert "repeats a device" in warnings.messages[0]
 
 
 def test_a_good_configuration_warns_of_nothing(

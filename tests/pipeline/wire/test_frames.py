@@ -74,7 +74,7 @@ def test_frames_cross_a_link(tmp_path: Path, memory: ArenaView | None) -> None:
         assert np.array_equal(frame.image, image)
         assert np.array_equal(frame.scores.values_Khw, scores)
         hub.send(b"worker", 2, Stop())
-        with pytest.raises(WireError, match="message 2 from the hub came where 1 was due"):
+        with pytest.raises(WireError, match="message 2 from the hub instead of 1"):
             link.receive(5)
     finally:
         link.close()
@@ -152,7 +152,7 @@ def test_what_is_copied_is_what_it_was_then(memory: ArenaView | None) -> None:
 
 def test_an_array_without_its_bytes_is_refused(arena: Arena) -> None:
     frame = WireFrame(META, None, (Pixels("image", "uint8", (64, 96, 3), None),))
-    with pytest.raises(WireError, match="image: the array did not come"):
+    with pytest.raises(WireError, match="image: the array is missing"):
         unpack_frame(frame, [], None)
     outside = WireFrame(META, None, (Pixels("image", "uint8", (640, 96, 3), 4096),))
     with pytest.raises(WireError, match="of 106496 bytes of shared memory"):

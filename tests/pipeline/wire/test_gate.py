@@ -244,5 +244,5 @@ def test_frames_are_followed_wherever_the_bytes_are_cut() -> None:
 
 
 def test_a_peer_of_the_first_version_is_refused() -> None:
-    with pytest.raises(ZmtpError, match="does not speak ZMTP 2 or 3"):
+    with pytest.raises(ZmtpError, match="uses neither ZMTP 2 nor 3"):
         FrameReader(MessageLimit(1000)).feed(memoryview(b"\x01\x00\x03\x00abc"))

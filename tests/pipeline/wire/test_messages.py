@@ -85,13 +85,13 @@ def test_a_message_to_a_worker_arrives_as_it_was() -> None:
     ],
 )
 def test_what_is_no_message_is_refused(header: bytes) -> None:
-    with pytest.raises(WireError, match="cannot be read"):
+    with pytest.raises(WireError, match="cannot be parsed"):
         FROM_WORKER.read(header)
 
 
 def test_another_version_is_refused_by_its_number() -> None:
     later = msgspec.msgpack.encode((2, 0, {"type": "Connected"}))
-    with pytest.raises(WireError, match="version 2, this icstream speaks 1"):
+    with pytest.raises(WireError, match="version 2, but this icstream uses version 1"):
         FROM_WORKER.read(later)
 
 
