@@ -14,7 +14,7 @@ def test_a_run_is_resumed_with_what_its_manifest_holds(tmp_path: Path) -> None:
     values = {"fit": {"size": (64, 96)}, "loop": 1}
     begin_manifest(tmp_path, values, resume=False)
     begin_manifest(tmp_path, values, resume=True)
-    with pytest.raises(ConfigError, match="had other fit"):
+    with pytest.raises(ConfigError, match="differs in fit"):
         begin_manifest(tmp_path, {**values, "fit": {"size": (96, 64)}}, resume=True)
 
 

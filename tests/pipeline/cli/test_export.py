@@ -114,8 +114,8 @@ def test_the_runtime_onnx_runs_recordings(tmp_path: Path) -> None:
             ["--input-size", "96x64", "--format", "openvino", "-o", "net.onnx"],
             "net.onnx: a name that",
         ),
-        (["--size", "96", "-o", "net.onnx"], "--size 96: a size is HEIGHTxWIDTH"),
-        (["--input-size", "96", "-o", "net.onnx"], "--input-size 96: a size is WIDTHxHEIGHT"),
+        (["--size", "96", "-o", "net.onnx"], "--size 96: a size must be HEIGHTxWIDTH"),
+        (["--input-size", "96", "-o", "net.onnx"], "--input-size 96: a size must be WIDTHxHEIGHT"),
         (["-o", "net.onnx"], "export needs --input-size WIDTHxHEIGHT"),
         (
             ["--size", "64x96", "--input-size", "96x64", "-o", "net.onnx"],

@@ -286,7 +286,7 @@ def test_more_replicas_than_cores_are_obeyed_with_one_warning(
     assert (result.exit_code, result.inference.replicas) == (0, replicas)
     warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert len(warnings) == 1
-    assert f"{replicas} replicas of 1 threads" in warnings[0]
+    assert f"{replicas} replicas with 1 threads" in warnings[0]
 
 
 def test_books_close_when_it_is_stopped_between_two_readings(tmp_path: Path) -> None:

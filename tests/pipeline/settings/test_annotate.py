@@ -102,7 +102,7 @@ def test_the_readme_example_of_the_plugin_is_taken(data_dir: Path) -> None:
         ),
         (
             {"model": {}, "mode": {"name": "roi", "bounds": {"left": "-1px", "top": "2.5%"}}},
-            ["mode.bounds.left: negative bounds", "mode.bounds.top: whole pixels", "got '2.5%'"],
+            ["mode.bounds.left: must not be neg", "mode.bounds.top: must be whole", "got '2.5%'"],
         ),
         (
             {"model": {}, "mode": {"name": "full_image", "model_classes": {"save_classes": "car"}}},

@@ -85,7 +85,7 @@ def test_both_keys_in_two_assignments_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
-        ("fit.size=big", "fit.size: a size is HEIGHTxWIDTH, for example 720x1280, got 'big'"),
+        ("fit.size=big", "fit.size: a size must be HEIGHTxWIDTH, for example 720x1280, got 'big'"),
         ("fit.size=[1,2,3]", "fit.size: a size is HEIGHTxWIDTH"),
         ("output.rolling.megabytes=much", "output.rolling.file_bytes: input should be a valid int"),
         ("output.rolling.keep_seconds=0", "output.rolling.keep_s: input should be greater than 0"),

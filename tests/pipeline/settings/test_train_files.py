@@ -79,7 +79,7 @@ def test_the_kinds_of_configurations_are_not_mixed_up() -> None:
     assert "train_plugin" not in str(caught.value)
     with pytest.raises(ConfigError, match=r"dashcam: a preset for icstream run; .*train_"):
         load_train_config("dashcam")
-    with pytest.raises(ConfigError, match=r"none: cannot be read .* ready-made are train_camvid"):
+    with pytest.raises(ConfigError, match=r"none: cannot be read .* presets are train_camvid"):
         load_train_config("none")
 
 

@@ -78,7 +78,7 @@ def test_what_took_the_place_meanwhile_is_not_removed(
 
 
 def test_a_path_that_is_too_long_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="paths of sockets end at 107 bytes"):
+    with pytest.raises(OSError, match="paths of sockets have at most 107 bytes"):
         check_endpoint(f"ipc://{tmp_path / ('x' * 108)}")
 
 
