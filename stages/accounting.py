@@ -39,7 +39,7 @@ class FrameAccounting:
     noted: Counter[str] = field(default_factory=Counter)
     """The decoded frames with a harmless anomaly, by anomaly."""
     cut_short: str | None = None
-    """Why part of the source could not be read; None if all of it was read."""
+    """The reason why part of the source could not be read, or None."""
     left_out: Counter[str] = field(default_factory=Counter)
     """The images of the source that were not requested, by kind."""
 

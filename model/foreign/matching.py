@@ -38,7 +38,7 @@ class Foreign:
     labels: LabelSet | None = None
     """The classes stated by the file; None if there are none."""
     folded: Mapping[str, str]
-    """How tensors were merged into others, by their foreign name."""
+    """The merging of tensors into others, as a clause by foreign name."""
     notes: tuple[str, ...] = ()
     """Assumptions made where the file states nothing."""
 

@@ -20,7 +20,7 @@ class Report:
     ignored: Mapping[str, str]
     """The reasons why tensors were left out, by foreign name."""
     folded: Mapping[str, str] = field(default_factory=dict)
-    """How tensors were merged into others, by foreign name."""
+    """The merging of tensors into others, as a clause by foreign name."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """The names in `ICNet` of missing tensors, by foreign name."""
     wrong: Mapping[str, str] = field(default_factory=dict)
