@@ -45,6 +45,7 @@ from support.live_servers import free_port, rtsp_camera
 
 CHECKED = {
     r"icstream bench": "it takes minutes; tests/pipeline/cli runs it",
+    r"icstream export": "it takes seconds; tests/pipeline/cli/test_export.py runs it",
     r"icstream serve": "it runs until it is stopped; tests/pipeline/serve runs it",
     r"icstream train (train_\w+|CONFIG)": "it trains for hours; that of own-classes.md is run",
     r"torchrun .* -m icstream.pipeline train": "likewise; tests/stages/train runs two ranks",
@@ -72,11 +73,10 @@ NOT_OURS = {
 }
 
 REPLACED = {
-    "960x540": "64x64",
     "--view ": "--view --view-address 127.0.0.1:0 ",
     "127.0.0.1:9000": "127.0.0.1:0",
 }
-"""What would take long, or an address that others may use."""
+"""Addresses that others may use."""
 
 TINY = (
     *("--set", "epochs=1", "--set", "input_size={width: 65, height: 65}", "--set", "seed=1"),
@@ -86,6 +86,7 @@ TINY = (
 
 WORK = {
     "run": "icstream.pipeline.run.run.launch",
+    "export": "icstream.model.export.export.export_model",
     "bench": "icstream.pipeline.diagnostics.bench.measure_speed",
     "serve": "icstream.pipeline.serve.server.run_service",
     "train": "icstream.pipeline.offline.train.run_training",
