@@ -230,4 +230,4 @@ def test_a_device_that_is_not_here_falls_back_to_software(
     ):
         assert any(isinstance(thing, LiveFrame) for thing in camera)
     (record,) = caplog.records
-    assert "hardware nonsense: not here" in record.getMessage()
+    assert "hardware nonsense: not available" in record.getMessage()
