@@ -34,7 +34,7 @@ reference: setup
 # The site, in build/site; every warning is an error, and nothing in it is loaded from elsewhere.
 docs: $(VENV)/.docs-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-	@echo "Open build/site/index.html; searching it needs a server: make docs-serve"
+	@echo "Open build/site/index.html"
 
 docs-serve: $(VENV)/.docs-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
