@@ -1,1 +1,1 @@
-"""Programs that measure icstream and show it: bench, naive, demo, doctor."""
+"""Commands that measure and demonstrate icstream: bench, naive, demo, doctor."""

@@ -1,8 +1,8 @@
-"""How fast a recording is segmented, as ratios within one run.
+"""Measurement of the speed of segmentation, as ratios within one run.
 
-Machines are noisy and differ, so what is compared takes turns, round by round, and the medians are
-set in relation: the pipeline to the naive script, the pipeline to the bare network, and the network
-in its engine to the plain graph in eager PyTorch.
+Machines differ and are noisy, so the compared programs take turns, round by round, and the ratios
+are those of medians: the pipeline to the naive script, the pipeline to the bare network, and the
+network in its runtime to the plain graph in eager PyTorch.
 """
 
 import os
@@ -38,23 +38,23 @@ from icstream.stages.decode.find import find_sources
 from icstream.stages.latency import Latency
 
 _WARM_UP = 5
-"""Frames of each measurement that are not timed."""
+"""Number of frames of each measurement that are not timed."""
 _PIPELINE_WARM_UP = 12
-"""Of the pipeline: until what was decoded while the network was loaded is through."""
+"""Number of frames of the pipeline that are not timed, decoded mostly while the network loads."""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """Seconds per frame, one value per round."""
+    """The results in seconds per frame, with one value per round."""
 
     naive: list[float]
     pipeline: list[float]
     bare: list[float]
     eager: list[float]
     core_ms: dict[str, float]
-    """CPU time per frame by kind of process, in milliseconds; the median of the rounds."""
+    """CPU time per frame by kind of process, in milliseconds, as the median of the rounds."""
     result: RunResult
-    """Of the last round."""
+    """Result of the last round."""
 
     def ratios(self) -> dict[str, float]:
         """Return how many times as fast the first is as the second, by medians."""
@@ -105,14 +105,14 @@ _MEASURED = ("naive", "pipeline", "bare", "eager")
 
 
 def measure_speed(config: RunConfig, source: str, *, num_frames: int, rounds: int) -> BenchResult:
-    """Measure on the first frames of a recording, with the masks sink.
+    """Measure the speed on the first frames of a recording, with the masks sink.
 
     Raises:
-        ConfigError: not one video file, or too few frames in it.
+        ConfigError: the source is not a single video file, or has too few frames.
     """
     specs = find_sources([source])
     if len(specs) != 1 or specs[0].kind != "video":
-        raise ConfigError(f"{source}: bench takes one video file")
+        raise ConfigError(f"{source}: bench needs a single video file")
     inference = plan_inference(config)
     checkpoint = load_weights(inference.weights)
     threads = inference.choice.threads * inference.replicas
@@ -145,7 +145,7 @@ def measure_speed(config: RunConfig, source: str, *, num_frames: int, rounds: in
 
 
 class _Bare:
-    """The network alone, in as many replicas as the pipeline has: images in, class ids out."""
+    """The network alone, in as many replicas as the pipeline has."""
 
     def __init__(self, checkpoint: Checkpoint, inference: Inference) -> None:
         self._replicas = [
@@ -171,7 +171,7 @@ def _through(segmenter: Segmenter, images: list[NDArray[np.uint8]]) -> None:
 
 
 class _Eager:
-    """The plain graph: an image in, class ids out, by argmax of logits at full size."""
+    """The plain graph, followed by argmax of the logits at full size."""
 
     def __init__(self, checkpoint: Checkpoint, threads: int) -> None:
         torch.set_num_threads(threads)
@@ -182,7 +182,7 @@ class _Eager:
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.int64]:
         x_NCHW = (torch.from_numpy(image).float() - self._mean).permute(2, 0, 1)[None]
         logits_NKHW = self._model(pad_to_network_size(x_NCHW)).numpy()
-        return np.asarray(logits_NKHW[0].argmax(0))  # a third of the time that PyTorch takes for it
+        return np.asarray(logits_NKHW[0].argmax(0))  # three times as fast as in PyTorch
 
 
 def _each(
@@ -198,20 +198,20 @@ def _each(
 
 @dataclass(frozen=True, slots=True)
 class PipelineTiming:
-    """How fast a run was after its warm-up."""
+    """The speed of a run after its warm-up."""
 
     seconds_per_frame: float
     core_ms: dict[str, float]
     """CPU time per frame by kind of process, in milliseconds."""
     age: Latency
-    """From decoded to written by every sink."""
+    """Latency from the decoder until all sinks have written a frame."""
     result: RunResult
 
 
 def time_pipeline(
     config: RunConfig, sources: Sequence[str], folder: Path, num_frames: int
 ) -> PipelineTiming:
-    """Run the pipeline until this many frames of all sources together are finished."""
+    """Run the pipeline until this number of frames, over all sources, is finished."""
     warm_up = min(_PIPELINE_WARM_UP, num_frames // 2)
     finished: list[float] = []
     spent: list[dict[str, float]] = []
@@ -240,9 +240,9 @@ def time_pipeline(
 
 
 def cpu_seconds() -> dict[str, float]:
-    """Return the CPU time spent so far by this process and, by kind, its workers.
+    """Return the CPU time, in seconds, of this process and its workers, by kind.
 
-    Empty where the system has no `/proc`.
+    Empty if the system has no `/proc`.
     """
     seconds: dict[str, float] = {}
     workers = [(worker.pid, worker.kind) for worker in find_workers(os.getpid())]
@@ -259,4 +259,4 @@ def cpu_seconds() -> dict[str, float]:
 
 class _Silence:
     def update(self, streams: Sequence[StreamState]) -> None:
-        """See `RunDisplay.update`."""
+        """Do nothing."""

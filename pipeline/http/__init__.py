@@ -1,1 +1,1 @@
-"""What the view and the service share as HTTP servers: access control and sockets."""
+"""Parts shared by the HTTP servers of the view and the service: access control and sockets."""

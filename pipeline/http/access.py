@@ -1,4 +1,4 @@
-"""Who may ask a server: tokens, and the name that this machine is called by."""
+"""Access control of a server: tokens, and checks of the Host header and the origin."""
 
 import hmac
 from collections.abc import Mapping
@@ -9,18 +9,18 @@ from icstream.model import ConfigError
 from icstream.stages.loopback import is_loopback_number
 
 MIN_TOKEN_LENGTH = 16
-"""Characters of a token."""
+"""Fewest characters of a token."""
 _SAFE = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
 _OWN_SITE = ("same-origin", "none")
-"""Values of Sec-Fetch-Site for requests of the server's own pages and of people."""
+"""Values of Sec-Fetch-Site for the server's own pages and for addresses typed by a user."""
 
 
 def read_token_file(path: Path) -> str:
-    """Return the token in a file, without white space around it.
+    """Return the token in a file, without surrounding white space.
 
     Raises:
-        ConfigError: the file cannot be read, or holds other characters than ASCII.
+        ConfigError: the file cannot be read, or contains non-ASCII characters.
     """
     try:
         return path.read_text(encoding="ascii").strip()
@@ -31,15 +31,15 @@ def read_token_file(path: Path) -> str:
 
 
 def is_secret(given: str, expected: str) -> bool:
-    """Return whether two texts are equal, in a time that does not depend on how much is."""
+    """Return whether two texts are equal, in constant time."""
     return hmac.compare_digest(given.encode(errors="replace"), expected.encode())
 
 
 def names_loopback(host: str) -> bool:
     """Return whether the Host header of a request is localhost or a loopback address.
 
-    The header may end with a port. Other names are never looked up: whoever owns one may have it
-    point to this machine, and his page would then be asking.
+    The header may end with a port. Other names are never resolved: their owner could point them to
+    this machine, and pages of that owner could then send requests (DNS rebinding).
     """
     host = host.lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
@@ -47,13 +47,13 @@ def names_loopback(host: str) -> bool:
 
 
 def is_cross_site(method: str, headers: Mapping[str, str]) -> bool:
-    """Return whether a page of another origin made a browser send a request that may change things.
+    """Return whether a page of another origin made a browser send a request that may change data.
 
-    Sec-Fetch-Site decides, and in browsers that do not send it, Origin. Programs send neither.
+    Sec-Fetch-Site decides; for browsers that do not send it, Origin does. Programs send neither.
 
     Args:
-        method: of the request.
-        headers: by their names in lower case.
+        method: the method of the request.
+        headers: the headers, by lower-case name.
     """
     if method in _SAFE:
         return False

@@ -1,4 +1,4 @@
-"""Connections of a server: bounds on their number, deadlines, and probes that are always answered.
+"""Connections of a server, with limits on their number, deadlines, and probes that always pass.
 
 uvicorn has no settings for most of this. Its protocol classes are not part of its public interface,
 so pyproject.toml allows only versions that these classes were tested with.
@@ -19,19 +19,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 log = logging.getLogger(__name__)
 
 HEADERS_S = 10.0
-"""For the headers of a request, from the connection's beginning or their first byte on."""
+"""Time in seconds for the headers of a request, from the connection or their first byte on."""
 KEEP_ALIVE_S = 75.0
-"""For the next request on a connection; longer than clients and proxies usually keep one."""
+"""Time in seconds for the next request on a connection; clients and proxies usually allow less."""
 _SPARE = 64
-"""Connections beyond the limit, so that probes get in."""
+"""Connections beyond the limit, which let probes in."""
 _PIECE = 2**16
 _READ_BYTES = 2**14
-"""Taken from a connection at once, so that the others get their turn."""
+"""Most bytes read from a connection at once, so that other connections get their turn."""
 _HEADERS_BYTES = 2**16
-"""What the headers of a request may have together."""
+"""Most bytes of all headers of a request."""
 _NUM_CHUNKS, _MIN_CHUNK_BYTES = 1000, 32
-"""A body in more chunks than this must have so many bytes in each, on average: each costs as much
-time as thousands of bytes."""
+"""Number of chunks beyond which a body must have the given number of bytes per chunk on average,
+because each chunk takes as much time as thousands of bytes."""
 _UNAVAILABLE = PlainTextResponse(
     "too many requests at once\n", 503, {"Connection": "close", "Retry-After": "1"}
 )
@@ -40,20 +40,21 @@ _UNAVAILABLE = PlainTextResponse(
 class Connections:
     """The connections of one server.
 
-    A request is in progress from its complete headers to the end of its answer. Connections without
-    one make way, the oldest first, where more come than there is room for. Probes are answered
+    A request is in progress from its complete headers to the end of its response. When there are
+    too
+    many connections, those without a request are closed, the oldest first. Probes are answered
     however many requests are in progress.
     """
 
     def __init__(
         self, *, max_requests: int, send_s: float, is_probe: Callable[[str], bool]
     ) -> None:
-        """Make the bounds of a server.
+        """Set the limits of a server.
 
         Args:
-            max_requests: requests in progress at once; others get 503.
-            send_s: time for a client to take an answer.
-            is_probe: whether a path is one that is answered whatever the load.
+            max_requests: the most requests in progress; others get status 503.
+            send_s: the seconds for a client to receive a response.
+            is_probe: a function that returns whether a path is answered under any load.
         """
         self.max_requests = max_requests
         self.send_s = send_s
@@ -63,11 +64,11 @@ class Connections:
         self._waiting: dict[Connection, None] = {}
 
     def protocol(self, **arguments: Any) -> "Connection":
-        """Return the protocol of a new connection, as uvicorn asks for it."""
+        """Return the protocol of a new connection, as uvicorn requires."""
         return Connection(self, **arguments)
 
     def add(self, connection: "Connection") -> None:
-        """Let a connection in, in the place of one that waits if there is no other."""
+        """Add a connection, closing the oldest waiting one if there are too many."""
         if len(self._open) >= self.max_requests + _SPARE:
             oldest = next(iter(self._waiting), connection)
             oldest.transport.abort()
@@ -75,12 +76,12 @@ class Connections:
         self._open.add(connection)
 
     def discard(self, connection: "Connection") -> None:
-        """Forget a connection that is closed."""
+        """Remove a connection that is closed."""
         self._open.discard(connection)
         self._waiting.pop(connection, None)
 
     def set_waiting(self, connection: "Connection", waiting: bool) -> None:
-        """Take note whether a connection has no request in progress."""
+        """Record whether a connection has no request in progress."""
         if not waiting:
             self._waiting.pop(connection, None)
         elif connection in self._open:
@@ -88,14 +89,14 @@ class Connections:
 
 
 class _RequestParser(h11.Connection):
-    """Reads requests, and refuses bodies that come in tiny chunks."""
+    """A parser of requests that rejects bodies in tiny chunks."""
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER, _HEADERS_BYTES)
         self._num_chunks = self._num_bytes = 0
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """See h11."""
+        """See base class."""
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._num_chunks = self._num_bytes = 0
@@ -103,12 +104,12 @@ class _RequestParser(h11.Connection):
             self._num_chunks += 1
             self._num_bytes += len(event.data)
             if self._num_bytes < _MIN_CHUNK_BYTES * (self._num_chunks - _NUM_CHUNKS):
-                raise h11.RemoteProtocolError("the body comes in tiny chunks")
+                raise h11.RemoteProtocolError("the body has too many tiny chunks")
         return event
 
 
 class Connection(H11Protocol):
-    """A connection whose client must finish headers, and take answers, in time."""
+    """A connection whose client must send headers and receive responses in time."""
 
     def __init__(self, owner: Connections, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -120,15 +121,15 @@ class Connection(H11Protocol):
         self._sent_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See asyncio's protocols."""
+        """See base class."""
         super().connection_made(transport)
-        # What asyncio takes from a socket at once; it has no public setting for it.
+        # The most that asyncio reads from a socket at once, for which there is no public setting.
         transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
         self._owner.add(self)
         self._watch_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio's protocols."""
+        """See base class."""
         self._owner.discard(self)
         for timer in (self._headers_timer, self._sent_timer):
             if timer is not None:
@@ -137,12 +138,12 @@ class Connection(H11Protocol):
         self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
-        """See asyncio's protocols."""
+        """See base class."""
         super().data_received(data)
         self._watch_headers()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP; called by uvicorn, also when there was an answer already."""
+        """Respond to invalid HTTP; uvicorn calls this even after a response."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
         else:
@@ -161,7 +162,7 @@ class Connection(H11Protocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _watch_headers(self) -> None:
-        """Set a deadline for headers that are not complete, and end that of complete ones."""
+        """Set a deadline for incomplete headers, and cancel that of complete ones."""
         waiting = self._is_waiting()
         self._owner.set_waiting(self, waiting)
         if not waiting and self._headers_timer is not None:
@@ -177,7 +178,7 @@ class Connection(H11Protocol):
             self._watch_sending()
 
     def _watch_sending(self) -> None:
-        """Set a deadline for what the connection has yet to send."""
+        """Set a deadline for the data that the connection has yet to send."""
         if self._sent_timer is not None:
             self._sent_timer.cancel()
             self._sent_timer = None
@@ -190,20 +191,20 @@ class Connection(H11Protocol):
             self._reset()
 
     def _reset(self) -> None:
-        """Close the connection, and forget what is not sent, in the system's buffers too."""
+        """Close the connection, and discard unsent data, also in the system's buffers."""
         self.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )
         self.transport.abort()
-        self.cycle.disconnected = True  # uvicorn would else miss the rest of the answer
+        self.cycle.disconnected = True  # otherwise uvicorn would wait to send the rest
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application, if there is room for another request."""
+        """Call the application if another request is allowed."""
         owner = self._owner
         if owner.is_probe(scope["path"]):
             await self._serve(scope, receive, send)
         elif owner.num_in_progress >= owner.max_requests:
-            log.warning("more than %d requests at once: some were refused", owner.max_requests)
+            log.warning("more than %d requests at a time: refusing some", owner.max_requests)
             await _UNAVAILABLE(scope, receive, send)
         else:
             owner.num_in_progress += 1
@@ -213,10 +214,11 @@ class Connection(H11Protocol):
                 owner.num_in_progress -= 1
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application, and send its answer piece by piece.
+        """Call the application, and send its response in pieces.
 
-        The answer's memory belongs to the application until its client has taken nearly all of it,
-        and a client that does not take it in time loses its connection.
+        The memory of the response stays with the application until the client has received nearly
+        all of
+        it, and a client that is too slow loses its connection.
         """
         sending: asyncio.Timeout | None = None
 
@@ -245,4 +247,6 @@ class Connection(H11Protocol):
         except Exception:
             if not self.cycle.response_complete:
                 raise
-            log.exception("an error that was answered with 500")  # the connection is of use yet
+            log.exception(
+                "unexpected error, answered with status 500"
+            )  # the connection stays usable

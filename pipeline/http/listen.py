@@ -1,4 +1,4 @@
-"""Sockets that listen, and whether other machines can reach them."""
+"""Listening sockets, and whether other machines can reach them."""
 
 import socket
 from contextlib import suppress
@@ -12,55 +12,55 @@ _AddressInfo: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, st
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a server is to listen: the addresses that the name of a host stands for."""
+    """The addresses of a host that a server is to listen at."""
 
     addresses: tuple[_AddressInfo, ...]
-    """As `socket.getaddrinfo` gives them; the first is used."""
+    """Addresses as returned by `socket.getaddrinfo`, of which the first is used."""
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine can reach each of them."""
+        """Whether only this machine can reach each of the addresses."""
         return all(is_loopback_number(str(entry[4][0])) for entry in self.addresses)
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A socket that listens; a process that inherits it may be replaced by another."""
+    """A listening socket, which processes can inherit one after another."""
 
     socket: socket.socket
     loopback: bool
-    """Only this machine can reach it."""
+    """Whether only this machine can reach it."""
 
     @property
     def url(self) -> str:
-        """The address for people and browsers, without a path."""
+        """The URL for people and browsers, without a path."""
         host, port = self.socket.getsockname()[:2]
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def resolve(host: str, port: int) -> Endpoint:
-    """Return where a server would listen.
+    """Return the addresses of a host.
 
     Args:
         host: a name or a number; IPv6 with or without brackets.
-        port: 0 lets the system choose one.
+        port: the port; 0 picks a free one.
 
     Raises:
-        OSError: the host stands for no address.
+        OSError: the host has no address.
     """
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
-        raise socket.gaierror(socket.EAI_NONAME, "not a name of a host") from error
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
     return Endpoint(tuple(found))
 
 
 def listen_at(endpoint: Endpoint, *, backlog: int) -> Listener:
-    """Return a socket that listens there and does not block.
+    """Return a non-blocking socket that listens at an endpoint.
 
     Args:
-        endpoint: from `resolve`.
-        backlog: connections that may wait to be accepted.
+        endpoint: the endpoint, from `resolve`.
+        backlog: the most connections that wait to be accepted.
 
     Raises:
         OSError: the address cannot be used.
@@ -68,7 +68,7 @@ def listen_at(endpoint: Endpoint, *, backlog: int) -> Listener:
     family, kind, protocol, _, address = endpoint.addresses[0]
     listener = socket.socket(family, kind, protocol)
     try:
-        with suppress(OSError):  # so that a server may follow another at once
+        with suppress(OSError):  # allows a server to replace another immediately
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(backlog)

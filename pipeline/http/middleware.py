@@ -1,4 +1,4 @@
-"""What stands before an ASGI application: who may ask, under which path, and browsers' headers."""
+"""ASGI middleware for access control, path prefixes of proxies, and headers for browsers."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from icstream.pipeline.http.access import is_cross_site, is_secret, names_loopba
 Refusal: TypeAlias = Literal["foreign_host", "cross_site", "token_needed"]
 
 PREFIX = "X-Forwarded-Prefix"
-"""Header in which a proxy says under which path it offers the server."""
+"""Header in which a proxy sends the path prefix of the server."""
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]{1,64}){1,8}", re.ASCII)
 
 
@@ -24,10 +24,11 @@ def route_path(scope: Scope) -> str:
 
 
 class PrefixMiddleware:
-    """Takes note of the path under which a proxy offers the application.
+    """Handles the path prefix under which a proxy serves the application.
 
-    The proxy may have cut the prefix off the path or not. In both cases the application's own
-    routes are found, and `root_path` has the prefix for links.
+    Whether or not the proxy has removed the prefix from the path, the application's routes match,
+    and
+    `root_path` holds the prefix for links.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -40,13 +41,13 @@ class PrefixMiddleware:
             path: str = scope["path"]
             if _PREFIX.fullmatch(prefix) and path.startswith("/"):
                 own = path.removeprefix(prefix) if path.startswith(prefix + "/") else path
-                # The specification's way: `path` holds `root_path`.
+                # As the specification requires, `path` includes `root_path`.
                 scope = {**scope, "path": prefix + own, "root_path": prefix}
         await self._app(scope, receive, send)
 
 
 class HeadersMiddleware:
-    """Adds headers to every response that does not have them yet."""
+    """Adds headers to every response that does not have them already."""
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
         self._app = app
@@ -66,12 +67,12 @@ class HeadersMiddleware:
 
 
 class AuthMiddleware:
-    """Passes on the requests that are allowed, and refuses the others.
+    """Forwards allowed requests, and refuses others.
 
-    If there is a token, a request must contain it. If there is none, and only this machine can
-    reach the server, the request's Host header must be a name of this machine. What browsers send
-    by themselves, a cookie or nothing at all, lets no request pass that a page of somebody else
-    made and that may change something.
+    With a token, a request must contain it. Without one, if only this machine can reach the server,
+    the Host header must name this machine. Requests that a page of another site made a browser
+    send,
+    and that may change data, are refused unless they contain the token itself.
     """
 
     def __init__(
@@ -84,15 +85,15 @@ class AuthMiddleware:
         refuse: Callable[[Scope, Refusal], ASGIApp],
         cookie: tuple[str, str] | None = None,
     ) -> None:
-        """Make the middleware before an application.
+        """Wrap an application.
 
         Args:
             app: the application.
-            token: the token that requests must contain; None: none is needed.
-            loopback: only this machine can reach the application.
-            is_open: whether a path is for everybody.
-            refuse: makes the response to a request that is not allowed.
-            cookie: name and value of a cookie that stands for the token.
+            token: the token required from requests, or None for no token.
+            loopback: whether only this machine can reach the application.
+            is_open: returns whether a path needs no token.
+            refuse: returns the response to a request that is not allowed.
+            cookie: the name and value of a cookie that replaces the token, or None.
         """
         self._app = app
         self._token = token
@@ -102,7 +103,7 @@ class AuthMiddleware:
         self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See the ASGI specification; web sockets are not let through."""
+        """See the ASGI specification; web sockets are refused."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
@@ -120,7 +121,7 @@ class AuthMiddleware:
                 return None if is_secret(given.strip(), self._token) else "token_needed"
             if not self._has_cookie(headers):
                 return "token_needed"
-        # Every browser sends the name that it was given; some probes send none.
+        # Every browser sends the host name that it was given; some probes send none.
         elif self._loopback and not names_loopback(headers.get("host") or "localhost"):
             return "foreign_host"
         return "cross_site" if is_cross_site(scope["method"], headers) else None

@@ -4,9 +4,9 @@ _MOST_DIGITS = 18
 
 
 def read_number(text: str) -> int | None:
-    """Return the number that a text of ASCII digits is; None for other texts, and huge numbers.
+    """Return the number that a text of ASCII digits represents, or None for other texts.
 
-    Python's `isdigit` is true for characters that `int` does not read.
+    Huge numbers give None too. Python's `isdigit` is true for characters that `int` rejects.
     """
     is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
     return int(text) if is_number else None

@@ -1,4 +1,4 @@
-"""uvicorn as the view and the service run it."""
+"""The configuration of uvicorn for the view and the service."""
 
 import logging
 import time
@@ -13,9 +13,9 @@ _QUIET_S = 60.0
 
 
 class RepeatFilter(logging.Filter):
-    """Passes a message of each kind once in a while, and says how many were left out.
+    """Limits messages of each kind to one per period, and adds the number of suppressed ones.
 
-    The kind is the text before its arguments are put in, so that clients cannot make new ones.
+    The kind is the text without its arguments, so that clients cannot create new kinds.
     """
 
     def __init__(self, every_s: float = _QUIET_S) -> None:
@@ -34,17 +34,20 @@ class RepeatFilter(logging.Filter):
         self._next[kind] = now + self._every_s
         left_out = self._left_out.pop(kind, 0)
         if left_out:
-            record.msg, record.args = f"{record.getMessage()} (and {left_out} times before)", ()
+            record.msg, record.args = (
+                f"{record.getMessage()} (and {left_out} more times before)",
+                (),
+            )
         return True
 
 
 def make_server(app: ASGIApp, connections: Connections, *, stop_s: int | None) -> uvicorn.Server:
-    """Return a server that is to be given its sockets.
+    """Return a server that still needs its sockets.
 
     Args:
-        app: what answers.
-        connections: the bounds of the server's connections.
-        stop_s: time to finish what is under way when it stops; None: no limit.
+        app: the application.
+        connections: the limits of the server's connections.
+        stop_s: the seconds to finish requests when the server stops, or None for no limit.
     """
     for name in ("uvicorn.error", "icstream.pipeline.http.connections"):
         logger = logging.getLogger(name)

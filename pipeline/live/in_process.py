@@ -1,4 +1,4 @@
-"""A live source for use without processes."""
+"""A live source for use without worker processes."""
 
 import threading
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from icstream.stages.decode.find import SourceSpec
 
 
 class LiveSource:
-    """A live source whose reader takes every frame; none is dropped here."""
+    """A live source that yields every frame and drops none."""
 
     def __init__(self, spec: SourceSpec, *, accounting: FrameAccounting) -> None:
-        """Prepare to read; the connection is made for the first frame.
+        """Prepare to read; the connection is opened for the first frame.
 
         Args:
-            spec: of the stream.
-            accounting: of the stream.
+            spec: the specification of the stream.
+            accounting: the accounting of the stream.
         """
         plan = LivePlan()
         self._name = spec.name
@@ -42,7 +42,7 @@ class LiveSource:
         self._stop.set()
 
     def __iter__(self) -> Iterator[Item]:
-        """Return the items in the order in which they come."""
+        """Yield the items in the order of their arrival."""
         for item in self._source:
             if isinstance(item, PendingFrame):
                 self._accounting.in_flight += 1

@@ -1,4 +1,4 @@
-"""Opening live sources of every kind."""
+"""Opening of live sources of every kind."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def camera_opener(
     spec: SourceSpec, settings: LiveSettings, accounting: FrameAccounting, *, threads: int
 ) -> "OpenCamera":
-    """Return a function that connects to a live source; its connections keep `accounting`.
+    """Return a function that connects to a live source; its connections update `accounting`.
 
     Raises:
-        ConfigError: it can never be opened as it is written.
+        ConfigError: the address is invalid.
     """
     scheme = scheme_of(spec.address)
     if scheme == "synthetic":

@@ -1,4 +1,4 @@
-"""A live source over any number of connections: reconnecting, times, and the rate limit."""
+"""A live source over any number of connections, with reconnection, times and a rate limit."""
 
 import random
 import threading
@@ -27,38 +27,38 @@ from icstream.stages.live import (
 )
 
 _MAX_WAIT_S = 5.0
-"""Frames that come in bursts are held back for no longer than this."""
+"""Longest delay, in seconds, of frames that arrive in bursts."""
 _MAX_LATE_S = 0.1
-"""A burst that is later than this sets the pace anew."""
+"""Lateness of a burst, in seconds, after which the pace is set anew."""
 _GRACE_S = 5.0
-"""A connection is taken to hang when it is this much later than its own deadlines."""
+"""Time in seconds beyond its own deadlines after which a connection counts as hanging."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PendingFrame:
-    """A frame that left the decoder, before it becomes RGB."""
+    """A frame that has been decoded but not converted to RGB."""
 
     meta: FrameMeta
-    """Which frame it is, and when."""
+    """Identity and time of the frame."""
     clock: Literal["pts", "arrival"]
-    """Where its time is from: the source, or the moment of its arrival."""
+    """Origin of its time: the source, or the moment of arrival."""
     arrived: float
-    """When it came, in seconds by the system's monotonic clock."""
+    """Monotonic time of arrival, in seconds."""
     to_rgb: Callable[[], NDArray[np.uint8]]
     """Function that returns (H, W, 3) RGB, which the caller owns."""
     is_kept: bool
-    """False if the rate limit leaves it out."""
+    """Whether the frame is kept by the rate limit."""
 
 
 SourceItem: TypeAlias = PendingFrame | Gap | FormatChange | SourceChanged
-"""What comes from a live source."""
+"""An item of a live source."""
 
 OpenCamera: TypeAlias = Callable[[int, Callable[[float], None]], Camera]
 """Function that connects to one source, or raises `SourceError`.
 
-It gets the number of the connection, from 1 (attempts that fail do not count), and a function that
-waits until so many seconds after the attempt began.
-"""
+Its arguments are the number of the connection, from 1 (failed attempts do not count), and a
+function
+that waits until a number of seconds after the start of the attempt."""
 
 
 class ReconnectingSource:
@@ -74,15 +74,15 @@ class ReconnectingSource:
         before: ResumeState,
         stop: threading.Event,
     ) -> None:
-        """Prepare to read; nothing is connected yet.
+        """Prepare to read, without connecting.
 
         Args:
-            stream: name of the stream.
+            stream: the name of the stream.
             open_camera: connects to the source.
-            plan: how to read.
-            accounting: of the stream; the decoder's side is kept here.
-            before: what the source has sent by way of another process.
-            stop: ends the reading, also in the middle of a wait.
+            plan: the settings and the policy of the stream.
+            accounting: the accounting of the stream, whose decoder's part is updated.
+            before: the state of the source after earlier processes.
+            stop: an event that ends the reading, even during a wait.
         """
         self._stream = stream
         self._open_camera = open_camera
@@ -100,7 +100,7 @@ class ReconnectingSource:
         self._held_s = 0.0
 
     def __iter__(self) -> Iterator[SourceItem]:
-        """Return frames as they come and every change of state, until the source ends for good."""
+        """Yield frames and changes of state as they come, until the source ends permanently."""
         num_failures, delay_s = 0, 0.0
         while not self._stop.is_set():
             yield SourceChanged("connecting", self._num_connections, None)
@@ -112,7 +112,7 @@ class ReconnectingSource:
                 error = str(lost)
             finally:
                 self._due = None
-            # A connection that held for longer than the last wait begins the series anew.
+            # A connection that lasted longer than the last wait restarts the series.
             num_failures = 1 if self._held_s > delay_s else num_failures + 1
             delay_s = self._plan.settings.backoff.delay_s(num_failures, self._random)
             yield SourceChanged("backing off", self._num_connections, error)
@@ -121,12 +121,12 @@ class ReconnectingSource:
 
     @property
     def hung(self) -> bool:
-        """True if a call to a library is far beyond its own deadline."""
+        """Whether a library call is far beyond its own timeout."""
         due = self._due
         return due is not None and time.monotonic() > due + _GRACE_S
 
     def _read_connection(self, began: float) -> Iterator[SourceItem]:
-        """Return what comes over one connection, up to where the source ends for good."""
+        """Yield the items of one connection, until the source ends permanently."""
         self._held_s = 0.0
         limit_s = self._plan.settings.read_timeout_s
         self._due = began + 2 * self._plan.settings.open_timeout_s
@@ -150,7 +150,7 @@ class ReconnectingSource:
                 elif isinstance(item, LostFrame):
                     yield Gap(self._stream, self._accounting.decoded, item.pts, item.reason)
                 elif isinstance(item, AwaitsKeyFrame):
-                    last_frame = now  # packets come: another connection would wait as long
+                    last_frame = now  # packets arrive, so reconnecting would not help
                     if (error := key_frame.note(now)) is not None:
                         state: ReadingState = "connecting" if is_new else "live"
                         yield SourceChanged(state, self._num_connections, error)
@@ -188,7 +188,7 @@ class ReconnectingSource:
         yield PendingFrame(meta, self._timeline.clock, arrived, frame.to_rgb, is_kept)
 
     def _hold_back(self, time_s: Fraction, arrived: float) -> float:
-        """Wait until a frame of a burst is due, and return when that was."""
+        """Wait until a frame of a burst is due, and return that time."""
         if self._paced_from is not None:
             wait_s = self._paced_from[0] + float(time_s - self._paced_from[1]) - arrived
             if 0 < wait_s <= _MAX_WAIT_S:
@@ -206,7 +206,7 @@ class ReconnectingSource:
 
 
 class _KeyFrameWait:
-    """The wait for a key frame while packets come."""
+    """The wait for a key frame while packets arrive."""
 
     def __init__(self, stream: str, limit_s: float) -> None:
         self._stream = stream
@@ -215,18 +215,18 @@ class _KeyFrameWait:
         self._is_told = False
 
     def note(self, now: float) -> str | None:
-        """Note that it goes on; return what is to be told once it has lasted for the limit."""
+        """Record that the wait continues; return a message once it has lasted for the limit."""
         self._began = now if self._began is None else self._began
         if self._is_told or now - self._began < self._limit_s:
             return None
         self._is_told = True
         return (
-            f"{self._stream}: packets come, but no key frame for {now - self._began:.1f} s;"
-            " frames can be shown from the next key frame on"
+            f"{self._stream}: packets arrive, but no key frame for {now - self._began:.1f} s;"
+            " decoding starts at the next key frame"
         )
 
     def end(self) -> None:
-        """Note that a frame came."""
+        """Record that a frame has arrived."""
         self._began, self._is_told = None, False
 
 

@@ -1,13 +1,14 @@
-"""A source that other programs push frames into, over ZeroMQ.
+"""A source that other programs push frames to, over ZeroMQ.
 
 A message has three parts: `icstream-frame-1`, a header as JSON, and the image.
 
     {"size": [height, width], "encoding": "rgb", "pts": 40, "time_base": "1/1000", "number": 1}
 
-`encoding` is "rgb" (height x width x 3 bytes) or "jpeg". Without `pts` and `time_base`, the moment
-of arrival is the frame's time. `number` counts the frames of a sender and may be
-left out; with it, lost ones are noticed. Several senders that count tell themselves apart by
-`"sender": "a name"`. The header `{"end": true}` ends the stream.
+`encoding` is "rgb" (height x width x 3 bytes) or "jpeg". Without `pts` and `time_base`, the time of
+arrival is the frame's time. The optional `number` counts the frames of a sender, so that lost
+frames
+are noticed; several senders that count distinguish themselves by `"sender": "a name"`. The header
+`{"end": true}` ends the stream.
 """
 
 import errno
@@ -33,17 +34,17 @@ from icstream.stages.live import LiveFrame, LostFrame
 MAGIC = b"icstream-frame-1"
 
 _QUEUE = 4
-"""Number of messages that wait in the socket before senders wait for room."""
+"""Most messages that wait in the socket before senders block."""
 _LOOK_S = 0.25
 _MAX_SENDERS = 64
-"""Number of senders at once, and of those that are remembered: the last ones."""
+"""Most senders at a time, and most senders that are remembered."""
 _MAX_MESSAGE_BYTES = 3 * MAX_PIXELS + 65_536
-"""The largest image, and what comes with it."""
+"""Most bytes of a message: the largest image, and its header."""
 _MAX_TIME_S = 2**32
-"""Largest distance of a time from zero that fits into files."""
+"""Greatest distance of a time from zero, in seconds, that files can store."""
 
 _Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
-"""A number that JSON holds everywhere."""
+"""An integer that every JSON implementation can represent."""
 _TimeBase: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,9}(/[0-9]{1,9})?$")]
 
 
@@ -57,32 +58,32 @@ class _Header(msgspec.Struct, frozen=True):
     end: bool = False
 
     def __post_init__(self) -> None:
-        unit = Fraction(self.time_base)  # a ZeroDivisionError is for the reader to catch
+        unit = Fraction(self.time_base)  # callers catch ZeroDivisionError
         if unit == 0 or abs((self.pts or 0) * unit) > _MAX_TIME_S:
             raise ValueError(f"a time of {self.pts} x {self.time_base} s is not allowed")
 
 
 class ZmqCamera:
-    """The receiving end; senders come and go as they like."""
+    """The receiving end, which any number of senders may connect to."""
 
     comes_in_bursts = False
     may_be_silent = True
     max_ahead_s: float | None = 3600.0
-    """Programs may give frames at their own pace, and so far apart."""
+    """Programs may send frames at their own pace, up to this far apart in seconds."""
 
     def __init__(self, address: str, *, accounting: FrameAccounting) -> None:
         """Bind the socket.
 
         Args:
             address: zmq://HOST:PORT or zmq:///PATH.
-            accounting: of the stream.
+            accounting: the accounting of the stream.
 
         Raises:
-            SourceError: the address is taken.
+            SourceError: the address cannot be used.
         """
         self._accounting = accounting
         self._next_numbers: dict[str, int] = {}
-        """The next number by sender, the sender of the last frame last."""
+        """Next number of each sender, with the sender of the last frame last."""
         endpoint = zmq_endpoint(address)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.PULL)
@@ -109,7 +110,7 @@ class ZmqCamera:
         self._context.destroy(linger=0)
 
     def __iter__(self) -> Iterator[LiveFrame | LostFrame | None]:
-        """See `Camera.__iter__`."""
+        """See base class."""
         while True:
             if not self._socket.poll(round(1e3 * _LOOK_S)):
                 yield None
@@ -140,10 +141,10 @@ class ZmqCamera:
 
 
 def check_zmq_addresses(addresses: Iterable[str]) -> None:
-    """Make sure that frames can be taken at addresses of live sources, before a run begins.
+    """Check, before a run begins, that frames can be received at the addresses of live sources.
 
     Raises:
-        ConfigError: one is taken, or something else lies there.
+        ConfigError: an address is in use, or something else exists there.
     """
     taken: set[str] = set()
     for address in addresses:
@@ -169,7 +170,7 @@ def _read_header(parts: list[bytes]) -> _Header | None:
 
 
 def _frame(header: _Header, image: zmq.Frame) -> LiveFrame | None:
-    """Return the frame of a message; None if it is not what its header says."""
+    """Return the frame of a message, or None if the image does not match the header."""
     height, width = header.size
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
         return None

@@ -1,4 +1,4 @@
-"""Annotates a project or a recording: a new project with the objects of the model."""
+"""Annotation of a project or a recording, into a new project with the model's objects."""
 
 import logging
 import time
@@ -30,36 +30,36 @@ from icstream.stages.data import SampleError
 log = logging.getLogger(__name__)
 
 _CUDA_BATCH = 8
-"""Crops of one image that a GPU processes at once."""
+"""Number of crops of one image that a GPU processes at once."""
 _MANY_CROPS = ("bboxes", "sliding_window")
-"""Modes that make more than one crop of an image."""
+"""Modes with more than one crop per image."""
 
 OnProgress = Callable[[int, int], None]
-"""Called with the numbers of those done and of all: images, or frames of the present recording."""
+"""Callback with the numbers of finished and of all images, or frames of the present recording."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the items of a project."""
+    """The outcome for the items of a project."""
 
     kind: Literal["images", "videos"]
     num_items: int
     choice: RuntimeChoice
     digest: str
-    """Of the weights."""
+    """Digest of the weights."""
     num_done: int = 0
-    """Includes those that an earlier call annotated."""
+    """Number of finished items, including those of an earlier call."""
     failed: list[tuple[str, str]] = field(default_factory=list)
     """Name and error of each item that is not in the new project."""
     incomplete: list[tuple[str, str]] = field(default_factory=list)
-    """Videos of which not every frame could be decoded."""
+    """Name and error of each video of which not every frame could be decoded."""
     unknown: Counter[str] = field(default_factory=Counter)
-    """Existing objects that could not be looked at, by their shape; they stay as they were."""
+    """Number of existing objects of unsupported shapes, by shape, which stay unchanged."""
     stopped: bool = False
     seconds: float = 0.0
 
     def exit_code(self) -> int:
-        """Return 3 if an item failed or is incomplete, or an object was passed over, else 0."""
+        """Return 3 if an item failed or is incomplete, or an object was skipped, else 0."""
         return 3 if self.failed or self.incomplete or self.unknown else 0
 
     def lines(self) -> list[str]:
@@ -67,7 +67,7 @@ class Outcome:
         lost = [f"left out: {name}: {error}" for name, error in self.failed]
         lost += [f"incomplete: {name}: {error}" for name, error in self.incomplete]
         lost += [
-            f"passed over: {number} objects of shape {shape!r}, which is not supported"
+            f"skipped: {number} objects of the unsupported shape {shape!r}"
             for shape, number in self.unknown.items()
         ]
         return [f"{self.num_done} of {self.num_items} {self.kind} annotated", *lost]
@@ -104,21 +104,22 @@ def annotate_project(
     on_progress: OnProgress = lambda _done, _all: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Write the new project.
+    """Write a copy of the project, annotated by the model.
 
     Args:
         config: all settings.
         source: a project of images or videos, or a video file.
-        out: folder of the new project; not in the old one, nor around it.
-        weights: a checkpoint file or a name.
-        runtime: see `Segmenter`.
-        device: see `Segmenter`; "auto" is `config.model.gpu_device` where there is CUDA.
-        precision: see `Segmenter`.
-        threads: see `Segmenter`.
-        resume: continue what an earlier call began there.
-        overwrite: replace what an earlier call wrote there.
-        on_progress: called after each image or frame.
-        should_stop: asked before each of them.
+        out: the folder of the new project, neither inside the old one nor around it.
+        weights: a checkpoint file, or the name of shipped weights.
+        runtime: the inference runtime, as in `Segmenter`.
+        device: the device, as in `Segmenter`; "auto" is `config.model.gpu_device` with CUDA.
+        precision: the precision, as in `Segmenter`.
+        threads: the number of CPU threads.
+        resume: whether to continue an earlier call's project.
+        overwrite: whether to replace an earlier call's project.
+        on_progress: a callback after each image or frame.
+        should_stop: a function called before each image or frame; the work ends when it returns
+            True.
 
     Raises:
         ConfigError: settings, project, weights or folder cannot be used, another command writes
@@ -154,7 +155,7 @@ def _check_any_done(outcome: Outcome) -> None:
     if not outcome.stopped and not outcome.num_done:
         name, error = outcome.failed[0]
         raise ConfigError(
-            f"none of {outcome.num_items} {outcome.kind} can be used: {name}: {error}"
+            f"none of the {outcome.num_items} {outcome.kind} can be used: {name}: {error}"
         )
 
 
@@ -242,7 +243,7 @@ def _choose(
     if device == "auto" and config.model.gpu_device and select_runtime(checkpoint).device != "cpu":
         device = f"cuda:{config.model.gpu_device}"
     if runtime == "auto" and config.mode.name == "bboxes" and checkpoint.fit.size is None:
-        # Nearly every crop has a size of its own, and OpenVINO compiles for each size.
+        # Nearly every crop has a different size, and OpenVINO compiles for each size.
         runtime = "torch"
     return select_runtime(
         checkpoint, runtime=runtime, device=device, precision=precision, threads=threads

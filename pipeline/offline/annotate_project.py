@@ -1,4 +1,4 @@
-"""The projects of `icstream annotate`: the one that is read, and the folder of the new one."""
+"""The projects of `icstream annotate`: the source, and the new folder."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ from icstream.stages.supervisely.files import (
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """The project that is annotated."""
+    """The project to annotate."""
 
     source: Path
     kind: Literal["images", "videos"]
@@ -39,33 +39,33 @@ class Project:
 
     @property
     def items(self) -> Sequence[ProjectImage | ProjectVideo]:
-        """Images or videos, in order."""
+        """The images or videos, in order."""
         return self.images or self.videos
 
 
 def open_project(source: Path) -> Project:
-    """Read the list of what a folder or file holds; images and videos are opened later.
+    """Read the list of items in a folder or file, without opening them.
 
     Raises:
-        ConfigError: neither a project of images or videos nor a video file.
+        ConfigError: it is neither a project of images or videos nor a video file.
     """
     if source.is_file() and source.suffix.lower() in VIDEO_SUFFIXES:
         return Project(source, "videos", empty_meta("videos"), videos=[single_video(source)])
     if not source.is_dir():
-        raise ConfigError(f"{source}: no such folder, and no video file")
+        raise ConfigError(f"{source}: neither a folder nor a video file")
     meta = read_meta(source)
     kind = project_type_of(meta)
     if kind == "images":
         return Project(source, "images", meta, images=project_images(source))
     if kind == "videos":
         return Project(source, "videos", meta, videos=project_videos(source))
-    raise ConfigError(f"{source}: a project of {kind}; images and videos can be annotated")
+    raise ConfigError(f"{source}: a project of {kind}, but only images and videos can be annotated")
 
 
 def manifest(
     config: AnnotateConfig, project: Project, checkpoint: Checkpoint, choice: RuntimeChoice
 ) -> dict[str, Any]:
-    """Return all that determines the result, and what `--overwrite` may remove."""
+    """Return everything that determines the result, and the names that `--overwrite` may remove."""
     meta = json.dumps(project.meta, sort_keys=True).encode()
     return {
         "command": "annotate",
@@ -80,22 +80,22 @@ def manifest(
 
 
 def check_places(source: Path, out: Path, *, overwrite: bool, resume: bool) -> None:
-    """Check that the new project may be written there; nothing is changed.
+    """Check that the new project may be written to a folder, without changing anything.
 
     Raises:
-        ConfigError: it may not.
+        ConfigError: the folder cannot be used.
     """
     here, there = source.resolve(), out.resolve()
     if here.is_dir() and (here == there or here in there.parents or there in here.parents):
-        raise ConfigError(f"output {out}: lies in {source} or around it; projects stay as they are")
+        raise ConfigError(f"output {out}: lies inside {source} or around it; choose another folder")
     check_output_folder(out, overwrite=overwrite, resume=resume)
 
 
 def _remove_earlier(out: Path) -> None:
-    """Remove what an earlier call wrote into a folder that is locked, and nothing else.
+    """Remove what an earlier call wrote into a locked folder, and nothing else.
 
     Raises:
-        ConfigError: what is there was written by something else.
+        ConfigError: the content was written by something else.
     """
     if not any(out.iterdir()):
         return
@@ -104,13 +104,13 @@ def _remove_earlier(out: Path) -> None:
         names = [str(name) for name in earlier["datasets"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(
-            f"output {out}: holds something else than an annotated project; choose another folder"
+            f"output {out}: contains other files than an annotated project; choose another folder"
         ) from error
     for name in names:
-        # The file may come from somebody else, and names folders that are to be emptied.
+        # The file may be foreign, and it names folders to be emptied.
         if name in ("", "..") or Path(name).name != name or (out / name).is_symlink():
             raise ConfigError(
-                f"output {out}: {MANIFEST} names {name!r}, which is no dataset in it; choose"
+                f"output {out}: {MANIFEST} names {name!r}, which is not a dataset in it; choose"
                 " another folder"
             )
     for name in names:
@@ -128,10 +128,10 @@ def begin_project(
     overwrite: bool,
     resume: bool,
 ) -> None:
-    """Write what a project holds before its first item, into a folder that is locked.
+    """Write the files that precede the first item of a project, into a locked folder.
 
     Raises:
-        ConfigError: the folder cannot be written, or what is to be resumed is something else.
+        ConfigError: the folder cannot be written, or contains something else to resume.
     """
     check_places(project.source, out, overwrite=overwrite, resume=resume)
     try:

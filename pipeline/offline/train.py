@@ -1,4 +1,4 @@
-"""From a training configuration and a folder of data to a trained network."""
+"""Training, from a configuration and a data folder to a network."""
 
 import logging
 import os
@@ -35,23 +35,23 @@ def run_training(
     display: Display,
     should_stop: Callable[[], bool],
 ) -> Trained:
-    """Train as the configuration says; each rank of a distributed training calls this.
+    """Train as configured; each rank of a distributed training calls this.
 
     Args:
         config: all settings.
-        data_folder: of a data set that `open_data` can open.
-        out: folder for weights, state and metrics.
-        data_format: see `open_data`.
-        init: weights to start from: a checkpoint file or a name; None: random ones.
-        resume: continue the run in `out`; one that had saved nothing yet begins again.
-        overwrite: discard the run in `out` and start over.
-        threads: of PyTorch on the CPU, which hold for the whole process; None: its own choice.
+        data_folder: the folder of a data set that `open_data` can open.
+        out: the folder for weights, state and metrics.
+        data_format: the layout of the data, as in `open_data`.
+        init: weights to start from, as a checkpoint file or name; None for random weights.
+        resume: whether to continue the run in `out`; one without a saved state starts over.
+        overwrite: whether to discard the run in `out` and start over.
+        threads: the number of CPU threads of PyTorch, for the whole process; None for its default.
         display: shows each step and each validation.
-        should_stop: asked after each step.
+        should_stop: a function called after each step; training ends when it returns True.
 
     Raises:
-        ConfigError: something is wrong with settings, data, weights or folder.
-        LoaderError: a process that loads images is gone.
+        ConfigError: settings, data, weights or folder are invalid.
+        LoaderError: a process that loads images has died.
         OSError: a file cannot be written.
     """
     settings = config.settings()
@@ -102,7 +102,7 @@ def _load_start(config: TrainConfig, init: str | None) -> Checkpoint | None:
 def _open_data(
     config: TrainConfig, folder: Path, data_format: DataFormat, start: Checkpoint | None
 ) -> LabeledData:
-    """Open the data, whose splits for training and validation must have labeled pixels."""
+    """Open the data and check that the training and validation splits have labeled pixels."""
     data = open_data(
         folder,
         format=data_format,
@@ -118,7 +118,7 @@ def _open_data(
         log.warning("left out: %s", text)
     if num_in_both := count_in_both(data, "train", "val"):
         log.warning(
-            "%d samples are trained on and validated on: the scores say nothing about new images",
+            "%d samples are in both training and validation, so the metrics are not meaningful",
             num_in_both,
         )
     return data
@@ -133,13 +133,13 @@ def _class_ids(config: TrainConfig, start: Checkpoint | None) -> dict[str, int] 
 def launch_ranks(devices: Sequence[int], arguments: Sequence[str]) -> None:
     """Replace this process by torchrun with one rank per device, if there are several.
 
-    Returns if this process is to train alone, or is a rank already.
+    Returns if this process trains alone, or is already a rank.
     """
     if len(devices) < 2 or "LOCAL_RANK" in os.environ or not torch.cuda.is_available():
         return
     if max(devices) >= torch.cuda.device_count():
         raise ConfigError(
-            f"gpu_devices: got {list(devices)}, this machine has {torch.cuda.device_count()}"
+            f"gpu_devices: got {list(devices)}, but the machine has {torch.cuda.device_count()}"
         )
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone"),

@@ -1,4 +1,4 @@
-"""The folder of a training: what may lie in it when one begins, and what `--overwrite` removes."""
+"""The folder of a training: checks before it begins, and removal by `--overwrite`."""
 
 import json
 import logging
@@ -21,20 +21,20 @@ CONFIG_FILE = "config.json"
 _WEIGHTS = ("best.safetensors", "last.safetensors")
 _FILES = (STATE_FILE, *_WEIGHTS, METRICS_FILE, CONFIG_FILE)
 _IN_FOLDERS = {VALIDATIONS: "[0-9]" * 8 + ".safetensors", BOARD: "events.out.tfevents.*"}
-"""The pattern of the files that a training writes into each of its folders."""
+"""Patterns of the files that a training writes into each of its folders."""
 _SETTINGS = {"batch_size", "data_workers", "input_size", "epochs", "lr"}
-"""Some of the keys that config.json has had from the beginning."""
+"""Some keys that every version of config.json has."""
 
 
 class TrainFolder:
-    """The folder of a training, which is its own from when it is locked.
+    """The folder of a training, which is exclusive once it is locked.
 
     Attributes:
-        resume: there is a state to go on from.
+        resume: whether there is a state to continue from.
     """
 
     def __init__(self, path: Path, *, resume: bool, overwrite: bool) -> None:
-        """Check that the training may begin or go on there; see `check_train_folder`."""
+        """Check that the training may begin or continue there; see `check_train_folder`."""
         check_train_folder(path, resume=resume, overwrite=overwrite)
         self._path = path
         self._overwrite = overwrite
@@ -42,11 +42,11 @@ class TrainFolder:
         self._is_locked = False
         self.resume = resume and not is_without_state(path)
         if resume and not self.resume:
-            log.info("%s: the training there had not saved anything yet; it begins again", path)
+            log.info("%s: the training there has not saved a state, so it starts over", path)
 
     @contextmanager
     def locked_by(self, ranks: Ranks) -> Iterator[None]:
-        """Lock the folder while the context lasts; one that is not there is made by `begin`.
+        """Lock the folder while the context lasts; if it does not exist, `begin` creates it.
 
         Raises:
             ConfigError: another command writes there.
@@ -60,7 +60,7 @@ class TrainFolder:
         """Remove what is to be replaced, and write config.json; each rank must call it.
 
         Raises:
-            ConfigError: another command writes there, or has written there meanwhile.
+            ConfigError: another command is writing to the folder, or has written there meanwhile.
         """
         if ranks.first:
             if not self._is_locked:
@@ -77,19 +77,19 @@ class TrainFolder:
 
 
 def check_train_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
-    """Check that a training may begin or go on in a folder; nothing is changed.
+    """Check that a training may begin or continue in a folder, without changing anything.
 
     Raises:
-        ConfigError: it is a file, there is nothing to resume, what a training has left there
-            would be replaced without `overwrite`, or what somebody else has.
+        ConfigError: it is a file, has nothing to resume, has results that need `overwrite`, or has
+            foreign files under the names of results.
     """
     if resume and overwrite:
-        raise ConfigError("--overwrite and --resume contradict one another; give one of them")
+        raise ConfigError("--overwrite and --resume contradict each other; give only one of them")
     if out.exists() and not out.is_dir():
-        raise ConfigError(f"output {out}: is a file, a folder is needed")
+        raise ConfigError(f"output {out}: is a file, but a folder is needed")
     if resume:
         if not (out / STATE_FILE).exists() and not is_without_state(out):
-            raise ConfigError(f"{out}: no {STATE_FILE} in it, so there is nothing to resume")
+            raise ConfigError(f"{out}: contains no {STATE_FILE}, so there is nothing to resume")
         return
     there = [
         name
@@ -101,25 +101,24 @@ def check_train_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
         foreign = there
     if foreign:
         raise ConfigError(
-            f"output {out}: holds {', '.join(foreign)}, and not from a training; choose another"
+            f"output {out}: contains {', '.join(foreign)}, not from a training; choose another"
             " folder"
         )
     if overwrite:
         return
     if STATE_FILE in there:
         raise ConfigError(
-            f"{out}: a training was begun there; go on with --resume, or replace it with"
-            " --overwrite"
+            f"{out}: contains a training; continue it with --resume, or replace it with --overwrite"
         )
     if weights := [name for name in (*_WEIGHTS, VALIDATIONS) if name in there]:
         raise ConfigError(
-            f"{out}: holds {', '.join(weights)} of a training; choose another folder, or replace"
+            f"{out}: contains {', '.join(weights)} of a training; choose another folder, or replace"
             " them with --overwrite"
         )
 
 
 def is_without_state(out: Path) -> bool:
-    """Return whether a training was begun in a folder, and ended before it had saved anything."""
+    """Return whether a training was started in a folder, but has not saved anything."""
     saved = (STATE_FILE, *_WEIGHTS, VALIDATIONS)
     return _is_config(out / CONFIG_FILE) and not any((out / name).exists() for name in saved)
 
@@ -127,8 +126,8 @@ def is_without_state(out: Path) -> bool:
 def remove_earlier_training(out: Path) -> None:
     """Remove what a training has written into a folder, and nothing else.
 
-    The state goes first: what is left, if this is interrupted, cannot be gone on with. Its
-    config.json stays, to be replaced by that of the training that begins.
+    The state is removed first, so that an interrupted removal leaves nothing to resume. The
+    config.json stays until the next training replaces it.
     """
     for name in (STATE_FILE, *_WEIGHTS, METRICS_FILE):
         for path in (out / name, out / f"{name}.partial"):
@@ -141,7 +140,7 @@ def remove_earlier_training(out: Path) -> None:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    """Yield the files that a training wrote into one of its folders; no link is followed."""
+    """Yield the files that a training wrote into one of its folders, without following links."""
     if folder.is_dir() and not folder.is_symlink():
         pattern = _IN_FOLDERS[folder.name]
         for path in (*folder.glob(pattern), *folder.glob(f"{pattern}.partial")):
@@ -150,7 +149,7 @@ def _files_in(folder: Path) -> Iterator[Path]:
 
 
 def _is_foreign(path: Path) -> bool:
-    """Return whether something under a name of ours is of a kind that no training makes."""
+    """Return whether something under the name of a result is of a kind that no training creates."""
     return path.is_symlink() or (path.is_dir() if path.name in _FILES else not path.is_dir())
 
 

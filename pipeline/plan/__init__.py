@@ -1,1 +1,1 @@
-"""The plan of a run: what settings and arguments amount to, settled before anything starts."""
+"""The plan of a run, derived from settings and arguments before anything starts."""

@@ -1,4 +1,4 @@
-"""What runs the network in a run, settled before any worker starts."""
+"""The choice of weights and inference backend for a run."""
 
 import os
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from icstream.model.segmenter import mean_color
 from icstream.pipeline.settings.run import RunConfig
 
 _MAX_REPLICAS = 8
-"""Most replicas by default: these keep up with one decoder."""
+"""Most replicas by default, which keep up with one decoder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """Weights, and how they are run."""
+    """The weights and the way they are run."""
 
     weights: str
     labels: LabelSet
@@ -24,13 +24,13 @@ class Inference:
     """Color that fills the network's input beside the image."""
     fit: Fit
     digest: str
-    """SHA-256 of the weights and what belongs to them."""
+    """SHA-256 of the weights and their metadata."""
     replicas: int
-    """Processes that run the network side by side."""
+    """Number of processes that run the network in parallel."""
 
 
 def plan_inference(config: RunConfig) -> Inference:
-    """Return weights and runtime, with what the configuration leaves open settled.
+    """Return weights and backend, resolving settings that are auto.
 
     Raises:
         ConfigError: weights, runtime or device are not available.
@@ -56,7 +56,7 @@ def plan_inference(config: RunConfig) -> Inference:
 
 
 def default_replicas(choice: RuntimeChoice) -> int:
-    """Return as many replicas as the cores can serve and a decoder can feed; one on a GPU."""
+    """Return as many replicas as the cores support and a decoder can feed; 1 on a GPU."""
     if choice.device != "cpu":
         return 1
     return min(max(1, num_cores() // choice.threads), _MAX_REPLICAS)

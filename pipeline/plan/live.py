@@ -1,4 +1,4 @@
-"""What is fixed of a stream before it begins."""
+"""The properties of a stream that are fixed before it begins."""
 
 from dataclasses import dataclass, field
 
@@ -7,9 +7,9 @@ from icstream.stages.live.settings import LiveSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivePlan:
-    """How a stream is read, and how frames are treated that no worker has time for."""
+    """The reading of a stream, and its policy for frames that workers have no time for."""
 
     settings: LiveSettings = field(default_factory=LiveSettings)
     freshest: bool = False
-    """The newest frame goes first, and older ones that no worker has begun are dropped; else every
-    frame waits for its turn."""
+    """Whether the newest frame is processed first and older ones that no worker has started are
+    dropped; otherwise every frame is processed in order."""

@@ -1,4 +1,4 @@
-"""The streams of a run, from settings and arguments."""
+"""The planned streams of a run, from settings and arguments."""
 
 import logging
 import re
@@ -23,23 +23,23 @@ _VIDEO_SINKS = ["masks", "overlay"]
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """One stream before it begins."""
+    """One planned stream."""
 
     spec: SourceSpec
     sinks: list[str]
     live: LivePlan
-    """Of recordings only the policy counts."""
+    """Settings of live sources; for recordings only the policy is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOutFiles:
-    """Files in a folder or pattern that no stream has."""
+    """Files in a folder or pattern that belong to no stream."""
 
     source: str
-    """The folder or pattern, as it may be shown."""
+    """Folder or pattern, in printable form."""
     reason: str
     files: list[str]
-    """Their names."""
+    """Names of the files."""
 
     def __str__(self) -> str:
         names = ", ".join(self.files[:_MAX_NAMES_SHOWN])
@@ -49,7 +49,7 @@ class LeftOutFiles:
 
 @dataclass(frozen=True, slots=True)
 class StreamPlans:
-    """All streams of a run before they begin."""
+    """All planned streams of a run."""
 
     plans: list[StreamPlan]
     left_out: list[LeftOutFiles] = field(default_factory=list)
@@ -58,16 +58,16 @@ class StreamPlans:
 def plan_streams(config: RunConfig, arguments: Sequence[str]) -> StreamPlans:
     """Return the streams of a run: those of the settings, then those of the arguments.
 
-    Files that are left out of a folder are logged in one line.
+    Files in a folder that are left out are logged on one line.
 
     Raises:
-        ConfigError: a source that stands for nothing, or there is none.
+        ConfigError: a source does not exist, or there is no source.
     """
-    # Not checked by the schema, which takes no names with bytes that are not UTF-8.
+    # The schema would reject names with bytes that are not UTF-8.
     given = [StreamSettings.model_construct(source=argument) for argument in arguments]
     entries = [*config.streams, *given]
     if not entries:
-        find_sources([])  # raises, and names what may be given
+        find_sources([])  # raises an error that lists what is allowed
     plans: list[StreamPlan] = []
     left_out: list[LeftOutFiles] = []
     for entry in entries:
@@ -108,8 +108,8 @@ def _of_entry(
 def _named(specs: Sequence[SourceSpec], name: str) -> SourceSpec:
     if len(specs) != 1:
         raise ConfigError(
-            f"streams: {name}: {specs[0].given} is {len(specs)} streams; a name is for one"
+            f"streams: {name}: {specs[0].given} has {len(specs)} streams; a name is for only one"
         )
     if not re.fullmatch(r"\w[\w.+@=,() -]*", name):
-        raise ConfigError(f"streams: name {name!r} must be one that a folder can have")
+        raise ConfigError(f"streams: name {name!r} must be a valid folder name")
     return replace(specs[0], name=name)

@@ -1,1 +1,1 @@
-"""Masks for subscribers over ZeroMQ."""
+"""Publication of masks to subscribers over ZeroMQ."""

@@ -1,4 +1,4 @@
-"""The check that masks can be published, made before a run begins."""
+"""The check, before a run begins, that masks can be published."""
 
 from icstream.model import ConfigError
 from icstream.pipeline.publish.forwarder import load_keys
@@ -8,25 +8,24 @@ from icstream.stages.loopback import is_loopback
 
 
 def check_publish(settings: PublishSettings) -> None:
-    """Make sure that masks can be published as the settings say.
+    """Check that masks can be published with these settings.
 
     Raises:
-        ConfigError: the address cannot be used, or others can reach it and there are no keys.
+        ConfigError: the address cannot be used, or is not local and has no keys.
     """
     address = settings.address
     secret_key_file, clients = settings.secret_key_file, settings.clients
     kind, _, place = address.partition("://")
     if kind not in ("tcp", "ipc") or not place:
         raise ConfigError(
-            f"output.publish.address: got {address!r}, write it as tcp://HOST:PORT or ipc://PATH"
+            f"output.publish.address: must be tcp://HOST:PORT or ipc://PATH, got {address!r}"
         )
     if kind == "ipc" and place[0] in "@*":
         raise ConfigError(
-            f"output.publish.address: got {address!r}, which no permissions protect; write it as"
-            " ipc://PATH"
+            f"output.publish.address: got {address!r}, which no permissions protect; use ipc://PATH"
         )
     if (secret_key_file is None) != (clients is None):
-        raise ConfigError("output.publish: secret_key_file and clients are needed together")
+        raise ConfigError("output.publish: secret_key_file and clients must be set together")
     if secret_key_file is not None:
         load_keys(secret_key_file)
     if clients is not None and not any(clients.glob("*.key")):
@@ -34,7 +33,7 @@ def check_publish(settings: PublishSettings) -> None:
     try:
         if kind == "tcp" and secret_key_file is None and not _is_local(place):
             raise ConfigError(
-                f"output.publish.address {address}: other machines could subscribe; set"
+                f"output.publish.address {address}: other machines can reach it; set"
                 " output.publish.secret_key_file and output.publish.clients to CURVE keys"
             )
         check_endpoint(address)

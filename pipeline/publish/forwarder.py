@@ -1,4 +1,4 @@
-"""The publish worker: takes masks from encode workers and hands them to subscribers."""
+"""The publish worker, which forwards masks from encode workers to subscribers."""
 
 import threading
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ from icstream.pipeline.wire.zmtp import SubscriberLimit
 
 _MAX_SUBSCRIBERS = 256
 _MAX_TOPICS = 1000
-"""Of one subscriber; a topic is the name of a stream, or its beginning."""
+"""Most topics of one subscriber; a topic is the name of a stream, or its beginning."""
 _MAX_TOPIC_BYTES = 1024
 
 
 def forward_masks(connection: WorkerConnection) -> None:
-    """Hand messages from the encode workers to subscribers until the run is over."""
+    """Forward messages from the encode workers to subscribers until the run ends."""
     task = task_from_json(PublishTask, connection.task.encode())
     forwarder = MaskForwarder(task.settings, task.masks)
     threading.Thread(target=forwarder.run, daemon=True).start()
@@ -38,21 +38,21 @@ def forward_masks(connection: WorkerConnection) -> None:
 
 
 class MaskForwarder:
-    """Hands on masks while somebody is connected.
+    """Forwards masks while there are connections.
 
-    Encode workers are told of connections and not of subscriptions: what one subscriber asks for,
-    or takes back, changes nothing for the others.
+    Encode workers see connections rather than subscriptions, so what one subscriber requests or
+    cancels does not affect the others.
     """
 
     def __init__(self, settings: PublishSettings, masks: str) -> None:
-        """Bind.
+        """Bind the sockets.
 
         Args:
-            settings: of the sink.
-            masks: endpoint for the encode workers.
+            settings: the settings of the sink.
+            masks: the endpoint for the encode workers.
 
         Raises:
-            OSError: the address for subscribers cannot be used; `strerror` says why.
+            OSError: the address for subscribers cannot be used; `strerror` contains the reason.
         """
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._encoders, self._subscribers = context.socket(zmq.SUB), context.socket(zmq.PUB)
@@ -60,13 +60,13 @@ class MaskForwarder:
         self._subscribers.setsockopt(zmq.SNDHWM, settings.queue)
         self._encoders.bind(masks)
         self._connected: set[int] = set()
-        """The descriptors of the connections."""
+        """Descriptors of the connections."""
         events = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
         self._monitor = self._subscribers.get_monitor_socket(events)
         self._bound = self._bind(context, settings)
 
     def run(self) -> None:
-        """Hand on what comes, for ever."""
+        """Forward messages, forever."""
         poller = zmq.Poller()
         poller.register(self._encoders, zmq.POLLIN)
         poller.register(self._monitor, zmq.POLLIN)
@@ -76,16 +76,16 @@ class MaskForwarder:
                 self._count(recv_monitor_message(self._monitor))
             if self._encoders in ready:
                 parts = self._encoders.recv_multipart(copy=False)
-                # Has it note what was sent meanwhile: otherwise it takes its queue to be full.
+                # Processes what was sent meanwhile; otherwise the queue would be taken as full.
                 self._subscribers.getsockopt(zmq.EVENTS)
                 self._subscribers.send_multipart(parts, copy=False)
 
     def release(self) -> None:
-        """Make the address free again; the sockets end with the process."""
+        """Release the address; the sockets end with the process."""
         self._bound.release()
 
     def _bind(self, context: "zmq.Context[Any]", settings: PublishSettings) -> Gate | BoundEndpoint:
-        """Bind the socket for subscribers; without keys, behind a gate."""
+        """Bind the socket for subscribers, behind a gate if there are no keys."""
         if settings.secret_key_file is None or settings.clients is None:
             return Gate(
                 self._subscribers,
@@ -104,7 +104,7 @@ class MaskForwarder:
         return BoundEndpoint(self._subscribers, settings.address)
 
     def _count(self, event: Mapping[str, Any]) -> None:
-        """Have the encode workers send as long as somebody is connected."""
+        """Let the encode workers send while there are connections."""
         before = bool(self._connected)
         if event["event"] == zmq.EVENT_ACCEPTED:
             self._connected.add(event["value"])
@@ -117,15 +117,15 @@ class MaskForwarder:
 
 
 def load_keys(file: Path) -> tuple[bytes, bytes]:
-    """Return public and secret key in a CURVE certificate.
+    """Return the public and the secret key in a CURVE certificate.
 
     Raises:
-        ConfigError: they are not in it.
+        ConfigError: the file cannot be read, or has no secret key.
     """
     try:
         public, secret = zmq.auth.load_certificate(file)
     except (OSError, ValueError) as error:
         raise ConfigError(f"output.publish.secret_key_file {file}: {error}") from error
     if secret is None:
-        raise ConfigError(f"output.publish.secret_key_file {file}: no secret key in it")
+        raise ConfigError(f"output.publish.secret_key_file {file}: contains no secret key")
     return public, secret

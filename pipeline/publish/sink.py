@@ -1,7 +1,7 @@
-"""Sink `publish`: masks and what belongs to them for subscribers; docs/live-view.md has the format.
+"""Sink `publish`: masks and metadata for subscribers; docs/live-view.md describes the format.
 
-Each encode worker hands its frames to one process, to which subscribers connect. Nobody waits for a
-subscriber: one that does not keep up misses frames, which their sequence numbers show.
+Each encode worker passes its frames to one process that subscribers connect to. Nothing waits for a
+subscriber: one that is too slow misses frames, which the sequence numbers reveal.
 """
 
 import io
@@ -25,7 +25,7 @@ VERSION = 1
 
 
 class Publish:
-    """Sends each frame to its subscribers; costs next to nothing as long as there are none."""
+    """Sends each frame to its subscribers, at almost no cost while there are none."""
 
     wants_image = False
     num_held_back = 0
@@ -38,28 +38,28 @@ class Publish:
         self._socket: zmq.Socket[bytes] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._num_subscriptions = 0
-        """Subscriptions that some frame of some stream would meet."""
+        """Number of subscriptions to any topic."""
         self._parts = PartList("")
 
     @property
     def parts(self) -> list[Part]:
-        """See `Sink.parts`; nothing is written."""
+        """No parts, because nothing is written to files."""
         return []
 
     def begin_part(self) -> None:
-        """See `Sink.begin_part`."""
+        """See base class."""
         self._parts.begin_part()
 
     def restart_point(self, at_most: int) -> int:
-        """See `Sink.restart_point`; what was sent need not be sent again."""
+        """Return `at_most`, because frames that were sent need not be sent again."""
         return at_most
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
-        """See `Sink.skip`."""
+        """See base class."""
         self._parts.count(first, num_frames)
 
     def write(self, frame: SegmentedFrame) -> None:
-        """See `Sink.write`; never waits."""
+        """Send the frame to subscribers, without waiting."""
         socket = self._socket or self._open()
         with suppress(zmq.Again):
             while True:
@@ -73,7 +73,7 @@ class Publish:
         self._parts.count(frame.meta)
 
     def close(self) -> None:
-        """See `Sink.close`; what is under way may still arrive."""
+        """Close the socket; messages in transit may still arrive."""
         if self._context is not None:
             self._context.destroy(linger=100)
             self._context = self._socket = None
@@ -111,10 +111,10 @@ class Publish:
 
 
 def publish_sink(settings: PublishSettings, endpoint: str) -> Mapping[str, SinkMaker]:
-    """Return the maker of the sink by its name, for `open_sink`: `stages` knows no sockets.
+    """Return the factory of the sink by its name, for `open_sink`, as `stages` uses no sockets.
 
     Args:
-        settings: of the sink.
-        endpoint: address at which the publisher takes masks.
+        settings: the settings of the sink.
+        endpoint: the endpoint at which the publisher receives masks.
     """
     return {"publish": lambda context: Publish(context.labels, settings, endpoint)}

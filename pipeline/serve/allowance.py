@@ -1,4 +1,4 @@
-"""How long a request may be worked on, and whether anybody still waits for it."""
+"""The time limit and the cancellation of a request's work."""
 
 import time
 
@@ -6,14 +6,14 @@ from icstream.pipeline.serve.errors import RefusedError
 
 
 class AbandonedError(Exception):
-    """Nobody waits for the work any more: its client has gone, or the service stops."""
+    """Raised in work that nobody waits for, because its client is gone or the service stops."""
 
 
 class Allowance:
-    """What the work of one request may take; the work looks at it between its steps."""
+    """The limits of one request's work, which the work checks between its steps."""
 
     def __init__(self, work_s: float) -> None:
-        """Make an allowance of so many seconds, which `begin` lets run."""
+        """Create an allowance of some seconds, which starts with `begin`."""
         self._work_s = work_s
         self._deadline: float | None = None
         self._cancelled = False
@@ -23,11 +23,11 @@ class Allowance:
         self._deadline = time.monotonic() + self._work_s
 
     def cancel(self) -> None:
-        """End the work at its next step; may be called from any thread."""
+        """End the work at its next check; may be called from any thread."""
         self._cancelled = True
 
     def check(self) -> None:
-        """Let the work go on.
+        """Check that the work may continue.
 
         Raises:
             AbandonedError: nobody waits for it.
@@ -37,5 +37,6 @@ class Allowance:
             raise AbandonedError
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise RefusedError(
-                "too_much_work", f"not done after the allowed {self._work_s:g} s (limits.work_s)"
+                "too_much_work",
+                f"not finished within the allowed {self._work_s:g} s (limits.work_s)",
             )

@@ -31,23 +31,23 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def build_app(service: Service, *, token: str | None, loopback: bool) -> ASGIApp:
-    """Return the application, with what stands before all routes.
+    """Return the application with its middleware.
 
     Args:
         service: the models and their engine.
-        token: the token that requests must contain; None: none is needed.
-        loopback: only this machine can reach the application.
+        token: the token required from requests, or None for no token.
+        loopback: whether only this machine can reach the application.
     """
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
         static_url="/docs-assets",
         title="icstream",
         version=version("icstream"),
-        description="Images in, the class of every pixel out.",
+        description="Semantic segmentation of images: the class of every pixel.",
         openapi_url="/openapi.json",
     )
     add_handlers(app)
-    # The middleware looks at the token; this only lets /docs ask for it.
+    # The middleware checks the token; this only lets /docs ask for it.
     asks = [] if token is None else [Depends(HTTPBearer(auto_error=False))]
     for router in (segment_router(service), plugin_router(service), v2_router(service)):
         app.include_router(router, dependencies=asks)
@@ -57,7 +57,7 @@ def build_app(service: Service, *, token: str | None, loopback: bool) -> ASGIApp
         "/metrics", summary="Metrics for Prometheus", response_class=Response, tags=["service"]
     )
     async def metrics() -> Response:
-        """Requests, times of each stage, memory."""
+        """Return counts of requests, times of each stage, and memory."""
         return Response(service.metrics.text(), headers={"Content-Type": _METRICS_TYPE})
 
     return protect(app, metrics=service.metrics, token=token, loopback=loopback)

@@ -1,4 +1,4 @@
-"""JSON that clients send, bounded before it is decoded."""
+"""JSON from clients, with limits checked before it is decoded."""
 
 from typing import Any
 
@@ -7,19 +7,19 @@ import msgspec
 from icstream.pipeline.serve.errors import RefusedError
 
 MAX_MARKS = 1_000_000
-"""Commas and opening brackets, and so values, which take 100 bytes and more each."""
+"""Most commas and opening brackets, and so values, each of which takes 100 bytes or more."""
 
 
 def check_size(data: bytes, max_bytes: int, *, what: str) -> None:
-    """Let JSON, or a form of text, pass that is not too large.
+    """Check that JSON, or a form of text, is not too large.
 
     Raises:
-        RefusedError: it is.
+        RefusedError: it is too large.
     """
     if len(data) > max_bytes:
         raise RefusedError(
             "too_large",
-            f"{what}: {len(data)} bytes of text, allowed are {max_bytes} (limits.json_bytes)",
+            f"{what}: {len(data)} bytes of text exceed the allowed {max_bytes} (limits.json_bytes)",
         )
 
 
@@ -27,12 +27,12 @@ def decode_object(data: bytes, max_bytes: int, *, what: str) -> dict[str, Any]:
     """Return the values of a JSON object.
 
     Args:
-        data: UTF-8.
-        max_bytes: of it.
-        what: names it in errors.
+        data: the JSON, in UTF-8.
+        max_bytes: the most bytes of it.
+        what: its name in errors.
 
     Raises:
-        RefusedError: too large, too many values, or no JSON object.
+        RefusedError: it is too large, has too many values, or is not a JSON object.
     """
     check_size(data, max_bytes, what=what)
     if sum(map(data.count, (b",", b"[", b"{"))) > MAX_MARKS:

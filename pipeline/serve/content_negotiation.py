@@ -1,4 +1,4 @@
-"""Which of several media types a client wants (RFC 9110, section 12.5.1)."""
+"""The choice among media types that a client accepts (RFC 9110, section 12.5.1)."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from icstream.pipeline.serve.errors import RefusedError
 
 
 def choose_type(accept: str | None, offered: Sequence[str]) -> str:
-    """Return the offered type that the header Accept prefers; the first of equal ones.
+    """Return the offered type that the header Accept prefers, or the first of equal ones.
 
     Raises:
         RefusedError: Accept allows none of them.
@@ -14,7 +14,7 @@ def choose_type(accept: str | None, offered: Sequence[str]) -> str:
     ranges = [_parse(part) for part in (accept or "*/*").lower().split(",") if part.strip()]
     best = max(offered, key=lambda kind: (_quality(kind, ranges), -offered.index(kind)))
     if _quality(best, ranges) <= 0:
-        raise RefusedError("not_acceptable", f"offered are {', '.join(offered)}")
+        raise RefusedError("not_acceptable", f"available types are {', '.join(offered)}")
     return best
 
 
@@ -31,7 +31,7 @@ def _parse(part: str) -> tuple[str, float]:
 
 
 def _quality(kind: str, ranges: Sequence[tuple[str, float]]) -> float:
-    """Return the weight of the narrowest range that the type is in."""
+    """Return the weight of the narrowest range that contains the type."""
     for name in (kind, kind.partition("/")[0] + "/*", "*/*"):
         weights = [weight for pattern, weight in ranges if pattern == name]
         if weights:

@@ -1,12 +1,14 @@
-"""Worker threads that process requests, with bounds on the number that wait and on the wait.
+"""Worker threads that process requests, with limits on their number and on the wait.
 
-A request is decoded, segmented and encoded by one thread: the libraries that do the work release
-the interpreter lock, and no more images are unpacked than there are threads. Batches were measured
-to gain nothing on a CPU, so there are none.
+A request is decoded, segmented and encoded by one thread: the libraries release the interpreter
+lock, and there are never more decoded images than threads. Batches were measured to bring no gain
+on
+a CPU, so there are none.
 
 An image of a new size takes seconds of compilation. All workers but one take only requests of
-sizes that are ready, so that new sizes do not hold up the others. A request whose memory is not
-free waits until it is, and those behind it go first.
+prepared sizes, so that new sizes do not delay other requests. A request whose memory is not
+available
+waits, and those behind it go first.
 """
 
 import asyncio
@@ -30,12 +32,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _TYPICAL_S = 0.1
-"""Assumed duration of a request's work, before one was measured."""
+"""Assumed duration of a request's work, in seconds, before any was measured."""
 _SMOOTHING = 0.1
 _LAST_STEP_S = 2.0
-"""For the step of a job that is under way when it is told to end."""
+"""Time in seconds for the present step of a job to end after cancellation."""
 _LOOK_AGAIN_S = 0.1
-"""A worker looks for memory that others have given back."""
+"""Period in seconds for checking whether memory has become available."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,26 +46,26 @@ class Job(Generic[T]):
 
     work: Callable[[Networks, Allowance], T]
     is_quick: Callable[[Networks], bool]
-    """Whether a worker can do it without a compilation."""
+    """Function that returns whether a worker can do it without a compilation."""
     num_bytes: int
-    """Memory that the work takes."""
+    """Memory of the work, in bytes."""
     allowance: Allowance
     future: Future[T] = field(default_factory=Future)
 
 
 class Engine:
-    """Threads that run jobs, each with networks of its own."""
+    """Threads that run jobs, each with its own networks."""
 
     def __init__(
         self, *, max_requests: int, max_wait_s: float, max_work_s: float, budget: MemoryBudget
     ) -> None:
-        """Make an engine whose threads `start` starts.
+        """Create an engine, whose threads are started by `start`.
 
         Args:
-            max_requests: number of requests that are admitted at once.
-            max_wait_s: time until a job is begun.
-            max_work_s: time that a job may take.
-            budget: what the memory of jobs is reserved from.
+            max_requests: the most requests that are admitted at the same time.
+            max_wait_s: the most seconds until a job starts.
+            max_work_s: the most seconds of a job.
+            budget: the budget from which the memory of jobs is reserved.
         """
         self.num_admitted = 0
         self._max_requests = max_requests
@@ -79,7 +81,7 @@ class Engine:
         self._threads: list[threading.Thread] = []
 
     def start(self, networks: Sequence[Networks]) -> None:
-        """Start a thread for each of the networks, which nobody else may use from then on."""
+        """Start a thread for each of the networks, which only that thread may use from then on."""
         self._threads = [
             threading.Thread(target=self._serve, args=(one,), name=f"worker-{i}", daemon=True)
             for i, one in enumerate(networks)
@@ -102,7 +104,7 @@ class Engine:
             self.num_admitted -= 1
 
     def check_room(self) -> None:
-        """Let a request go on that there is a place for now.
+        """Check that there is a place for a request.
 
         Raises:
             RefusedError: all places are taken.
@@ -110,7 +112,7 @@ class Engine:
         if self.num_admitted >= self._max_requests:
             raise RefusedError(
                 "busy",
-                f"{self.num_admitted} requests wait already",
+                f"{self.num_admitted} requests are already waiting",
                 retry_after_s=self.retry_after_s(),
             )
 
@@ -121,18 +123,18 @@ class Engine:
         is_quick: Callable[[Networks], bool],
         num_bytes: int = 0,
     ) -> T:
-        """Return the result of the work, or raise what it raises.
+        """Return the result of the work, or raise its error.
 
-        When the task is cancelled, work that has not begun is dropped, and other work ends at its
-        next look at the allowance.
+        When the task is cancelled, work that has not started is dropped, and other work ends at its
+        next check of the allowance.
 
         Args:
-            work: what a worker does.
-            is_quick: whether a worker can do it without a compilation.
-            num_bytes: memory that it takes.
+            work: the function that a worker calls.
+            is_quick: returns whether a worker can do it without a compilation.
+            num_bytes: the memory of the work, in bytes.
 
         Raises:
-            RefusedError: no worker, or not enough memory, was free in time.
+            RefusedError: no worker, or not enough memory, was available in time.
         """
         job = Job(work, is_quick, num_bytes, Allowance(self._max_work_s))
         with self._changed:
@@ -144,22 +146,22 @@ class Engine:
             if not done and job.future.cancel():
                 raise RefusedError(
                     "busy",
-                    f"no worker was free for {self._max_wait_s:g} s",
+                    f"no worker was available within {self._max_wait_s:g} s",
                     retry_after_s=self.retry_after_s(),
                 )
-            return await waiting  # begun: it has its own time
+            return await waiting  # it has started, so it has its own time limit
         finally:
             job.future.cancel()
             waiting.cancel()
             job.allowance.cancel()
-            with self._changed, suppress(ValueError):  # nearly always a worker has taken it
+            with self._changed, suppress(ValueError):  # a worker has nearly always taken it
                 self._waiting.remove(job)
 
     def close(self, timeout_s: float) -> bool:
-        """End the threads once all waiting jobs are done, and what takes longer than this time.
+        """End the threads once all waiting jobs are done, cancelling those that exceed the timeout.
 
         Returns:
-            False if a thread has still not ended, as it is within a library.
+            False if a thread has not ended, because it is inside a library.
         """
         with self._changed:
             self._closing = True
@@ -178,7 +180,7 @@ class Engine:
         return not any(thread.is_alive() for thread in self._threads)
 
     def retry_after_s(self) -> int:
-        """Return the time after which all that waits now will probably be done."""
+        """Return the seconds after which all present requests will probably be done."""
         return max(1, math.ceil(self.num_admitted * self._work_s / max(1, len(self._threads))))
 
     def _serve(self, networks: Networks) -> None:
@@ -203,7 +205,7 @@ class Engine:
                 self._changed.notify_all()
 
     def _take(self, networks: Networks) -> tuple[Job[Any], Reservation] | None:
-        """Return the first job that this worker may do; None once there will be no more."""
+        """Return the first job that this worker may do, or None when there will be no more."""
         with self._changed:
             while True:
                 for job in list(self._waiting):
@@ -216,7 +218,7 @@ class Engine:
                     self._waiting.remove(job)
                     if not job.future.set_running_or_notify_cancel():
                         reservation.release()
-                        continue  # it waited for too long
+                        continue  # it waited too long
                     self._slow_busy = self._slow_busy or not quick
                     self._running.add(job.allowance)
                     return job, reservation

@@ -1,4 +1,4 @@
-"""Errors as HTTP responses: RFC 9457, and the Open Inference Protocol's own form."""
+"""Errors as HTTP responses, as in RFC 9457 or as in the Open Inference Protocol."""
 
 import logging
 from http import HTTPStatus
@@ -33,11 +33,11 @@ _SCHEMA = {
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "default": {"description": "Refused.", "content": {PROBLEM: {"schema": _SCHEMA}}}
 }
-"""The error responses of all routes, for OpenAPI."""
+"""Error responses of all routes, for OpenAPI."""
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Give every error a response in the form that belongs to its path."""
+    """Register handlers that give every error a response in the format of its interface."""
 
     @app.exception_handler(RefusedError)
     async def _(request: Request, error: RefusedError) -> Response:
@@ -67,7 +67,7 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnect)
     async def _(request: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=400)  # nobody will read it
+        return Response(status_code=400)  # nobody reads it
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> Response:
@@ -75,14 +75,14 @@ def add_handlers(app: FastAPI) -> None:
             route_path(request.scope),
             500,
             "internal",
-            "an error in the service; its log has details",
+            "internal error; the service's log has details",
         )
 
 
 def error_response(
     path: str, status: int, kind: str, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
-    """Return an error as the interface at that path writes it."""
+    """Return an error response in the format of the interface at a path."""
     if path == V2 or path.startswith(V2 + "/"):
         return JSONResponse({"error": detail}, status, headers)
     values = {

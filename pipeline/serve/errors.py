@@ -1,4 +1,4 @@
-"""The reasons to refuse a request, each with its HTTP status."""
+"""The reasons for refusing a request, each with its HTTP status."""
 
 from typing import Literal
 
@@ -38,12 +38,12 @@ STATUS: dict[Kind, int] = {
 
 
 class RefusedError(Exception):
-    """The request is refused.
+    """Raised when a request is refused.
 
     Attributes:
         kind: the reason, for programs.
         status: the HTTP status.
-        retry_after_s: time after which the same request may succeed; None: never.
+        retry_after_s: the seconds after which the same request may succeed, or None.
     """
 
     def __init__(self, kind: Kind, detail: str, *, retry_after_s: int | None = None) -> None:

@@ -1,6 +1,6 @@
-"""Forms: parts with or without file names, pairs of an URL, members of a JSON object.
+"""Parsing of forms: multipart, URL-encoded, and JSON objects.
 
-What a body holds decides where its content type does not fit: curl and wget call everything a form.
+If a body contradicts its content type, the body decides: curl and wget declare everything a form.
 """
 
 from urllib.parse import parse_qsl
@@ -22,7 +22,7 @@ _IMAGE = "image"
 
 
 class _Members(msgspec.Struct):
-    """The members of a JSON object that any route looks at."""
+    """The members of a JSON object that are used by any route."""
 
     annotation: msgspec.Raw = msgspec.Raw()
     meta: msgspec.Raw = msgspec.Raw()
@@ -30,18 +30,18 @@ class _Members(msgspec.Struct):
 
 
 def parse_form(body: bytes, content_type: str, *, max_text_bytes: int) -> dict[str, bytes]:
-    """Return the content of each field by its name, whether it came as field or as file.
+    """Return the content of each field by name, whether it was sent as field or as file.
 
-    Of a JSON object, strings are taken as they are, other values as their JSON. An image alone is
-    the field `image`.
+    Strings of a JSON object are returned as text, other values as JSON. A single image is the field
+    `image`.
 
     Args:
-        body: all of it.
-        content_type: the header; empty if there is none.
-        max_text_bytes: of JSON, and of a form that is not in parts.
+        body: the whole body.
+        content_type: the header, or empty if there is none.
+        max_text_bytes: the most bytes of JSON or of a URL-encoded form.
 
     Raises:
-        RefusedError: no form, or too large.
+        RefusedError: it is not a form, or is too large.
     """
     kind = content_type.partition(";")[0].strip().lower()
     boundary = _boundary(content_type) if kind == FORM else None
@@ -50,22 +50,22 @@ def parse_form(body: bytes, content_type: str, *, max_text_bytes: int) -> dict[s
     if is_image(body):
         return {_IMAGE: body}
     if kind not in (FORM, URL_FORM, JSON, ""):
-        raise RefusedError("unsupported", f"content type {kind}: {FORM} is needed")
+        raise RefusedError("unsupported", f"content type {kind}: must be {FORM}")
     if kind == FORM:
-        raise RefusedError("bad_request", "form: the content type names no boundary")
+        raise RefusedError("bad_request", "form: the content type has no boundary")
     check_size(body, max_text_bytes, what="form")
     return _members(body) if kind == JSON else _pairs(body)
 
 
 def is_image(body: bytes) -> bool:
-    """Return whether a body begins as a file of one of the known image formats."""
+    """Return whether a body begins like a file of a known image format."""
     riff = body[:4] == b"RIFF" and body[8:12] == b"WEBP"
     bitmap = body[:2] == b"BM" and body[6:10] == bytes(4)  # two reserved fields, always zero
     return body.startswith(_IMAGE_STARTS) or riff or bitmap
 
 
 def _boundary(content_type: str) -> bytes | None:
-    # Header values are bytes that Starlette gives as Latin-1.
+    # Starlette decodes header values as Latin-1.
     _, options = parse_options_header(content_type.encode("latin-1"))
     return options.get(b"boundary") or None
 
@@ -89,7 +89,7 @@ def _parts(body: bytes, boundary: bytes) -> dict[str, bytes]:
         add(field.field_name, field.value or b"")
 
     try:
-        # It is in memory already, so no part needs a file.
+        # The body is in memory already, so no part needs a file.
         config = {"MAX_MEMORY_FILE_SIZE": len(body) + 1}
         parser = FormParser(FORM, add_field, add_file, boundary=boundary, config=config)
         parser.write(body)
@@ -103,7 +103,7 @@ def _pairs(body: bytes) -> dict[str, bytes]:
     if body.count(b"%") > _MAX_ESCAPES:
         raise RefusedError("too_large", f"form: more than the allowed {_MAX_ESCAPES} escapes")
     try:
-        # As Latin-1 every byte is a character: of bytes, the function takes ASCII only.
+        # In Latin-1 every byte is a character; for bytes, the function accepts only ASCII.
         pairs = parse_qsl(
             body.decode("latin-1"),
             keep_blank_values=True,

@@ -1,4 +1,4 @@
-"""Images in requests: measured before they are unpacked, then unpacked as in a run."""
+"""Images in requests, whose size is checked before they are decoded as in a run."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,10 @@ MEDIA_TYPES = tuple(f"image/{name.lower()}" for name in IMAGE_FORMATS)
 
 
 def image_size(data: bytes, *, max_pixels: int) -> tuple[int, int]:
-    """Return (height, width) of the image as it is displayed, from the file's header.
+    """Return the displayed (height, width) of an image, from the file's header.
 
     Raises:
-        RefusedError: nothing there, no image that is known, damaged, or too many pixels.
+        RefusedError: the data is empty, damaged, of an unknown format, or has too many pixels.
     """
     if not data:
         raise RefusedError("bad_request", "the image is empty")
@@ -36,12 +36,12 @@ def image_size(data: bytes, *, max_pixels: int) -> tuple[int, int]:
 
 
 def unpack(data: bytes) -> NDArray[np.uint8]:
-    """Return the (H, W, 3) RGB that `icstream run` would get from the same file.
+    """Return the (H, W, 3) RGB that `icstream run` would read from the same file.
 
     Raises:
-        RefusedError: the image is damaged or cut off.
+        RefusedError: the image is damaged or truncated.
     """
     try:
         return unpack_image(data, decoder="pillow", formats=IMAGE_FORMATS)
     except SampleError as error:
-        raise RefusedError("unreadable", "the image is damaged or cut off") from error
+        raise RefusedError("unreadable", "the image is damaged or truncated") from error

@@ -1,4 +1,4 @@
-"""Where the service listens, and the token that clients must show."""
+"""The address of the service, and the token for its clients."""
 
 import os
 
@@ -12,10 +12,10 @@ _BACKLOG = 512
 
 
 def find_endpoint(server: ServerSettings) -> Endpoint:
-    """Return where the service is to listen.
+    """Return the addresses at which the service is to listen.
 
     Raises:
-        ConfigError: the host stands for no address.
+        ConfigError: the host has no address.
     """
     try:
         return resolve(server.host, server.port)
@@ -24,14 +24,14 @@ def find_endpoint(server: ServerSettings) -> Endpoint:
 
 
 def read_token(server: ServerSettings, *, loopback: bool) -> str | None:
-    """Return the token from its file or from the environment; None if there is none.
+    """Return the token from its file or the environment, or None.
 
     Args:
-        server: settings.
-        loopback: only this machine can reach the service.
+        server: the settings.
+        loopback: whether only this machine can reach the service.
 
     Raises:
-        ConfigError: it cannot be read, is too short, or is missing where it is needed.
+        ConfigError: the token cannot be read, is too short, or is missing although required.
     """
     if server.token_file is not None:
         origin, token = f"token file {server.token_file}", read_token_file(server.token_file)
@@ -41,17 +41,17 @@ def read_token(server: ServerSettings, *, loopback: bool) -> str | None:
         if not token:
             if not loopback and not server.without_token:
                 raise ConfigError(
-                    f"server.host {server.host}: others could use the service; give it a token"
-                    f" (--token-file or {TOKEN_VARIABLE}), or say --without-token"
+                    f"server.host {server.host}: other machines can reach it; set an access token"
+                    f" (--token-file or {TOKEN_VARIABLE}), or use --without-token"
                 )
             return None
     if len(token) < MIN_TOKEN_LENGTH or not token.isascii() or not token.isprintable():
-        raise ConfigError(f"{origin}: {MIN_TOKEN_LENGTH} or more printable characters are needed")
+        raise ConfigError(f"{origin}: must have at least {MIN_TOKEN_LENGTH} printable characters")
     return token
 
 
 def open_listener(server: ServerSettings, endpoint: Endpoint) -> Listener:
-    """Return a socket that listens.
+    """Return a listening socket.
 
     Raises:
         ConfigError: the address cannot be used.

@@ -12,7 +12,7 @@ _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 
 class Metrics:
-    """The counters of one service."""
+    """The metrics of one service."""
 
     def __init__(self, num_admitted: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
@@ -22,7 +22,7 @@ class Metrics:
         ).set(1)
         Gauge(
             "icstream_requests_admitted",
-            "Requests that wait or are worked on.",
+            "Requests that wait or are processed.",
             registry=self._registry,
         ).set_function(num_admitted)
         self.ready = Gauge(
@@ -39,14 +39,14 @@ class Metrics:
         )
         self._seconds = Histogram(
             "icstream_http_request_seconds",
-            "Time from a request's headers to the end of its answer.",
+            "Time from a request's headers to the end of its response.",
             ["path"],
             registry=self._registry,
             buckets=_SECONDS,
         )
         self._stages = Histogram(
             "icstream_stage_seconds",
-            "Time that a request waits for a worker, and is in each stage of the work.",
+            "Time that a request waits for a worker, and spends in each stage of the work.",
             ["stage"],
             registry=self._registry,
             buckets=_SECONDS,
@@ -58,7 +58,7 @@ class Metrics:
         self._seconds.labels(path).observe(seconds)
 
     def count_stages(self, times: "Times") -> None:
-        """Count the time that each stage of a request took."""
+        """Count the time of each stage of a request."""
         for stage, seconds in times.seconds.items():
             self._stages.labels(stage).observe(seconds)
 
@@ -68,19 +68,19 @@ class Metrics:
 
 
 class Times:
-    """The time that each stage of one request took."""
+    """The time of each stage of one request."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._begun = time.monotonic()
 
     def start_work(self) -> None:
-        """Take note that a worker has begun."""
+        """Record that a worker has started."""
         self.seconds["wait"] = time.monotonic() - self._begun
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time of what happens inside to a stage."""
+        """Add the time of the context to a stage."""
         begun = time.monotonic()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begun

@@ -1,4 +1,4 @@
-"""What stands before every route: who may ask, headers, bodies that nobody reads, and counting."""
+"""Middleware in front of every route: access control, headers, unread bodies, and counting."""
 
 import time
 from contextlib import ExitStack
@@ -19,10 +19,10 @@ from icstream.pipeline.serve.errors import STATUS, RefusedError
 from icstream.pipeline.serve.metrics import Metrics
 
 _OPEN = {"/", "/page.css", "/page.js", "/icon.svg", "/docs", "/openapi.json"}
-"""These hold nothing that is not in the documentation; the page asks for the token itself."""
+"""Paths without anything confidential; the page asks for the token itself."""
 _OPEN_BELOW = ("/docs-assets/",)
 PROBES = (f"{V2}/health/live", f"{V2}/health/ready")
-"""They are answered whatever the load, and to everybody."""
+"""Paths that are answered under any load, without a token."""
 _HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -31,11 +31,11 @@ _HEADERS = {
 }
 _TOO_SLOW = STATUS["too_slow"]
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Those that have a counter of their own; clients can make up any number of others."""
+"""Methods with a counter of their own, as clients can invent any number of others."""
 _HELD = "icstream.held"
 _DETAILS = {
-    "token_needed": "the header Authorization: Bearer TOKEN is needed",
-    "cross_site": "pages of other sites may not send requests",
+    "token_needed": "the header Authorization: Bearer TOKEN is required",
+    "cross_site": "requests from pages of other sites are refused",
 }
 
 
@@ -44,15 +44,15 @@ def protect(app: ASGIApp, *, metrics: Metrics, token: str | None, loopback: bool
 
     Args:
         app: the application.
-        metrics: of the service.
-        token: the token that requests must contain; None: none is needed.
-        loopback: only this machine can reach the application.
+        metrics: the metrics of the service.
+        token: the token required from requests, or None for no token.
+        loopback: whether only this machine can reach the application.
     """
 
     def is_open(path: str) -> bool:
         if path in PROBES:
             return True
-        # Without a token, the name by which this machine is called counts for all other paths.
+        # Without a token, all other paths require the Host header to name this machine.
         return token is not None and (path in _OPEN or path.startswith(_OPEN_BELOW))
 
     auth = AuthMiddleware(app, token=token, loopback=loopback, is_open=is_open, refuse=_refuse)
@@ -63,7 +63,7 @@ def protect(app: ASGIApp, *, metrics: Metrics, token: str | None, loopback: bool
 def _refuse(scope: Scope, refusal: Refusal) -> Response:
     if refusal == "foreign_host":
         host = Headers(scope=scope).get("host", "")
-        detail = f"host {host!r}: only localhost is served"
+        detail = f"host {host!r}: must name this machine, such as localhost"
     else:
         detail = _DETAILS[refusal]
     error = RefusedError(refusal, detail)
@@ -71,23 +71,23 @@ def _refuse(scope: Scope, refusal: Refusal) -> Response:
 
 
 def held(scope: Scope) -> ExitStack:
-    """Return what is held for a request until its answer is sent."""
+    """Return the resources held for a request until its response is sent."""
     stack: ExitStack = scope[_HELD]
     return stack
 
 
 class CountingMiddleware:
-    """Counts answers, and lets go of what was held for a request once its answer is sent.
+    """Counts responses, and releases what was held for a request once its response is sent.
 
-    HEAD is passed on as GET: the server leaves out the body.
+    HEAD is passed on as GET, whose body the server leaves out.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
-        """Make the middleware before an application.
+        """Wrap an application.
 
         Args:
             app: the application.
-            metrics: of the service.
+            metrics: the metrics of the service.
         """
         self._app = app
         self._metrics = metrics
@@ -112,7 +112,7 @@ class CountingMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                # Who waits to be asked for a body and is refused will not send it.
+                # A client that waits before sending its body will not send it after a refusal.
                 if status == _TOO_SLOW or (waits and not asked):
                     MutableHeaders(raw=message["headers"])["Connection"] = "close"
             await send(message)
@@ -122,7 +122,7 @@ class CountingMiddleware:
             try:
                 await self._app(scope, receive_asked, send_counted)
             finally:
-                # Not the path itself: clients could then make any number of counters.
+                # Not the path itself, of which clients could invent any number.
                 path = getattr(scope.get("route"), "path", "other")
                 counted = method if method in _METHODS else "other"
                 self._metrics.count_response(counted, path, status, time.monotonic() - begun)

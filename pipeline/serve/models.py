@@ -1,4 +1,4 @@
-"""The models that are served, and the networks with which a worker thread runs them."""
+"""The served models, and the networks with which a worker thread runs them."""
 
 import math
 from collections import OrderedDict
@@ -16,28 +16,29 @@ from icstream.pipeline.settings.serve import ServeConfig
 from icstream.stages.annotate.network import NetworkScores
 
 Use = Literal["ids", "scores"]
-"""Masks (class ids), or probabilities for the modes of the plugin; each has its own runtime."""
+"""Use of a model: masks (class ids), or probabilities for the modes of the plugin, each with its
+own runtime."""
 _SIZES_KEPT = 4
-"""The number of input sizes of a model that the runtimes keep compiled."""
+"""Number of input sizes of a model that the runtimes keep compiled."""
 # Measured with 1 to 16 million pixels, and rounded up.
 _NETWORK_BYTES = 90
-"""Per pixel: the image, what comes from it, and the network's layers."""
+"""Bytes per pixel of the image, its derived arrays and the network's layers."""
 _SCORE_BYTES = 6
-"""Per pixel and class: the scores, and what they are made with."""
+"""Bytes per pixel and class of the scores and their intermediate arrays."""
 _KEPT_BYTES = 60
-"""Per pixel of a size that a runtime keeps compiled."""
+"""Bytes per pixel of a size that a runtime keeps compiled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A checkpoint, and the way in which it is run."""
+    """A checkpoint with its inference backend."""
 
     name: str
     checkpoint: Checkpoint
     choice: RuntimeChoice
     fit: Fit
     digest: str
-    """SHA-256 of the weights and what belongs to them."""
+    """SHA-256 of the weights and their metadata."""
 
     @property
     def labels(self) -> LabelSet:
@@ -49,7 +50,7 @@ class Model:
         return self.fit.geometry(size).outer
 
     def work_bytes(self, size: tuple[int, int], *, use: Use = "ids") -> int:
-        """Return the memory that segmenting an image of (height, width) takes."""
+        """Return the memory, in bytes, for segmenting an image of (height, width)."""
         num_pixels = max(math.prod(size), math.prod(self.input_size(size)))
         per_pixel = _NETWORK_BYTES
         if use == "scores":
@@ -61,7 +62,7 @@ def load_models(config: ServeConfig) -> dict[str, Model]:
     """Return every model by its name, the default first.
 
     Raises:
-        ConfigError: weights, runtime, device or precision that cannot be used.
+        ConfigError: weights, runtime, device or precision are invalid.
     """
     models = {}
     for name, place in config.weights.items():
@@ -79,14 +80,14 @@ def load_models(config: ServeConfig) -> dict[str, Model]:
 
 
 class Networks:
-    """The networks of one worker; nothing in it is shared, so no lock is needed."""
+    """The networks of one worker, which are not shared and so need no lock."""
 
     def __init__(self, models: Mapping[str, Model], kept: MemoryBudget) -> None:
-        """Make networks, each when it is first needed.
+        """Create the networks, each when it is first needed.
 
         Args:
-            models: by name.
-            kept: what the memory of compiled sizes is reserved from.
+            models: the models, by name.
+            kept: the budget from which the memory of compiled sizes is reserved.
         """
         self._models = models
         self._kept = kept
@@ -112,9 +113,10 @@ class Networks:
         """Yield the probabilities of crops, as `icstream annotate` would compute them.
 
         Args:
-            model: by name.
-            crops: (H, W, 3) RGB.
-            sizes_vary: nearly every crop has a size of its own, so compiling does not pay.
+            model: the name of the model.
+            crops: the crops, each (H, W, 3) RGB.
+            sizes_vary: whether nearly every crop has a different size, so that compiling is too
+                slow.
         """
         served = self._models[model]
         choice = served.choice
@@ -132,7 +134,7 @@ class Networks:
             yield scores_KHW
 
     def _note(self, model: str, use: Use, image_HW3: NDArray[np.uint8]) -> None:
-        """Take note of a size that the runtime has compiled, if there is memory to keep it."""
+        """Record a size that the runtime has compiled, if there is memory to keep it."""
         sizes = self._compiled.setdefault((model, use), OrderedDict())
         size = self._models[model].input_size((image_HW3.shape[0], image_HW3.shape[1]))
         if size not in sizes:
@@ -146,7 +148,7 @@ class Networks:
             sizes.popitem(last=False)[1].release()
 
     def _forget(self, model: str, use: Use) -> None:
-        """Drop a runtime with all that it has compiled; the next request opens another."""
+        """Discard a runtime with everything it has compiled; the next request opens another."""
         for reservation in self._compiled.pop((model, use)).values():
             reservation.release()
         if use == "ids":

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, over HTTP, as Triton's and KServe's clients speak it."""
+"""The Open Inference Protocol, version 2, over HTTP, for clients of Triton and KServe."""
 
 from importlib.metadata import version as package_version
 from typing import Any
@@ -24,7 +24,7 @@ from icstream.pipeline.serve.request_body import read_body
 from icstream.pipeline.serve.service import Service
 
 _VERSION = "1"
-"""A name stands for one checkpoint, so there is one version of each model."""
+"""Version of every model, as a name always means one checkpoint."""
 _ERROR: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "Refused.",
@@ -43,7 +43,7 @@ def v2_router(service: Service) -> APIRouter:
 
     @router.get("", summary="Server")
     async def server() -> dict[str, Any]:
-        """Name, version and extensions of the server."""
+        """Return name, version and extensions of the server."""
         return {
             "name": "icstream",
             "version": package_version("icstream"),
@@ -52,18 +52,18 @@ def v2_router(service: Service) -> APIRouter:
 
     @router.get("/health/live", summary="Live")
     async def live() -> dict[str, bool]:
-        """200 while the process responds."""
+        """Return status 200 while the process responds."""
         return {"live": True}
 
     @router.get("/health/ready", summary="Ready")
     async def ready() -> Response:
-        """200 while all models are ready."""
+        """Return status 200 while all models are ready."""
         return JSONResponse({"ready": service.ready}, 200 if service.ready else 503)
 
     @router.get("/models/{name}", summary="Model")
     @router.get("/models/{name}/versions/{version}", summary="Model")
     async def metadata(name: str, version: str = _VERSION) -> dict[str, Any]:
-        """Inputs and outputs of a model."""
+        """Return inputs and outputs of a model."""
         model = _model(service, name, version)
         return {
             "name": model.name,
@@ -76,14 +76,14 @@ def v2_router(service: Service) -> APIRouter:
     @router.get("/models/{name}/ready", summary="Model ready")
     @router.get("/models/{name}/versions/{version}/ready", summary="Model ready")
     async def model_ready(name: str, version: str = _VERSION) -> Response:
-        """200 while the model is ready."""
+        """Return status 200 while the model is ready."""
         values = {"name": _model(service, name, version).name, "ready": service.ready}
         return JSONResponse(values, 200 if service.ready else 503)
 
     @router.post("/models/{name}/infer", summary="Segment images")
     @router.post("/models/{name}/versions/{version}/infer", summary="Segment images")
     async def infer(request: Request, name: str, version: str = _VERSION) -> Response:
-        """`image` is UINT8 [N, H, W, 3] in RGB order; `class_ids` comes back as UINT8 [N, H, W]."""
+        """Return `class_ids`, UINT8 [N, H, W], of `image`, UINT8 [N, H, W, 3] in RGB order."""
         return await _infer(service, request, _model(service, name, version))
 
     return router
@@ -120,12 +120,12 @@ async def _infer(service: Service, request: Request, model: Model) -> Response:
             + response_bytes(inference, number * height * width),
             num_images=number,
         )
-    service.hold(request, len(content), what="the answer")
+    service.hold(request, len(content), what="the response")
     return Response(content, headers=headers | {"Server-Timing": times.header()})
 
 
 def _model(service: Service, name: str, version: str) -> Model:
     model = service.model(name)
     if version != _VERSION:
-        raise RefusedError("unknown_model", f"model {name!r} has version {_VERSION} only")
+        raise RefusedError("unknown_model", f"model {name!r} has only version {_VERSION}")
     return model

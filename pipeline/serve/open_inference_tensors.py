@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol: UINT8, as JSON or as bytes behind it."""
+"""Tensors of the Open Inference Protocol: UINT8, as JSON or as bytes after it."""
 
 import itertools
 import math
@@ -17,7 +17,7 @@ from icstream.pipeline.serve.errors import RefusedError
 from icstream.pipeline.settings.serve import LimitSettings
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-"""HTTP header of the protocol's extension for binary data: bytes of the JSON in front."""
+"""HTTP header of the protocol's extension for binary data, with the size of the leading JSON."""
 INPUT, OUTPUT = "image", "class_ids"
 DATATYPE = "UINT8"
 
@@ -29,17 +29,17 @@ _NESTED: Mapping[int, Any] = {
     4: list[list[list[list[_Byte]]]],
 }
 _MAX_OBJECTS = 1000
-"""Opening braces in a request, which needs five; each takes memory before it can be refused."""
+"""Most opening braces in a request, which needs five, as each takes memory before the check."""
 _BYTES_AS_JSON = 16
-"""Per value: in a list, and as digits."""
+"""Bytes per value, in a list and as digits."""
 _ENCODINGS = ("gzip", "deflate")
 _EITHER_HEADER = 32 + zlib.MAX_WBITS
 
 
 class Parameters(Struct, frozen=True):
-    """What the protocol's extension for binary data says of a request or a tensor.
+    """Parameters of the protocol's extension for binary data.
 
-    Others are passed over without being read.
+    Other parameters are ignored without being parsed.
     """
 
     binary_data: bool | None = None
@@ -58,7 +58,7 @@ class InputTensor(Struct):
 
 
 class RequestedOutput(Struct):
-    """An output that a request names."""
+    """A requested output."""
 
     name: str
     parameters: Parameters = Parameters()
@@ -73,7 +73,7 @@ class InferenceRequest(Struct):
     parameters: Parameters = Parameters()
 
     def wants_bytes(self) -> bool:
-        """Return whether the output is to come as bytes behind the JSON."""
+        """Return whether the output is sent as bytes after the JSON."""
         default = self.parameters.binary_data_output is True
         if not self.outputs:
             return default
@@ -85,21 +85,23 @@ def _uncompressed(body: bytes, encoding: str | None, *, max_bytes: int) -> bytes
     """Return a body without its Content-Encoding.
 
     Raises:
-        RefusedError: another encoding, damaged, or larger than allowed.
+        RefusedError: the encoding is unknown, or the body is damaged or too large.
     """
     if encoding is None or encoding.lower() == "identity":
         return body
     if encoding.lower() not in _ENCODINGS:
-        raise RefusedError("unsupported", f"Content-Encoding {encoding}: known are gzip, deflate")
+        raise RefusedError("unsupported", f"Content-Encoding {encoding}: must be gzip or deflate")
     inflater = zlib.decompressobj(_EITHER_HEADER)
     try:
         data = inflater.decompress(body, max_bytes + 1)
     except zlib.error as error:
         raise RefusedError("bad_request", f"the body is not {encoding}") from error
     if len(data) > max_bytes:
-        raise RefusedError("too_large", f"unpacked, more than the allowed {max_bytes} bytes")
+        raise RefusedError(
+            "too_large", f"more than the allowed {max_bytes} bytes after decompression"
+        )
     if not inflater.eof:
-        raise RefusedError("bad_request", "the compressed body is cut off")
+        raise RefusedError("bad_request", "the compressed body is truncated")
     return data
 
 
@@ -109,13 +111,13 @@ def read_request(
     """Return the request and its (N, H, W, 3) images.
 
     Args:
-        body: JSON, with binary data behind it if `header_length` is given.
-        header_length: value of the header `Inference-Header-Content-Length`.
-        encoding: value of the header `Content-Encoding`.
-        limits: of a request.
+        body: the JSON, followed by binary data if `header_length` is given.
+        header_length: the value of the header `Inference-Header-Content-Length`.
+        encoding: the value of the header `Content-Encoding`.
+        limits: the limits of a request.
 
     Raises:
-        RefusedError: the body is not one UINT8 tensor "image" of that shape, or too large.
+        RefusedError: the body is not one UINT8 tensor "image" of that shape, or is too large.
     """
     max_bytes = limits.json_bytes if header_length is None else limits.body_bytes
     body = _uncompressed(body, encoding, max_bytes=max_bytes)
@@ -129,7 +131,7 @@ def read_request(
     if len(head) > limits.json_bytes:
         raise RefusedError(
             "too_large",
-            f"request: {len(head)} bytes of JSON, allowed are {limits.json_bytes}"
+            f"request: {len(head)} bytes of JSON, but at most {limits.json_bytes} are allowed"
             " (limits.json_bytes); send binary data (binary_data_size)",
         )
     if head.count(b"{") > _MAX_OBJECTS:
@@ -140,7 +142,7 @@ def read_request(
         raise RefusedError("bad_request", f"request: {error}") from error
     for output in request.outputs:
         if output.name != OUTPUT:
-            raise RefusedError("bad_request", f"output {output.name!r}: the only one is {OUTPUT}")
+            raise RefusedError("bad_request", f"output {output.name!r}: must be {OUTPUT}")
     tensor = request.inputs[0]
     _check(tensor, max_pixels=limits.pixels, max_images=limits.images)
     return request, _pixels(tensor, tail)
@@ -148,17 +150,21 @@ def read_request(
 
 def _check(tensor: InputTensor, *, max_pixels: int, max_images: int) -> None:
     if tensor.name != INPUT:
-        raise RefusedError("bad_request", f"input {tensor.name!r}: the only one is {INPUT}")
+        raise RefusedError("bad_request", f"input {tensor.name!r}: must be {INPUT}")
     if tensor.datatype != DATATYPE:
-        raise RefusedError("bad_request", f"{INPUT}: datatype {tensor.datatype}, needed {DATATYPE}")
+        raise RefusedError(
+            "bad_request", f"{INPUT}: datatype must be {DATATYPE}, got {tensor.datatype}"
+        )
     shape = tensor.shape
     if len(shape) != 4 or shape[3] != 3:
-        raise RefusedError("bad_request", f"{INPUT}: shape {shape}, needed [N, H, W, 3]")
+        raise RefusedError("bad_request", f"{INPUT}: shape must be [N, H, W, 3], got {shape}")
     if shape[0] > max_images:
-        raise RefusedError("too_large", f"{INPUT}: {shape[0]} images, allowed {max_images}")
+        raise RefusedError(
+            "too_large", f"{INPUT}: {shape[0]} images, but at most {max_images} are allowed"
+        )
     if math.prod(shape[:3]) > max_pixels:
         raise RefusedError(
-            "too_many_pixels", f"{INPUT}: shape {shape}, allowed {max_pixels} pixels"
+            "too_many_pixels", f"{INPUT}: shape {shape} exceeds the allowed {max_pixels} pixels"
         )
 
 
@@ -168,7 +174,9 @@ def _pixels(tensor: InputTensor, tail: memoryview | None) -> NDArray[np.uint8]:
         values = _json_values(bytes(tensor.data).strip(), tensor.shape)
     elif tail is None or num_bytes != len(tail):
         got = 0 if tail is None else len(tail)
-        raise RefusedError("bad_request", f"{INPUT}: binary_data_size {num_bytes}, got {got} bytes")
+        raise RefusedError(
+            "bad_request", f"{INPUT}: binary_data_size is {num_bytes}, but got {got} bytes"
+        )
     else:
         values = np.frombuffer(tail, np.uint8)
     if values.size != math.prod(tensor.shape):
@@ -177,13 +185,13 @@ def _pixels(tensor: InputTensor, tail: memoryview | None) -> NDArray[np.uint8]:
 
 
 def _json_values(text: bytes, shape: Sequence[int]) -> NDArray[np.uint8]:
-    """Return the values of an array, flat or nested as the shape says.
+    """Return the values of an array, flat or nested as its shape.
 
-    Commas and brackets are counted first, so that no list is made that the shape does not need.
+    Commas and brackets are counted first, so that no list is created beyond the shape's needs.
     """
     depth = next((n for n, c in enumerate(text[:16].replace(b" ", b"")) if c != ord("[")), 16)
     if depth not in _NESTED:
-        raise RefusedError("bad_request", f"{INPUT}: data is missing, or no array")
+        raise RefusedError("bad_request", f"{INPUT}: data is missing, or is not an array")
     num_values = math.prod(shape)
     if text.count(b",") != num_values - 1:
         raise RefusedError(
@@ -191,7 +199,7 @@ def _json_values(text: bytes, shape: Sequence[int]) -> NDArray[np.uint8]:
         )
     num_lists = itertools.accumulate(shape[: depth - 1], operator.mul, initial=1)
     if text.count(b"[") != sum(num_lists):
-        raise RefusedError("bad_request", f"{INPUT}: data is nested otherwise than its shape")
+        raise RefusedError("bad_request", f"{INPUT}: data is not nested as its shape")
     try:
         return np.asarray(msgspec.json.decode(text, type=_NESTED[depth]), np.uint8).ravel()
     except (msgspec.DecodeError, ValueError) as error:
@@ -199,7 +207,7 @@ def _json_values(text: bytes, shape: Sequence[int]) -> NDArray[np.uint8]:
 
 
 def response_bytes(request: InferenceRequest, num_pixels: int) -> int:
-    """Return the memory that the response's values take while it is written."""
+    """Return the memory, in bytes, of the response's values while it is written."""
     return num_pixels * (2 if request.wants_bytes() else _BYTES_AS_JSON)
 
 

@@ -12,23 +12,21 @@ from icstream.pipeline.serve.service import Service
 
 _GRACE_S = 10.0
 _SLOWEST = 4096
-"""Bytes per second; whoever is slower after the grace holds a connection and sends nothing."""
+"""Slowest accepted rate in bytes per second, after the grace period."""
 _RESERVED = 2**20
-"""Memory is reserved in such pieces, for bytes that have arrived."""
+"""Size in bytes of the pieces in which memory is reserved for arriving data."""
 
 
 async def read_body(request: Request, service: Service) -> bytes:
-    """Return the whole body, whose memory is reserved until the answer is sent.
+    """Return the whole body, whose memory is reserved until the response is sent.
 
     Raises:
-        RefusedError: too large, too slow, or not enough memory is free.
+        RefusedError: it is too large or too slow, or not enough memory is available.
     """
     limits = service.config.limits
     length = read_number(request.headers.get("content-length", ""))
     if length is not None and length > limits.body_bytes:
-        raise RefusedError(
-            "too_large", f"{length} bytes are more than the allowed {limits.body_bytes}"
-        )
+        raise RefusedError("too_large", f"{length} bytes exceed the allowed {limits.body_bytes}")
     body = bytearray()
     reserved = 0
     begun = time.monotonic()
@@ -52,12 +50,12 @@ async def read_body(request: Request, service: Service) -> bytes:
     except TimeoutError as error:
         raise RefusedError(
             "too_slow",
-            f"{len(body)} bytes had arrived after {time.monotonic() - begun:.0f} s; allowed are"
-            f" {limits.receive_s:g} s (limits.receive_s), and {_GRACE_S:g} s without progress",
+            f"only {len(body)} bytes arrived within {time.monotonic() - begun:.0f} s; the limits"
+            f" are {limits.receive_s:g} s (limits.receive_s), and {_GRACE_S:g} s without progress",
         ) from error
     return bytes(body)
 
 
 def media_type(request: Request) -> str:
-    """Return the body's type without parameters, in lower case; empty if there is none."""
+    """Return the body's type without parameters, in lower case, or empty if there is none."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()

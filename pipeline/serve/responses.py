@@ -1,4 +1,4 @@
-"""The responses for an image: an indexed PNG, an overlay, run lengths, an annotation."""
+"""The responses for an image: indexed PNG, overlay, run lengths or annotation."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ _JPEG_QUALITY = 90
 
 @dataclass(slots=True)
 class Reply:
-    """The response that a worker has made."""
+    """A response made by a worker."""
 
     body: bytes
     media_type: str
@@ -45,7 +45,7 @@ def mask_reply(
 
 
 def class_shares(ids_HW: NDArray[np.uint8], labels: LabelSet) -> dict[int, float]:
-    """Return the share of the pixels of each class that occurs, 0 to 1."""
+    """Return the share of pixels, 0 to 1, of each class that occurs."""
     areas = count_class_pixels(ids_HW, len(labels))
     return {int(k): int(areas[k]) / ids_HW.size for k in np.flatnonzero(areas)}
 
@@ -87,4 +87,4 @@ FORMS: Mapping[str, Callable[[Model, NDArray[np.uint8], NDArray[np.uint8]], byte
     JSON: _run_lengths,
     SUPERVISELY: _supervisely,
 }
-"""The encoders by media type; the first is the default."""
+"""Encoders by media type, the default first."""

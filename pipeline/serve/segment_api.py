@@ -1,4 +1,4 @@
-"""POST /segment: an image in, its mask out, in the form that the client accepts."""
+"""The interface POST /segment, which returns the mask of an image."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ _REQUEST: dict[str, Any] = {
 _OBJECT: dict[str, Any] = {"schema": {"type": "object"}}
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The mask, in the form that Accept asks for.",
+        "description": "The mask, in the format requested by Accept.",
         "content": {PNG: _BINARY, JPEG: _BINARY, JSON: _OBJECT, SUPERVISELY: _OBJECT},
     },
     **PROBLEMS,
@@ -53,11 +53,12 @@ def segment_router(service: Service) -> APIRouter:
         openapi_extra={"requestBody": _REQUEST},
     )
     async def segment(request: Request, model: str | None = None) -> Response:
-        """The image is the body itself, or the part `image` of a form.
+        """Segment an image, sent as the body or as the part `image` of a form.
 
-        `Accept` chooses what comes back: `image/png` has class ids as palette indices,
-        `image/jpeg` shows the classes' colors over the image, `application/json` has COCO run
-        lengths, `application/vnd.icstream.supervisely+json` an annotation in Supervisely's format.
+        `Accept` selects the response: `image/png` has class ids as palette indices, `image/jpeg`
+        shows
+        the classes' colors over the image, `application/json` has COCO run lengths, and
+        `application/vnd.icstream.supervisely+json` is an annotation in Supervisely's format.
         """
         chosen = service.model(model)
         kind = choose_type(request.headers.get("accept"), tuple(FORMS))
@@ -84,13 +85,13 @@ def segment_router(service: Service) -> APIRouter:
                 is_quick=lambda networks: networks.is_ready(chosen.name, size),
                 num_bytes=chosen.work_bytes(size),
             )
-        service.hold(request, len(reply.body), what="the answer")
+        service.hold(request, len(reply.body), what="the response")
         headers = reply.headers | {"Server-Timing": times.header(), "Vary": "Accept"}
         return Response(reply.body, media_type=reply.media_type, headers=headers)
 
     @router.get("/models", summary="Models and their classes")
     async def models() -> dict[str, Any]:
-        """All models that are served, with the name and color of each class id."""
+        """Return all served models, with the name and color of each class id."""
         return {
             "default": service.default,
             "models": {model.name: _describe(model) for model in service.models.values()},
@@ -116,10 +117,10 @@ def _describe(model: Model) -> dict[str, Any]:
 async def _image(request: Request, service: Service) -> bytes:
     limits = service.config.limits
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise RefusedError("unsupported", "an image is not sent with a Content-Encoding")
+        raise RefusedError("unsupported", "an image must not have a Content-Encoding")
     body = await read_body(request, service)
     if media_type(request) != FORM:
-        return body  # whatever the client calls it: its content decides
+        return body  # the content decides, whatever type the client declares
     kind, max_bytes = request.headers["content-type"], limits.json_bytes
     form = await service.parse(lambda: parse_form(body, kind, max_text_bytes=max_bytes))
     if "image" not in form:

@@ -1,4 +1,4 @@
-"""The HTTP server of a service: from loading to the last answer."""
+"""The HTTP server of a service, from loading to the last response."""
 
 import logging
 import math
@@ -20,23 +20,24 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
 _LAST_S = 3.0
-"""For threads that have nothing left to do, or were told so."""
+"""Time in seconds for threads to end that have nothing left to do."""
 
 
 def run_service(config: ServeConfig, *, should_stop: Callable[[], bool]) -> bool:
-    """Serve until stopped, and then finish what is under way.
+    """Serve until stopped, and then finish requests in progress.
 
     Args:
         config: all settings.
-        should_stop: called several times a second.
+        should_stop: a function called several times per second; the service stops when it returns
+            True.
 
     Returns:
-        False if work goes on in a thread that does not end within `limits.stop_s`.
+        False if a thread has not ended within `limits.stop_s`.
 
     Raises:
         ConfigError: weights, device, token or address cannot be used.
     """
-    # Pillow would let images pass with a warning that its limit forbids.
+    # Otherwise Pillow only warns about images beyond its limit.
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     endpoint = find_endpoint(config.server)
     token = read_token(config.server, loopback=endpoint.loopback)
@@ -62,7 +63,9 @@ def run_service(config: ServeConfig, *, should_stop: Callable[[], bool]) -> bool
     if service.failure is not None:
         raise service.failure
     if not ended:
-        log.warning("some requests were given up: not done after %g s", limits.stop_s)
+        log.warning(
+            "some requests were aborted, as they had not finished within %g s", limits.stop_s
+        )
     return ended
 
 

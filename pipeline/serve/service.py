@@ -1,4 +1,4 @@
-"""The models behind all interfaces: they load, get ready, and do the work of requests."""
+"""The models behind all interfaces: loading, readiness, and the work of requests."""
 
 import asyncio
 import logging
@@ -26,17 +26,17 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 _NOT_READY_S = 2
 _KEPT_SHARE = 0.25
-"""Of the memory, what compiled sizes may take between requests."""
+"""Share of the memory for compiled sizes that are kept between requests."""
 
 
 class Service:
-    """Models, the engine that runs them, and whether they are ready."""
+    """The models, the engine that runs them, and their readiness."""
 
     def __init__(self, config: ServeConfig) -> None:
-        """Load the weights; `start` makes the networks ready.
+        """Load the weights; `start` prepares the networks.
 
         Raises:
-            ConfigError: weights, runtime, device or precision that cannot be used.
+            ConfigError: weights, runtime, device or precision are invalid.
         """
         self.config = config
         self.models = load_models(config)
@@ -45,18 +45,19 @@ class Service:
         num_bytes = MemoryBudget.settle(config.limits.memory_mb).num_bytes
         self._kept = MemoryBudget(round(_KEPT_SHARE * num_bytes))
         self.budget = MemoryBudget(num_bytes - self._kept.num_bytes)
-        """What bodies, work and answers reserve their memory from."""
+        """Budget from which the memory of bodies, work and responses is reserved."""
         self.engine = Engine(
             max_requests=config.limits.requests,
             max_wait_s=config.limits.wait_s,
             max_work_s=config.limits.work_s,
             budget=self.budget,
         )
-        # One thread, as parsing holds the interpreter lock: health is asked in between.
+        # One thread, because parsing holds the interpreter lock; health checks are answered in
+        # between.
         self._parser = ThreadPoolExecutor(1, thread_name_prefix="parser")
         self.metrics = Metrics(lambda: self.engine.num_admitted)
         self.failure: BaseException | None = None
-        """The error that kept the networks from becoming ready."""
+        """Error that kept the networks from becoming ready."""
         self.stopping = threading.Event()
         self._ready = threading.Event()
 
@@ -66,7 +67,7 @@ class Service:
         return self._ready.is_set() and not self.stopping.is_set()
 
     def start(self) -> None:
-        """Make every network ready for `model.warm_up_sizes`, then start the workers."""
+        """Prepare every network for `model.warm_up_sizes`, then start the workers."""
         try:
             networks = [Networks(self.models, self._kept) for _ in range(self.num_workers)]
             for worker in networks:
@@ -82,35 +83,37 @@ class Service:
         self._ready.set()
         self.metrics.ready.set(1)
         names = ", ".join(self.models)
-        log.info("ready: %s; requests at once: %d", names, self.num_workers)
+        log.info("ready: %s; requests at a time: %d", names, self.num_workers)
 
     def close(self, timeout_s: float) -> bool:
-        """End the workers once all that waits is done, or after a time.
+        """End the workers once all waiting work is done, or after the timeout.
 
         Returns:
-            False if a worker has still not ended, as it is within a library.
+            False if a worker has not ended, because it is inside a library.
         """
         self.stopping.set()
         self._parser.shutdown(wait=False, cancel_futures=True)
         return self.engine.close(timeout_s)
 
     def model(self, name: str | None) -> Model:
-        """Return the model of that name; None: the default.
+        """Return the model with a name, or the default for None.
 
         Raises:
-            RefusedError: there is none.
+            RefusedError: there is no such model.
         """
         found = self.models.get(self.default if name is None else name)
         if found is None:
             known = ", ".join(self.models)
-            raise RefusedError("unknown_model", f"model {name!r}: known are {known}")
+            raise RefusedError(
+                "unknown_model", f"model {name!r}: does not exist; available are {known}"
+            )
         return found
 
     def check_room(self) -> None:
-        """Let a request go on, before its body is read, that there is a place for now.
+        """Check, before its body is read, that a request may be served.
 
         Raises:
-            RefusedError: not yet ready, no longer, or all places are taken.
+            RefusedError: the service is not ready or is stopping, or all places are taken.
         """
         if not self.ready:
             reason = (
@@ -121,7 +124,7 @@ class Service:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Hold a place for a request, from when its body is there until its answer is.
+        """Hold a place for a request, from its complete body to its response.
 
         Raises:
             RefusedError: see `check_room`.
@@ -131,10 +134,10 @@ class Service:
             yield
 
     def hold(self, request: Request, num_bytes: int, *, what: str) -> None:
-        """Reserve memory until the request's answer is sent.
+        """Reserve memory until the request's response is sent.
 
         Raises:
-            RefusedError: so much is not free, or is more than there is.
+            RefusedError: not enough memory is available.
         """
         try:
             held(request.scope).enter_context(self.budget.reserve(num_bytes, what=what))
@@ -143,7 +146,7 @@ class Service:
             raise RefusedError("busy", str(error), retry_after_s=retry_after_s) from error
 
     async def parse(self, parse: Callable[[], T]) -> T:
-        """Return what a function makes of what a client sent, away from the event loop."""
+        """Return the result of parsing client data in a thread, away from the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._parser, parse)
 
     async def run(
@@ -156,26 +159,27 @@ class Service:
         num_bytes: int,
         num_images: int = 1,
     ) -> tuple[T, Times]:
-        """Return what a worker makes of a request, and the time that it took.
+        """Return the result of a worker's work on a request, and the time of its stages.
 
         Args:
-            request: of which the body has been read; the work ends if its client goes away.
-            work: gets the worker's networks, a clock for its stages, and how long it may go on.
-            model: the model that it uses, for the metrics.
-            is_quick: whether a worker can do it without a compilation.
-            num_bytes: memory that the work takes.
-            num_images: the images in the request, for the metrics.
+            request: the request, whose body has been read; the work ends if its client disconnects.
+            work: the function to run, given the worker's networks, a timer of its stages, and its
+                allowance.
+            model: the model used, for the metrics.
+            is_quick: returns whether a worker can do it without a compilation.
+            num_bytes: the memory of the work, in bytes.
+            num_images: the number of images in the request, for the metrics.
 
         Raises:
-            RefusedError: no worker, or not enough memory, was free in time; also what the work
-                raises.
-            ClientDisconnect: the client has gone.
+            RefusedError: no worker, or not enough memory, was available in time, or the work raised
+            it.
+            ClientDisconnect: the client has disconnected.
         """
         if num_bytes > self.budget.num_bytes:
             raise RefusedError(
                 "too_large",
-                f"{num_bytes // 10**6} MB of memory would be needed, allowed are"
-                f" {self.budget.num_bytes // 10**6} MB (limits.memory_mb)",
+                f"needs {num_bytes // 10**6} MB of memory, but at most"
+                f" {self.budget.num_bytes // 10**6} MB are allowed (limits.memory_mb)",
             )
         times = Times()
 

@@ -21,7 +21,7 @@ _JSON_PART = {"type": "string", "description": "JSON"}
 
 
 def plugin_router(service: Service) -> APIRouter:
-    """Return the routes; the default model answers."""
+    """Return the routes, which use the default model."""
     router = APIRouter(prefix="/model", tags=["plugin"])
     limits = service.config.limits
 
@@ -35,9 +35,10 @@ def plugin_router(service: Service) -> APIRouter:
     async def inference(request: Request) -> Response:
         """Return the image's annotation in Supervisely's format, with the model's objects.
 
-        `annotation`, `meta` and `mode` hold JSON; each may be a field of the form or a file.
-        Without `mode` the whole image is segmented and classes get the suffix `_model`. Objects
-        of `annotation` are kept; `meta` defines their classes.
+        `annotation`, `meta` and `mode` are JSON, each sent as a field of the form or as a file.
+        Without
+        `mode`, the whole image is segmented and class names get the suffix `_model`. Objects of
+        `annotation` are kept; `meta` defines their classes.
         """
         model = service.model(None)
         service.check_room()
@@ -53,19 +54,19 @@ def plugin_router(service: Service) -> APIRouter:
                 ),
                 num_bytes=asked.work_bytes(model),
             )
-        service.hold(request, len(content), what="the answer")
+        service.hold(request, len(content), what="the response")
         headers = {"Server-Timing": times.header()}
         return Response(content, media_type=JSON, headers=headers)
 
     @router.post(
         "/get_out_meta",
-        summary="Classes that an inference gives",
+        summary="Classes that an inference returns",
         response_class=Response,
         responses={200: {"content": {JSON: {}}}, **PROBLEMS},
         openapi_extra=_form(),
     )
     async def get_out_meta(request: Request) -> Response:
-        """Return the meta of the project that an inference with this `meta` and `mode` makes."""
+        """Return the meta of the project that an inference with this `meta` and `mode` creates."""
         service.check_room()
         body, kind = await read_body(request, service), request.headers.get("content-type", "")
         with service.admitted():
@@ -80,7 +81,7 @@ def plugin_router(service: Service) -> APIRouter:
 def _work(
     asked: Inference, model: Model, networks: Networks, times: Times, allowance: Allowance
 ) -> bytes:
-    """Return the annotation as JSON; what a thread of the engine does."""
+    """Return the annotation as JSON; run by a thread of the engine."""
     with times.stage("unpack"):
         image_HW3 = unpack_image(asked.image, decoder="opencv")
     sizes_vary = asked.plan.mode.name == "bboxes"

@@ -1,4 +1,4 @@
-"""What a request of the plugin's interface asks for, settled before any work begins."""
+"""Parsing and checking of the plugin's requests, before any work begins."""
 
 import json
 from collections.abc import Mapping
@@ -18,27 +18,27 @@ from icstream.stages.annotate.network import label_classes
 from icstream.stages.supervisely.objects import image_annotation
 
 _SUFFIX = "_model"
-"""The suffix that the plugin's service added to class names by default."""
+"""Suffix that the plugin's service adds to class names by default."""
 _NO_META: dict[str, Any] = {"classes": [], "tags": []}
 _MAX_COVER = 16
-"""Windows together have at most so many times the pixels of the largest image."""
+"""Most pixels of all windows together, as a multiple of the largest image."""
 _FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inference:
-    """An image, and how it is to be annotated."""
+    """An image, and the way to annotate it."""
 
     plan: AnnotationPlan
     image: bytes
     size: tuple[int, int]
-    """(height, width) of the image."""
+    """Size of the image, as (height, width)."""
     annotation: dict[str, Any]
     crop: tuple[int, int] | None
-    """(height, width) that all crops have; None if they differ."""
+    """Size of all crops, as (height, width), or None if they differ."""
 
     def work_bytes(self, model: Model) -> int:
-        """Return the memory that the work takes."""
+        """Return the memory of the work, in bytes."""
         mode = self.plan.mode
         num_bytes = model.work_bytes(self.crop or self.size, use="scores")
         num_channels = len(self.plan.classes) + 1
@@ -57,7 +57,7 @@ class Inference:
 def read_inference(
     body: bytes, content_type: str, model: Model, *, limits: LimitSettings
 ) -> Inference:
-    """Return what a form asks for.
+    """Return the inference that a form requests.
 
     Raises:
         RefusedError: no image, JSON that cannot be used, or more than the limits allow.
@@ -75,11 +75,11 @@ def read_inference(
 
 
 def read_meta(body: bytes, content_type: str, model: Model, *, limits: LimitSettings) -> bytes:
-    """Return the meta of the project that an inference with this form makes, as JSON.
+    """Return, as JSON, the meta of the project that an inference with this form creates.
 
     Raises:
-        RefusedError: JSON that cannot be used, or more than the limits allow.
-        ConfigError: a mode or a meta that cannot be used.
+        RefusedError: JSON is invalid, or a limit is exceeded.
+        ConfigError: the mode or the meta is invalid.
     """
     form = parse_form(body, content_type, max_text_bytes=limits.json_bytes)
     try:
@@ -95,7 +95,7 @@ def _plan(form: Mapping[str, bytes], model: Model, limits: LimitSettings) -> Ann
 
 
 def _values(form: Mapping[str, bytes], name: str, limits: LimitSettings) -> dict[str, Any] | None:
-    """Return the JSON object in a part; None if the part is missing or empty."""
+    """Return the JSON object in a part, or None if the part is missing or empty."""
     data = form.get(name, b"").strip()
     return decode_object(data, limits.json_bytes, what=name) if data else None
 
@@ -103,31 +103,31 @@ def _values(form: Mapping[str, bytes], name: str, limits: LimitSettings) -> dict
 def _check_crops(
     mode: Mode, size: tuple[int, int], annotation: Mapping[str, Any], limits: LimitSettings
 ) -> None:
-    """Let a mode pass that looks at no more parts of the image than allowed."""
+    """Check that a mode does not exceed the limits on parts of the image."""
     if isinstance(mode, SlidingWindow | SlidingWindowDet):
         number = crops.count_sliding(size, mode.window, mode.min_overlap)
         num_pixels = number * mode.window.width * mode.window.height
     elif isinstance(mode, Bboxes):
         objects = annotation.get("objects")
         number = len(objects) if isinstance(objects, list) else 0
-        num_pixels = 0  # boxes are known once objects are read
+        num_pixels = 0  # boxes are known only when objects are read
     else:
         return
     if number > limits.crops:
         raise RefusedError(
             "too_much_work",
-            f"mode {mode.name}: {number} crops, allowed are {limits.crops} (limits.crops)",
+            f"mode {mode.name}: {number} crops exceed the allowed {limits.crops} (limits.crops)",
         )
     if num_pixels > _MAX_COVER * limits.pixels:
         raise RefusedError(
             "too_much_work",
-            f"mode {mode.name}: {number} windows have {num_pixels} pixels together, allowed are"
-            f" {_MAX_COVER} x {limits.pixels} (limits.pixels)",
+            f"mode {mode.name}: {number} windows have {num_pixels} pixels together, but at most"
+            f" {_MAX_COVER} x {limits.pixels} are allowed (limits.pixels)",
         )
 
 
 def _crop_size(mode: Mode, size: tuple[int, int]) -> tuple[int, int] | None:
-    """Return the (height, width) that all crops of an image have; None if they differ."""
+    """Return the (height, width) of all crops of an image, or None if they differ."""
     if isinstance(mode, FullImage):
         return size
     if isinstance(mode, Roi):

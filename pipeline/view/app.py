@@ -1,4 +1,4 @@
-"""The routes of the view's server: the page, its frames, and the metrics."""
+"""The routes of the view's server: the page, its frames and the metrics."""
 
 import asyncio
 import json
@@ -19,9 +19,9 @@ from icstream.pipeline.view.metrics import metrics_text
 from icstream.pipeline.view.status import RunStatus, StreamStatus
 
 _WAIT_S = 2.0
-"""A request for frames is answered after this time, even if there are none."""
+"""Time in seconds after which a request for frames is answered even without frames."""
 _LOST_S = 5.0
-"""A hub that has sent no status for this long has failed."""
+"""Time in seconds without a status after which the hub counts as failed."""
 _PAGE = {
     "/": ("view.html", "text/html"),
     "/view.css": ("view.css", "text/css"),
@@ -38,15 +38,15 @@ class FrameEvent:
     def __init__(self) -> None:
         self._event = asyncio.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
-        """The loop in which they wait, set by the code that runs it."""
+        """Event loop of the waiting requests, set by the code that runs it."""
 
     def notify(self) -> None:
-        """Wake all who wait; may be called from any thread."""
+        """Wake all waiting requests; may be called from any thread."""
         if self.loop is not None:
             self.loop.call_soon_threadsafe(self._wake)
 
     async def wait(self, timeout_s: float) -> None:
-        """Return at the next notification, or after a time."""
+        """Return at the next notification, or after the timeout."""
         try:
             await asyncio.wait_for(self._event.wait(), timeout_s)
         except TimeoutError:
@@ -58,14 +58,14 @@ class FrameEvent:
 
 
 def page_app(cache: FrameCache, new_frames: FrameEvent) -> Starlette:
-    """Return the application with the page, its frames, and the metrics."""
+    """Return the application with the page, its frames and the metrics."""
     pages = [Route(path, _page(name, kind)) for path, (name, kind) in _PAGE.items()]
     frames = Route("/frames", _frames(cache, new_frames))
     return Starlette(routes=[*pages, frames, *_monitoring(cache)])
 
 
 def metrics_app(cache: FrameCache) -> Starlette:
-    """Return the application with the metrics alone."""
+    """Return the application with the metrics only."""
     return Starlette(routes=_monitoring(cache))
 
 
@@ -76,13 +76,13 @@ def _monitoring(cache: FrameCache) -> list[Route]:
 
     async def status(_: Request) -> Response:
         if cache.status is None:
-            return PlainTextResponse("not yet\n", 503)
+            return PlainTextResponse("no status yet\n", 503)
         return Response(_status_json(cache.status), media_type="application/json")
 
     async def healthz(_: Request) -> Response:
         lost_s = time.monotonic() - cache.status_at
         if lost_s > _LOST_S:
-            return PlainTextResponse(f"the hub has been silent for {lost_s:.0f} s\n", 503)
+            return PlainTextResponse(f"no status from the hub for {lost_s:.0f} s\n", 503)
         return PlainTextResponse("alive\n")
 
     async def readyz(_: Request) -> Response:
@@ -104,7 +104,7 @@ def _status_json(status: RunStatus) -> bytes:
 
 
 def _not_ready_reason(status: RunStatus | None) -> str | None:
-    """Return why the run is not ready yet; None if it is."""
+    """Return why the run is not ready yet, or None if it is."""
     if status is None or not status.network.warm:
         return "the network is not warm"
     waiting = [stream.name for stream in status.streams if _may_still_come(stream)]
@@ -114,7 +114,7 @@ def _not_ready_reason(status: RunStatus | None) -> str | None:
 
 
 def _may_still_come(stream: StreamStatus) -> bool:
-    """Return whether a source has neither begun nor failed to."""
+    """Return whether a source has neither started nor failed to."""
     first = stream.connections == 0 and stream.last_error is None
     return stream.state == "starting" or (stream.state == "connecting" and first)
 
@@ -130,15 +130,15 @@ def _page(name: str, kind: str) -> Endpoint:
 
 
 def _frames(cache: FrameCache, new_frames: FrameEvent) -> Endpoint:
-    """Return an endpoint that answers with what is newer than what the viewer has.
+    """Return an endpoint that responds with the frames newer than those of the viewer.
 
-    A viewer asks again when it has drawn that: a slow one misses frames, and nothing waits for it.
+    A viewer sends the next request after drawing, so a slow one misses frames and delays nothing.
     """
 
     async def frames(request: Request) -> Response:
         after = request.query_params.get("after", "0")
         if not after.isdecimal() or len(after) > 18:
-            return PlainTextResponse("after: the number of an image\n", 400)
+            return PlainTextResponse("after: must be the number of a frame\n", 400)
         streams = request.query_params.getlist("stream") or None
         deadline = time.monotonic() + _WAIT_S
         while not (found := cache.newer_than(int(after), streams)):

@@ -21,15 +21,15 @@ from icstream.pipeline.http.numbers import read_number
 from icstream.pipeline.http.pages import with_base
 
 PROBES = ("/healthz", "/readyz")
-"""They are answered whatever the load, and to everybody."""
+"""Paths that are answered under any load, without a token."""
 _OPEN = (*PROBES, "/view.css")
-"""These hold no secrets; a probe may have no token to show, and the login page has a style."""
+"""Paths without secrets: probes may have no token, and the login page needs its style sheet."""
 _COOKIE = "icstream_view"
 _MAX_LOGIN_BYTES = 4096
 _LOGIN_S = 10.0
 _REFUSED = {
-    "foreign_host": "only localhost may ask here\n",
-    "cross_site": "pages of other sites may not ask here\n",
+    "foreign_host": "the Host header must name this machine, such as localhost\n",
+    "cross_site": "requests from pages of other sites are refused\n",
 }
 
 _HEADERS = {
@@ -60,8 +60,8 @@ def protect(app: ASGIApp, *, token: str | None, loopback: bool) -> ASGIApp:
 
     Args:
         app: the application.
-        token: the token that viewers must have; None: none is needed.
-        loopback: only this machine can reach the application.
+        token: the token required from viewers, or None for no token.
+        loopback: whether only this machine can reach the application.
     """
     protected: ASGIApp = AuthMiddleware(
         app,
@@ -81,7 +81,7 @@ def _refuse(scope: Scope, refusal: Refusal) -> Response:
         return PlainTextResponse(_REFUSED[refusal], 403)
     if route_path(scope) == "/":
         return HTMLResponse(_login_page(scope), 401)
-    return PlainTextResponse("a token is needed\n", 401, {"WWW-Authenticate": "Bearer"})
+    return PlainTextResponse("a token is required\n", 401, {"WWW-Authenticate": "Bearer"})
 
 
 class _Login:
@@ -100,7 +100,9 @@ class _Login:
 
     async def _log_in(self, request: Request) -> Response:
         length = read_number(request.headers.get("content-length", "0"))
-        if length is None or length > _MAX_LOGIN_BYTES:  # not read, so not asked for either
+        if (
+            length is None or length > _MAX_LOGIN_BYTES
+        ):  # the body is not read, so the connection cannot continue
             return PlainTextResponse("too long\n", 413, {"Connection": "close"})
         body = b""
         try:
@@ -113,9 +115,10 @@ class _Login:
             return PlainTextResponse("too slow\n", 408, {"Connection": "close"})
         form = parse_qs(body.decode(errors="replace"))
         if not is_secret(form.get("token", [""])[0], self._token):
-            return HTMLResponse(_login_page(request.scope, "That is not the token."), 401)
+            return HTMLResponse(_login_page(request.scope, "Wrong token."), 401)
         response = RedirectResponse("./", 303)
-        # Without a path a browser sends it to where this login is, and to no neighbor of a proxy.
+        # Without a path, browsers limit it to the path of this login, excluding neighbors behind a
+        # proxy.
         response.set_cookie(
             _COOKIE, _cookie_value(self._token), httponly=True, samesite="strict", path=None
         )
@@ -127,5 +130,5 @@ def _login_page(scope: Scope, error: str = "") -> str:
 
 
 def _cookie_value(token: str) -> str:
-    """Return what a browser keeps in place of the token."""
+    """Return the value that a browser keeps instead of the token."""
     return hmac.new(token.encode(), b"icstream view", hashlib.sha256).hexdigest()

@@ -14,9 +14,9 @@ from icstream.pipeline.view.frame_sender import MAX_NAME, FrameInfo
 from icstream.pipeline.view.status import RunStatus, read_status
 
 _VIEWER_S = 1.0
-"""A stream is asked for frames for this long after a viewer wanted some."""
+"""Time in seconds that frames of a stream are requested after the last interest of a viewer."""
 _ASK_AGAIN_S = 1.0
-"""A worker that has not answered for this long may have been replaced, and is asked again."""
+"""Time in seconds after which an unanswered request is repeated, as the worker may be a new one."""
 _JPEG_QUALITY = 80
 _MAX_BYTES = 2**28
 
@@ -28,21 +28,21 @@ class CachedFrame:
     """A frame and its mask, compressed for browsers."""
 
     number: int
-    """Among the frames of all streams; a later one has a higher number."""
+    """Number among the frames of all streams; later frames have higher numbers."""
     info: FrameInfo
     jpeg: bytes
     png: bytes
-    """Gray: values are class ids."""
+    """Grayscale PNG whose values are class ids."""
 
 
 class FrameCache:
-    """Asks for frames as long as there are viewers, and keeps the newest of each stream.
+    """Requests frames while there are viewers, and keeps the newest of each stream.
 
-    One thread calls `update`; the others may call anything else.
+    One thread calls `update`; other threads may call all other methods.
 
     Attributes:
-        status: the last that the hub sent; None before the first.
-        status_at: when it came, by the monotonic clock.
+        status: the last status from the hub, or None before the first.
+        status_at: the monotonic time of its arrival, in seconds.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class FrameCache:
         """Bind and connect the sockets.
 
         Args:
-            status: endpoint at which the hub publishes the status of the run.
-            frames: endpoint for the encode workers.
-            rate: frames a second of each stream, at most.
-            on_frames: called when there are new frames.
+            status: the endpoint at which the hub publishes the status of the run.
+            frames: the endpoint for the encode workers.
+            rate: the most frames per second of each stream.
+            on_frames: a callback for new frames.
         """
         self.status: RunStatus | None = None
         self.status_at = time.monotonic()
@@ -76,17 +76,17 @@ class FrameCache:
         self._poller.register(self._workers, zmq.POLLIN)
         self._lock = threading.Lock()
         self._viewed: dict[str, float] = {}
-        """When a viewer last wanted frames of a stream."""
+        """Time of the last interest of a viewer, by stream."""
         self._asked: dict[str, float] = {}
-        """Streams whose worker owes a frame, and since when."""
+        """Time of the unanswered request to a worker, by stream."""
         self._newest: dict[str, CachedFrame] = {}
         self._next_ask = 0.0
-        # Numbers go on rising when another process takes over.
+        # Numbers keep rising when another process takes over.
         self._number = time.time_ns() // 1_000_000
         self._has_new = False
 
     def note_viewer(self, streams: Collection[str] | None) -> None:
-        """Take note that a viewer wants frames of these streams; None: of all."""
+        """Record that a viewer wants frames of these streams, or of all for None."""
         known = {stream.name for stream in self.status.streams} if self.status else set()
         wanted = known if streams is None else known.intersection(streams)
         with self._lock:
@@ -103,7 +103,7 @@ class FrameCache:
         ]
 
     def update(self) -> None:
-        """Take what has come, or wait for it up to a tenth of a second."""
+        """Receive messages, waiting at most a tenth of a second."""
         wait_s = min(0.1, max(0.0, self._next_ask - time.monotonic()))
         for socket, _ in self._poller.poll(round(1e3 * wait_s)):
             if socket is self._status:
@@ -126,7 +126,7 @@ class FrameCache:
         for stream in wanted:
             if now - self._asked.get(stream, 0.0) >= _ASK_AGAIN_S:
                 self._asked[stream] = now
-                # Without ROUTER_MANDATORY, what nobody can take is thrown away.
+                # Without ROUTER_MANDATORY, messages without a receiver are discarded.
                 self._workers.send_multipart([stream.encode()[:MAX_NAME], b""], zmq.NOBLOCK)
 
     def _take_frame(self, message: list[bytes]) -> None:

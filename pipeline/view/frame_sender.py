@@ -1,4 +1,4 @@
-"""Sends frames from an encode worker to the view: one for each request, never more."""
+"""The sender of frames from an encode worker to the view: one frame per request."""
 
 from contextlib import suppress
 from typing import Any
@@ -13,11 +13,11 @@ from icstream.model.planar import interleaved
 from icstream.stages import SegmentedFrame
 
 MAX_NAME = 255
-"""Bytes of the name of a stream, which is what the view knows its worker by."""
+"""Longest name of a stream in bytes, by which the view addresses its worker."""
 
 
 class FrameInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The message part before the pixels of a frame and of its mask."""
+    """The message part that precedes the pixels of a frame and its mask."""
 
     stream: str
     index: int
@@ -30,15 +30,15 @@ class FrameInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FrameSender:
-    """The encode worker's side: keeps nothing, and sends a copy of a frame if one was requested."""
+    """Sends a copy of a frame to the view on request, and stores nothing."""
 
     def __init__(self, endpoint: str, stream: str, *, max_side: int) -> None:
-        """Connect; the view need not be there yet.
+        """Connect; the view does not have to exist yet.
 
         Args:
-            endpoint: of the view.
-            stream: its name.
-            max_side: larger frames are shrunk to it.
+            endpoint: the endpoint of the view.
+            stream: the name of the stream.
+            max_side: the longest side in pixels; larger frames are shrunk.
         """
         self._max_side = max_side
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -74,7 +74,7 @@ class FrameSender:
 def shrink(
     image: NDArray[np.uint8], class_ids: NDArray[np.uint8], *, max_side: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return image and mask with sides of at most `max_side`; as they are if they fit."""
+    """Return image and mask with sides of at most `max_side`, unchanged if they fit."""
     height, width = class_ids.shape
     image = interleaved(image)
     scale = max_side / max(height, width)

@@ -1,4 +1,4 @@
-"""The hub's side of the view: its sockets, its process, and the status that it shows."""
+"""The hub's side of the view: its sockets, its process, and its status messages."""
 
 import logging
 import time
@@ -24,17 +24,17 @@ log = logging.getLogger(__name__)
 
 _STATUS_EVERY_S = 0.25
 _MAX_SHARE = 0.05
-"""Of the hub's time, what the status may take: with very many streams it comes less often."""
+"""Largest share of the hub's time for the status; with very many streams it is sent less often."""
 
 
 class ViewLauncher:
-    """Opens the view's sockets and starts its process; to be used as a context manager.
+    """Opens the view's sockets and starts its process, as a context manager.
 
-    Nothing here waits for that process: a status that it does not read is thrown away.
+    Nothing here waits for that process: a status that it does not read is discarded.
     """
 
     def __init__(self, settings: ViewSettings) -> None:
-        """Listen where the settings say, if they do.
+        """Listen at the addresses in the settings, if any.
 
         Raises:
             ConfigError: an address cannot be used, or a package is missing.
@@ -48,7 +48,7 @@ class ViewLauncher:
         self._endpoints = ("", "")
         self._next_status = 0.0
         self.wanted = settings.show or settings.metrics_address is not None
-        """Whether the view or the metrics are to be served."""
+        """Whether the view or the metrics are served."""
         if self.wanted:
             check_packages()
         addresses = {
@@ -83,11 +83,11 @@ class ViewLauncher:
 
     @property
     def frames(self) -> str | None:
-        """Endpoint to which encode workers offer frames; None: no page is served."""
+        """The endpoint to which encode workers offer frames, or None without a page."""
         return self._endpoints[1] if "address" in self._listeners else None
 
     def start(self, processes: Processes) -> Worker:
-        """Start the server's process, or another in the place of a lost one."""
+        """Start the server's process, or a replacement of a lost one."""
         sockets = {
             setting: InheritedSocket(listener.socket.fileno(), listener.loopback)
             for setting, listener in self._listeners.items()
@@ -107,12 +107,12 @@ class ViewLauncher:
     def publish_status(
         self, streams: Sequence[StreamState], supervisor: Supervisor, *, over: bool = False
     ) -> None:
-        """Send the status of the run to the view, if it is time to.
+        """Send the status of the run to the view, if it is due.
 
         Args:
-            streams: those that have begun.
-            supervisor: of the run's processes.
-            over: the run has ended, so the status is sent at once.
+            streams: the streams that have begun.
+            supervisor: the supervisor of the run's processes.
+            over: whether the run has ended, so that the status is sent at once.
         """
         now = time.monotonic()
         if self._status is None or self._snapshots is None:

@@ -17,20 +17,20 @@ from icstream.pipeline.view.status import BOUNDS_S, Histogram, RunStatus, Stream
 
 _STATES = ("starting", "connecting", "running", "stalled", "backing off", "done", "failed")
 _PLAIN = {
-    "packets": "Compressed images read from the source",
-    "decoded": "Frames that left the decoder",
-    "encoded": "Frames that all sinks have",
-    "missing": "Frames that the file's own index promises and that are not there",
+    "packets": "Packets read from the source",
+    "decoded": "Frames decoded",
+    "encoded": "Frames written by all sinks",
+    "missing": "Frames listed in the file's index but missing",
 }
 _BY_REASON = {
-    "dropped": "Frames left out on purpose",
+    "dropped": "Frames dropped on purpose",
     "failed": "Frames that a stage could not process",
-    "undecodable": "Packets that should have given an image and gave none",
+    "undecodable": "Packets that could not be decoded to a frame",
 }
 
 
 def metrics_text(status: RunStatus | None) -> bytes:
-    """Return all metrics in the text format of Prometheus; none before the first status."""
+    """Return all metrics in the text format of Prometheus, or none before the first status."""
     registry = CollectorRegistry(auto_describe=False)
     if status is not None:
         registry.register(_Run(status))
@@ -42,7 +42,7 @@ class _Run(Collector):
         self._status = status
 
     def collect(self) -> Iterator[Metric]:
-        """See `Collector.collect`."""
+        """See base class."""
         status = self._status
         yield from _run(status)
         for stage in (_states, _counts, _rates):
@@ -61,21 +61,21 @@ def _run(status: RunStatus) -> Iterator[Metric]:
     network = status.network
     info = GaugeMetricFamily(
         "icstream_info",
-        "What runs the network; always 1",
+        "Version and inference backend; always 1",
         labels=["version", "device", "runtime", "precision"],
     )
     info.add_metric([status.version, network.device, network.runtime, network.precision], 1)
     yield info
-    yield GaugeMetricFamily("icstream_uptime_seconds", "Since the run began", status.uptime_s)
+    yield GaugeMetricFamily("icstream_uptime_seconds", "Time since the run began", status.uptime_s)
     yield GaugeMetricFamily(
-        "icstream_network_warm", "1 if a replica of the network takes work", int(network.warm)
+        "icstream_network_warm", "1 if a replica of the network is ready", int(network.warm)
     )
     yield CounterMetricFamily(
         "icstream_restarts", "Workers that were lost and replaced", status.restarts
     )
     memory = GaugeMetricFamily(
         "icstream_process_resident_memory_bytes",
-        "Memory of each process, what it shares with others included",
+        "Resident memory of each process, including shared memory",
         labels=["process"],
     )
     for process in status.processes:
@@ -92,7 +92,7 @@ def _states(streams: list[StreamStatus]) -> Iterator[Metric]:
         labels=["stream", "state"],
     )
     connections = CounterMetricFamily(
-        "icstream_connections", "How often the source was connected", labels=["stream"]
+        "icstream_connections", "Connections to the source", labels=["stream"]
     )
     for stream in streams:
         for state in dict.fromkeys((*_STATES, stream.state)):
@@ -124,13 +124,15 @@ def _rates(streams: list[StreamStatus]) -> Iterator[Metric]:
         labels=["stream", "stage"],
     )
     rate = GaugeMetricFamily(
-        "icstream_frames_per_second", "Over the last five seconds", labels=["stream"]
+        "icstream_frames_per_second",
+        "Frames written per second over the last five seconds",
+        labels=["stream"],
     )
     age = GaugeMetricFamily(
         "icstream_queue_age_seconds", "Age of the oldest frame in flight", labels=["stream"]
     )
     last = GaugeMetricFamily(
-        "icstream_last_frame_age_seconds", "Since a frame was last finished", labels=["stream"]
+        "icstream_last_frame_age_seconds", "Time since a frame was last finished", labels=["stream"]
     )
     for stream in streams:
         for stage, count in stream.in_flight.items():
@@ -158,7 +160,7 @@ def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram)
 
 
 def _resident_bytes(pid: int) -> int | None:
-    """Return the memory that a process has; None if it is gone, or the system does not say."""
+    """Return the resident memory of a process in bytes, or None if it is unknown."""
     try:
         pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
     except (OSError, IndexError):

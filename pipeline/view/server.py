@@ -1,4 +1,4 @@
-"""The view's process: the web server in one thread, frames and status in the other."""
+"""The view's process, with the web server in one thread and frames and status in another."""
 
 import asyncio
 import os
@@ -19,16 +19,16 @@ from icstream.pipeline.wire.messages import Ready
 from icstream.pipeline.wire.tasks import InheritedSocket, ViewTask, task_from_json
 
 _NICENESS = 5
-"""The pipeline comes first."""
+"""Niceness of the process, so that the pipeline has priority."""
 _MAX_REQUESTS = 100
 _SEND_S = 30.0
-"""For a viewer to take frames."""
+"""Longest time, in seconds, for a viewer to receive frames."""
 _LAST_STATUS_S = 0.2
-"""Time that pages have to fetch the last status, which says that the run is over."""
+"""Time in seconds for pages to fetch the last status, which marks the end of the run."""
 
 
 def serve_view(connection: WorkerConnection) -> None:
-    """Serve the page and the metrics until the run is over."""
+    """Serve the page and the metrics until the run ends."""
     task = task_from_json(ViewTask, connection.task.encode())
     with suppress(OSError):
         os.nice(_NICENESS)

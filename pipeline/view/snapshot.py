@@ -1,4 +1,4 @@
-"""The status of a run, taken in the hub's thread."""
+"""Snapshots of the status of a run, taken in the hub's thread."""
 
 import os
 import time
@@ -31,21 +31,21 @@ _RECENT_S = 10.0
 
 @dataclass(slots=True)
 class _Recent:
-    """What earlier snapshots saw of a stream, for rates and recent latencies."""
+    """Data of earlier snapshots of a stream, for rates and recent latencies."""
 
     rate: Rate = field(default_factory=Rate)
     seen: deque[tuple[float, Latency]] = field(default_factory=deque)
-    """Moments of the last seconds, and all latencies up to each of them."""
+    """Times within the last seconds, each with all latencies up to it."""
     num_encoded: int = 0
     last_frame: float | None = None
     times: tuple[int, StreamTimes] | None = None
-    """The last durations, and how many frames they are of."""
+    """Number of frames and durations of the last snapshot."""
     final: StreamStatus | None = None
-    """Its status once it is closed: after that, only time goes on."""
+    """Final status of a closed stream, of which only ages still change."""
 
 
 class SnapshotTaker:
-    """Takes the status of a run, again and again."""
+    """Takes snapshots of the status of a run."""
 
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
@@ -66,12 +66,12 @@ class SnapshotTaker:
         restarts: int,
         over: bool,
     ) -> RunStatus:
-        """Return the status as of now.
+        """Return the present status.
 
         Args:
-            streams: those that have begun.
-            workers: of the run.
-            restarts: workers that were replaced.
+            streams: the streams that have begun.
+            workers: the workers of the run.
+            restarts: the number of workers that were replaced.
             over: whether the run has ended.
         """
         choice, workers = self._inference.choice, list(workers)
@@ -97,7 +97,7 @@ class SnapshotTaker:
         )
 
     def _status_of(self, stream: StreamState) -> StreamStatus:
-        """Return the status of a stream, which for one that is closed is reckoned once."""
+        """Return the status of a stream, computed once for a closed stream."""
         recent = self._recent.setdefault(stream.name, _Recent())
         if recent.final is None:
             status = self._stream(stream, recent)
@@ -107,7 +107,7 @@ class SnapshotTaker:
         return msgspec.structs.replace(recent.final, state_s=state_s, last_frame_s=last_frame_s)
 
     def _times_of(self, stream: StreamState) -> StreamTimes:
-        """Return the durations of a stream, which are reckoned again if there are new ones."""
+        """Return the durations of a stream, recomputed if there are new ones."""
         recent, num_frames = self._recent[stream.name], stream.accounting.encoded
         if recent.times is None or recent.times[0] != num_frames:
             recent.times = num_frames, _times(stream)
@@ -143,7 +143,7 @@ class SnapshotTaker:
 
 
 def _ages(stream: StreamState, recent: _Recent) -> tuple[float, float | None]:
-    """Return for how long the stream has been in its state, and since when it has had no frame."""
+    """Return the time in seconds in the present state, and since the last frame."""
     now = time.monotonic()
     last_frame_s = None if recent.last_frame is None else round(now - recent.last_frame, 2)
     return round(now - stream.source_status.since_s, 1), last_frame_s

@@ -1,27 +1,27 @@
-"""The status of a run, which the hub sends to the view's process several times a second."""
+"""The status of a run, which the hub sends to the view's process several times per second."""
 
 import msgspec
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Upper bounds of the histograms' buckets."""
+"""Upper bounds of the histograms' buckets, in seconds."""
 
 
 class ClassStatus(msgspec.Struct, frozen=True):
-    """A class that masks may show."""
+    """A class of the masks."""
 
     name: str
     color: tuple[int, int, int] = msgspec.field(name="colour")
 
 
 class NetworkStatus(msgspec.Struct, frozen=True):
-    """What runs the network."""
+    """The inference backend."""
 
     device: str
     runtime: str
     precision: str
     replicas: int
     warm: bool
-    """At least one replica takes work."""
+    """Whether at least one replica is ready."""
 
 
 class ProcessStatus(msgspec.Struct, frozen=True):
@@ -32,16 +32,16 @@ class ProcessStatus(msgspec.Struct, frozen=True):
 
 
 class Histogram(msgspec.Struct, frozen=True):
-    """Durations, counted by their length."""
+    """A histogram of durations."""
 
     counts: list[int]
-    """The number of durations up to each of `BOUNDS_S`."""
+    """Number of durations up to each of `BOUNDS_S`."""
     total: int
     sum_s: float
 
 
 class StreamTimes(msgspec.Struct, frozen=True):
-    """The time that the frames of a stream took, since the beginning."""
+    """The durations of all frames of a stream so far."""
 
     service: dict[str, Histogram]
     queueing: dict[str, Histogram]
@@ -54,13 +54,13 @@ class StreamStatus(msgspec.Struct, frozen=True):
     name: str
     state: str
     state_s: float | None
-    """How long the stream has been in that state; None where that is not known."""
+    """Time in this state, in seconds, or None if it is unknown."""
     connections: int
     last_error: str | None
     size: tuple[int, int] | None
-    """(height, width) of the frames."""
+    """Size of the frames, as (height, width)."""
     promised: int | None
-    """Frames in the source's own index."""
+    """Number of frames in the source's index."""
     packets: int
     decoded: int
     encoded: int
@@ -69,12 +69,12 @@ class StreamStatus(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
     failed: dict[str, int]
     in_flight: dict[str, int]
-    """Frames in each stage, or waiting for it."""
+    """Number of frames in each stage or waiting for it."""
     frames_per_second: float
     queue_age_s: float
-    """Age of the oldest frame in flight."""
+    """Age of the oldest frame in flight, in seconds."""
     last_frame_s: float | None
-    """How long ago a frame was finished; None before the first."""
+    """Time since the last finished frame, in seconds; None before the first."""
     latency_ms: dict[str, float]
     """p50, p95 and p99 from the decoder to all sinks, over the last seconds."""
 
@@ -91,7 +91,7 @@ class RunStatus(msgspec.Struct, frozen=True):
     streams: list[StreamStatus]
     processes: list[ProcessStatus]
     times: dict[str, StreamTimes]
-    """The durations of each stream, by its name."""
+    """Durations of each stream, by name."""
 
 
 _DECODER = msgspec.msgpack.Decoder(RunStatus)

@@ -1,1 +1,1 @@
-"""What a worker process does, one module per kind of worker."""
+"""The work of each kind of worker process, one module per kind."""

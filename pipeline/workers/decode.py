@@ -1,4 +1,4 @@
-"""The decode worker: sends the frames of one source as fast as there is room for them."""
+"""The decode worker, which sends the frames of one source as slots become free."""
 
 import time
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def run_decode_worker(connection: WorkerConnection) -> None:
 def _read_recording(
     connection: WorkerConnection, task: DecodeTask, accounting: FrameAccounting
 ) -> None:
-    """Read a source that waits for its reader; wait for room before each frame."""
+    """Read a source that waits for its reader, waiting for a slot before each frame."""
     from icstream.stages.decode import open_source
 
     space = SlotSpace(connection.memory)
@@ -95,7 +95,7 @@ def _slot_size(task: DecodeTask) -> SlotSize:
 
 
 class _RecordingReader:
-    """Sends the items of a source as fast as there is room for them."""
+    """Sends the items of a source as slots become free."""
 
     def __init__(
         self,
@@ -115,19 +115,19 @@ class _RecordingReader:
         self._number = 0
 
     def read(self, items: Iterator[Item]) -> None:
-        """Send everything up to the end, or until the hub needs no more."""
+        """Send everything up to the end, or until the hub needs no more frames."""
         error = None
         try:
             self._send_all(items)
         except SourceError as failure:
             error = printable(str(failure))
         finally:
-            if hasattr(items, "close"):  # of a generator: counts what the decoder still held
+            if hasattr(items, "close"):  # closing a generator counts what the decoder still held
                 items.close()
         self._connection.link.send(Ended(self._number, self._accounting_now(), error))
 
     def _send_all(self, items: Iterator[Item]) -> None:
-        announced = False  # by a change of format: that frame is decoded, and counted
+        announced = False  # by a change of format, whose frame is already decoded and counted
         while announced or self._has_room():
             if self._number == self._skip_items:
                 self._connection.link.send(CaughtUp())
@@ -167,7 +167,7 @@ class _RecordingReader:
         link.send(Decoded(self._number, slot, frame, self._accounting_now(), served), payload)
 
     def _room_for(self, size: Size) -> tuple[Slot | None, str | None]:
-        """Return a slot for a frame, or why there is none; neither if it is not needed."""
+        """Return a slot for a frame, or why there is none; neither if the frame is not needed."""
         while (slot := self._grants.take(size)) is None and not self._grants.stopped:
             self._grants.receive(_WAIT_S)
             if (refusal := self._grants.take_refusal()) is not None:
@@ -175,9 +175,9 @@ class _RecordingReader:
         return slot, None
 
     def _pack(self, frame: Frame) -> Geometry | None:
-        """Put the frame into its slot; return its geometry if it is the network's input already.
+        """Put the frame into its slot; return the geometry if it is the network's input already.
 
-        A frame that is only padded needs no preprocess worker: it lies where the network reads.
+        A frame that is only padded skips the preprocess workers: the network reads it in place.
         """
         if frame.canvas is None:
             if frame.image is not None:
@@ -187,12 +187,12 @@ class _RecordingReader:
                 self._space.copy("image", frame.image)
             return None
         prepared = self._preprocess.prepare_in_place(frame)
-        if "canvas" not in self._space:  # from a source that has memory of its own
+        if "canvas" not in self._space:  # from a source with memory of its own
             self._space.copy("canvas", planes(frame.canvas))
         return None if prepared is None else prepared.geometry
 
     def _has_room(self) -> bool:
-        """Wait for a slot for the next frame; return False if there will be none any more."""
+        """Wait for a slot for the next frame; return False if there will be none."""
         grants = self._grants
         grants.receive(0)
         while grants.first is None and not grants.stopped:

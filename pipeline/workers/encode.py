@@ -1,4 +1,4 @@
-"""The encode worker: writes the frames of one stream to its sinks."""
+"""The encode worker, which writes the frames of one stream to its sinks."""
 
 import time
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def run_encode_worker(connection: WorkerConnection) -> None:
     begin = connection.expect(BeginEncode)
     show = _open_view(task)
     try:
-        with connection.busy():  # it looks through all files that are there
+        with connection.busy():  # it scans all existing files
             stage.resume([(run.first, run.num_frames) for run in begin.runs], begin.last)
         for body, payload in connection.messages():
             if isinstance(body, Work):
@@ -86,7 +86,7 @@ def _open_sinks(task: EncodeTask) -> "dict[str, Sink]":
 
 
 def _open_view(task: EncodeTask) -> Callable[[SegmentedFrame], None]:
-    """Return what offers a frame to the view, if there is one."""
+    """Return a function that offers a frame to the view, if there is one."""
     if task.view is None:
         return lambda _: None
     from icstream.pipeline.view.frame_sender import FrameSender
@@ -122,7 +122,7 @@ def _write_frame(
 
 
 def _warm_up_loops(task: EncodeTask) -> None:
-    """Load the compiled loops before the first frame comes."""
+    """Load the compiled loops before the first frame arrives."""
     import numpy as np
 
     from icstream.stages.sinks.ffv1 import ffv1_encoder

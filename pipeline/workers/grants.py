@@ -1,4 +1,4 @@
-"""The slots that a decode worker was granted, and what it asks for where they are too small."""
+"""The slots granted to a decode worker, and its requests for larger ones."""
 
 from collections import deque
 
@@ -8,7 +8,7 @@ from icstream.pipeline.wire.slot_size import SlotSize
 from icstream.stages.items import Size
 
 NO_MEMORY = "not enough memory"
-"""The reason of frames for which there was no room."""
+"""Reason of frames that failed for lack of memory."""
 
 
 class Grants:
@@ -27,11 +27,11 @@ class Grants:
 
     @property
     def first(self) -> Slot | None:
-        """The slot for the next frame, if that is as large as expected; None if there is none."""
+        """The slot for the next frame, unless that is larger than expected, or None."""
         return self._slots[0] if self._slots else None
 
     def receive(self, timeout_s: float) -> None:
-        """Take what the hub has sent; wait for it at most so long."""
+        """Receive messages from the hub, waiting at most the given time for the first."""
         while (received := self._connection.receive(timeout_s)) is not None:
             match received[0]:
                 case Grant(slots=slots):
@@ -43,9 +43,9 @@ class Grants:
             timeout_s = 0
 
     def take(self, size: Size) -> Slot | None:
-        """Return a slot for a frame of that size; None if there is none yet.
+        """Return a slot for a frame of a size, or None if there is none yet.
 
-        If there are only smaller ones, they are given back, and the hub is asked for room.
+        If all slots are too small, they are returned to the hub with a request for a larger one.
         """
         num_bytes = self._slot_size.num_bytes(size)
         for slot in self._slots:
@@ -59,6 +59,6 @@ class Grants:
         return None
 
     def take_refusal(self) -> str | None:
-        """Return, once, why there is no room for the frame that it was asked for."""
+        """Return, once, why the hub refused a larger slot."""
         refusal, self._refusal = self._refusal, None
         return refusal

@@ -9,14 +9,14 @@ from icstream.pipeline.workers.stage_worker import run_preprocess_worker, run_se
 
 
 def run_view_worker(connection: WorkerConnection) -> None:
-    """Serve the view's page and the metrics until the run is over."""
+    """Serve the view's page and the metrics until the run ends."""
     from icstream.pipeline.view.server import serve_view
 
     serve_view(connection)
 
 
 def run_publish_worker(connection: WorkerConnection) -> None:
-    """Hand masks on to subscribers until the run is over."""
+    """Send masks to subscribers until the run ends."""
     from icstream.pipeline.publish.forwarder import forward_masks
 
     forward_masks(connection)

@@ -1,4 +1,4 @@
-"""The decode worker of a live source: one thread reads, the other sends what there is room for."""
+"""The decode worker of a live source, with one thread that reads and one that sends."""
 
 import os
 import queue
@@ -41,17 +41,17 @@ from icstream.stages.decode.source import SourceInfo
 from icstream.stages.items import Size
 
 _QUEUE = 8
-"""Items between the two threads, and items that wait for room."""
+"""Most items between the two threads, and most items that wait for slots."""
 _WAIT_S = 0.25
 _END_S = 0.5
-"""How long a connection may take to be closed in order."""
+"""Longest time, in seconds, to close a connection in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
     item: SourceItem
     accounting: SourceAccounting
-    """As of this item."""
+    """Accounting as of this item."""
 
 
 def decode_live(
@@ -63,15 +63,15 @@ def decode_live(
     accounting: FrameAccounting,
     slot_size: SlotSize,
 ) -> None:
-    """Read a live source until it ends or the run does.
+    """Read a live source until the source or the run ends.
 
     Args:
         connection: the connection to the hub.
-        stream: its name.
-        open_camera: makes connections, which keep `accounting`.
-        plan: what connecting and dropping follow.
-        accounting: of the stream.
-        slot_size: how large the slots of its frames are.
+        stream: the name of the stream.
+        open_camera: opens connections, which update `accounting`.
+        plan: the settings and the policy of the stream.
+        accounting: the accounting of the stream.
+        slot_size: the rule for the sizes of slots.
     """
     connection.link.send(Ready())
     begin = connection.expect(BeginDecode)
@@ -103,12 +103,12 @@ def decode_live(
 
 
 class _LiveReader:
-    """The thread that reads: it may hang in a library, and nothing waits for it.
+    """The thread that reads, which may hang in a library and is never waited for.
 
     Attributes:
-        thread: to be started.
-        wake: a descriptor that becomes readable when there is something to take.
-        error: a bug of icstream that ended the thread.
+        thread: the thread, to be started.
+        wake: a descriptor that becomes readable when there are entries.
+        error: an unexpected error that ended the thread.
     """
 
     def __init__(
@@ -123,10 +123,10 @@ class _LiveReader:
         self.error: BaseException | None = None
 
     def take(self) -> list[_Entry]:
-        """Return what has come.
+        """Return the entries read so far.
 
         Raises:
-            RuntimeError: the thread has failed, or hangs; only a new process helps.
+            RuntimeError: the thread has failed or hangs, so a new process is needed.
         """
         with suppress(BlockingIOError):
             os.eventfd_read(self.wake)
@@ -137,7 +137,7 @@ class _LiveReader:
         if self.error is not None and not entries:
             raise RuntimeError("the source's reader failed") from self.error
         if self._source.hung:
-            raise RuntimeError("the source does not keep its own deadlines")
+            raise RuntimeError("the source hangs beyond its own timeouts")
         return entries
 
     def _run(self) -> None:
@@ -157,7 +157,7 @@ class _LiveReader:
 
 
 class _Sender:
-    """Sends all that comes, in order; frames only as far as the hub has granted room."""
+    """Sends all items in order; frames only as slots are granted."""
 
     def __init__(
         self,
@@ -177,16 +177,16 @@ class _Sender:
         self._entries: deque[_Entry] = deque()
         self._grants = grants
         self._room_since_s: float | None = None
-        """When the hub first granted room, as the network was ready; frames age from then on."""
+        """Time of the first grant, when the network was ready; frames age from then on."""
         self._last = accounting
-        """As of the last item that was sent."""
+        """Accounting as of the last item that was sent."""
         self._end_accounting = accounting
-        """As of the end of the source."""
+        """Accounting as of the end of the source."""
         self._size: Size | None = None
         self._ended = False
 
     def run(self, *, max_age_s: float) -> None:
-        """Send until the source has ended, or the hub needs no more."""
+        """Send items until the source has ended, or the hub needs no more."""
         while not self._grants.stopped and not (self._ended and not self._entries):
             is_full = len(self._entries) >= _QUEUE
             self._connection.link.wait(_WAIT_S, also=None if is_full else self._reader.wake)
@@ -216,7 +216,7 @@ class _Sender:
             self._entries.append(entry)
 
     def _send_entries(self, max_age_s: float | None) -> None:
-        """Send what can go; with a greatest age, leave out frames that have no time left."""
+        """Send what is possible; with a maximum age, skip frames that are too old."""
         while self._entries:
             entry = self._entries[0]
             if not isinstance(entry.item, PendingFrame) or not entry.item.is_kept:
@@ -232,7 +232,7 @@ class _Sender:
             self._entries.popleft()
 
     def _is_stale(self, frame: PendingFrame, max_age_s: float) -> bool:
-        """Return whether a frame is too old, or a newer one waits for the same room."""
+        """Return whether a frame is too old, or a newer one waits for the same slot."""
         if self._room_since_s is None:
             return len(self._entries) >= _QUEUE
         if time.monotonic() - self._begin_of(frame) > max_age_s:
@@ -253,11 +253,11 @@ class _Sender:
         self._last = entry.accounting
 
     def _begin_of(self, frame: PendingFrame) -> float:
-        """Return when a frame began to age: what came while the network was not ready may wait."""
+        """Return when a frame began to age, not counting the start of the network."""
         return max(frame.arrived, self._room_since_s or frame.arrived)
 
     def _send_other(self, entry: _Entry, reason: str, failure: str | None = None) -> None:
-        """Send what is no frame, or that a frame is left out or failed, and why."""
+        """Send an item that is not a frame, or the reason why a frame was skipped or failed."""
         match entry.item:
             case PendingFrame(meta=meta):
                 skipped = Skipped(self._number, meta.index, reason, entry.accounting, failure)
@@ -267,7 +267,7 @@ class _Sender:
                 self._send(GapFound(self._number, gap, entry.accounting))
                 self._last = entry.accounting
             case FormatChange() as change:
-                # Its accounting is in the middle of the frame that follows.
+                # Its accounting is in the middle of the next frame.
                 self._send(FormatChanged(self._number, change))
 
     def _send(self, body: Any, payload: list[Any] | None = None) -> None:

@@ -1,6 +1,6 @@
 """One worker process: `python -m icstream.pipeline.workers.main KIND WHICH`.
 
-`Processes.start` starts it and writes the rest to its standard input. It ends when the hub sends
+`Processes.start` starts it and writes its task to its standard input. It ends when the hub sends
 `Stop`, or with its parent.
 """
 
@@ -31,15 +31,17 @@ from icstream.pipeline.workers.kinds import WORKER_KINDS
 
 _HEARTBEAT_EVERY_S = 0.25
 _STOP_WAIT_S = 30.0
-"""How long a worker that cannot go on waits for the hub to end it."""
+"""Longest time, in seconds, that a worker with a fault waits for the hub to end it."""
 _LINGER_S = 1.0
-"""How long a worker that crashes tries to send what it has made."""
+"""Longest time, in seconds, for a crashing worker to send its last messages."""
 
 
 def main() -> None:
-    """Run the worker; the process ends here, whatever threads of libraries are still waiting."""
+    """Run the worker, and end the process whatever library threads are still running."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the hub gets them too, and ends us in order
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # the hub receives them too, and ends the workers in order
     kind = sys.argv[1]
     startup = json.load(sys.stdin)
     end_with_parent(startup["parent"])
@@ -71,7 +73,7 @@ def main() -> None:
 
 
 def _report_fault(connection: WorkerConnection, error: Exception) -> None:
-    """Send the hub the reason why nothing more will come, and wait for the end."""
+    """Report to the hub why the worker cannot continue, and wait for the end."""
     text = str(error)
     kind: Literal["config", "source", "output"] = "config"
     if isinstance(error, SourceError):
@@ -87,7 +89,7 @@ def _report_fault(connection: WorkerConnection, error: Exception) -> None:
 
 
 def _send_heartbeats(connection: WorkerConnection, endpoint: str, name: bytes) -> None:
-    """Send a heartbeat every quarter of a second, for ever."""
+    """Send a heartbeat every quarter of a second, forever."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.setsockopt(zmq.ROUTING_ID, heartbeat_name(name))
         socket.setsockopt(zmq.LINGER, 0)
@@ -115,10 +117,10 @@ def _limit_opencv_threads() -> None:
 
 
 def _schedule_as_batch() -> None:
-    """Have this thread wait for its turn when it wakes up, which is a few milliseconds at most.
+    """Schedule this thread as a batch thread, which delays its wake-up by a few milliseconds.
 
-    The network then loses its place in the CPU's caches less often. The thread that sends
-    messages is not held up: it exists already.
+    The network then loses its data in the CPU's caches less often. The thread that sends messages
+    is not affected, because it exists already.
     """
     if hasattr(os, "SCHED_BATCH"):
         with suppress(OSError):
@@ -131,7 +133,7 @@ def _log_as_json() -> None:
     handler.setFormatter(_JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("icstream").setLevel(logging.INFO)
-    # The run has logged which engine it is; every replica would log it again.
+    # The run has logged the runtime already; every replica would log it again.
     logging.getLogger("icstream.model.runtimes").setLevel(logging.WARNING)
     log_renamed()
 

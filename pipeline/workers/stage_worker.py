@@ -1,4 +1,4 @@
-"""The preprocess and segment workers: a stage for frames of any stream."""
+"""The preprocess and segment workers, which apply a stage to frames of any stream."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -36,18 +36,18 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, slots=True)
 class StageWorker(Generic[Given, Made]):
-    """Puts frames that the hub sends through a stage, and sends what it made of them."""
+    """Applies a stage to the frames that the hub sends, and returns the results."""
 
     connection: WorkerConnection
     space: SlotSpace
-    """Where the stage's results go."""
+    """Memory for the stage's results."""
     stage: FrameStage[Given, Made]
     unpack: Callable[[WireFrame, Sequence[zmq.Frame], ArenaView | None], Given]
     pack: Callable[[SlotSpace, Made], Geometry]
-    """Puts into the space what was not made there, and returns the frame's geometry."""
+    """Function that copies results not created in the space into it, and returns the geometry."""
 
     def process(self, work: Work, payload: Sequence[zmq.Frame]) -> None:
-        """Process one frame; a `StageError` is its own failure and nobody else's."""
+        """Process one frame; a `StageError` fails this frame only."""
         meta = work.frame.meta
         start = time.monotonic()
         self.space.begin(work.room)
@@ -66,7 +66,7 @@ class StageWorker(Generic[Given, Made]):
 
 
 def run_preprocess_worker(connection: WorkerConnection) -> None:
-    """Make network inputs of frames, for any stream."""
+    """Prepare network inputs from frames of any stream."""
     worker = preprocess_worker(connection, task_from_json(PreprocessTask, connection.task.encode()))
     connection.link.send(Ready())
     for body, payload in connection.messages():
@@ -75,10 +75,10 @@ def run_preprocess_worker(connection: WorkerConnection) -> None:
 
 
 def run_segment_worker(connection: WorkerConnection) -> None:
-    """Run the network, for any stream."""
+    """Run the network on frames of any stream."""
     segmenter = _open_segmenter(task_from_json(SegmentTask, connection.task.encode()))
     worker = segment_worker(connection, segmenter)
-    segmenter.max_sizes = None  # the hub knows what there is memory for
+    segmenter.max_sizes = None  # the hub limits the sizes by memory
     connection.link.send(Ready())
     for body, payload in connection.messages():
         if isinstance(body, WarmUp):
@@ -90,7 +90,7 @@ def run_segment_worker(connection: WorkerConnection) -> None:
 def preprocess_worker(
     connection: WorkerConnection, task: PreprocessTask
 ) -> StageWorker[Frame, PreparedFrame]:
-    """Return the worker that makes network inputs, in the slot of the frame if there is room."""
+    """Return the worker that prepares inputs, in the slot of the frame if there is room."""
     space = SlotSpace(connection.memory)
     stage = Preprocess(fit=task.fit, mean_color=task.mean_color, empty=space.allocator("prepared"))
     return StageWorker(connection, space, stage, unpack_frame, pack_prepared)
@@ -107,15 +107,15 @@ def segment_worker(
 
 
 def pack_prepared(space: SlotSpace, frame: PreparedFrame) -> Geometry:
-    """Return the frame's geometry; its input was made in the space."""
-    if "prepared" not in space:  # prepared where it came
+    """Return the frame's geometry; its input was created in the space."""
+    if "prepared" not in space:  # prepared in place
         space.copy("prepared", planes(frame.network_input))
     return frame.geometry
 
 
 def pack_scores(space: SlotSpace, frame: ScoredFrame) -> Geometry:
-    """Put the frame's scores into the space; return its geometry."""
-    # The one copy of scores: the segmenter overwrites its own with those of the next frame.
+    """Copy the frame's scores into the space, and return its geometry."""
+    # The only copy of scores: the segmenter overwrites its own with those of the next frame.
     space.copy("scores", frame.scores.values_Khw)
     return frame.scores.geometry
 

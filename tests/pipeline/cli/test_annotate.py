@@ -314,7 +314,7 @@ def test_a_manifest_of_somebody_else_removes_nothing_outside(
     (out / "run.json").write_text(json.dumps({"command": "annotate", "datasets": [name]}))
     done = call("annotate", project, "-o", out, *STREETS, "--overwrite")
     assert done.returncode == 2
-    assert f"names {name!r}, which is no dataset in it" in done.stderr
+    assert f"names {name!r}, which is not a dataset in it" in done.stderr
     assert outside.exists()
     assert (out / "run.json").exists()
 
@@ -328,7 +328,7 @@ def test_a_manifest_of_somebody_else_removes_nothing_outside(
         (["{project}", "-o", "{out}", "-c", "annotate_roy"], "presets are annotate_full_image"),
         (["{project}", "-o", "{out}", "-c", "dashcam"], "a preset for icstream run"),
         (["{project}", "-o", "{file}"], "is a file, but a folder is needed"),
-        (["{project}", "-o", "{busy}", "--overwrite"], "something else than an annotated project"),
+        (["{project}", "-o", "{busy}", "--overwrite"], "other files than an annotated project"),
         (["{project}", "-o", "{out}", "--resume", "--overwrite"], "contradict"),
         (["{empty}", "-o", "{out}"], "meta.json: missing"),
     ],

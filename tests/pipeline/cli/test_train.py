@@ -150,7 +150,7 @@ def test_a_folder_that_is_in_use_is_not_touched(
     before = (undisturbed / "state.pt").read_bytes()
     done = call("train", config, "--data", folder, "-o", undisturbed)
     assert done.returncode == 2
-    assert "go on with --resume, or replace it with --overwrite" in error_line(done)
+    assert "continue it with --resume, or replace it with --overwrite" in error_line(done)
     assert (undisturbed / "state.pt").read_bytes() == before
 
 
@@ -272,7 +272,7 @@ def test_splits_can_be_chosen_by_patterns_and_lists(
     options = [option for text in (*splits, "epochs=1") for option in ("--set", text)]
     done = train(config, "--data", folder, "-o", tmp_path / "run", *options)
     assert done.returncode == 0, done.stderr
-    assert "1 samples are trained on and validated on" in done.stderr
+    assert "1 samples are in both training and validation" in done.stderr
     training = Checkpoint.load(tmp_path / "run" / "last.safetensors").training
     assert training["samples"] == {"train": 5, "val": 2}
     wrong = call(

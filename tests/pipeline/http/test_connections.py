@@ -240,5 +240,5 @@ def test_lines_in_the_log_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
     logger.removeFilter(repeat)
     assert caplog.messages == [
         "client 0 sent nonsense",
-        "client 50 sent nonsense (and 49 times before)",
+        "client 50 sent nonsense (and 49 more times before)",
     ]

@@ -44,9 +44,9 @@ def test_a_name_that_may_be_another_machine_needs_a_token(
     server = ServerSettings(host=host, port=0)
     endpoint = find_endpoint(server)
     assert not endpoint.loopback
-    with pytest.raises(ConfigError, match="others could use the service"):
+    with pytest.raises(ConfigError, match="other machines can reach it"):
         read_token(server, loopback=endpoint.loopback)
-    with pytest.raises(ConfigError, match="other machines could look in"):
+    with pytest.raises(ConfigError, match="other machines can reach it"):
         open_listener("view.address", f"{host}:0", token=None)
     with open_listener("view.address", f"{host}:0", token=TOKEN).socket:
         pass

@@ -145,7 +145,7 @@ def test_packets_without_a_key_frame_keep_the_connection_and_are_reported() -> N
     items = list(source)
     assert states(items) == ["connecting", "connecting", "live", "ended"]
     (error,) = (item.error for item in items if isinstance(item, SourceChanged) and item.error)
-    assert re.match(r"s: packets come, but no key frame for 0\.\d s; ", error)
+    assert re.match(r"s: packets arrive, but no key frame for 0\.\d s; ", error)
 
 
 class Burst(Silent):

@@ -42,9 +42,9 @@ def files(folder: Path) -> set[str]:
 
 
 def test_files_of_a_training_are_not_replaced_without_overwrite(run: Path) -> None:
-    assert "go on with --resume, or replace it with --overwrite" in refusal(run)
+    assert "continue it with --resume, or replace it with --overwrite" in refusal(run)
     (run / "state.pt").unlink()
-    assert "holds best.safetensors, last.safetensors, validations of a training" in refusal(run)
+    assert "contains best.safetensors, last.safetensors, validations of a training" in refusal(run)
     assert "nothing to resume" in refusal(run, resume=True)
     assert "contradict" in refusal(run, resume=True, overwrite=True)
 
@@ -64,7 +64,7 @@ def test_overwriting_removes_all_that_a_training_wrote_and_nothing_else(run: Pat
 def test_a_file_that_no_training_wrote_is_not_replaced(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("mine")
     for overwrite in (False, True):
-        assert f"holds {name}, and not from a training" in refusal(tmp_path, overwrite=overwrite)
+        assert f"contains {name}, not from a training" in refusal(tmp_path, overwrite=overwrite)
     (tmp_path / "config.json").write_text('{"mine": 1}')
     assert "not from a training" in refusal(tmp_path, overwrite=True)
 
@@ -76,7 +76,7 @@ def test_no_link_is_followed(run: Path, tmp_path: Path) -> None:
     (run / "validations" / "00000001.safetensors").unlink()
     (run / "validations").rmdir()
     (run / "validations").symlink_to(elsewhere)
-    assert "holds validations, and not from a training" in refusal(run, overwrite=True)
+    assert "contains validations, not from a training" in refusal(run, overwrite=True)
     remove_earlier_training(run)
     assert files(elsewhere) == {"00000001.safetensors"}
 

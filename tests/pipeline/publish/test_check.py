@@ -34,5 +34,5 @@ def test_an_address_in_use_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["@masks", "*"])
 def test_addresses_that_no_permissions_protect_are_refused(place: str) -> None:
-    with pytest.raises(ConfigError, match=r"write it as ipc://PATH"):
+    with pytest.raises(ConfigError, match=r"use ipc://PATH"):
         check_publish(PublishSettings(address=f"ipc://{place}"))

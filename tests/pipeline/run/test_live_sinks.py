@@ -97,11 +97,11 @@ def test_other_settings_do_not_resume_a_run(clip: Path, tmp_path: Path) -> None:
         (["--set", "output.rolling.second=1"], "did you mean output.rolling.file_s"),
         (
             ["--sink", "publish", "--set", "output.publish.address=tcp://0.0.0.0:0"],
-            "other machines could subscribe",
+            "other machines can reach it",
         ),
         (
             ["--sink", "publish", "--set", "output.publish.address=localhost:80"],
-            "write it as tcp://HOST:PORT or ipc://PATH",
+            "must be tcp://HOST:PORT or ipc://PATH",
         ),
         (["--sink", "publish", "--set", "output.publish.clients=keys"], "are needed together"),
     ],

@@ -34,7 +34,7 @@ def ask_windows(server: Server, side: int) -> Any:
 def test_windows_are_counted_before_any_is_looked_at(server: Server) -> None:
     reply = ask_windows(server, 1000)
     assert (reply.status, reply.json()["kind"]) == (413, "too_much_work")
-    assert "970225 crops, allowed are 4096 (limits.crops)" in reply.json()["detail"]
+    assert "970225 crops exceed the allowed 4096 (limits.crops)" in reply.json()["detail"]
     assert ask_windows(server, 20).status == 200
 
 
@@ -72,7 +72,7 @@ def test_json_is_bounded_before_it_is_decoded(server: Server) -> None:
     lists = head + b'"data": [' + b"[]," * 1_000_000 + b"[]]}]}"
     assert "values for shape" in server.ask(infer, lists).json()["error"]
     nested = head + b'"data": [' + b"[[[0]]]," * 2 + b"[[[0]]]]}]}"
-    assert "nested otherwise" in server.ask(infer, nested).json()["error"]
+    assert "not nested as its shape" in server.ask(infer, nested).json()["error"]
     tensors = b'{"inputs": [' + b'{"name": "image", "datatype": "UINT8", "shape": [1]},' * 1000
     reply = server.ask(infer, tensors + b"{}]}")
     assert (reply.status, "objects" in reply.json()["error"]) == (413, True)

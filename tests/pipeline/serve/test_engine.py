@@ -104,7 +104,7 @@ def test_what_does_not_begin_in_time_is_sent_away_and_never_done(gate: threading
 def test_places_are_counted() -> None:
     engine = start(1, max_requests=2)
     with engine.admitted(), engine.admitted():
-        with pytest.raises(RefusedError, match="2 requests wait already"), engine.admitted():
+        with pytest.raises(RefusedError, match="2 requests are already waiting"), engine.admitted():
             pass
         assert engine.num_admitted == 2
     assert engine.num_admitted == 0

@@ -140,17 +140,17 @@ GOOD = {"name": "image", "datatype": "UINT8", "shape": [1, 2, 2, 3], "data": [0]
 @pytest.mark.parametrize(
     ("tensor", "says"),
     [
-        (GOOD | {"name": "photo"}, "the only one is image"),
-        (GOOD | {"datatype": "FP32"}, "needed UINT8"),
-        (GOOD | {"shape": [2, 2, 3]}, "needed [N, H, W, 3]"),
-        (GOOD | {"shape": [1, 2, 2, 4]}, "needed [N, H, W, 3]"),
+        (GOOD | {"name": "photo"}, "must be image"),
+        (GOOD | {"datatype": "FP32"}, "must be UINT8"),
+        (GOOD | {"shape": [2, 2, 3]}, "must be [N, H, W, 3]"),
+        (GOOD | {"shape": [1, 2, 2, 4]}, "must be [N, H, W, 3]"),
         (GOOD | {"shape": [1, 2, 0, 3]}, ">= 1"),
         (GOOD | {"shape": [1, 2, 3, 3]}, "12 values for shape"),
         (GOOD | {"data": [256] * 12}, "<= 255"),
         (GOOD | {"data": [0.5] * 12}, "int"),
-        (GOOD | {"data": "x"}, "no array"),
-        (GOOD | {"data": [[[[[0]]]]]}, "no array"),
-        (GOOD | {"parameters": {"binary_data_size": 12}}, "binary_data_size 12"),
+        (GOOD | {"data": "x"}, "not an array"),
+        (GOOD | {"data": [[[[[0]]]]]}, "not an array"),
+        (GOOD | {"parameters": {"binary_data_size": 12}}, "binary_data_size is 12"),
     ],
 )
 def test_refuses_other_tensors_in_the_words_of_the_protocol(
@@ -199,7 +199,7 @@ def test_what_unpacks_to_too_much_is_refused(server: Server) -> None:
 def test_the_client_gets_errors_as_its_own(
     client: triton.InferenceServerClient, images: NDArray[np.uint8]
 ) -> None:
-    with pytest.raises(InferenceServerException, match="the only one is class_ids"):
+    with pytest.raises(InferenceServerException, match="must be class_ids"):
         client.infer("streets", [_input(images)], outputs=[triton.InferRequestedOutput("scores")])
 
 

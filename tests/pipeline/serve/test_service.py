@@ -165,7 +165,7 @@ def test_lists_models_with_their_classes(server: Server) -> None:
 def test_models_that_are_not_there_are_named(server: Server, images: Path) -> None:
     values = problem(server, "/segment?model=street", (images / "PNG.png").read_bytes())
     assert values["status"] == 404
-    assert values["detail"] == "model 'street': known are streets"
+    assert values["detail"] == "model 'street': does not exist; available are streets"
 
 
 @pytest.mark.parametrize(

@@ -215,8 +215,8 @@ def test_with_a_token_only_requests_with_it_are_allowed(clip: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--view-address", "0.0.0.0:0"], "other machines could look in"),
-        (["--metrics-address", "0.0.0.0:0"], "other machines could look in"),
+        (["--view-address", "0.0.0.0:0"], "other machines can reach it"),
+        (["--metrics-address", "0.0.0.0:0"], "other machines can reach it"),
         (["--view-address", "0.0.0.0:0", "--view-token", "short"], "at least 16"),
         (["--view-address", "localhost"], "HOST:PORT"),
         (["--view-address", "127.0.0.1:99999"], "HOST:PORT"),
