@@ -98,6 +98,7 @@ CITYSCAPES = LabelSet.from_values(
         ("bicycle", (119, 11, 32)),
     ]
 )
+"""The 19 classes of Cityscapes, with its colors, in the order of its training ids."""
 
 CAMVID = LabelSet.from_values(
     # The usual 11 classes; id 11 is void.
@@ -115,6 +116,7 @@ CAMVID = LabelSet.from_values(
         ("Bicyclist", (0, 128, 192)),
     ]
 )
+"""The 11 classes of CamVid, with its colors."""
 
 VOID = 255
 """The id of pixels without a class, which are excluded from the loss and from all scores."""

@@ -224,6 +224,7 @@ class SlidingWindowDet(_Windows):
 
 
 Mode: TypeAlias = FullImage | Roi | Bboxes | SlidingWindow | SlidingWindowDet
+"""The settings of any mode."""
 MODES: Mapping[str, type[Mode]] = {
     "full_image": FullImage,
     "roi": Roi,
@@ -231,6 +232,7 @@ MODES: Mapping[str, type[Mode]] = {
     "sliding_window": SlidingWindow,
     "sliding_window_det": SlidingWindowDet,
 }
+"""The settings of each mode, by its name."""
 
 
 def pixels(text: str, side: int) -> int:

@@ -12,6 +12,7 @@ from icstream.stages.data.samples import LabeledData
 from icstream.stages.data.supervisely_project import open_supervisely_project
 
 DataFormat: TypeAlias = Literal["auto", "supervisely", "folder", "cityscapes"]
+"""A layout of labeled images; auto tells it by what the folder holds."""
 
 
 def open_data(

@@ -47,6 +47,7 @@ class SinkContext:
 
 
 SinkMaker: TypeAlias = Callable[[SinkContext], Sink]
+"""Returns a sink; what an entry point names."""
 
 SINKS: dict[str, SinkMaker] = {
     "masks": lambda context: MasksVideo(context.folder),
