@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from PIL import Image
 from PIL.MpoImagePlugin import MpoImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from icstream.model.errors import SampleError
 from icstream.stages.image_files import (
     as_sample_errors,
     check_size,
@@ -18,6 +20,8 @@ from icstream.stages.image_files import (
     unpack_by_pillow,
 )
 
+MAX_PAGES = 10_000
+"""Most images of one file: a header of 20 bytes may state 2^31, and a list of pages may be long."""
 _MPO_ENTRIES = 0xB002
 _TIFF_SUBFILE_TYPE = 254
 _REDUCED, _MASK = 1, 4
@@ -68,14 +72,27 @@ def _openable(data: bytes) -> bytes:
 
 
 def _numbers(image: Image.Image) -> Iterator[int]:
+    """Yield the number of each image that counts; the file's own word for how many is no proof."""
     yield 0
-    for number in range(1, getattr(image, "n_frames", 1)):
-        if isinstance(image, MpoImageFile) and image.mpinfo is not None:
-            kind = image.mpinfo[_MPO_ENTRIES][number]["Attribute"]["MPType"]
-            if kind.startswith("Large Thumbnail"):
-                continue
-        elif isinstance(image, TiffImageFile):
-            image.seek(number)
-            if image.tag_v2.get(_TIFF_SUBFILE_TYPE, 0) & (_REDUCED | _MASK):
-                continue
-        yield number
+    for number in count(1):
+        if isinstance(image, TiffImageFile):
+            try:
+                image.seek(number)
+            except EOFError:
+                return
+        elif number >= getattr(image, "n_frames", 1):
+            return
+        if number >= MAX_PAGES:
+            raise SampleError(f"more images than the allowed {MAX_PAGES}")
+        if not _is_smaller_version(image, number):
+            yield number
+
+
+def _is_smaller_version(image: Image.Image, number: int) -> bool:
+    """Return whether an image belongs to another one; a TIFF is at that image already."""
+    if isinstance(image, TiffImageFile):
+        return bool(image.tag_v2.get(_TIFF_SUBFILE_TYPE, 0) & (_REDUCED | _MASK))
+    if isinstance(image, MpoImageFile) and image.mpinfo is not None:
+        kind: str = image.mpinfo[_MPO_ENTRIES][number]["Attribute"]["MPType"]
+        return kind.startswith("Large Thumbnail")
+    return False

@@ -1,4 +1,4 @@
-"""Detection of addresses that only this machine can reach."""
+"""Detection of addresses that only this machine can reach, and of valid port numbers."""
 
 import ipaddress
 import socket
@@ -30,3 +30,14 @@ def is_loopback_number(number: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
     return bool((mapped or address).is_loopback)
+
+
+def port_number(text: str) -> int | None:
+    """Return the number of a port that others can be told; None if a text is none.
+
+    At port 0 the system would choose one that nobody knows, and libzmq takes the remainder of
+    numbers that are too large.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 5):  # Python knows other digits
+        return None
+    return number if 0 < (number := int(text)) < 2**16 else None

@@ -165,7 +165,7 @@ def _read_header(parts: list[bytes]) -> _Header | None:
         return None
     try:
         return msgspec.json.decode(parts[1], type=_Header)
-    except (msgspec.MsgspecError, ValueError, ZeroDivisionError):
+    except (msgspec.MsgspecError, ValueError, ZeroDivisionError, RecursionError):
         return None
 
 

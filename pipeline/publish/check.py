@@ -4,7 +4,7 @@ from icstream.model import ConfigError
 from icstream.pipeline.publish.forwarder import load_keys
 from icstream.pipeline.settings.publish import PublishSettings
 from icstream.pipeline.wire.bind import check_endpoint
-from icstream.stages.loopback import is_loopback
+from icstream.stages.loopback import is_loopback, port_number
 
 
 def check_publish(settings: PublishSettings) -> None:
@@ -19,6 +19,11 @@ def check_publish(settings: PublishSettings) -> None:
     if kind not in ("tcp", "ipc") or not place:
         raise ConfigError(
             f"output.publish.address: must be tcp://HOST:PORT or ipc://PATH, got {address!r}"
+        )
+    if kind == "tcp" and port_number(place.rpartition(":")[2]) is None:
+        raise ConfigError(
+            f"output.publish.address: got {address!r}, write it as tcp://HOST:PORT, with a port of"
+            " 1 to 65535"
         )
     if kind == "ipc" and place[0] in "@*":
         raise ConfigError(

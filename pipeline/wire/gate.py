@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeAlias
 
 import zmq
@@ -20,6 +21,10 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 256 * 1024
 _HANDSHAKE_MS = 10_000
+_SILENT_S = 10.0
+"""A peer that sends nothing for so long makes way for another where all places are taken."""
+_MAKE_WAY_S = 5.0
+"""How long a place may take to become free once its connection is closed."""
 _SAID_EVERY_S = 60.0
 _BACKLOG = 64
 
@@ -32,7 +37,7 @@ class Gate:
     """A gate that forwards what peers may send, and closes the connections of others.
 
     It listens at an address and forwards each connection to the socket, which only this process
-    can reach.
+    can reach. Where there are too many, one that sends nothing makes way.
     """
 
     def __init__(
@@ -50,7 +55,8 @@ class Gate:
             bound: the socket to bind, with its other options set.
             endpoint: ipc://PATH or tcp://HOST:PORT.
             make_check: creates the check of a peer, given a function that closes its connection.
-            max_peers: the most connections at a time; further ones are closed.
+            max_peers: the most connections at a time; a further one replaces one that has sent
+                nothing, or nothing for long, and is closed if there is none.
             mode: the permissions of a path; None to use the umask.
 
         Raises:
@@ -60,6 +66,8 @@ class Gate:
         self._places = threading.BoundedSemaphore(max_peers)
         self._said_s = 0.0
         self._open: set[socket.socket] = set()
+        self._readers: dict[socket.socket, FrameReader] = {}
+        """By connection, the oldest first."""
         self._is_closed = False
         kind, _, place = endpoint.partition("://")
         self._path = PathListener(place, mode=mode) if kind == "ipc" else None
@@ -90,27 +98,45 @@ class Gate:
                     time.sleep(0.1)
                     continue
                 return  # it was closed
-            if not self._places.acquire(blocking=False):
+            if not self._places.acquire(blocking=False) and not self._make_way():
                 peer.close()
-                self._say("has too many connections")
+                self._say("is one too many")
                 continue
-            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+            check = self._make_check(partial(_hang_up, peer))
+            self._readers[peer] = FrameReader(check)
+            threading.Thread(target=self._serve, args=(peer, check), daemon=True).start()
 
-    def _serve(self, peer: socket.socket) -> None:
+    def _make_way(self) -> bool:
+        """Close the least useful connection and take its place; False if all are useful.
+
+        Those that never sent a message go first, then those that sent one long ago.
+        """
+        before_s = time.monotonic() - _SILENT_S
+        idle = [
+            (reader.spoke_s or 0.0, peer)
+            for peer, reader in list(self._readers.items())
+            if not reader.check.keeps_place and (reader.spoke_s or 0.0) < before_s
+        ]
+        if not idle:
+            return False
+        _, peer = min(idle, key=lambda entry: entry[0])
+        self._say("is silent, and others need its place")
+        _hang_up(peer)
+        return self._places.acquire(timeout=_MAKE_WAY_S)
+
+    def _serve(self, peer: socket.socket, check: PeerCheck) -> None:
         """Forward what one peer sends, until it violates a limit or disconnects."""
+        reader = self._readers[peer]
         try:
             with peer, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as inner:
                 self._open |= {peer, inner}
                 inner.connect(f"\0{self._inner}")
                 answers = threading.Thread(target=_pass_on, args=(inner, peer, None), daemon=True)
                 answers.start()
-                check = self._make_check(lambda: _hang_up(peer))
                 try:
-                    _pass_on(peer, inner, FrameReader(check))
+                    _pass_on(peer, inner, reader)
                 except ZmtpError as error:
                     self._say(str(error))
-                finally:
-                    check.close()
                 _hang_up(peer)
                 _hang_up(inner)
                 answers.join()
@@ -118,6 +144,8 @@ class Gate:
         except OSError:
             pass  # one of the two has disconnected
         finally:
+            check.close()
+            del self._readers[peer]
             self._places.release()
 
     def _say(self, what: str) -> None:

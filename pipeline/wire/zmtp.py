@@ -5,6 +5,7 @@ framing is that of ZMTP 3 (https://rfc.zeromq.org/spec/23) and of ZMTP 2 (spec/1
 same after the greeting.
 """
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -19,6 +20,8 @@ _MORE, _LONG, _COMMAND = 1, 2, 4
 _PART_BYTES = 64
 """Overhead of a part in bytes."""
 _MAX_COMMAND_BYTES = 8192
+_MAX_PARTS = 64
+"""Most parts of a message by default: each takes far more in a reader than on the wire."""
 
 
 class ZmtpError(Exception):
@@ -27,6 +30,11 @@ class ZmtpError(Exception):
 
 class PeerCheck(Protocol):
     """The check of what one peer sends."""
+
+    @property
+    def keeps_place(self) -> bool:
+        """Whether the peer is of use though it sends nothing more."""
+        ...
 
     def check_size(self, size: int, *, more: bool) -> None:
         """Check the size of a message part before its content arrives.
@@ -50,10 +58,16 @@ class PeerCheck(Protocol):
 
 
 class FrameReader:
-    """Parses the frames in the bytes from one peer."""
+    """Parses the frames in the bytes from one peer.
+
+    Attributes:
+        check: the check of the frames.
+        spoke_s: the monotonic time of the last bytes of a message; None before the first.
+    """
 
     def __init__(self, check: PeerCheck) -> None:
-        self._check = check
+        self.check = check
+        self.spoke_s: float | None = None
         self._greets = True
         self._kept = bytearray()
         """Beginning of an incomplete frame."""
@@ -68,6 +82,7 @@ class FrameReader:
         """
         if self._num_to_skip >= len(data):
             self._num_to_skip -= len(data)
+            self.spoke_s = time.monotonic()
             return
         self._kept += data[self._num_to_skip :]
         self._num_to_skip = 0
@@ -91,14 +106,18 @@ class FrameReader:
             if len(kept) < head + size:
                 return 0
             if not flags & _COMMAND:
-                self._check.check_size(size, more=bool(flags & _MORE))
-            self._check.check_content(bytes(kept[head : head + size]), command=bool(flags & 4))
+                self._check_part(size, flags)
+            self.check.check_content(bytes(kept[head : head + size]), command=bool(flags & 4))
             return head + size
-        self._check.check_size(size, more=bool(flags & _MORE))
+        self._check_part(size, flags)
         self._num_to_skip = max(0, head + size - len(kept))
         if self._num_to_skip:
             kept.clear()
         return head + size
+
+    def _check_part(self, size: int, flags: int) -> None:
+        self.spoke_s = time.monotonic()
+        self.check.check_size(size, more=bool(flags & _MORE))
 
     def _take_greeting(self) -> int:
         kept = self._kept
@@ -112,21 +131,31 @@ class FrameReader:
 
 
 class MessageLimit:
-    """A limit on the size of whole messages from one peer, however many parts they have."""
+    """A limit on the size of whole messages from one peer, and on their number of parts."""
 
-    def __init__(self, max_bytes: int, *, shared: "SharedLimit | None" = None) -> None:
+    keeps_place = False
+    """See `PeerCheck`: who pushes is of use as long as it does."""
+
+    def __init__(
+        self, max_bytes: int, *, max_parts: int = _MAX_PARTS, shared: "SharedLimit | None" = None
+    ) -> None:
         self._max_bytes = max_bytes
+        self._max_parts = max_parts
         self._shared = shared
         self.num_bytes = 0
         """Bytes of the message that is not complete yet."""
+        self._num_parts = 0
 
     def check_size(self, size: int, *, more: bool) -> None:
         """See base class."""
         self.num_bytes += size + _PART_BYTES
+        self._num_parts += 1
+        if self._num_parts > self._max_parts:
+            raise ZmtpError(f"sent a message of more than {self._max_parts} parts")
         if self.num_bytes > self._max_bytes:
             raise ZmtpError(f"sent a message of more than {self._max_bytes} bytes")
         if not more:
-            self.num_bytes = 0
+            self.num_bytes = self._num_parts = 0
         elif self._shared is not None:
             self._shared.check()
 
@@ -174,6 +203,11 @@ class SubscriberLimit:
         self._max_topics = max_topics
         self._max_topic_bytes = max_topic_bytes
         self._topics: set[bytes] = set()
+
+    @property
+    def keeps_place(self) -> bool:
+        """See `PeerCheck`: who is subscribed to something waits for it."""
+        return bool(self._topics)
 
     def check_size(self, size: int, *, more: bool) -> None:
         """See base class."""

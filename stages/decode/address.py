@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 from icstream.model import ConfigError
 from icstream.model.shown import HIDDEN, escape, printable
 from icstream.stages.decode.synthetic_spec import PREFIX as SYNTHETIC
-from icstream.stages.loopback import is_loopback
+from icstream.stages.loopback import is_loopback, port_number
 
 Scheme: TypeAlias = Literal["device", "network", "zmq", "synthetic"]
 
@@ -109,10 +109,15 @@ def zmq_endpoint(address: str) -> str:
             raise ConfigError(
                 f"{shown(address)}: a socket path has at most {_MAX_SOCKET_PATH} bytes"
             )
+        if "\0" in rest:
+            raise ConfigError(f"{shown(address)}: a path has no zero bytes")
         return f"ipc://{rest}"
     host, _, port = rest.rpartition(":")
-    if not port.isdigit() or not host:
-        raise ConfigError(f"{shown(address)}: write it as zmq://127.0.0.1:PORT or zmq:///PATH")
+    if not host or port_number(port) is None:
+        raise ConfigError(
+            f"{shown(address)}: write it as zmq://127.0.0.1:PORT, with a port of 1 to 65535,"
+            " or as zmq:///PATH"
+        )
     if not _is_local(host):
         raise ConfigError(
             f"{shown(address)}: frames are accepted from this machine only; use 127.0.0.1 or a path"

@@ -5,6 +5,7 @@ import glob
 import os
 import re
 import stat
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,8 @@ _TRACK = re.compile(r"(.+)#(\d{1,4})", re.DOTALL)
 
 ENTRY_POINTS = "icstream.sources"
 """The entry point group for sources of other packages."""
+_CAMERA_MAJOR = 81
+"""Major number of video4linux (Documentation/admin-guide/devices.txt of Linux)."""
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 """The errors of the system for names without a file or folder."""
 
@@ -126,6 +129,11 @@ def find_source(argument: str) -> Found:
             f"{shown(argument)}: a pipe, which cannot be read again from its beginning when a"
             " worker is lost; write it into a file first"
         )
+    if _is_other_device(path, mode):
+        raise ConfigError(
+            f"{shown(argument)}: a device that is no camera; name a camera, a file, a folder or"
+            " a URL"
+        )
     track = _TRACK.fullmatch(str(path))
     if track is not None and stat.S_ISREG(_mode(Path(track[1]), argument)):
         return Found([_file(argument, Path(track[1])).of_track(int(track[2]))])
@@ -184,6 +192,13 @@ def _mode(path: Path, argument: str) -> int:
         if error.errno in _NOT_THERE:
             return 0
         raise ConfigError(f"{shown(argument)}: {error.strerror}") from error
+
+
+def _is_other_device(path: Path, mode: int) -> bool:
+    """Return whether there is a device of that name from which no camera can be read."""
+    if stat.S_ISCHR(mode) and sys.platform == "linux":
+        return os.major(path.stat().st_rdev) != _CAMERA_MAJOR
+    return stat.S_ISBLK(mode)
 
 
 def _entries(folder: Path) -> list[Path]:

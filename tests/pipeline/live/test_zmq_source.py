@@ -129,3 +129,20 @@ def test_an_address_at_which_another_run_listens_is_in_use(tmp_path: Path, kind:
     check_zmq_addresses([address])
     with pytest.raises(ConfigError, match="given twice"):
         check_zmq_addresses([address, address])
+
+
+def test_a_header_of_any_depth_is_a_damaged_message(tmp_path: Path) -> None:
+    accounting = FrameAccounting()
+    deep = b'{"x":' + 100_000 * b"["
+    with (
+        ZmqCamera(f"zmq://{tmp_path / 'in'}", accounting=accounting) as camera,
+        zmq.Context() as context,
+        context.socket(zmq.PUSH) as sender,
+    ):
+        sender.setsockopt(zmq.LINGER, 0)
+        sender.connect(f"ipc://{tmp_path / 'in'}")
+        sender.send_multipart([MAGIC, deep, IMAGE])
+        sender.send_multipart([MAGIC, b'{"size": [2, 4]}', IMAGE])
+        things = (thing for thing in camera if thing is not None)
+        assert next(things) == LostFrame(None, "damaged message")
+        assert isinstance(next(things), LiveFrame)

@@ -36,3 +36,9 @@ def test_an_address_in_use_is_refused(tmp_path: Path) -> None:
 def test_addresses_that_no_permissions_protect_are_refused(place: str) -> None:
     with pytest.raises(ConfigError, match=r"use ipc://PATH"):
         check_publish(PublishSettings(address=f"ipc://{place}"))
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999", "*", "", "-1", "\u00b2", "5555;6666"])
+def test_a_port_that_nobody_could_be_told_is_refused(port: str) -> None:
+    with pytest.raises(ConfigError, match="with a port of 1 to 65535"):
+        check_publish(PublishSettings(address=f"tcp://127.0.0.1:{port}"))

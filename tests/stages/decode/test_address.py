@@ -72,6 +72,13 @@ def test_secrets_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
         ("zmq://*:5555", "from this machine only"),
         ("zmq://127.evil.invalid:5555", "from this machine only"),
         ("zmq://127.0.0.1", "write it as zmq://"),
+        ("zmq://127.0.0.1:0", "with a port of 1 to 65535"),
+        ("zmq://127.0.0.1:65536", "with a port of 1 to 65535"),
+        ("zmq://[::1]:99999", "with a port of 1 to 65535"),
+        ("zmq://127.0.0.1:\u00b2", "with a port of 1 to 65535"),
+        ("zmq:///a\0b", "a path has no zero bytes"),
+        ("/dev/null", "/dev/null: a device that is no camera"),
+        ("/dev/zero", "/dev/zero: a device that is no camera"),
         ("zmq:///" + 120 * "x", "a socket path has at most 107 bytes"),
         ("synthetic:colour=red", "no such key 'colour'; allowed are size, rate"),
         (

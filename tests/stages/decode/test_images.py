@@ -1,6 +1,8 @@
 """Images as a stream."""
 
 import os
+import struct
+import zlib
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from icstream.model import SourceError
-from icstream.stages import End, FormatChange, Frame, FrameAccounting, Gap, Item
+from icstream.stages import End, FormatChange, Frame, FrameAccounting, Gap, Item, image_pages
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import PagesName, find_sources
 from support.clips import moving_image
@@ -129,6 +131,31 @@ def test_pages_that_are_cut_off_are_gaps(tmp_path: Path) -> None:
         gaps = [item for item in items if isinstance(item, Gap)]
         assert any("a.tif, further pages" in gap.reason for gap in gaps)
         assert not accounting.complete
+
+
+def test_the_number_of_images_that_a_file_states_reserves_nothing(tmp_path: Path) -> None:
+    write_pages(tmp_path / "a.png", "PNG")
+    content = (tmp_path / "a.png").read_bytes()
+    place = content.index(b"acTL")  # APNG: num_frames, num_plays, and their checksum
+    stated = b"acTL" + struct.pack(">II", 2**31 - 1, 0)
+    stated += struct.pack(">I", zlib.crc32(stated))
+    (tmp_path / "a.png").write_bytes(content[:place] + stated + content[place + len(stated) :])
+    for pages in ("first", "all"):
+        items, accounting = decode(tmp_path, pages=pages)
+        (gap,) = (item for item in items if isinstance(item, Gap))
+        assert "a.png, further pages: more images than the allowed 10000" in gap.reason
+        assert not accounting.complete
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PNG", "WEBP"])
+def test_files_hold_no_more_images_than_allowed(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pages(tmp_path / f"many.{kind.lower()}", kind)
+    monkeypatch.setattr(image_pages, "MAX_PAGES", 3)  # of four
+    items, accounting = decode(tmp_path)
+    assert [type(item) for item in items] == [Frame, Gap, End]
+    assert not accounting.complete
 
 
 def test_names_of_masks_are_readable_and_fit(tmp_path: Path) -> None:
