@@ -16,9 +16,12 @@ from icstream.model.geometry import Fit
 from icstream.model.icnet_config import ICNetConfig
 from icstream.model.labels import LabelSet
 from icstream.model.lazy_tensors import StoredTensors
+from icstream.model.memory import MB, available_bytes
 
 FORMAT_VERSION = 1
 _HEADER_KEY = "icstream"
+_COPIES = 3
+"""Memory for reading a checkpoint, in multiples of its file's size."""
 # The errors that values of unexpected types, sizes and depths have raised.
 _DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
@@ -31,6 +34,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
             not fit the network that the header describes.
     """
     try:
+        num_bytes, available = _COPIES * path.stat().st_size, available_bytes()
+        if num_bytes > available:
+            raise CheckpointError(
+                f"{path}: reading it takes {num_bytes // MB:,} MB of memory,"
+                f" {available // MB:,} MB are available"
+            )
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error

@@ -14,8 +14,10 @@ from icstream.model.shown import escape_undecoded
 REPORT = "report.json"
 MANIFEST = "run.json"
 """A JSON file with everything that determines the results of a run, written when it begins."""
-_ADDED = frozenset({"processor", "library"})
-"""Manifest keys that 0.1.0 did not write."""
+_CONTENT = "content"
+"""The manifest key of the digests of the sources' files."""
+_ADDED = frozenset({"processor", "library", _CONTENT})
+"""Manifest keys that earlier versions did not write."""
 RESERVED_NAMES = frozenset(
     partial_path(Path(name), ending).name if ending else name
     for name in (REPORT, MANIFEST)
@@ -59,6 +61,9 @@ def begin_manifest(folder: Path, values: Mapping[str, Any], *, resume: bool) -> 
 
 def _name_difference(key: str, theirs: object, ours: object) -> str:
     """Return the key; for features and versions, also list what only one side has."""
+    if key == _CONTENT and isinstance(theirs, dict) and isinstance(ours, dict):
+        changed = sorted(name for name in ours if theirs.get(name) != ours[name])
+        return f"files under the names of its sources ({', '.join(changed)})"
     if key not in _ADDED:
         return key
     there, here = (str(value).split() for value in (theirs, ours))
@@ -101,6 +106,8 @@ def check_output_files(
     for file in files:
         if file.is_dir():
             raise ConfigError(f"output {file}: is a folder, but a file is needed")
+        if is_no_file(file):
+            raise ConfigError(f"output {file}: is a device or a pipe, but a file is needed")
         if not file.exists():
             continue
         if source is not None and source.exists() and file.samefile(source):
@@ -122,9 +129,35 @@ def lock_output_folder(folder: Path) -> FolderLock:
         raise ConfigError(f"output {folder}: cannot be written ({error.strerror})") from error
 
 
+def is_no_file(path: Path) -> bool:
+    """Return whether a path is taken by what is written into, and not replaced: a pipe, a device.
+
+    What stands for an open file, such as /dev/stdout, is one too, as its name belongs to the
+    system.
+    """
+    if not path.exists() or path.is_dir():
+        return False
+    return not path.is_file() or "/proc/" in f"{path.parent.resolve()}/" or _is_in_proc(path)
+
+
+def _is_in_proc(path: Path) -> bool:
+    return path.is_symlink() and os.readlink(path).startswith("/proc/")
+
+
 def write_json(values: Mapping[str, Any], path: Path) -> None:
-    """Write a JSON file atomically and durably: a reader sees the old or the new content."""
-    write_atomically(path, f"{to_json(values)}\n".encode(), durable=True)
+    """Write a JSON file atomically and durably: a reader sees the old or the new content.
+
+    A pipe or a device is written into.
+    """
+    content = f"{to_json(values)}\n".encode()
+    if not is_no_file(path):
+        write_atomically(path, content, durable=True)
+        return
+    # Do not wait for a reader: if there is none, that is an error.
+    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    with open(descriptor, "wb") as file:
+        file.write(content)
 
 
 def to_json(values: Mapping[str, Any]) -> str:

@@ -13,9 +13,13 @@ def _check_json_file(file: Path | None) -> Path | None:
     """Raise for a file that cannot be written, before there are results to lose."""
     if file is None or str(file) == "-":
         return file
+    from icstream.pipeline.output import is_no_file
+
     reason = None
     if file.is_dir():
         reason = "is a folder, but a file is needed"
+    elif is_no_file(file):
+        reason = None if os.access(file, os.W_OK) else "it cannot be written"
     elif not file.parent.is_dir():
         reason = f"folder {file.parent} does not exist"
     elif not os.access(file.parent, os.W_OK | os.X_OK):  # the file is replaced, not overwritten

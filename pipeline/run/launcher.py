@@ -39,7 +39,12 @@ class Launcher:
     def start_segment(self, number: int) -> Worker:
         """Start a replica of the network."""
         inference = self.prepared.inference
-        task = SegmentTask(weights=inference.weights, choice=inference.choice, fit=inference.fit)
+        task = SegmentTask(
+            weights=inference.weights,
+            choice=inference.choice,
+            fit=inference.fit,
+            digest=inference.digest,
+        )
         text, threads = task_to_json(task), inference.choice.threads
         return self.processes.start("segment", str(number), text, threads=threads)
 

@@ -24,6 +24,7 @@ from icstream.pipeline.run.output_folder import (
     check_output,
     prepare_output,
 )
+from icstream.pipeline.run.source_content import content_digest
 from icstream.pipeline.settings.old_keys import report_settings
 from icstream.pipeline.settings.run import OutputSettings, RunConfig
 from icstream.pipeline.view.launcher import ViewLauncher
@@ -207,6 +208,7 @@ def _manifest(
             ]
             for spec in specs
         },
+        "content": {spec.name: content_digest(spec.paths) for spec in specs if spec.paths},
         "sinks": sinks,
         **_sink_settings(config, sinks),
     }

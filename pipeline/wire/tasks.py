@@ -43,6 +43,8 @@ class SegmentTask(msgspec.Struct, frozen=True):
     weights: str
     choice: RuntimeChoice
     fit: Fit
+    digest: str
+    """Of the weights as the run began: files may be replaced."""
 
 
 class EncodeTask(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import zmq
 
-from icstream.model import Geometry, StageError
+from icstream.model import ConfigError, Geometry, StageError
 from icstream.model.planar import planes
 from icstream.model.shown import printable
 from icstream.pipeline.wire.connection import WorkerConnection
@@ -131,4 +131,10 @@ def _warm_up(connection: WorkerConnection, segmenter: "Segmenter", request: Warm
 def _open_segmenter(task: SegmentTask) -> "Segmenter":
     from icstream.model import Segmenter, load_weights
 
-    return Segmenter.from_choice(load_weights(task.weights), task.choice, fit=task.fit)
+    segmenter = Segmenter.from_choice(load_weights(task.weights), task.choice, fit=task.fit)
+    if segmenter.digest != task.digest:
+        raise ConfigError(
+            f"weights {task.weights}: not those that the run began with, and one run has masks of"
+            " one network; keep a copy for it, and go on with --resume or begin anew"
+        )
+    return segmenter

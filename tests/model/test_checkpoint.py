@@ -219,6 +219,14 @@ def test_tensors_that_are_no_floating_point_numbers_are_refused(
         Checkpoint.load(path)
 
 
+def test_a_file_for_which_there_is_no_memory_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.safetensors"
+    path.touch()
+    os.truncate(path, 2**42)
+    with pytest.raises(CheckpointError, match=r"reading it takes 13,194,139 MB of memory, .* are"):
+        Checkpoint.load(path)
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "w.pt").write_bytes(b"\x80\x02}q\x00." * 40)
     with pytest.raises(CheckpointError, match="not a safetensors file"):

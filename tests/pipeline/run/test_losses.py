@@ -2,12 +2,14 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +177,24 @@ def test_a_worker_that_is_lost_too_often_ends_the_run(clip: Path, tmp_path: Path
     assert stream.accounting.dropped["stopped"] > 0
     with av.open(out / "clip" / "masks.mp4") as file:
         assert sum(1 for _ in file.decode(video=0)) == stream.accounting.encoded
+
+
+def test_weights_that_were_replaced_make_no_masks(clip: Path, tmp_path: Path) -> None:
+    weights, out = tmp_path / "best.safetensors", tmp_path / "out"
+    shipped = Path(str(files("icstream.model") / "weights"))
+    shutil.copy(shipped / "streets.safetensors", weights)
+    strike = Strike("segment", signal.SIGKILL, after=20)
+
+    def replace(stream: StreamState, lease: Lease) -> None:
+        shutil.copy(shipped / "camvid.safetensors", weights)
+        strike(stream, lease)
+
+    result = run_pipeline(clip, out, on_frame=replace, model__weights=str(weights))
+    assert result.exit_code == 1
+    assert f"weights {weights}: not those that the run began with" in (result.error or "")
+    (stream,) = result.streams
+    assert stream.faults() == []
+    assert stream.accounting.dropped["stopped"] > 0
 
 
 def drops_one(kind: type[Message], *, at: int) -> Callable[..., bool]:
