@@ -31,9 +31,12 @@ def can_mount_a_disk(folder: Path) -> bool:
     disk.mkdir()
     image.touch()
     os.truncate(image, 2**24)
-    commands = (["mkfs.ext4", "-q", "-F", image], ["mount", "-o", "loop", image, disk])
+    commands = (
+        ["mkfs.ext4", "-q", "-F", str(image)],
+        ["mount", "-o", "loop", str(image), str(disk)],
+    )
     try:
-        for command in (*commands, ["umount", disk]):
+        for command in (*commands, ["umount", str(disk)]):
             subprocess.run(command, capture_output=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return False
