@@ -1,13 +1,16 @@
 """Frames that programs push: what is lost is noticed, and what cannot be is refused."""
 
+import io
 import json
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import zmq
+from PIL import Image
 
 from icstream.model import ConfigError, SourceError
 from icstream.pipeline.live.zmq_source import MAGIC, ZmqCamera, check_zmq_addresses
@@ -146,3 +149,34 @@ def test_a_header_of_any_depth_is_a_damaged_message(tmp_path: Path) -> None:
         things = (thing for thing in camera if thing is not None)
         assert next(things) == LostFrame(None, "damaged message")
         assert isinstance(next(things), LiveFrame)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpegs_that_are_cut_off_are_damaged_messages(tmp_path: Path, progressive: bool) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", progressive=progressive)
+    whole = file.getvalue()
+    header = b'{"size": [64, 96], "encoding": "jpeg"}'
+    cuts = [whole[: len(whole) * share // 100] for share in (60, 80, 95)]
+    damaged = [
+        *cuts,
+        *(cut + b"\xff\xd9" for cut in cuts),  # as programs write it that lose their source
+        *(cut.ljust(len(whole), b"\0") for cut in cuts),  # as a disk or buffer leaves it
+    ]
+    accounting = FrameAccounting()
+    with (
+        ZmqCamera(f"zmq://{tmp_path / 'in'}", accounting=accounting) as camera,
+        zmq.Context() as context,
+        context.socket(zmq.PUSH) as sender,
+    ):
+        sender.setsockopt(zmq.LINGER, 0)
+        sender.connect(f"ipc://{tmp_path / 'in'}")
+        things = (thing for thing in camera if thing is not None)
+        for data in damaged:
+            sender.send_multipart([MAGIC, header, data])
+            assert next(things) == LostFrame(None, "damaged message")
+        for data in (whole, whole + b"more"):
+            sender.send_multipart([MAGIC, header, data])
+            assert isinstance(next(things), LiveFrame)
+    assert accounting.undecodable == {"damaged message": len(damaged)}
