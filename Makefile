@@ -3,19 +3,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-model test-stages check docs docs-serve format reference setup supervisely-sdk clean
+.PHONY: demo test test-fast coverage check docs docs-serve format reference setup supervisely-sdk clean
 
 demo: setup
 	$(BIN)/icstream demo -o demo --overwrite
 
-# In several processes: with the libraries of all tests in one, the interpreter was seen to crash.
-# Those of the pipeline start processes of their own and want the machine to themselves.
-test: setup
-	$(MAKE) --output-sync=target --jobs=2 test-model test-stages
-	$(BIN)/python -m pytest -q --ignore tests/model --ignore tests/stages
+# The tests of a file stay in one process, and so do those that ask the same service. WORKERS=0 runs
+# all of them in one.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -q --durations=30
 
-test-model test-stages: test-%: setup
-	$(BIN)/python -m pytest -q tests/$*
+test: setup
+	$(PYTEST) -n $(WORKERS) --dist loadgroup
+
+# What every change should be tried with: nothing that starts runs, services, browsers or trainings.
+test-fast: setup
+	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow"
+
+# In the processes of pytest alone, without those that they start: line and branch coverage.
+coverage: setup
+	$(PYTEST) -n $(WORKERS) --dist loadgroup --cov --cov-report=term
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -7,8 +7,18 @@ from pathlib import Path
 import pytest
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests marked gpu without a CUDA device, unless REQUIRE_CUDA is set."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip tests that this machine cannot run, and distribute the others by file and service."""
+    _skip_without_cuda(items)
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            shares_service = "server" in getattr(item, "fixturenames", ())
+            group = "service" if shares_service and item.path.parent.name == "serve" else item.path
+            item.add_marker(pytest.mark.xdist_group(str(group)))
+
+
+def _skip_without_cuda(items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked or os.environ.get("REQUIRE_CUDA"):
         return

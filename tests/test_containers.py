@@ -17,6 +17,8 @@ import yaml
 from support.commands import COMMAND
 from support.servers import Server
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 CONTAINERS = ROOT / "examples" / "containers"
 TOKEN = "a-token-for-tests"

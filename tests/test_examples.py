@@ -17,6 +17,8 @@ from support.clips import make_clip
 from support.commands import icstream
 from support.live_servers import push_frames
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 

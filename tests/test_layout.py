@@ -78,6 +78,7 @@ def test_the_hub_draws_nothing() -> None:
     assert not modules & {"rich", "typer", "fastapi"}
 
 
+@pytest.mark.slow
 def test_converting_needs_no_sockets(tmp_path: Path) -> None:
     """The pipeline's own modules too: only the command line and what checks its output."""
     source = tmp_path / "net.caffemodel"

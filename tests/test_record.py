@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 RECORD = Path(__file__).parents[1] / "benchmarks" / "record.py"
 
 

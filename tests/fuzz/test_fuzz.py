@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from support.fuzz.edits import KINDS, NUMBERS, Edit, edited
 from support.fuzz.targets import TARGETS
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 CHILD = Path(__file__).with_name("child.py")
 IN_CHILDREN = {
     kind: [name for name, target in TARGETS.items() if target.by_library and name.startswith(kind)]

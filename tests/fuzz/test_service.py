@@ -10,6 +10,8 @@ from schemathesis.core.result import Ok
 
 from support.servers import Server, serve_streets
 
+pytestmark = pytest.mark.slow
+
 BUSY = 503
 
 

@@ -132,6 +132,7 @@ print(double_twice(3), *double_twice.stats.cache_hits.values())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["beside", "in the cache"])
 def test_loops_that_were_damaged_on_the_disk_are_compiled_again(
     folder: Path, tmp_path: Path, place: str

@@ -54,6 +54,7 @@ def test_all_three_heads_equal_the_plugins(kind: str) -> None:
         assert relative_error(tensor, expected[f"{kind}_161x353_{head}"]) <= 1e-4
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_evaluation_at_the_authors_size_equals_the_plugins() -> None:
     logits = plugin_model("bn")(formula_image(1025, 2049))

@@ -17,6 +17,8 @@ from PIL import Image
 
 from support.commands import RUN_STREETS
 
+pytestmark = pytest.mark.slow
+
 RUN_NETWORK = """
 import sys
 events = []

@@ -46,6 +46,7 @@ def test_an_old_argument_is_taken_under_its_old_name() -> None:
     assert double(accounting=4) == 8
 
 
+@pytest.mark.slow
 def test_names_of_0_1_0_give_what_they_gave() -> None:
     import icstream.stages
 
@@ -73,6 +74,7 @@ def test_names_of_0_1_0_give_what_they_gave() -> None:
     }
 
 
+@pytest.mark.slow
 def test_functions_of_0_1_0_take_what_they_took() -> None:
     import icstream.model
     import icstream.stages.evaluate

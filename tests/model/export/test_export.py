@@ -27,6 +27,8 @@ from icstream.model.export.export import Format, export_model, open_exported
 from icstream.model.export.graph import ExportGraph
 from icstream.stages.streets import Street
 
+pytestmark = pytest.mark.slow
+
 Image = NDArray[np.uint8]
 SIZE = (97, 150)
 FILES: dict[Format, str] = {"onnx": "net.onnx", "openvino": "net.xml"}

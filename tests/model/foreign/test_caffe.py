@@ -52,6 +52,7 @@ def relative_error(ours: Tensor, theirs: Tensor) -> float:
     return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_all_heads_equal_the_prototxts_at_the_authors_size(tmp_path: Path) -> None:
     blobs = random_blobs(NARROW, scale=SCALE)
@@ -124,6 +125,7 @@ def test_a_file_that_wires_the_scale_to_sub1_alone_is_taken_at_its_word(tmp_path
     assert not torch.equal(both["conv1_1.conv.weight"], plain)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_biases_before_batch_norm_count(tmp_path: Path) -> None:
     blobs = random_blobs(NARROW)

@@ -32,6 +32,8 @@ from icstream.model.runtimes.graph_conversion import to_openvino
 from icstream.model.runtimes.quantize import quantize_graph
 from icstream.stages.streets import Street
 
+pytestmark = pytest.mark.slow
+
 Image = NDArray[np.uint8]
 _PRECISIONS: tuple[Precision, ...] = ("int8", "fp32")
 

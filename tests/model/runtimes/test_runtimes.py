@@ -188,6 +188,7 @@ def test_auto_takes_a_lower_precision_only_on_measured_agreement(checkpoint: Che
     assert chosen(Agreement(0.999, 0.1, "")) == ("bf16" if cpu_does_bf16() else "fp32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("runtime", "suffix"), [("onnx", "onnx"), ("openvino", "blob")])
 def test_a_damaged_graph_in_the_cache_is_made_again(
     checkpoint: Checkpoint,
@@ -205,6 +206,7 @@ def test_a_damaged_graph_in_the_cache_is_made_again(
     assert any(file.read_bytes() != b"damaged" for file in cached)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 def test_what_comes_from_the_cache_gives_the_same_scores(
     images: list[Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str

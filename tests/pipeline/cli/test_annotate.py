@@ -72,6 +72,7 @@ print(len(project.datasets), project.total_items)
 """
 
 
+@pytest.mark.slow
 def test_the_official_sdk_reads_the_masks_of_the_segmenter(project: Path, tmp_path: Path) -> None:
     before = contents(project)
     out, file = tmp_path / "out", tmp_path / "copy.json"
@@ -91,6 +92,7 @@ def test_the_official_sdk_reads_the_masks_of_the_segmenter(project: Path, tmp_pa
         assert (read_back[str(index)] == wanted).all()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_is_continued_to_the_same_project(tmp_path: Path) -> None:
     project = street_project(tmp_path / "in", 12).folder
     config = tmp_path / "c.json"
@@ -124,6 +126,7 @@ def test_a_run_that_was_killed_is_continued_to_the_same_project(tmp_path: Path) 
     assert contents(part) == contents(whole)
 
 
+@pytest.mark.slow
 def test_images_that_cannot_be_read_are_named_and_give_exit_code_3(tmp_path: Path) -> None:
     project = Project(tmp_path / "in", {"car": "rectangle"})
     for name in ("good.png", "cut.png", "broken.png", "small.png"):
@@ -184,6 +187,7 @@ def read_video(project: Path, masks: Path, names: tuple[str, ...]) -> tuple[str,
     return said.splitlines()[-1], np.load(masks)
 
 
+@pytest.mark.slow
 def test_a_recording_becomes_a_video_project_and_that_another(clip: Path, tmp_path: Path) -> None:
     first, masks = tmp_path / "first", tmp_path / "masks.npy"
     options = [*STREETS, "--precision", "fp32"]
@@ -215,6 +219,7 @@ def test_a_recording_becomes_a_video_project_and_that_another(clip: Path, tmp_pa
     assert np.array_equal(again, got)
 
 
+@pytest.mark.slow
 def test_a_recording_is_continued_to_the_same_project(clip: Path, tmp_path: Path) -> None:
     whole, part = tmp_path / "whole", tmp_path / "part"
     for out in (whole, part):
@@ -257,6 +262,7 @@ def one_figure(folder: Path, clip: Path, *, index: int) -> tuple[Path, dict[str,
     return folder, figure
 
 
+@pytest.mark.slow
 def test_boxes_of_figures_are_looked_at(clip: Path, tmp_path: Path) -> None:
     folder, figure = one_figure(tmp_path / "in", clip, index=2)
     out = tmp_path / "out"
@@ -272,6 +278,7 @@ def test_boxes_of_figures_are_looked_at(clip: Path, tmp_path: Path) -> None:
     assert np.array_equal(covered, box)
 
 
+@pytest.mark.slow
 def test_a_recording_that_lacks_frames_with_figures_is_left_out(clip: Path, tmp_path: Path) -> None:
     folder, _ = one_figure(tmp_path / "in", clip, index=7)
     for part, name in (("video", "whole.mp4"), ("ann", "whole.mp4.json")):

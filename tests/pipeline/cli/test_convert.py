@@ -47,6 +47,7 @@ def weights(folder: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_checkpoint_and_the_report_describe_the_conversion(folder: Path, weights: Path) -> None:
     checkpoint = Checkpoint.load(weights)
     report: dict[str, Any] = json.loads((folder.parent / "report.json").read_text())
@@ -57,6 +58,7 @@ def test_the_checkpoint_and_the_report_describe_the_conversion(folder: Path, wei
     assert checkpoint.labels.names[1:] == LABELS.names[1:]
 
 
+@pytest.mark.slow
 def test_converted_weights_run(weights: Path, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", pts=(0, 1))
     options = ["--device", "cpu", "--precision", "fp32", "--sink", "png", "--replicas", "1"]
@@ -68,6 +70,7 @@ def test_converted_weights_run(weights: Path, tmp_path: Path) -> None:
         assert np.asarray(mask).max() < len(LABELS)
 
 
+@pytest.mark.slow
 def test_converted_weights_start_a_training(weights: Path, tmp_path: Path) -> None:
     data, config = tmp_path / "data", tmp_path / "config.yaml"
     for part in ("images", "labels"):

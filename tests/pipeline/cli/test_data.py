@@ -23,6 +23,7 @@ def project(tmp_path: Path) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_findings_go_to_people_to_json_and_to_a_sheet(project: Project, tmp_path: Path) -> None:
     sheet, file = tmp_path / "sheet.png", tmp_path / "findings.json"
     options = ["--neutral", "void", "--train-tag", "training", "--sheet", sheet]
@@ -42,6 +43,7 @@ def test_findings_go_to_people_to_json_and_to_a_sheet(project: Project, tmp_path
     assert json.loads(call(*CHECK, project.folder, *options, "--json", "-").stdout) == values
 
 
+@pytest.mark.slow
 def test_corrupted_items_are_named_and_give_code_3(project: Project) -> None:
     _, unreadable = project.add("c.png", tags=["val"])
     unreadable.write_text("{")

@@ -28,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_streets(tmp_path_factory.mktemp("data"), train=[2], val=[0, 1])
 
 
+@pytest.mark.slow
 def test_figures_and_images_are_written_and_agree(folder: Path, tmp_path: Path) -> None:
     out, file = tmp_path / "out", tmp_path / "copy.json"
     options = ["--precision", "fp32", "--device", "cpu", "--exits", "-o", out]
@@ -60,6 +61,7 @@ def test_figures_and_images_are_written_and_agree(folder: Path, tmp_path: Path) 
     assert read(out / "evaluation.json")["num_frames"] == 1
 
 
+@pytest.mark.slow
 def test_samples_that_cannot_be_read_give_exit_code_3(folder: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "data"
     shutil.copytree(folder, damaged)
@@ -77,6 +79,7 @@ def test_samples_that_cannot_be_read_give_exit_code_3(folder: Path, tmp_path: Pa
     assert "none of the 2 samples can be used" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not cpu_does_bf16(), reason="this processor has no bf16 instructions")
 def test_a_measured_agreement_stays_in_the_weights_file(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "own.safetensors"
@@ -137,6 +140,7 @@ def test_weights_for_other_classes_are_scored_on_those_in_common(folder: Path) -
     assert "matched by name" in done.stderr
 
 
+@pytest.mark.slow
 def test_real_images_can_be_scored(data_dir: Path) -> None:
     done = icstream("evaluate", data_dir / "camvid_sly_small", *STREETS, "--json", "-")
     assert done.returncode == 0, done.stderr

@@ -27,6 +27,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_streets(tmp_path_factory.mktemp("data"), train=[0, 1], val=[2])
 
 
+@pytest.mark.slow
 def test_an_exported_file_is_checked_and_used_without_icstream(tmp_path: Path) -> None:
     out = tmp_path / "new" / "net.onnx"
     done = icstream("export", *STREETS, "--input-size", "96x64", "-o", out, "--json", "-")
@@ -49,6 +50,7 @@ def test_an_exported_file_is_checked_and_used_without_icstream(tmp_path: Path) -
     assert "already exists; choose another file, or --overwrite" in again.stderr
 
 
+@pytest.mark.slow
 def test_openvino_files_are_checked_on_a_recording(tmp_path: Path) -> None:
     clip, out = make_clip(tmp_path / "clip.mp4", pts=(0, 1, 2)), tmp_path / "net.xml"
     options = ["--input-size", "96x64", "--form", "logits", "--check", clip, "-o", out]
@@ -61,6 +63,7 @@ def test_openvino_files_are_checked_on_a_recording(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.glob("net*")) == ["net.bin", "net.xml", "net.xml.json"]
 
 
+@pytest.mark.slow
 def test_weights_are_quantized_once_and_then_run_in_int8(data: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.safetensors"
     load_weights("streets").save(own)
@@ -96,6 +99,7 @@ def test_weights_are_quantized_once_and_then_run_in_int8(data: Path, tmp_path: P
     assert read(tmp_path / "net.xml.json")["precision"] == "int8"
 
 
+@pytest.mark.slow
 def test_the_runtime_onnx_runs_recordings(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", pts=(0, 1))
     options = ["--runtime", "onnx", "--sink", "png", "--replicas", "1", "--device", "cpu"]

@@ -48,6 +48,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_a_run_and_the_python_call_give_the_same_ids_and_times(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = icstream(
@@ -98,6 +99,7 @@ def test_leaving_the_loop_closes_the_source_and_the_accounts(clip: Path) -> None
     assert not [path for path in opened if path.endswith("clip.mp4")]
 
 
+@pytest.mark.slow
 def test_several_sources_are_streams_of_their_own(clip: Path, tmp_path: Path) -> None:
     for index in range(3):
         Image.fromarray(moving_image(index, (70, 90))).save(tmp_path / f"im{index}.png")
@@ -120,6 +122,7 @@ def test_several_sources_are_streams_of_their_own(clip: Path, tmp_path: Path) ->
     assert (out / "clip" / "overlay.mp4").is_file()
 
 
+@pytest.mark.slow
 def test_losses_give_exit_code_3_and_a_sentence(clip: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.mp4"
     damaged.write_bytes(clip.read_bytes())
@@ -133,6 +136,7 @@ def test_losses_give_exit_code_3_and_a_sentence(clip: Path, tmp_path: Path) -> N
     assert len(stream["gaps"]) == sum(stream["undecodable"].values())
 
 
+@pytest.mark.slow
 def test_one_bad_source_does_not_touch_the_others(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"nothing" * 100)
     done = icstream("run", tmp_path / "bad.mp4", clip, *STREETS, "-o", tmp_path / "out")
@@ -237,6 +241,7 @@ def test_a_full_disk_ends_the_run_with_exit_code_1(tmp_path: Path) -> None:
     assert (stream["closed"], 0 < stream["encoded"] < 300) == (True, True)
 
 
+@pytest.mark.slow
 def test_a_recording_without_a_sound_image_is_exit_code_2(clip: Path, tmp_path: Path) -> None:
     content = bytearray(clip.read_bytes())
     for position, size in packet_places(clip):
@@ -253,6 +258,7 @@ def test_a_recording_without_a_sound_image_is_exit_code_2(clip: Path, tmp_path: 
     )
 
 
+@pytest.mark.slow
 def test_overwrite_gives_the_same_files(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     contents = []
@@ -263,6 +269,7 @@ def test_overwrite_gives_the_same_files(clip: Path, tmp_path: Path) -> None:
     assert contents[0] == contents[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_a_run_in_order(tmp_path: Path, number: int, code: int) -> None:
     clip = make_clip(tmp_path / "long.mp4", pts=tuple(range(3000)), size=(64, 96), gop=50)
@@ -283,6 +290,7 @@ def test_signals_end_a_run_in_order(tmp_path: Path, number: int, code: int) -> N
     assert 0 < len(times) < 3000
 
 
+@pytest.mark.slow
 def test_settings_come_from_yaml_too(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text(
         "model: {weights: streets, precision: fp32, threads: 1}\n"
@@ -315,6 +323,7 @@ def test_the_schema_of_annotating_is_printed_too() -> None:
     assert json.loads(done.stdout)["properties"].keys() == {"model", "mode"}
 
 
+@pytest.mark.slow
 def test_the_doctor_finds_this_machine_able(tmp_path: Path) -> None:
     done = icstream("doctor", "--json", tmp_path / "doctor.json")
     assert done.returncode == 0, done.stderr
@@ -323,6 +332,7 @@ def test_the_doctor_finds_this_machine_able(tmp_path: Path) -> None:
     assert all(finding["ok"] for finding in findings.values())
 
 
+@pytest.mark.slow
 def test_bench_gives_exactly_three_ratios(clip: Path, tmp_path: Path) -> None:
     made = make_clip(tmp_path / "clip.mp4", pts=tuple(range(16)))
     options = ["--weights", "streets", "--frames", 12, "--rounds", 1]
@@ -338,6 +348,7 @@ def test_bench_gives_exactly_three_ratios(clip: Path, tmp_path: Path) -> None:
     assert wrong.returncode == 2
 
 
+@pytest.mark.slow
 def test_the_version_is_that_of_the_package() -> None:
     done = icstream("--version")
     assert re.fullmatch(r"icstream \d+\.\d+\.\d+\n", done.stdout)
@@ -357,6 +368,7 @@ def test_the_demo_is_right_about_its_own_truth(tmp_path: Path) -> None:
     assert report(out)["streams"]["street"]["encoded"] == 75
 
 
+@pytest.mark.slow
 def test_the_real_recording_keeps_every_frame_and_time(data_dir: Path, tmp_path: Path) -> None:
     source = data_dir / "dashcam_960x540.mp4"
     done = icstream("run", source, *STREETS, "-o", tmp_path / "out")
@@ -371,6 +383,7 @@ def test_the_real_recording_keeps_every_frame_and_time(data_dir: Path, tmp_path:
     assert len(wanted) == 221
 
 
+@pytest.mark.slow
 def test_half_a_recording_is_reported_with_what_is_missing(data_dir: Path, tmp_path: Path) -> None:
     source = data_dir / "dashcam_960x540.mp4"
     half = tmp_path / "half.mp4"

@@ -80,6 +80,7 @@ def command(clip: Path, out: Path, *options: str) -> list[str]:
     return [*COMMAND, "run", str(clip), "-o", str(out), "--weights", "streets", *options]
 
 
+@pytest.mark.slow
 def test_a_run_ends_as_ever_though_nobody_reads_its_log(
     clip: Path, tmp_path: Path, full_pipe: tuple[int, int]
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_run_ends_as_ever_though_nobody_reads_its_log(
     assert json.loads((out / "report.json").read_text())["exit_code"] == 0
 
 
+@pytest.mark.slow
 def test_a_run_without_a_terminal_ends_as_ever(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     line = " ".join(command(clip, out, "--sink", "areas", "--json", "-"))
@@ -98,6 +100,7 @@ def test_a_run_without_a_terminal_ends_as_ever(clip: Path, tmp_path: Path) -> No
     assert len((out / "clip" / "areas.csv").read_text().splitlines()) == 1 + 10
 
 
+@pytest.mark.slow
 def test_a_terminal_that_hangs_up_ends_a_run_in_order(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ("--loop", "100000", "--sink", "areas")

@@ -19,6 +19,8 @@ from support.projects import Project, bitmap, packed, thing
 from support.stripes import LABELS, Stripes
 from support.trainings import equal_tensors, read_metrics, read_tensors
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 
 def train(*arguments: object) -> subprocess.CompletedProcess[str]:
     return icstream("train", *arguments, "--threads", 1, timeout_s=600)

@@ -10,6 +10,8 @@ import pytest
 from support.clips import make_clip
 from support.commands import icstream
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = '''
 import os
 import time

@@ -22,6 +22,8 @@ from support.live_servers import (
 )
 from support.watched_runs import QUICK, WatchedRun, check_accounts, rows
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_rtsp_camera_comes_back_as_often_as_it_goes(tmp_path: Path) -> None:
     port = free_port()

@@ -10,10 +10,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from support.clips import make_clip
 from support.live_runs import LiveRun
 from support.live_servers import free_port
+
+pytestmark = pytest.mark.slow
 
 SETTINGS = (
     *("--set", "live.backoff={first_s: 0.1, cap_s: 0.5}", "--set", "live.read_timeout_s=3"),

@@ -12,6 +12,8 @@ from icstream.pipeline.settings.run import load_config
 from support.runs import Watcher
 from support.watched_runs import QUICK, WatchedRun, check_accounts, rows
 
+pytestmark = pytest.mark.slow
+
 
 def test_with_a_model_too_slow_masks_stay_fresh(tmp_path: Path) -> None:
     ages: list[float] = []

@@ -23,6 +23,8 @@ from support.clips import make_clip
 from support.live_runs import LiveRun, children
 from support.runs import read_ids, run_pipeline
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 RULES = "[{name: road, class: Road, above: 0.2, for_s: 0.2, clear: 0.19}]"
 RECORD = [

@@ -25,6 +25,8 @@ from support.commands import RUN_STREETS
 from support.live_runs import children, is_running
 from support.runs import run_pipeline
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 KINDS = ("decode", "preprocess", "segment", "encode")
 RESIZED: dict[str, Any] = {"fit__mode": "stretch", "fit__width": 192, "fit__height": 128}

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from support.runs import run_pipeline
+
+pytestmark = pytest.mark.slow
 
 SMALL, LARGE = (64, 96), (1500, 1500)
 

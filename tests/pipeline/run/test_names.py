@@ -11,6 +11,8 @@ from icstream.pipeline.run.report import build_report, summarize
 from support.clips import make_clip, moving_image
 from support.runs import read_ids, run_pipeline
 
+pytestmark = pytest.mark.slow
+
 NAMES = (b"2024-01-01T12:30:45.mp4", b"caf\xe9.mp4", b"concat:a.mp4", b"x\n\x1b[31mERROR.mp4")
 
 

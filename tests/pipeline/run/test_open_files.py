@@ -40,6 +40,7 @@ def test_a_limit_that_cannot_be_raised_is_named_with_the_need(limits: list[int])
     assert limits == [1024, 4096]
 
 
+@pytest.mark.slow
 def test_a_run_is_refused_before_anything_is_written(tmp_path: object) -> None:
     command = [*COMMAND, "run", "-o", f"{tmp_path}/out"]
     command += [f"synthetic:rate={rate}" for rate in (1, 2, 3, 4)]

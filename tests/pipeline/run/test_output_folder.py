@@ -188,6 +188,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(path, pts=tuple(range(20)), size=(48, 64))
 
 
+@pytest.mark.slow
 def test_nobody_writes_beside_a_run_that_is_under_way(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     refusals: list[tuple[int, str]] = []

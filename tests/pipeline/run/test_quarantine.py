@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from support.clips import make_clip
 from support.commands import icstream
+
+pytestmark = pytest.mark.slow
 
 PATCHES = '''
 """Makes workers die of some packets, images and frames; Python imports this before all others."""

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from icstream.pipeline.run.report import build_report, summarize
 from support.clips import make_clip
 from support.recordings import Video, make_tracks
 from support.runs import run_pipeline
+
+pytestmark = pytest.mark.slow
 
 
 def test_tracks_and_missing_parts_are_reported(tmp_path: Path) -> None:

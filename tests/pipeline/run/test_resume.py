@@ -16,6 +16,8 @@ import pytest
 from support.clips import instant, make_clip
 from support.commands import COMMAND, icstream
 
+pytestmark = pytest.mark.slow
+
 STREETS = ("--weights", "streets", "--quiet")
 SINKS = ("masks", "overlay", "png", "rle", "areas", "supervisely")
 EVERY_SINK = [option for sink in SINKS for option in ("--sink", sink)]

@@ -75,6 +75,7 @@ def dashcam(data_dir: Path) -> tuple[Path, list[tuple[Fraction, NDArray[np.uint8
     return recording, [(time, one.class_ids) for time, one in zip(times, alone, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("transport", "replicas", "window"), [("shm", 3, 16), ("ipc", 2, 2), ("tcp", 1, 16)]
 )
@@ -100,6 +101,7 @@ def test_a_dashcam_recording_gets_the_masks_of_one_process(
             assert np.array_equal(mask.to_ndarray(format="gray"), ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["shm", "ipc"])
 @pytest.mark.parametrize("fit", [Fit(), Fit("stretch", (64, 96)), Fit("letterbox", (128, 128))])
 def test_only_what_must_be_resized_goes_through_a_preprocess_worker(
@@ -127,6 +129,7 @@ def test_only_what_must_be_resized_goes_through_a_preprocess_worker(
         assert one.image.flags.c_contiguous
 
 
+@pytest.mark.slow
 def test_stages_work_at_the_same_time(clip: Path, tmp_path: Path) -> None:
     leases: list[Lease] = []
     run_pipeline(clip, tmp_path / "out", on_frame=lambda _, lease: leases.append(lease))
@@ -142,6 +145,7 @@ def test_stages_work_at_the_same_time(clip: Path, tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_the_end_and_the_failure_of_a_stream_leave_the_others_alone(
     clip: Path, masks: bytes, tmp_path: Path
 ) -> None:
@@ -163,6 +167,7 @@ def test_the_end_and_the_failure_of_a_stream_leave_the_others_alone(
     assert watcher.faults == []
 
 
+@pytest.mark.slow
 def test_more_streams_than_run_at_once_take_turns(tmp_path: Path) -> None:
     clips = [make_clip(tmp_path / f"{n}.mp4", size=(64, 96 + 32 * n)) for n in range(4)]
     result = run_pipeline(clips, tmp_path / "out", pipeline__max_streams=1)
@@ -171,6 +176,7 @@ def test_more_streams_than_run_at_once_take_turns(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_loop_gives_a_part_for_each_reading(clip: Path, masks: bytes, tmp_path: Path) -> None:
     result = run_pipeline(clip, tmp_path / "out", sinks=("masks", "png"), decode__loop=3)
     (stream,) = result.streams
@@ -181,6 +187,7 @@ def test_a_loop_gives_a_part_for_each_reading(clip: Path, masks: bytes, tmp_path
     assert len(list((tmp_path / "out" / "clip" / "masks").iterdir())) == 90
 
 
+@pytest.mark.slow
 def test_larger_frames_in_mid_stream_get_larger_slots(tmp_path: Path) -> None:
     clips = []
     for number, size in enumerate([(64, 96), (160, 224), (64, 96)]):
@@ -200,6 +207,7 @@ def test_larger_frames_in_mid_stream_get_larger_slots(tmp_path: Path) -> None:
     assert all(map(np.array_equal, found, ids))
 
 
+@pytest.mark.slow
 def test_the_freshest_frames_are_kept_and_the_others_counted(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", pts=tuple(range(200)), size=(96, 160))
     watcher = Watcher()
@@ -224,6 +232,7 @@ def test_the_freshest_frames_are_kept_and_the_others_counted(tmp_path: Path) -> 
     assert set(times) <= {Fraction(n, 25) for n in range(200)}
 
 
+@pytest.mark.slow
 def test_a_frame_that_is_forgotten_shows_in_the_accounts(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +253,7 @@ def test_a_frame_that_is_forgotten_shows_in_the_accounts(
     assert not build_report(result, exit_code=1)["streams"]["clip"]["closed"]
 
 
+@pytest.mark.slow
 def test_the_report_has_the_metrics_of_each_stage(clip: Path, tmp_path: Path) -> None:
     values = build_report(run_pipeline(clip, tmp_path / "out"), exit_code=0)
     json.dumps(values)
@@ -265,6 +275,7 @@ def test_the_report_has_the_metrics_of_each_stage(clip: Path, tmp_path: Path) ->
     assert values["chosen"]["transport"] == "shm"
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_row_per_stream(clip: Path, tmp_path: Path) -> None:
     other = make_clip(tmp_path / "other.mp4")
     with (tmp_path / "screen").open("w", encoding="utf-8") as screen:
@@ -278,6 +289,7 @@ def test_a_terminal_shows_a_row_per_stream(clip: Path, tmp_path: Path) -> None:
     assert shown.count("done") >= 2
 
 
+@pytest.mark.slow
 def test_more_replicas_than_cores_are_obeyed_with_one_warning(
     clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -289,6 +301,7 @@ def test_more_replicas_than_cores_are_obeyed_with_one_warning(
     assert f"{replicas} replicas with 1 threads" in warnings[0]
 
 
+@pytest.mark.slow
 def test_books_close_when_it_is_stopped_between_two_readings(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "short.mp4", size=(64, 64))
     finished: list[int] = []

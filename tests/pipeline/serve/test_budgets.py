@@ -13,6 +13,8 @@ import pytest
 from support.images import encode, make_image, png_that_claims
 from support.servers import Server, serve_streets
 
+pytestmark = pytest.mark.slow
+
 # 970,225 windows: hours of work if all were looked at.
 WINDOWS = {
     "name": "sliding_window",

@@ -13,6 +13,8 @@ from support.clips import require_program
 from support.images import encode, make_image
 from support.servers import Server
 
+pytestmark = pytest.mark.slow
+
 PNG = b"\x89PNG"
 
 

@@ -9,6 +9,8 @@ from support.images import FORMATS, encode, make_image
 from support.runs import run_pipeline
 from support.servers import serve_streets
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[SentImage]:

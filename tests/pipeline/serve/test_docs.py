@@ -13,6 +13,8 @@ from support.doc_commands import blocks, commands
 from support.images import encode, make_image
 from support.servers import Server
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = sorted({command.text for command in commands() if command.program == "curl"})
 
 

@@ -16,6 +16,8 @@ import pytest
 from support.images import broken_images, encode, make_image, png_that_claims
 from support.servers import Server, run_serve, serve_streets
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a-token-for-tests"
 MUCH = ("--workers", "1", "--set", "limits.images=1000")
 LIMITS = (

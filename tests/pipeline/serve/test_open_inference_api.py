@@ -21,6 +21,8 @@ from support.images import encode, make_image
 from support.runs import read_ids, run_pipeline
 from support.servers import Server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def client(server: Server) -> Iterator[triton.InferenceServerClient]:

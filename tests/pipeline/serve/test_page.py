@@ -19,6 +19,8 @@ from support.clips import make_clip
 from support.images import encode, make_image
 from support.servers import Server, serve_streets
 
+pytestmark = pytest.mark.slow
+
 SIZE = (48, 64)
 TOKEN = "a-token-for-tests"
 DONE = "/48|64/.test(document.querySelector('#status').textContent)"

@@ -14,6 +14,8 @@ from support.projects import Project, outline, thing
 from support.servers import Server
 from support.stand_in import comparable, read
 
+pytestmark = pytest.mark.slow
+
 SIZE = (48, 64)
 CAR = thing("Car", outline([[10, 20], [40, 40]]))
 

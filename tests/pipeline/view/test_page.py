@@ -15,6 +15,8 @@ from support.browser import Browser, Page
 from support.clips import make_clip
 from support.live_runs import LiveRun
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a token of some length"
 
 

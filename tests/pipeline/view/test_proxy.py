@@ -13,6 +13,8 @@ from support.browser import Browser
 from support.clips import make_clip, require_program
 from support.live_runs import LiveRun, get
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a token of some length"
 LOCATIONS = """
     location /cut/ {{ proxy_pass http://{view}/; }}

@@ -19,6 +19,8 @@ from support.clips import make_clip, moving_image
 from support.live_runs import LiveRun, children, get, is_running, read_frames
 from support.runs import read_ids, run_pipeline
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a token of some length"
 ENDLESS = ("--loop", "100000", "--sink", "areas")
 

@@ -99,6 +99,7 @@ def test_maps_of_another_size_are_interpolated_bicubically() -> None:
     assert np.abs(got - wanted[0].numpy()).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_masks_are_those_of_the_segmenter(checkpoint: Checkpoint) -> None:
     image = street_sample(0, size=(100, 141)).rgb_HW3
     (got,) = scores(checkpoint, [image])

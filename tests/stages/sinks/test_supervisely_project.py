@@ -48,6 +48,7 @@ def write(folder: Path, source: Path, frames: list[SegmentedFrame]) -> Path:
     return folder / "supervisely"
 
 
+@pytest.mark.slow
 def test_the_official_sdk_reads_every_mask(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", pts=tuple(range(6)))
     frames = [frame(index) for index in range(6)]

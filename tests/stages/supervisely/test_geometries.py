@@ -259,6 +259,7 @@ def random_things(height: int, width: int) -> list[dict[str, Any]]:
     return things
 
 
+@pytest.mark.slow
 def test_random_objects_are_painted_as_the_official_sdk_does(tmp_path: Path) -> None:
     python = ROOT / ".venv-supervisely" / "bin" / "python"
     if not python.exists():

@@ -10,6 +10,8 @@ from icstream.stages.data import LabeledData
 from support.stripes import Stripes, stripes_data
 from support.trainings import PLUGIN, train_stripes
 
+pytestmark = pytest.mark.slow
+
 
 def corrupted_data(num_corrupted: int) -> LabeledData:
     data = stripes_data()

@@ -10,6 +10,8 @@ from icstream.model import Checkpoint, CheckpointError
 from support.stripes import LABELS, stripes_data
 from support.trainings import PLUGIN, read_tensors, train_stripes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -20,6 +20,8 @@ from support.trainings import (
     train_stripes,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def with_loss(monkeypatch: pytest.MonkeyPatch, *losses: float) -> None:
     """Let validations have these losses, one after the other."""

@@ -12,6 +12,8 @@ import torch
 
 from support.trainings import equal_tensors, read_tensors
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 SCRIPT = Path(__file__).with_name("rank.py")
 
 

@@ -34,6 +34,8 @@ from support.trainings import (
     train_stripes,
 )
 
+pytestmark = pytest.mark.slow
+
 ALL_RANDOM = replace(
     RECIPE,
     augmentation=Augmentation(

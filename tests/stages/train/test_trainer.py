@@ -22,6 +22,7 @@ from support.stripes import LABELS, Halved, stripes_data
 from support.trainings import PLUGIN, RECIPE, Silent, equal_tensors, read_tensors, train_stripes
 
 
+@pytest.mark.slow
 def test_it_learns_and_the_file_that_it_writes_segments_as_it_validated(tmp_path: Path) -> None:
     settings = replace(RECIPE, epochs=12, val_every=12)
     result = train_stripes(settings, tmp_path)
@@ -60,6 +61,7 @@ def test_it_validates_and_saves_at_the_end_even_if_val_every_is_longer(tmp_path:
     assert (tmp_path / "best.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_validations_are_kept_on_request(tmp_path: Path) -> None:
     train_stripes(replace(RECIPE, keep_every_validation=True), tmp_path)
     kept = sorted(path.name for path in (tmp_path / "validations").iterdir())
@@ -80,6 +82,7 @@ def test_weights_hold_the_fit_of_images(tmp_path: Path) -> None:
     assert fits == [Fit("stretch", (97, 129)), Fit(), Fit(double_below=113)]
 
 
+@pytest.mark.slow
 def test_neutral_pixels_do_not_train(tmp_path: Path) -> None:
     """Half of the pixels are void; what the image shows there must reach no classifier."""
     data = stripes_data()
@@ -101,6 +104,7 @@ def test_neutral_pixels_do_not_train(tmp_path: Path) -> None:
     assert all(torch.allclose(slow[name], fast[name], atol=1e-6) for name in slow)
 
 
+@pytest.mark.slow
 def test_the_rate_drops_by_patience_and_adam_keeps_its_moments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +130,7 @@ def test_the_rate_drops_by_patience_and_adam_keeps_its_moments(
     )
 
 
+@pytest.mark.slow
 def test_the_seed_decides_and_nothing_else(tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("same", 1), ("other", 2)):
         torch.manual_seed(len(name))  # the process's own random state is of no consequence
@@ -149,6 +154,7 @@ def test_validation_keeps_no_gradients(tmp_path: Path, monkeypatch: pytest.Monke
     assert set(seen) == {(True, True), (False, False)}
 
 
+@pytest.mark.slow
 def test_poly_warms_up_and_falls_to_almost_nothing(tmp_path: Path) -> None:
     display = Silent()
     train_stripes(
@@ -160,6 +166,7 @@ def test_poly_warms_up_and_falls_to_almost_nothing(tmp_path: Path) -> None:
     assert display.rates[-1] < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_lower_precision_learns_too(precision: str, tmp_path: Path) -> None:
     display = Silent()
