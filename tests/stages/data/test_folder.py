@@ -71,7 +71,7 @@ def test_an_id_that_is_no_class_is_named_with_its_file(tmp_path: Path) -> None:
 
 def test_labels_that_are_not_camvids_need_names_for_their_classes(tmp_path: Path) -> None:
     make_folder(tmp_path, {"train": {"a": np.array([[0, 12]], np.uint8)}})
-    with pytest.raises(ConfigError, match=r"a\.png: id 12 is none of CamVid's.*classes\.json"):
+    with pytest.raises(ConfigError, match=r"a\.png: id 12 is not one of CamVid's.*classes\.json"):
         open_labeled_folder(tmp_path)
 
 
