@@ -46,7 +46,7 @@ def annotate_command(
     json_file: JsonFile = None,
     quiet: Quiet = False,
 ) -> int:
-    """Copy a project of images or videos and add the objects that the network finds."""
+    """Annotate a copy of a project with the network's objects."""
     log_to_stderr(quiet=quiet)
     from icstream.model.pretrained import DEFAULT
     from icstream.pipeline.cli.progress import ProgressBar

@@ -32,7 +32,7 @@ def bench_command(
     rounds: Rounds = 3,
     json_file: JsonFile = None,
 ) -> int:
-    """Measure the speed of the network and of the whole pipeline, as ratios within one run."""
+    """Measure the speed of the network and of the whole pipeline."""
     log_to_stderr(quiet=True)
     from icstream.pipeline.diagnostics.bench import measure_speed
     from icstream.pipeline.settings.run import load_config

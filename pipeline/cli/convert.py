@@ -35,7 +35,7 @@ def convert_command(
     json_file: JsonFile = None,
     overwrite: Overwrite = False,
 ) -> int:
-    """Convert ICNet weights of Supervisely, pytorch-semseg or Caffe to a checkpoint."""
+    """Convert ICNet weights of other programs to a checkpoint."""
     log_to_stderr(quiet=False)
     from icstream.pipeline.output import check_output_files
 

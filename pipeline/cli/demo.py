@@ -9,7 +9,7 @@ from icstream.pipeline.cli.options import JsonFile, OutDir, Overwrite
 def demo_command(
     out: OutDir = Path("demo"), overwrite: Overwrite = False, json_file: JsonFile = None
 ) -> int:
-    """Segment a rendered street clip and compare the masks with the true classes."""
+    """Segment a rendered clip and compare the masks with the truth."""
     log_to_stderr(quiet=False)
     from icstream.pipeline.cli.run_progress import RunProgress
     from icstream.pipeline.diagnostics.demo import run_demo

@@ -5,7 +5,7 @@ from icstream.pipeline.cli.options import JsonFile
 
 
 def doctor_command(json_file: JsonFile = None) -> int:
-    """Check that this machine can run icstream, and show its hardware and libraries."""
+    """Check that this machine can run icstream."""
     from icstream.pipeline.diagnostics.doctor import check_environment
 
     findings = check_environment()

@@ -74,7 +74,7 @@ def evaluate_command(
     json_file: JsonFile = None,
     write_agreement: WriteAgreement = None,
 ) -> int:
-    """Score masks against labels: mIoU, IoU per class and a confusion matrix."""
+    """Score masks against labels: mIoU, IoU and confusion matrix."""
     log_to_stderr(quiet=False)
     from icstream.model.pretrained import DEFAULT
 

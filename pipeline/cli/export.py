@@ -65,7 +65,7 @@ def export_command(
     overwrite: Overwrite = False,
     json_file: JsonFile = None,
 ) -> int:
-    """Export the network to ONNX or OpenVINO for images of one size, and check the graph."""
+    """Export the network to ONNX or OpenVINO, and check it."""
     log_to_stderr(quiet=False)
     graph_format = _parse_format(file_format, out)
     size = _parse_size(input_size, old_size)

@@ -51,7 +51,7 @@ def quantize_command(
     val_tag: ValTag = "val",
     threads: Threads = DEFAULT_THREADS,
 ) -> int:
-    """Calibrate weights for int8 on images, and store the ranges in the weights file."""
+    """Calibrate weights for int8 on the images of a data set."""
     log_to_stderr(quiet=False)
     if pictures is not None:
         print_renamed("--pictures", "--images")

@@ -96,7 +96,7 @@ def run_command(
     json_file: JsonFile = None,
     quiet: Quiet = False,
 ) -> int:
-    """Segment recordings or live streams and write masks, overlays and a report."""
+    """Segment recordings or live streams into masks and overlays."""
     log_to_stderr(quiet=quiet)
     from icstream.pipeline.settings.run import load_config
 

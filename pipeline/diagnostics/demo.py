@@ -1,4 +1,4 @@
-"""The whole pipeline on a clip with known truth."""
+"""A demonstration of the whole pipeline on a clip with known truth."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,8 @@ from icstream.stages.streets import Street, write_clip
 _CLIP = "street.mp4"
 _SHEET = "contact_sheet.png"
 _SEED = 20_009
-"""A street that the shipped weights were not trained on: training used seeds below 10,000."""
+"""Seed of a street that the shipped weights were not trained on, as training used seeds below
+10,000."""
 _SIZE = (360, 480)
 _NUM_FRAMES = 75
 _NUM_SHEET_ROWS = 4
@@ -36,17 +37,17 @@ _NUM_SHEET_ROWS = 4
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """The run of the demo, and how its masks compare with the truth."""
+    """The run of the demo, and the comparison of its masks with the truth."""
 
     result: RunResult
     confusion: Confusion
     exact_times: bool
-    """True if every mask has exactly the time of its frame."""
+    """Whether every mask has exactly the time of its frame."""
     folder: Path
 
     @property
     def exit_code(self) -> int:
-        """That of the run; 1 also if a time is wrong."""
+        """The exit code of the run, or 1 if a time is wrong."""
         return self.result.exit_code or (0 if self.exact_times else 1)
 
     def values(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Checking that the environment can run icstream."""
+"""Checks that the environment can run icstream."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from icstream.model.packages import missing, module_of, requirements
 
 _MIN_PYTHON = (3, 11)
 _OPTIONAL = ("openvino",)
-"""Packages that are required where they exist, and done without elsewhere."""
+"""Packages that are required where they exist, but not elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class Finding:
 
     name: str
     ok: bool
-    """False if icstream cannot do its work like this."""
+    """Whether icstream can work like this."""
     text: str
-    """What was found, and what to do if it is not enough."""
+    """The finding, with advice if there is a problem."""
 
     def line(self) -> str:
         """Return it as a line for people."""
@@ -36,14 +36,14 @@ class Finding:
 
 
 def check_environment() -> list[Finding]:
-    """Return all findings; it never raises."""
+    """Return all findings, without ever raising."""
     findings = [_python()]
     findings += [_package(name) for name in requirements() if name not in _OPTIONAL]
     return findings + [_run_check(name, check) for name, check in _checks().items()]
 
 
 _Check = Callable[[], tuple[bool, str]]
-"""Returns what a `Finding` has besides its name."""
+"""Function that returns the fields of a `Finding` after its name."""
 
 
 def _checks() -> dict[str, _Check]:
@@ -95,7 +95,7 @@ def _onnx() -> tuple[bool, str]:
     if lacking:
         return (
             True,
-            f"without {', '.join(lacking)}: no runtime onnx, no export to it;"
+            f"{', '.join(lacking)} not installed, so neither runtime nor export is available;"
             " pip install 'icstream[onnx]'",
         )
     return True, ", ".join(f"{name} {version(name)}" for name in names)
@@ -106,7 +106,7 @@ def _codecs() -> tuple[bool, str]:
 
     needed = {"ffv1": "masks.mp4", "libx264": "overlay.mp4", "h264": "most recordings"}
     lacking = [f"{name} ({use})" for name, use in needed.items() if not _has_codec(name)]
-    text = f"lacking {', '.join(lacking)}" if lacking else ", ".join(needed)
+    text = f"missing {', '.join(lacking)}" if lacking else ", ".join(needed)
     return not lacking, f"FFmpeg in PyAV {av.__version__}: {text}"
 
 
@@ -136,7 +136,7 @@ def _shared_memory() -> tuple[bool, str]:
     from icstream.pipeline.wire.shared_memory import Arena
 
     if not Arena.available():
-        return True, "no anonymous files here; pixels travel in messages"
+        return True, "no anonymous files on this system; pixels are sent in messages"
     arena = Arena()
     try:
         arena.take(2**24)

@@ -1,7 +1,7 @@
-"""The baseline of `icstream bench`: a recording segmented by the obvious short script.
+"""The baseline of `icstream bench`: segmentation by an obvious short script.
 
-`cv2.VideoCapture`, resize, numpy normalization, the plain graph in eager fp32, argmax of logits at
-full size, `cv2.imwrite`. It has no exact times and counts no losses.
+It uses `cv2.VideoCapture`, resize, numpy normalization, the plain graph in eager fp32, argmax of
+logits at full size and `cv2.imwrite`, without exact times or counts of losses.
 """
 
 import time

@@ -73,7 +73,7 @@ class DecoderSide:
         self.worker = self._stream.start_decode()
 
     def begin(self, *, encoder_ready: bool) -> None:
-        """Let the decoder begin, and then send frames, once the workers behind it are ready.
+        """Start the decoder, and then its frames, once the workers behind it are ready.
 
         With the policy freshest, the network must be ready too; otherwise all frames of a recording
         would be dropped before it is.

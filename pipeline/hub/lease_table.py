@@ -155,7 +155,7 @@ class LeaseTable:
         del self._leases[lease.meta.index]
 
     def hand_out_again(self, lease: Lease) -> None:
-        """Let a frame wait again after its worker was lost."""
+        """Make a frame wait again after its worker was lost."""
         self.stage_counts[lease.stage].retry()
         lease.served.pop(lease.stage, None)
         lease.state = LeaseState.WAITING

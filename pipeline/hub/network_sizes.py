@@ -147,7 +147,7 @@ class NetworkSizes:
     def assign(
         self, workers: Sequence[Worker], demands: Sequence[Demand], *, send: Send
     ) -> list[tuple[Demand, str]]:
-        """Let workers prepare for the demanded sizes, as far as they are available.
+        """Send workers requests to prepare for the demanded sizes, as far as they are available.
 
         Args:
             workers: All workers of the pool.

@@ -104,7 +104,7 @@ class MaskForwarder:
         return BoundEndpoint(self._subscribers, settings.address)
 
     def _count(self, event: Mapping[str, Any]) -> None:
-        """Let the encode workers send while there are connections."""
+        """Subscribe to the encode workers while there are connections."""
         before = bool(self._connected)
         if event["event"] == zmq.EVENT_ACCEPTED:
             self._connected.add(event["value"])

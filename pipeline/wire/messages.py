@@ -357,7 +357,7 @@ class PartRun(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 class BeginEncode(Message, frozen=True):
-    """What an encode worker needs to know of the frames written before."""
+    """The frames written before, from which an encode worker continues."""
 
     runs: list[PartRun]
     last: FrameMeta | None
