@@ -32,10 +32,11 @@ def docstrings(package: str) -> Iterator[tuple[str, bool, str]]:
     for path in sorted((ROOT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             body = getattr(node, "body", None)
-            for statement in body if isinstance(body, list) else ():
+            statements: list[ast.stmt] = body if isinstance(body, list) else []
+            for place, statement in enumerate(statements):
                 if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
                     text = statement.value.value
-                    is_own = statement is body[0] and isinstance(
+                    is_own = place == 0 and isinstance(
                         node, (ast.FunctionDef, ast.AsyncFunctionDef)
                     )
                     if isinstance(text, str):

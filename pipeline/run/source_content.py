@@ -1,4 +1,4 @@
-"""What sources hold, as far as it tells them apart from others of the same name and size."""
+"""The content of sources, as far as it distinguishes sources of the same name and size."""
 
 import hashlib
 import os
@@ -7,9 +7,9 @@ from pathlib import Path
 
 _SAMPLES = 16
 _SAMPLE_BYTES = 65_536
-"""Of a file: so many pieces of so many bytes; smaller files are read as a whole."""
+"""Number and size in bytes of the pieces read from a file; smaller files are read whole."""
 _MAX_FILES = 256
-"""Of a stream of images: so many files are read; all count with their names and sizes."""
+"""Most files read from a stream of images; names and sizes of all files count."""
 
 
 def content_digest(paths: Sequence[Path]) -> str:

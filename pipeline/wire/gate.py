@@ -24,7 +24,7 @@ _HANDSHAKE_MS = 10_000
 _SILENT_S = 10.0
 """A peer that sends nothing for so long makes way for another where all places are taken."""
 _MAKE_WAY_S = 5.0
-"""How long a place may take to become free once its connection is closed."""
+"""Longest time for a place to become free once its connection is closed."""
 _SAID_EVERY_S = 60.0
 _BACKLOG = 64
 

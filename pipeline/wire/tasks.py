@@ -44,7 +44,7 @@ class SegmentTask(msgspec.Struct, frozen=True):
     choice: RuntimeChoice
     fit: Fit
     digest: str
-    """Of the weights as the run began: files may be replaced."""
+    """Digest of the weights when the run began, as files may be replaced."""
 
 
 class EncodeTask(msgspec.Struct, frozen=True):

@@ -134,7 +134,7 @@ class MessageLimit:
     """A limit on the size of whole messages from one peer, and on their number of parts."""
 
     keeps_place = False
-    """See `PeerCheck`: who pushes is of use as long as it does."""
+    """See base class; a peer that pushes is useful while it does."""
 
     def __init__(
         self, max_bytes: int, *, max_parts: int = _MAX_PARTS, shared: "SharedLimit | None" = None
@@ -206,7 +206,7 @@ class SubscriberLimit:
 
     @property
     def keeps_place(self) -> bool:
-        """See `PeerCheck`: who is subscribed to something waits for it."""
+        """See base class; a peer with a subscription is waiting for it."""
         return bool(self._topics)
 
     def check_size(self, size: int, *, more: bool) -> None:
