@@ -117,7 +117,7 @@ def test_a_run_that_was_killed_is_continued_to_the_same_project(tmp_path: Path) 
     assert "--resume" in error_line(refused, after_log=True)
     other = call("annotate", project, "-o", part, *STREETS, "--resume")
     assert other.returncode == 2
-    assert "had other config" in error_line(other, after_log=True)
+    assert "differs in config" in error_line(other, after_log=True)
     done = annotate(*options, "--resume")
     assert done.returncode == 0, done.stderr
     assert contents(part) == contents(whole)

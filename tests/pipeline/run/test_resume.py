@@ -103,9 +103,9 @@ def test_resuming_a_finished_run_changes_nothing(clip: Path, whole: Path, tmp_pa
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--threads", "2"], "had other inference"),
-        (["--set", "fit.mode=stretch", "--set", "fit.size=64x64"], "had other fit"),
-        (["--overwrite"], "contradict one another"),
+        (["--threads", "2"], "differs in inference"),
+        (["--set", "fit.mode=stretch", "--set", "fit.size=64x64"], "differs in fit"),
+        (["--overwrite"], "contradict each other"),
         (["--policy", "freshest"], "not possible with live sources"),
     ],
 )
