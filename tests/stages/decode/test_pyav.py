@@ -19,6 +19,9 @@ class Ratio19:
     def __bool__(self) -> bool:
         return bool(self.numerator and self.denominator)
 
+    def __repr__(self) -> str:
+        return f"{self.numerator}:{self.denominator}"
+
 
 @pytest.mark.parametrize("ratio", [Fraction(1001, 30000), Ratio19(1001, 30000)])
 def test_ratios_of_either_version_are_exact(ratio: Fraction | Ratio19) -> None:
