@@ -173,7 +173,9 @@ def test_files_that_the_pages_name_are_there(page: str) -> None:
     named = set(re.findall(r"`([\w/]+\.py)`", (ROOT / page).read_text()))
     assert len(named) > 5
     ours = {
-        str(path.relative_to(ROOT)) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")
+        str(path.relative_to(ROOT))
+        for folder in (*FOLDERS, "tests")
+        for path in (ROOT / folder).rglob("*.py")
     }
     missing = {
         name

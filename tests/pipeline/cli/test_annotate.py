@@ -329,9 +329,9 @@ def test_a_manifest_of_somebody_else_removes_nothing_outside(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere", "-o", "{out}"], "nowhere: no such folder"),
-        (["{project}", "-o", "{project}"], "lies in .* or around it"),
-        (["{project}", "-o", "{project}/a/new"], "lies in .* or around it"),
+        (["nowhere", "-o", "{out}"], "nowhere: neither a folder nor a video file"),
+        (["{project}", "-o", "{project}"], "lies inside .* or around it"),
+        (["{project}", "-o", "{project}/a/new"], "lies inside .* or around it"),
         (["{project}", "-o", "{out}", "-c", "annotate_roy"], "presets are annotate_full_image"),
         (["{project}", "-o", "{out}", "-c", "dashcam"], "a preset for icstream run"),
         (["{project}", "-o", "{file}"], "is a file, but a folder is needed"),

@@ -55,7 +55,7 @@ def test_figures_and_images_are_written_and_agree(folder: Path, tmp_path: Path) 
 
     again = call("evaluate", folder, *STREETS, "-o", out)
     assert again.returncode == 2
-    assert "has evaluation.json, confusion.png, frames.png in it" in again.stderr
+    assert "contains evaluation.json, confusion.png, frames.png" in again.stderr
     train = icstream("evaluate", folder, *STREETS, "-o", out, "--overwrite", "--split", "train")
     assert train.returncode == 0
     assert read(out / "evaluation.json")["num_frames"] == 1

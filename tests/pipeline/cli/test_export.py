@@ -113,10 +113,13 @@ def test_the_runtime_onnx_runs_recordings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--input-size", "96x64", "-o", "net.pt"], "net.pt: a name that ends in .onnx|.xml"),
+        (
+            ["--input-size", "96x64", "-o", "net.pt"],
+            "net.pt: must end in .onnx (format onnx) or .xml (format openvino)",
+        ),
         (
             ["--input-size", "96x64", "--format", "openvino", "-o", "net.onnx"],
-            "net.onnx: a name that",
+            "must end in .onnx (format onnx) or .xml (format openvino)",
         ),
         (["--size", "96", "-o", "net.onnx"], "--size 96: a size must be HEIGHTxWIDTH"),
         (["--input-size", "96", "-o", "net.onnx"], "--input-size 96: a size must be WIDTHxHEIGHT"),
@@ -139,7 +142,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     places = [str(tmp_path / a) if a.startswith("net.") else a for a in arguments]
     done = call("export", *STREETS, *places)
     assert done.returncode == 2
-    assert any(part in error_line(done, after_log=True) for part in words.split("|"))
+    assert words in error_line(done, after_log=True)
 
 
 def test_quantize_refuses_what_it_cannot_use(data: Path, tmp_path: Path) -> None:

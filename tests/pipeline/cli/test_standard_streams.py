@@ -111,12 +111,11 @@ def test_a_terminal_that_hangs_up_ends_a_run_in_order(clip: Path, tmp_path: Path
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     ) as process:
         assert process.stderr is not None
-        while b"begins" not in process.stderr.readline():
-            pass
-        process.stderr.close()  # as of a terminal that is gone
-        for _ in range(2):  # the system and the shell
-            process.send_signal(signal.SIGHUP)
         try:
+            assert any(b"clip: started" in line for line in process.stderr)
+            process.stderr.close()  # as of a terminal that is gone
+            for _ in range(2):  # the system and the shell
+                process.send_signal(signal.SIGHUP)
             assert process.wait(60) == 128 + signal.SIGHUP
         finally:
             process.kill()

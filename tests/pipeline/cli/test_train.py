@@ -167,7 +167,7 @@ def test_what_is_refused_leaves_the_training_before_it_as_it_is(
     for options, words in (
         ([void, "--overwrite"], "split 'train': no pixel has a class, all are void"),
         ([folder, "--resume", "--set", "lr=0.5"], "was begun with other settings"),
-        ([folder, "--resume", "--overwrite"], "contradict one another"),
+        ([folder, "--resume", "--overwrite"], "contradict each other"),
     ):
         done = call("train", config, "-o", undisturbed, "--data", *options)
         assert done.returncode == 2

@@ -98,14 +98,14 @@ def test_other_settings_do_not_resume_a_run(clip: Path, tmp_path: Path) -> None:
         ),
         (["--set", "output.rolling.second=1"], "did you mean output.rolling.file_s"),
         (
-            ["--sink", "publish", "--set", "output.publish.address=tcp://0.0.0.0:0"],
+            ["--sink", "publish", "--set", "output.publish.address=tcp://0.0.0.0:5570"],
             "other machines can reach it",
         ),
         (
             ["--sink", "publish", "--set", "output.publish.address=localhost:80"],
             "must be tcp://HOST:PORT or ipc://PATH",
         ),
-        (["--sink", "publish", "--set", "output.publish.clients=keys"], "are needed together"),
+        (["--sink", "publish", "--set", "output.publish.clients=keys"], "must be set together"),
     ],
 )
 def test_settings_that_will_not_do_are_one_line(

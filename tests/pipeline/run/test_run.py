@@ -132,7 +132,12 @@ def test_only_what_must_be_resized_goes_through_a_preprocess_worker(
 @pytest.mark.slow
 def test_stages_work_at_the_same_time(clip: Path, tmp_path: Path) -> None:
     leases: list[Lease] = []
-    run_pipeline(clip, tmp_path / "out", on_frame=lambda _, lease: leases.append(lease))
+    run_pipeline(
+        clip,
+        tmp_path / "out",
+        on_frame=lambda _, lease: leases.append(lease),
+        decode__loop=10,  # on a crowded machine a short run may not overlap by chance
+    )
     for one in leases:
         assert list(one.served) == ["decode", "preprocess", "segment", "encode"]
         times = [moment for s in one.served.values() for moment in (s.start, s.stop)]

@@ -42,7 +42,7 @@ def page(browser: Browser, live: LiveRun) -> Page:
     page.wait_for("document.querySelector('#token')")
     page.value("document.querySelector('#token').value = 'wrong'")
     page.value("document.querySelector('form').submit()")
-    page.wait_for("document.querySelector('[role=alert]')?.textContent.includes('not the token')")
+    page.wait_for("document.querySelector('[role=alert]')?.textContent.includes('Wrong token')")
     page.value(f"document.querySelector('#token').value = '{TOKEN}'")
     page.value("document.querySelector('form').submit()")
     page.wait_for("document.querySelectorAll('canvas[data-index]').length == 2")
