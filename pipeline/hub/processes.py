@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 _WORKER_MODULE = "icstream.pipeline.workers.main"
 
 _NUM_LAST_LINES = 30
-_STARVED_S = 10.0
-"""Longest time, in seconds, that a running process on a busy machine may be silent."""
 _KILL_WAIT_S = 0.1
 _END_WAIT_S = 2.0
 """Longest time, in seconds, for killed workers to be gone at the end of a run."""
@@ -131,17 +129,16 @@ class WorkerProcess(Worker):
 
     def is_stopped(self, now_s: float, *, silent_s: float) -> bool:
         """Return whether the process is stopped and has been silent for longer than `silent_s`."""
-        return now_s - self.last_seen_s > silent_s and _state(self.process.pid) in ("T", "t")
-
-    def is_silent(self, now_s: float, *, heartbeat_s: float) -> bool:
-        """Return whether a heartbeat is overdue.
-
-        A process that runs, or waits for a disk, may only lack CPU time on a busy machine.
-        """
-        silent_s = now_s - self.last_seen_s
-        if silent_s <= heartbeat_s:
+        if now_s - self.last_seen_s <= silent_s:
             return False
-        return silent_s > _STARVED_S or _state(self.process.pid) not in ("R", "D")
+        return not _thread_states(self.process.pid).isdisjoint("Tt")
+
+    def is_starved(self) -> bool:
+        """Return whether one of its threads wants to run, or waits for a disk.
+
+        Such a process may be silent because a busy machine gives it no CPU time.
+        """
+        return not _thread_states(self.process.pid).isdisjoint("RD")
 
     def reset_deadlines(self, now_s: float) -> None:
         """Restart all deadlines."""
@@ -153,8 +150,7 @@ class WorkerProcess(Worker):
         """Kill the process, and return whether it is gone.
 
         A process that waits for a device, such as a hung disk, is gone later. Until then, the
-        system
-        may still write to its memory.
+        system may still write to its memory.
         """
         self.process.kill()
         self.killed_s = self.killed_s or time.monotonic()
@@ -177,12 +173,13 @@ class WorkerProcess(Worker):
             self.process.stderr.close()
 
 
-def _state(pid: int) -> str:
-    """Return the Linux state of a process (R, S, D, T, Z), or "" if it is unknown."""
-    try:
-        return _stat(Path(f"/proc/{pid}"))[0]
-    except OSError:
-        return ""
+def _thread_states(pid: int) -> set[str]:
+    """Return the Linux states of a process's threads (R, S, D, T, t, Z), as far as known."""
+    states = set()
+    for path in Path(f"/proc/{pid}/task").glob("[0-9]*"):
+        with suppress(OSError):  # the thread has ended meanwhile
+            states.add(_stat(path)[0])
+    return states
 
 
 class Processes:

@@ -10,6 +10,10 @@ from icstream.pipeline.hub.worker import Worker
 
 log = logging.getLogger(__name__)
 
+_DEAF_S = 0.5
+"""Silence of all workers at once, in seconds, for which this process is to blame."""
+_STARVED_S = 10.0
+"""Longest silence, in seconds, that is put down to a busy machine."""
 _MAX_ENDING_S = 5.0
 """Longest time, in seconds, for a worker to end when asked to."""
 
@@ -51,6 +55,8 @@ class Supervisor:
         self.processes = processes
         self.num_lost = 0
         self._deadlines = deadlines
+        self._deaf_until_s = 0.0
+        """Monotonic time, in seconds, until which no worker at all was heard."""
 
     def watch(self, *, paused: bool) -> Iterator[LostWorker]:
         """Check all workers, and yield each lost one once its process has ended.
@@ -59,6 +65,8 @@ class Supervisor:
             paused: Whether this process was held up, so that missing heartbeats are ignored.
         """
         now_s = time.monotonic()
+        if self._is_deaf(now_s):
+            self._deaf_until_s = now_s
         for worker in self.processes:
             worker.read_stderr()
             if worker.killed_for is not None:
@@ -106,7 +114,7 @@ class Supervisor:
         if not worker.ready:
             late = now_s - worker.started_s > self._deadlines.start_s
             return f"was not ready after {self._deadlines.start_s:g} s" if late else None
-        if worker.is_silent(now_s, heartbeat_s=self._deadlines.heartbeat_s):
+        if self._is_silent(worker, now_s):
             return f"sent no heartbeat for {now_s - worker.last_seen_s:.1f} s"
         if worker.warming:
             late = worker.busy_s > self._deadlines.start_s
@@ -114,3 +122,20 @@ class Supervisor:
         if worker.busy_s > self._deadlines.frame_s:
             return f"spent {worker.busy_s:.0f} s on one frame"
         return None
+
+    def _is_deaf(self, now_s: float) -> bool:
+        """Return whether several workers are silent at once, as if nothing arrived here.
+
+        The thread that receives messages may lack CPU time while this one does not.
+        """
+        seen_s = [worker.last_seen_s for worker in self.processes if worker.ready]
+        return len(seen_s) > 1 and _DEAF_S < now_s - max(seen_s) <= _STARVED_S
+
+    def _is_silent(self, worker: WorkerProcess, now_s: float) -> bool:
+        """Return whether a heartbeat is overdue."""
+        if now_s - worker.last_seen_s <= self._deadlines.heartbeat_s:
+            return False
+        if now_s - worker.last_seen_s > _STARVED_S:
+            return True
+        since_deaf_s = now_s - self._deaf_until_s
+        return since_deaf_s > self._deadlines.heartbeat_s and not worker.is_starved()

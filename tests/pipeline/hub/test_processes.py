@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -51,13 +53,22 @@ def test_reading_ends_though_a_worker_writes_without_line_ends_and_without_end()
         process.kill()
 
 
+@contextmanager
+def running(program: str, name: str = "decode drive") -> Iterator[WorkerProcess]:
+    """Yield a worker that is ready and runs a program, which begins by printing a line."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    words = [sys.executable, "-c", program]
+    with subprocess.Popen(words, **pipes) as process:  # type: ignore[call-overload]
+        process.stdout.readline()
+        yield WorkerProcess("decode", name, name.encode(), process=process, ready=True)
+        process.kill()
+
+
 @pytest.fixture
 def worker() -> Iterator[WorkerProcess]:
     """Return a worker that is ready, and waits for its standard input for ever."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(SLEEPER, **pipes) as process:  # type: ignore[call-overload]
-        yield WorkerProcess("decode", "decode drive", b"name", process=process, ready=True)
-        process.kill()
+    with running(SLEEPER[-1]) as process:
+        yield process
 
 
 def test_what_a_killed_worker_had_is_handed_on_only_once_it_is_gone(
@@ -99,3 +110,63 @@ def test_each_size_that_a_worker_is_through_with_gives_it_more_time_to_start(
     before_s = worker.started_s
     worker.gain()
     assert worker.started_s > before_s + 99
+
+
+def watched(*workers: WorkerProcess) -> Supervisor:
+    """Return a supervisor of workers that may be silent for 1.5 s."""
+    processes = Processes("ipc:///nowhere", arena_fd=None)
+    for worker in workers:
+        processes._workers[worker.name] = worker
+    return Supervisor(processes, Deadlines(start_s=60, heartbeat_s=1.5, frame_s=60))
+
+
+def seen(before_s: float, *workers: WorkerProcess) -> None:
+    """Let workers have been heard some seconds ago."""
+    for worker in workers:
+        worker.last_seen_s = time.monotonic() - before_s
+
+
+def test_a_silent_worker_is_lost_while_others_are_heard(worker: WorkerProcess) -> None:
+    with running(SLEEPER[-1], "encode drive") as other:
+        supervisor = watched(worker, other)
+        seen(1.4, worker)
+        assert list(supervisor.watch(paused=False)) == []
+        seen(1.6, worker)
+        (lost,) = supervisor.watch(paused=False)
+        assert (lost.worker, lost.why) == (worker, "sent no heartbeat for 1.6 s")
+
+
+def test_the_only_worker_is_lost_when_it_is_silent(worker: WorkerProcess) -> None:
+    supervisor = watched(worker)
+    seen(1.6, worker)
+    (lost,) = supervisor.watch(paused=False)
+    assert lost.worker == worker
+
+
+def test_a_silence_of_all_workers_is_put_down_to_this_process_for_a_while(
+    worker: WorkerProcess,
+) -> None:
+    with running(SLEEPER[-1], "encode drive") as other:
+        supervisor = watched(worker, other)
+        seen(9.9, worker, other)
+        assert list(supervisor.watch(paused=False)) == []
+        # The first messages after the silence arrive; the other worker's are still on their way.
+        seen(0, other)
+        assert list(supervisor.watch(paused=False)) == []
+        seen(10.1, worker, other)
+        assert {lost.worker for lost in supervisor.watch(paused=False)} == {worker, other}
+
+
+def test_a_worker_with_a_thread_that_lacks_cpu_time_may_be_silent_for_longer() -> None:
+    # Its main thread waits, as between frames; another one wants to run.
+    program = (
+        "import threading\n"
+        "threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()\n"
+        "print(flush=True)\ninput()"
+    )
+    with running(program) as busy:
+        supervisor = watched(busy)
+        seen(9.9, busy)
+        assert list(supervisor.watch(paused=False)) == []
+        seen(10.1, busy)
+        assert [lost.worker for lost in supervisor.watch(paused=False)] == [busy]
