@@ -3,9 +3,8 @@
 import re
 from collections.abc import Callable, Iterator
 
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
-_INDENTED = re.compile(r"^(?: {4}|\t)")
-_LIST_ITEM = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s")
+from markdown_it import MarkdownIt
+
 _CODE_SPAN = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
 _LINK = re.compile(r"\]\(<?([^()<>\s]+(?:\([^()\s]*\))?[^()<>\s]*)>?(?:\s+\"[^\"]*\")?\)")
 _HEADING = re.compile(r"^ {0,3}#{1,6}\s+(.*?)\s*#*\s*$")
@@ -54,22 +53,11 @@ def _hide_code(markdown: str) -> str:
 
 
 def _hide_blocks(markdown: str) -> str:
-    lines: list[str] = []
-    fence, after_blank, in_list = "", True, False
-    for line in markdown.split("\n"):
-        opened = _FENCE.match(line)
-        is_code = bool(fence) or (
-            not opened and not in_list and after_blank and bool(_INDENTED.match(line))
-        )
-        if fence:
-            closes = opened and opened[1].startswith(fence) and line.strip() == opened[1]
-            fence = "" if closes else fence
-        elif opened:
-            fence, is_code = opened[1], True
-        elif line.strip() and not is_code:
-            in_list = bool(_LIST_ITEM.match(line)) or (in_list and line.startswith(" "))
-        after_blank = not line.strip() or (is_code and not fence)
-        lines.append(_blank(line) if is_code else line)
+    """Replace everything in blocks of code, fenced and indented, by spaces."""
+    lines = markdown.split("\n")
+    for token in MarkdownIt().parse(markdown):
+        if token.type in ("fence", "code_block") and token.map is not None:
+            lines[slice(*token.map)] = map(_blank, lines[slice(*token.map)])
     return "\n".join(lines)
 
 

@@ -1,9 +1,12 @@
 """The commands and the snippets in README.md and docs/, as a reader would copy them."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,25 +66,13 @@ def blocks() -> list[Block]:
     return [block for page in pages() for block in _blocks_of(page)]
 
 
-def _blocks_of(page: Path) -> list[Block]:
+def _blocks_of(page: Path) -> Iterator[Block]:
     name = str(page.relative_to(ROOT))
-    found: list[Block] = []
-    fence: str | None = None
-    begin, lines = 0, list[str]()
-    for number, line in enumerate([*page.read_text().splitlines(), ""], 1):
-        mark = re.fullmatch(r"\s*```\s*([\w+-]*).*", line)
-        if mark and fence is None:
-            fence, begin, lines = mark[1], number + 1, []
-        elif mark and fence is not None:
-            found.append(Block(name, begin, fence, "\n".join(lines)))
-            fence, lines = None, []
-        elif fence is not None or line.startswith("    "):
-            begin = begin if lines or fence is not None else number
-            lines.append(line if fence is not None else line[4:])
-        elif lines:
-            found.append(Block(name, begin, "", "\n".join(lines)))
-            lines = []
-    return found
+    for token in MarkdownIt().parse(page.read_text()):
+        if token.map is not None and token.type in ("fence", "code_block"):
+            language = (token.info.split() or [""])[0]
+            first = token.map[0] + (2 if token.type == "fence" else 1)
+            yield Block(name, first, language, token.content.rstrip("\n"))
 
 
 @cache
