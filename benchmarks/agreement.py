@@ -3,7 +3,9 @@
     python benchmarks/agreement.py model/weights/streets.safetensors --write
 
 With --write it is stored in the header of the checkpoint, where `--precision auto` reads it. For
-labeled images of your own: icstream evaluate DATA --weights FILE --write-agreement bf16
+labeled images of your own:
+
+    icstream evaluate DATA --weights FILE --write-agreement bf16
 """
 
 import argparse

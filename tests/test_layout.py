@@ -119,30 +119,6 @@ def longer_than(limit: int, kind: type[Definition], paths: list[Path]) -> list[s
     ]
 
 
-def docstrings(path: Path) -> list[tuple[int, str]]:
-    """Return the line and text of each docstring, including those below fields."""
-    bodies = (getattr(node, "body", None) for node in ast.walk(ast.parse(path.read_text())))
-    return [
-        (entry.lineno, entry.value.value)
-        for body in bodies
-        if isinstance(body, list)
-        for entry in body
-        if isinstance(entry, ast.Expr)
-        and isinstance(entry.value, ast.Constant)
-        and isinstance(entry.value.value, str)
-    ]
-
-
-def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
-    banned = {"From", "Gives", "How", "Of", "What", "When", "Where", "Which", "Why"}
-    assert [
-        f"{path.relative_to(ROOT)}:{line}: {text}"
-        for path in sources("model", "stages", "examples", "benchmarks")
-        for line, text in docstrings(path)
-        if text.split()[0] in banned
-    ] == []
-
-
 @pytest.mark.parametrize("kind", [ast.FunctionDef, ast.AsyncFunctionDef])
 def test_no_function_is_too_long_to_read(kind: type[Definition]) -> None:
     assert longer_than(60, kind, sources(*FOLDERS, "benchmarks", "examples")) == []

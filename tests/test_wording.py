@@ -12,19 +12,23 @@ import typer.main
 from icstream.pipeline.cli.main import app
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("pipeline", "stages", "model", "configs")
+PACKAGES = ("pipeline", "stages", "model", "configs", "examples", "benchmarks")
 
 THIRD_PERSON = re.compile(
     r"(Gives|Tells|Says|Takes|Makes|Gets|Puts|Lets|Returns|Yields|Raises|Has|Is|Does|Shows)\b"
 )
 """First words of a docstring of a function, which is in the imperative."""
-NOT_NOUNS = re.compile(r"(What|How|Why|When|Where|Which|Who|Let|Of|See|Note|Take note|So many)\b")
+NOT_NOUNS = re.compile(
+    r"(What|How|Why|When|Where|Which|Who|Let|Of|From|See|Note|Take note|So many)\b"
+)
 """First words that are neither in the imperative nor a noun; "See base class." is for overrides."""
 SPEAKING = re.compile(
     r"\b(hub|worker|workers|supervisor|decoder|service|network)s?"
     r" (hears?|tells?|says?|knows of|is told|are told|wants?)\b"
 )
 """Things that act like people."""
+COMMAND_LINE = re.compile(r"^ *(icstream|pip|python) .*$", re.MULTILINE)
+"""A command in the docstring of a script, on a line of its own."""
 
 
 def docstrings(package: str) -> Iterator[tuple[str, bool, str]]:
@@ -41,7 +45,7 @@ def docstrings(package: str) -> Iterator[tuple[str, bool, str]]:
                     )
                     if isinstance(text, str):
                         where = f"{path.relative_to(ROOT)}:{statement.lineno}"
-                        yield where, is_own, " ".join(text.split())
+                        yield where, is_own, " ".join(COMMAND_LINE.sub("", text).split())
 
 
 @pytest.mark.parametrize("package", PACKAGES)
