@@ -6,13 +6,13 @@ from pathlib import Path
 
 import cv2
 import pytest
-import zmq
 
-from icstream.pipeline.live.zmq_source import MAGIC, ZmqCamera
+from icstream.pipeline.live.zmq_source import MAGIC
 from icstream.stages import FrameAccounting
 from icstream.stages.live import LiveFrame, LostFrame
 from support.clips import moving_image
 from support.fuzz.edits import drawn_edits, edited
+from support.pushing import pushing
 
 IMAGE = moving_image(0, (32, 48))
 NUM_DAMAGED = 200
@@ -40,14 +40,7 @@ def test_damaged_messages_are_counted_and_the_next_frame_comes(
     header = f'{{"size":[32,48],"encoding":"{encoding}","pts":40,"time_base":"1/1000"}}'
     sound = [MAGIC, header.encode(), IMAGE.tobytes() if encoding == "rgb" else jpeg]
     accounting = FrameAccounting()
-    with (
-        ZmqCamera(f"zmq://{tmp_path / 'in'}", accounting=accounting) as camera,
-        zmq.Context() as context,
-        context.socket(zmq.PUSH) as sender,
-    ):
-        sender.setsockopt(zmq.LINGER, 0)
-        sender.connect(f"ipc://{tmp_path / 'in'}")
-        things = iter(camera)
+    with pushing(tmp_path, accounting) as (sender, things):
         for message in damaged_messages(sound):
             sender.send_multipart(message)
             sender.send_multipart(sound)

@@ -93,16 +93,17 @@ def train_stripes(
     start: Checkpoint | None = None,
     resume: bool = False,
     display: Silent | None = None,
+    ranks: Ranks = ALONE,
     on_begin: Callable[[], None] = lambda: None,
 ) -> Trained:
-    """Train in this process, on the CPU, by default with images of stripes."""
+    """Train in this process, by default on the CPU and with images of stripes."""
     folder.mkdir(exist_ok=True)
     display = display or Silent()
     return train_network(
         settings,
         data or stripes_data(),
         folder,
-        ranks=ALONE,
+        ranks=ranks,
         start=start,
         resume=resume,
         record={},

@@ -7,7 +7,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +20,6 @@ from PIL import Image
 
 from icstream.pipeline import segment
 from icstream.stages import FrameAccounting
-from icstream.stages.sinks import SINKS
 from support.clips import damage_packet, instant, make_clip, moving_image, packet_places
 from support.commands import COMMAND, call, error_line, icstream
 
@@ -306,68 +304,6 @@ def test_settings_come_from_yaml_too(clip: Path, tmp_path: Path) -> None:
     assert masks[0].shape == (96, 160)
 
 
-def test_the_schema_describes_every_setting() -> None:
-    done = call("config", "schema")
-    assert done.returncode == 0
-    schema = json.loads(done.stdout)
-    assert schema["properties"].keys() == {
-        *("decode", "fit", "images", "live", "model", "output", "pipeline", "source", "streams"),
-        *("supervision", "view"),
-    }
-    assert "Checkpoint" in json.dumps(schema["$defs"]["ModelSettings"])
-
-
-def test_the_schema_of_annotating_is_printed_too() -> None:
-    done = call("config", "schema", "--of", "annotate")
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["properties"].keys() == {"model", "mode"}
-
-
-@pytest.mark.slow
-def test_the_doctor_finds_this_machine_able(tmp_path: Path) -> None:
-    done = icstream("doctor", "--json", tmp_path / "doctor.json")
-    assert done.returncode == 0, done.stderr
-    findings = json.loads((tmp_path / "doctor.json").read_text())
-    assert findings.keys() >= {"python", "torch", "codecs", "openvino", "cuda", "weights"}
-    assert all(finding["ok"] for finding in findings.values())
-
-
-@pytest.mark.slow
-def test_bench_gives_exactly_three_ratios(clip: Path, tmp_path: Path) -> None:
-    made = make_clip(tmp_path / "clip.mp4", pts=tuple(range(16)))
-    options = ["--weights", "streets", "--frames", 12, "--rounds", 1]
-    done = icstream("bench", made, *options, "--json", "-")
-    assert done.returncode == 0, done.stderr
-    values = json.loads(done.stdout)
-    assert values["ratios"].keys() == {"pipeline_vs_naive", "pipeline_vs_bare", "engine_vs_eager"}
-    assert all(ratio > 0 for ratio in values["ratios"].values())
-    assert call("bench", tmp_path, *options).returncode == 0
-    too_short = call("bench", clip, "--weights", "streets", "--frames", 10, "--rounds", 1)
-    assert too_short.returncode == 0
-    wrong = call("bench", clip, clip)
-    assert wrong.returncode == 2
-
-
-@pytest.mark.slow
-def test_the_version_is_that_of_the_package() -> None:
-    done = icstream("--version")
-    assert re.fullmatch(r"icstream \d+\.\d+\.\d+\n", done.stdout)
-
-
-def test_the_demo_is_right_about_its_own_truth(tmp_path: Path) -> None:
-    out = tmp_path / "demo"
-    done = icstream("demo", "-o", out, "--json", "-")
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout)
-    assert figures["exact_times"]
-    assert figures["miou"] > 0.5
-    assert figures["pixel_accuracy"] > 0.85
-    with Image.open(out / "contact_sheet.png") as sheet:
-        assert sheet.width > 3 * 480
-    assert (out / "street" / "overlay.mp4").stat().st_size > 10_000
-    assert report(out)["streams"]["street"]["encoded"] == 75
-
-
 @pytest.mark.slow
 def test_the_real_recording_keeps_every_frame_and_time(data_dir: Path, tmp_path: Path) -> None:
     source = data_dir / "dashcam_960x540.mp4"
@@ -395,15 +331,3 @@ def test_half_a_recording_is_reported_with_what_is_missing(data_dir: Path, tmp_p
     assert stream["encoded"] == whole
     assert stream["closed"]
     assert f"{stream['missing']} of the 221 frames in the file's index are missing" in done.stderr
-
-
-def test_the_help_names_every_sink_and_loads_none() -> None:
-    code = (
-        "import sys; from icstream.pipeline.cli.run import Sinks;"
-        "print(Sinks.__metadata__[0].help, 'icstream.stages.sinks.registry' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    named = ", ".join(SINKS)
-    assert done.stdout.strip() == f"Result to write: {named} or publish; repeatable. False"

@@ -18,6 +18,7 @@ from icstream.stages import FrameAccounting
 from icstream.stages.live import LiveFrame, LostFrame
 from support.commands import call, error_line
 from support.live_servers import free_port
+from support.pushing import pushing
 
 IMAGE = bytes(range(24))
 
@@ -26,14 +27,7 @@ def taken(
     folder: Path, headers: Iterable[Mapping[str, Any]], accounting: FrameAccounting
 ) -> list[LiveFrame | LostFrame]:
     """Push messages, each with 2 x 4 pixels, and return what the camera makes of them."""
-    with (
-        ZmqCamera(f"zmq://{folder / 'in'}", accounting=accounting) as camera,
-        zmq.Context() as context,
-        context.socket(zmq.PUSH) as sender,
-    ):
-        sender.setsockopt(zmq.LINGER, 0)
-        sender.connect(f"ipc://{folder / 'in'}")
-        things = iter(camera)
+    with pushing(folder, accounting) as (sender, things):
         found: list[LiveFrame | LostFrame] = []
         for header in headers:
             body = json.dumps({"size": [2, 4], **header}).encode()
@@ -137,16 +131,10 @@ def test_an_address_at_which_another_run_listens_is_in_use(tmp_path: Path, kind:
 def test_a_header_of_any_depth_is_a_damaged_message(tmp_path: Path) -> None:
     accounting = FrameAccounting()
     deep = b'{"x":' + 100_000 * b"["
-    with (
-        ZmqCamera(f"zmq://{tmp_path / 'in'}", accounting=accounting) as camera,
-        zmq.Context() as context,
-        context.socket(zmq.PUSH) as sender,
-    ):
-        sender.setsockopt(zmq.LINGER, 0)
-        sender.connect(f"ipc://{tmp_path / 'in'}")
+    with pushing(tmp_path, accounting) as (sender, read):
         sender.send_multipart([MAGIC, deep, IMAGE])
         sender.send_multipart([MAGIC, b'{"size": [2, 4]}', IMAGE])
-        things = (thing for thing in camera if thing is not None)
+        things = (thing for thing in read if thing is not None)
         assert next(things) == LostFrame(None, "damaged message")
         assert isinstance(next(things), LiveFrame)
 
@@ -165,14 +153,8 @@ def test_jpegs_that_are_cut_off_are_damaged_messages(tmp_path: Path, progressive
         *(cut.ljust(len(whole), b"\0") for cut in cuts),  # as a disk or buffer leaves it
     ]
     accounting = FrameAccounting()
-    with (
-        ZmqCamera(f"zmq://{tmp_path / 'in'}", accounting=accounting) as camera,
-        zmq.Context() as context,
-        context.socket(zmq.PUSH) as sender,
-    ):
-        sender.setsockopt(zmq.LINGER, 0)
-        sender.connect(f"ipc://{tmp_path / 'in'}")
-        things = (thing for thing in camera if thing is not None)
+    with pushing(tmp_path, accounting) as (sender, read):
+        things = (thing for thing in read if thing is not None)
         for data in damaged:
             sender.send_multipart([MAGIC, header, data])
             assert next(things) == LostFrame(None, "damaged message")

@@ -12,11 +12,7 @@ from icstream.model import Checkpoint, Fit, ICNet, Segmenter
 from icstream.model.icnet import Features
 from icstream.stages.confusion import Confusion
 from icstream.stages.data import Sample
-from icstream.stages.train import (
-    PatienceSchedule,
-    PolySchedule,
-    train_network,
-)
+from icstream.stages.train import PatienceSchedule, PolySchedule
 from icstream.stages.train.ranks import Ranks
 from support.stripes import LABELS, Halved, stripes_data
 from support.trainings import PLUGIN, RECIPE, Silent, equal_tensors, read_tensors, train_stripes
@@ -178,16 +174,5 @@ def test_lower_precision_learns_too(precision: str, tmp_path: Path) -> None:
 @pytest.mark.gpu
 def test_it_trains_on_cuda(tmp_path: Path) -> None:
     cuda = Ranks(rank=0, count=1, device=torch.device("cuda", 0))
-    silent = Silent()
-    result = train_network(
-        replace(RECIPE, precision="bf16"),
-        stripes_data(),
-        tmp_path,
-        ranks=cuda,
-        start=None,
-        resume=False,
-        record={},
-        display=silent,
-        should_stop=silent.should_stop,
-    )
+    result = train_stripes(replace(RECIPE, precision="bf16"), tmp_path, ranks=cuda)
     assert result.finished
