@@ -6,6 +6,7 @@ so pyproject.toml allows only versions that these classes were tested with.
 
 import asyncio
 import logging
+import re
 import socket
 import struct
 from collections.abc import Callable
@@ -32,6 +33,7 @@ _HEADERS_BYTES = 2**16
 _NUM_CHUNKS, _MIN_CHUNK_BYTES = 1000, 32
 """Number of chunks beyond which a body must have the given number of bytes per chunk on average,
 because each chunk takes as much time as thousands of bytes."""
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
 _UNAVAILABLE = PlainTextResponse(
     "too many requests at once\n", 503, {"Connection": "close", "Retry-After": "1"}
 )
@@ -89,7 +91,7 @@ class Connections:
 
 
 class _RequestParser(h11.Connection):
-    """A parser of requests that rejects bodies in tiny chunks."""
+    """A parser of requests that knows absolute URLs, and rejects bodies in tiny chunks."""
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER, _HEADERS_BYTES)
@@ -100,12 +102,31 @@ class _RequestParser(h11.Connection):
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._num_chunks = self._num_bytes = 0
+            event = _with_own_path(event)
         elif isinstance(event, h11.Data):
             self._num_chunks += 1
             self._num_bytes += len(event.data)
             if self._num_bytes < _MIN_CHUNK_BYTES * (self._num_chunks - _NUM_CHUNKS):
                 raise h11.RemoteProtocolError("the body has too many tiny chunks")
         return event
+
+
+def _with_own_path(request: h11.Request) -> h11.Request:
+    """Return a request for `http://HOST/PATH`, as sent to proxies, as one for `/PATH` at HOST.
+
+    The host in the URL counts, not the one in the header (RFC 9112, section 3.2.2).
+    """
+    absolute = _ABSOLUTE.fullmatch(request.target)
+    if absolute is None:
+        return request
+    host, path, query = absolute.groups(b"")
+    headers = [(name, value) for name, value in request.headers if name != b"host"]
+    return h11.Request(
+        method=request.method,
+        target=(path or b"/") + query,
+        headers=[(b"host", host), *headers],
+        http_version=request.http_version,
+    )
 
 
 class Connection(H11Protocol):

@@ -119,6 +119,25 @@ def test_wget_and_curl_find_what_is_there(server: Server, tmp_path: Path) -> Non
     assert subprocess.run(curl, timeout=60, check=False, capture_output=True).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("http://localhost/v2", "200"),
+        ("http://localhost/models?all=1", "200"),
+        ("http://localhost?all=1", "200"),
+        ("http://localhost/nowhere", "404"),
+        ("http://icstream.example/models", "403"),  # a page of a foreign host, in a browser
+    ],
+)
+def test_requests_as_sent_to_a_proxy_find_what_is_there(
+    url: str, status: str, server: Server
+) -> None:
+    proxy = [require_program("curl"), "--noproxy", "", "--proxy", f"127.0.0.1:{server.port}"]
+    write = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Host: localhost", url]
+    done = subprocess.run([*proxy, *write], timeout=60, check=True, capture_output=True, text=True)
+    assert done.stdout == status
+
+
 @pytest.mark.parametrize("path", ["/v2/health/ready", "/models"])
 def test_probes_without_a_host_are_answered(path: str, server: Server) -> None:
     answer = exchange(server, f"GET {path} HTTP/1.0\r\n\r\n".encode())
