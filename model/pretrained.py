@@ -1,7 +1,7 @@
 """Weights by name: those shipped with the package, and untrained ones."""
 
 import difflib
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 
 from icstream.model import cache
@@ -28,11 +28,20 @@ def load_weights(name_or_path: str) -> Checkpoint:
     Raises:
         CheckpointError: The argument is neither a name nor a usable file; the text lists the names.
     """
+    path = find_weights(name_or_path)
+    return _random_weights() if path is None else Checkpoint.load(path)
+
+
+def find_weights(name_or_path: str) -> Path | None:
+    """Return the file of weights, or None for untrained ones.
+
+    Raises:
+        CheckpointError: The argument is neither a name nor a file; the text lists the names.
+    """
     if name_or_path == RANDOM:
-        return _random_weights()
+        return None
     if name_or_path in weight_names():
-        with as_file(files("icstream.model") / "weights" / f"{name_or_path}.safetensors") as path:
-            return Checkpoint.load(path)
+        return Path(str(files("icstream.model") / "weights" / f"{name_or_path}.safetensors"))
     path = Path(name_or_path)
     if not path.is_file():
         near = difflib.get_close_matches(name_or_path, weight_names(), n=1)
@@ -41,7 +50,7 @@ def load_weights(name_or_path: str) -> Checkpoint:
             f"weights {name_or_path}: no such file, and no weights of that name"
             f" (known: {', '.join(weight_names())}){hint}"
         )
-    return Checkpoint.load(path)
+    return path
 
 
 def _random_weights() -> Checkpoint:

@@ -44,9 +44,11 @@ class Launcher:
             choice=inference.choice,
             fit=inference.fit,
             digest=inference.digest,
+            weights_fd=self.prepared.weights_fd,
         )
         text, threads = task_to_json(task), inference.choice.threads
-        return self.processes.start("segment", str(number), text, threads=threads)
+        fds = () if task.weights_fd is None else (task.weights_fd,)
+        return self.processes.start("segment", str(number), text, threads=threads, fds=fds)
 
     def make_stream(self, stream_plan: StreamPlan) -> StreamState:
         """Return a stream that can start its own workers."""

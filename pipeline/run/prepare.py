@@ -1,6 +1,7 @@
 """Preparation of a run before its first worker starts: plans, checks, folder and manifest."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
@@ -10,6 +11,7 @@ from typing import Any, Self
 from icstream.model import ConfigError
 from icstream.model.files import reserved_space
 from icstream.model.folder_lock import FolderLock
+from icstream.model.pretrained import find_weights
 from icstream.model.runtimes.arithmetic import describe_arithmetic
 from icstream.pipeline.live.zmq_source import check_zmq_addresses
 from icstream.pipeline.output import REPORT, begin_manifest
@@ -40,7 +42,7 @@ _NUM_OTHERS = 2
 """Number of workers for the view and the publisher."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRun:
     """A run that is ready to launch, with all user input checked."""
 
@@ -53,6 +55,8 @@ class PreparedRun:
     """Launcher of the view, which is listening already."""
     folder_lock: FolderLock
     """Lock on the folder, which encode workers inherit."""
+    weights_fd: int | None
+    """Descriptor of the file of weights, which segment workers inherit; None without a file."""
     _held: ExitStack
     left_out: list[LeftOutFiles]
     """Files in source folders that belong to no stream."""
@@ -106,6 +110,7 @@ def prepare_run(
     _check_sinks(config, plans, inference, folder)
     with ExitStack() as stack:
         view_launcher = stack.enter_context(ViewLauncher(config.view))
+        weights_fd = _open_weights(inference.weights, stack)
         if prepared is None:
             prepared = prepare_output(folder, outputs, overwrite=overwrite, resume=resume)
             stack.enter_context(prepared.lock)
@@ -116,8 +121,29 @@ def prepare_run(
         held = stack.pop_all()  # until the run has ended
     _log_inference(inference)
     return PreparedRun(
-        config, folder, plans, inference, view_launcher, prepared.lock, held, planned.left_out
+        config=config,
+        folder=folder,
+        stream_plans=plans,
+        inference=inference,
+        view_launcher=view_launcher,
+        folder_lock=prepared.lock,
+        weights_fd=weights_fd,
+        left_out=planned.left_out,
+        _held=held,
     )
+
+
+def _open_weights(name_or_path: str, stack: ExitStack) -> int | None:
+    """Open the file of weights, so that a worker can read it though another takes its place."""
+    path = find_weights(name_or_path)
+    if path is None:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConfigError(f"weights {path}: {error.strerror}") from error
+    stack.callback(os.close, descriptor)
+    return descriptor
 
 
 def sinks_by_stream(plans: Sequence[StreamPlan]) -> dict[str, list[str]]:

@@ -44,7 +44,9 @@ class SegmentTask(msgspec.Struct, frozen=True):
     choice: RuntimeChoice
     fit: Fit
     digest: str
-    """Digest of the weights when the run began, as files may be replaced."""
+    """Digest of the weights when the run began, as files may be overwritten."""
+    weights_fd: int | None = None
+    """Descriptor of the file when the run began, which stays when another takes its place."""
 
 
 class EncodeTask(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -129,12 +130,16 @@ def _warm_up(connection: WorkerConnection, segmenter: "Segmenter", request: Warm
 
 
 def _open_segmenter(task: SegmentTask) -> "Segmenter":
-    from icstream.model import Segmenter, load_weights
+    from icstream.model import CheckpointError, Segmenter, load_weights
 
-    segmenter = Segmenter.from_choice(load_weights(task.weights), task.choice, fit=task.fit)
-    if segmenter.digest != task.digest:
+    held = task.weights_fd
+    digest = None
+    with suppress(CheckpointError):
+        checkpoint = load_weights(task.weights if held is None else f"/proc/self/fd/{held}")
+        digest = checkpoint.digest()
+    if digest != task.digest:
         raise ConfigError(
-            f"weights {task.weights}: not those that the run began with, and one run has masks of"
-            " one network; keep a copy for it, and go on with --resume or begin anew"
+            f"weights {task.weights}: overwritten since the run began, and one run has masks of one"
+            " network; keep a copy for it, and go on with --resume or begin anew"
         )
-    return segmenter
+    return Segmenter.from_choice(checkpoint, task.choice, fit=task.fit)

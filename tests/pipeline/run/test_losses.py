@@ -18,6 +18,7 @@ import pytest
 
 from icstream.pipeline.hub.lease import Lease
 from icstream.pipeline.hub.stream_state import StreamState
+from icstream.pipeline.run.result import RunResult
 from icstream.pipeline.wire.messages import Done, Message, Work
 from icstream.pipeline.wire.sockets import HubSocket
 from support.clips import make_clip
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 KINDS = ("decode", "preprocess", "segment", "encode")
+SHIPPED = Path(str(files("icstream.model") / "weights"))
 RESIZED: dict[str, Any] = {"fit__mode": "stretch", "fit__width": 192, "fit__height": 128}
 """Of frames that are only padded, preprocess workers get none."""
 
@@ -192,19 +194,47 @@ def test_a_worker_that_is_lost_too_often_ends_the_run(clip: Path, tmp_path: Path
         assert sum(1 for _ in file.decode(video=0)) == stream.accounting.encoded
 
 
-def test_weights_that_were_replaced_make_no_masks(clip: Path, tmp_path: Path) -> None:
-    weights, out = tmp_path / "best.safetensors", tmp_path / "out"
-    shipped = Path(str(files("icstream.model") / "weights"))
-    shutil.copy(shipped / "streets.safetensors", weights)
+def run_while(change: Callable[[Path], None], clip: Path, tmp_path: Path) -> tuple[RunResult, Path]:
+    """Run with weights in a file, which changes before the segment worker is killed."""
+    weights = tmp_path / "best.safetensors"
+    shutil.copy(SHIPPED / "streets.safetensors", weights)
     strike = Strike("segment", signal.SIGKILL, after=20)
 
-    def replace(stream: StreamState, lease: Lease) -> None:
-        shutil.copy(shipped / "camvid.safetensors", weights)
+    def change_and_strike(stream: StreamState, lease: Lease) -> None:
+        if stream.accounting.encoded == 10:
+            change(weights)
         strike(stream, lease)
 
-    result = run_pipeline(clip, out, on_frame=replace, model__weights=str(weights))
+    out = tmp_path / "out"
+    result = run_pipeline(clip, out, on_frame=change_and_strike, model__weights=str(weights))
+    return result, weights
+
+
+def test_a_file_that_takes_the_place_of_the_weights_changes_no_mask(
+    clip: Path, masks: bytes, tmp_path: Path
+) -> None:
+    def replace(weights: Path) -> None:  # as a training does
+        shutil.copy(SHIPPED / "camvid.safetensors", tmp_path / "new.safetensors")
+        (tmp_path / "new.safetensors").replace(weights)
+
+    result, _ = run_while(replace, clip, tmp_path)
+    assert (result.exit_code, result.num_restarts) == (0, 1)
+    assert (tmp_path / "out" / "clip" / "masks.mp4").read_bytes() == masks
+
+
+@pytest.mark.parametrize(
+    "overwrite",
+    [
+        lambda weights: shutil.copy(SHIPPED / "camvid.safetensors", weights),
+        lambda weights: weights.write_bytes(b"not weights"),
+    ],
+)
+def test_weights_that_were_overwritten_make_no_masks(
+    clip: Path, tmp_path: Path, overwrite: Callable[[Path], None]
+) -> None:
+    result, weights = run_while(overwrite, clip, tmp_path)
     assert result.exit_code == 1
-    assert f"weights {weights}: not those that the run began with" in (result.error or "")
+    assert f"weights {weights}: overwritten since the run began" in (result.error or "")
     (stream,) = result.streams
     assert stream.faults() == []
     assert stream.accounting.dropped["stopped"] > 0
