@@ -7,12 +7,20 @@ import os
 from collections.abc import Callable
 from typing import BinaryIO
 
+from icstream.stages.decode.element_ends import holds_matroska_elements, holds_mxf_packets
+
 _OGG_PAGE, _OGG_HEADER_BYTES, _OGG_LAST = b"OggS\0", 27, 0x04
 _MAX_OGG_PAGE_BYTES = 65307
 _GIF_HEADER_BYTES, _GIF_EXTENSION, _GIF_IMAGE, _GIF_TRAILER = 13, b"\x21", b"\x2c", b"\x3b"
 _ASF_HEADER_BYTES = 30
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_BROADCAST = 0x01
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_TS_SYNC = b"\x47"
+_TS_PACKET_BYTES = (188, 192, 204)
+_TS_NUM_COMPARED = 8
+"""Packets whose first bytes show the length of packets."""
+_PIECE_BYTES = 2**16
 
 
 def why_unfinished(file: BinaryIO, format_name: str, *, read_to: int) -> str | None:
@@ -111,6 +119,31 @@ def _is_as_long_as_swf_header_says(file: BinaryIO) -> bool:
     return head[:3] != b"FWS" or int.from_bytes(head[4:], "little") <= _size(file)
 
 
+def _has_jpeg_end(file: BinaryIO) -> bool:
+    """Return whether the last image ends with a marker (ITU-T T.81, annex B)."""
+    at, tail = _size(file), b""
+    while at > 0 and not any(one in tail for one in (_JPEG_START, _JPEG_SCAN, _JPEG_END)):
+        length = min(at, _PIECE_BYTES)
+        at -= length
+        file.seek(at)
+        tail = file.read(length) + tail[:1]  # a marker may lie on both sides
+    return tail.rfind(_JPEG_END) >= max(tail.rfind(_JPEG_START), tail.rfind(_JPEG_SCAN))
+
+
+def _has_whole_ts_packets(file: BinaryIO) -> bool:
+    """Return whether the last packet is whole (ISO/IEC 13818-1, section 2.4.3.2).
+
+    A file that was cut off between two packets looks like one that ends there.
+    """
+    size, head = _size(file), file.read(2 * max(_TS_PACKET_BYTES) * _TS_NUM_COMPARED)
+    for first in range(max(_TS_PACKET_BYTES)):
+        for length in _TS_PACKET_BYTES:
+            if head[first::length][:_TS_NUM_COMPARED] == _TS_SYNC * _TS_NUM_COMPARED:
+                file.seek(size - (size - first) % length)
+                return file.read(1) != _TS_SYNC  # other bytes are no part of the stream
+    return True
+
+
 def _size(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
@@ -118,14 +151,22 @@ def _size(file: BinaryIO) -> int:
 _HAS_END: dict[str, Callable[[BinaryIO], bool]] = {
     "asf": _is_as_long_as_asf_header_says,
     "gif": _has_gif_trailer,
+    "matroska": holds_matroska_elements,
+    "mjpeg": _has_jpeg_end,
     "mov": _holds_last_fragment,
+    "mpegts": _has_whole_ts_packets,
+    "mxf": holds_mxf_packets,
     "ogg": _ends_with_last_ogg_page,
     "swf": _is_as_long_as_swf_header_says,
 }
 _PROOFS = {
     "asf": "its header states",
     "gif": "a trailer marks",
+    "matroska": "its last element states",
+    "mjpeg": "a marker of its last image states",
     "mov": "its last fragment states",
+    "mpegts": "its last packet has",
+    "mxf": "its packets state",
     "ogg": "a last page marks",
     "swf": "its header states",
 }
