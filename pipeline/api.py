@@ -28,15 +28,15 @@ class Segmented:
     """One frame with its mask."""
 
     index: int
-    """The shape is (H, W, 3), the color order RGB."""
+    """The number among the source's frames, from 0."""
     pts: int | None
     """Presentation time in units of `time_base`; None where the source has no clock."""
     time_base: Fraction
     """Seconds per unit of `pts`."""
     image: NDArray[np.uint8]
-    """(H, W, 3) RGB."""
+    """The (H, W, 3) RGB image, as displayed."""
     class_ids: NDArray[np.uint8]
-    """The shape is (H, W), the size that of the image."""
+    """The (H, W) class ids, at the size of the image."""
 
     @property
     def time(self) -> Fraction | None:

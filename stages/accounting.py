@@ -60,6 +60,11 @@ class FrameAccounting:
             )
         return faults
 
+    def losses(self) -> str:
+        """Return what could not be read, as text; for a source that is not complete."""
+        lost = f"{self.undecodable.total()} frames undecodable, {self.missing} missing"
+        return f"{lost}; {self.cut_short}" if self.cut_short else lost
+
     @property
     def complete(self) -> bool:
         """Whether every frame of the source was decoded and none failed."""

@@ -1,5 +1,6 @@
 """The command `icstream evaluate`."""
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
@@ -8,6 +9,7 @@ import typer
 
 from icstream.model.errors import ConfigError
 from icstream.model.settings_base import DEFAULT_THREADS
+from icstream.model.shown import printable
 from icstream.pipeline.cli.console import log_to_stderr, print_lines, write_results
 from icstream.pipeline.cli.options import (
     DataFolder,
@@ -29,9 +31,12 @@ from icstream.pipeline.cli.options import (
 
 if TYPE_CHECKING:
     from icstream.model import Checkpoint, Segmenter
+    from icstream.model.runtimes import Precision as PrecisionName
     from icstream.model.runtimes import RuntimeName
     from icstream.stages.data import LabeledData
     from icstream.stages.evaluate import Evaluation, MeasuredAgreement
+
+log = logging.getLogger(__name__)
 
 ReducedPrecision = Literal["bf16", "fp16", "int8"]
 WithExits = Annotated[bool, typer.Option("--exits", help="Also score the auxiliary heads.")]
@@ -52,6 +57,12 @@ class _Backend(TypedDict):
     threads: int
 
 
+Temporal = Annotated[
+    bool,
+    typer.Option(
+        help="Measure how much masks change between frames; DATA is a recording without labels.",
+    ),
+]
 _JSON, _MATRIX, _FRAMES = "evaluation.json", "confusion.png", "frames.png"
 
 
@@ -73,18 +84,22 @@ def evaluate_command(
     overwrite: Overwrite = False,
     json_file: JsonFile = None,
     write_agreement: WriteAgreement = None,
+    temporal: Temporal = False,
 ) -> int:
     """Score masks against labels: mIoU, IoU and confusion matrix."""
     log_to_stderr(quiet=False)
     from icstream.model.pretrained import DEFAULT
 
     weights = weights or DEFAULT
-    if write_agreement and not Path(weights).is_file():
-        raise ConfigError(
-            f"--write-agreement needs a weights file that can be written, got {weights}"
-        )
+    if temporal and (select or with_exits or write_agreement):
+        raise ConfigError("--temporal: needs no labels, so leave out the options for labels")
+    if write_agreement:
+        _check_weights_file(weights)
     if out is not None:
         _prepare_output(out, overwrite=overwrite)
+    backend: _Backend = {"runtime": runtime, "device": device, "threads": threads}
+    if temporal:
+        return _evaluate_temporal(folder, weights, precision, backend, out, json_file)
     from icstream.model import Segmenter, load_weights
     from icstream.stages.data import open_data, select_splits
     from icstream.stages.evaluate import evaluation_report
@@ -96,7 +111,6 @@ def evaluate_command(
         split = ", ".join(select)  # the name under which the report quotes it
         data = select_splits(data, {split: select})
     checkpoint, agreement = load_weights(weights), None
-    backend: _Backend = {"runtime": runtime, "device": device, "threads": threads}
     if write_agreement:
         agreement = _measure_agreement(checkpoint, data, split, write_agreement, backend)
         checkpoint = agreement.kept_in(checkpoint)
@@ -106,13 +120,51 @@ def evaluate_command(
     values = evaluation_report(evaluation)
     if agreement is not None:
         values["agreement"] = asdict(agreement)
+    file = _results_file(out)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         _draw(evaluation, segmenter, data, out)
-        write_results(values, out / _JSON)
-    write_results(values, json_file)
+    write_results(values, file, json_file)
     lost = evaluation.corrupted or evaluation.without_split or evaluation.left_out
     return 3 if lost else 0
+
+
+def _evaluate_temporal(
+    recording: Path,
+    weights: str,
+    precision: "PrecisionName",
+    backend: _Backend,
+    out: Path | None,
+    json_file: Path | None,
+) -> int:
+    """Measure the stability of masks in a recording, and return the exit code."""
+    from icstream.model import Segmenter, load_weights
+    from icstream.pipeline.cli.progress import ProgressBar
+    from icstream.pipeline.offline.stability import measure_stability
+
+    segmenter = Segmenter(load_weights(weights), precision=precision, **backend)
+    with ProgressBar("comparing frames") as bar:
+        measured = measure_stability(segmenter, str(recording), on_progress=bar.update)
+    print_lines(measured.stability.summary())
+    write_results(measured.values(segmenter), _results_file(out), json_file)
+    if measured.accounting.complete:
+        return 0
+    log.error("incomplete: %s: %s", printable(str(recording)), measured.accounting.losses())
+    return 3
+
+
+def _results_file(out: Path | None) -> Path | None:
+    """Return the file for results in the output folder, which is made, if there is one."""
+    if out is None:
+        return None
+    out.mkdir(parents=True, exist_ok=True)
+    return out / _JSON
+
+
+def _check_weights_file(weights: str) -> None:
+    if not Path(weights).is_file():
+        raise ConfigError(
+            f"--write-agreement needs a weights file that can be written, got {weights}"
+        )
 
 
 def _prepare_output(folder: Path, *, overwrite: bool) -> None:

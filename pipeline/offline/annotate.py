@@ -21,7 +21,6 @@ from icstream.pipeline.offline.annotate_project import (
 )
 from icstream.pipeline.output import lock_output_folder
 from icstream.pipeline.settings.annotate import AnnotateConfig
-from icstream.stages.accounting import FrameAccounting
 from icstream.stages.annotate import AnnotationPlan, MisfitError, annotate, make_plan
 from icstream.stages.annotate.network import NetworkScores, label_classes
 from icstream.stages.annotate.video_project import annotate_video
@@ -218,17 +217,12 @@ def _annotate_videos(
             return
         outcome.num_done += 1
         if not accounting.complete:
-            _note(outcome.incomplete, item.name, _losses(accounting))
+            _note(outcome.incomplete, item.name, accounting.losses())
 
 
 def _note(notes: list[tuple[str, str]], name: str, error: object) -> None:
     log.warning("%s: %s", name, error)
     notes.append((name, str(error)))
-
-
-def _losses(accounting: FrameAccounting) -> str:
-    lost = f"{accounting.undecodable.total()} frames undecodable, {accounting.missing} missing"
-    return f"{lost}; {accounting.cut_short}" if accounting.cut_short else lost
 
 
 def _choose(

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from PIL import Image
 
 from icstream.model import Checkpoint, Segmenter, load_weights
 from icstream.model.runtimes import cpu_does_bf16
+from icstream.pipeline import segment
 from icstream.stages.confusion import Confusion
+from support.clips import make_clip
 from support.commands import call, error_line, icstream
 from support.street_samples import street_sample, write_streets
 
@@ -109,6 +112,8 @@ def test_a_measured_agreement_stays_in_the_weights_file(folder: Path, tmp_path: 
             "file that can be written, got streets",
         ),
         (["{folder}", *STREETS, "-o", "{file}"], "is a file, but a folder is needed"),
+        (["{folder}", *STREETS, "--temporal", "--exits"], "--temporal: needs no labels"),
+        (["synthetic:size=64x64", *STREETS, "--temporal"], "must be one recording"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(
@@ -148,3 +153,25 @@ def test_real_images_can_be_scored(data_dir: Path) -> None:
     assert values["num_frames"] == 8
     assert any("background: not in the weights" in note for note in values["notes"])
     assert 0.05 < values["miou"] < 0.6
+
+
+def test_the_stability_of_masks_needs_no_labels(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", pts=range(6), size=(96, 160))
+    done = call("evaluate", clip, *STREETS, "--temporal", "-o", tmp_path / "out", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    values = json.loads(done.stdout)
+    assert values == read(tmp_path / "out" / "evaluation.json")
+    masks = [frame.class_ids for frame in segment(clip, weights="streets")]
+    changed = [float((a != b).mean()) for a, b in pairwise(masks)]
+    assert values["changed"] == pytest.approx(sum(changed) / 5)
+    assert values["num_pairs"] == 5
+    assert f"{100 * values['changed']:.2f} % of pixels change class" in done.stderr
+
+
+def test_a_recording_that_is_cut_off_is_scored_with_exit_code_3(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", pts=range(40), size=(96, 160))
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    done = call("evaluate", clip, *STREETS, "--temporal", "--json", "-")
+    assert done.returncode == 3
+    assert 0 < json.loads(done.stdout)["num_pairs"] < 39
+    assert "incomplete: " in done.stderr
