@@ -1,7 +1,6 @@
 """Reading of image files and label images, whose size is checked before they are decoded."""
 
 import io
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,12 +37,7 @@ sources and `/segment` use Pillow, data sets and annotation OpenCV.
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _INDEXED = 0, 3
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-# In a scan, FF 00 is the value FF, FF D0 to FF D7 are restarts, and FF FF is fill before a marker
-# (ITU-T T.81, B.1.1.2 and B.1.1.5).
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_JPEG_ALONE = (b"\xff\x01", _JPEG_START)
-"""The markers without a length (ITU-T T.81, table B.1)."""
+_JPEG_START = b"\xff\xd8"
 _SIDEWAYS = (5, 6, 7, 8)
 """The EXIF orientations that swap width and height (EXIF 2.32, table 4, tag Orientation)."""
 _MAX_REASON = 120
@@ -102,10 +96,9 @@ def unpack_image(
 
 def _unpack(data: bytes, decoder: Decoder, formats: tuple[str, ...]) -> NDArray[np.uint8]:
     with open_image(data, formats) as image:
+        check_jpeg(data)
         if decoder == "pillow":
             return unpack_by_pillow(image)
-    if data.startswith(_JPEG_START) and not _jpeg_ends(data):
-        raise SampleError("the image is cut off")  # OpenCV may fill missing parts with gray
     bgr_HW3 = unpack_by_opencv(data, cv2.IMREAD_COLOR)
     return np.asarray(cv2.cvtColor(bgr_HW3, cv2.COLOR_BGR2RGB), np.uint8)
 
@@ -151,19 +144,17 @@ def _png_values(data: bytes) -> NDArray[np.uint8]:
         return np.array(image, np.uint8)
 
 
-def _jpeg_ends(data: bytes) -> bool:
-    """Return whether a JPEG has its end marker, found from marker to marker (ITU-T T.81, B.1.1).
+def check_jpeg(data: bytes) -> None:
+    """Check that no part of a JPEG is missing, which decoders fill with gray; others pass.
 
-    Its segments may contain other images, and data may follow its end.
+    Raises:
+        SampleError: Parts are missing.
     """
-    at = len(_JPEG_START)
-    while found := _JPEG_MARKER.search(data, at):
-        if found.group() == _JPEG_END:
-            return True
-        at = found.end()
-        if found.group() not in _JPEG_ALONE:
-            at += int.from_bytes(data[at : at + 2], "big")
-    return False
+    if data.startswith(_JPEG_START):
+        from icstream.stages.jpeg_scans import is_whole_jpeg  # here, as numba is slow to import
+
+        if not is_whole_jpeg(data):
+            raise SampleError("the image is damaged or cut off (parts of the JPEG are missing)")
 
 
 def png_header(data: bytes) -> PngHeader:

@@ -14,6 +14,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from icstream.model.errors import SampleError
 from icstream.stages.image_files import (
     as_sample_errors,
+    check_jpeg,
     check_size,
     open_image,
     or_repaired,
@@ -49,15 +50,18 @@ def open_further_pages(data: bytes) -> Iterator[Callable[[], NDArray[np.uint8]]]
     Raises:
         SampleError: The file cannot be opened.
     """
-    with open_image(_openable(data)) as image:
+    data = _openable(data)
+    with open_image(data) as image:
         for number in list(_numbers(image))[1:]:
-            yield partial(_unpack_page, image, number)
+            yield partial(_unpack_page, image, number, data)
 
 
 @as_sample_errors()
-def _unpack_page(image: Image.Image, number: int) -> NDArray[np.uint8]:
+def _unpack_page(image: Image.Image, number: int, data: bytes) -> NDArray[np.uint8]:
     image.seek(number)
     check_size(image.width, image.height)
+    if isinstance(image, MpoImageFile):
+        check_jpeg(data[image.offset :])
     return unpack_by_pillow(image.copy())
 
 

@@ -30,7 +30,6 @@ from icstream.stages import FrameAccounting
 from icstream.stages.decode.address import scheme_of, shown, zmq_endpoint
 from icstream.stages.image_files import unpack_image
 from icstream.stages.live import LiveFrame, LostFrame
-from icstream.stages.live.damage import is_damaged_jpeg
 
 MAGIC = b"icstream-frame-1"
 
@@ -181,11 +180,8 @@ def _frame(header: _Header, image: zmq.Frame) -> LiveFrame | None:
             return None
         rgb = values.reshape(height, width, 3)
     else:
-        data = image.bytes
-        if is_damaged_jpeg(data):
-            return None
         try:
-            rgb = unpack_image(data, decoder="opencv")
+            rgb = unpack_image(image.bytes, decoder="opencv")
         except SampleError:
             return None
         if rgb.shape[:2] != header.size:

@@ -15,39 +15,11 @@ Verdict: TypeAlias = Literal["begin", "decode", "damaged", "after damage", "befo
 _STRICT = frozenset({"hevc", "mjpeg"})
 """The codecs whose damage FFmpeg conceals without a flag, unless it is set to refuse it."""
 
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_MAX_TRAILER_BYTES = 65_536
-"""Bytes after the end of a JPEG in which its end marker is looked for."""
-
 
 def refuse_damage(codec: "VideoCodecContext") -> None:
     """Make the decoder refuse damaged packets whose damage it would otherwise conceal."""
     if codec.name in _STRICT:
         codec.options = {**codec.options, "err_detect": "explode"}
-
-
-def is_damaged_jpeg(data: bytes) -> bool:
-    """Return whether a JPEG is cut off or damaged, which other decoders conceal with gray.
-
-    A cut within the last blocks is found only if the end marker is missing too.
-    """
-    if not data.startswith(_JPEG_START):
-        return False
-    if _JPEG_END not in data[-_MAX_TRAILER_BYTES:]:
-        return True
-    import av
-
-    decoder = av.CodecContext.create("mjpeg", "r")
-    decoder.thread_count = 1
-    refuse_damage(decoder)
-    try:
-        decoder.decode(av.Packet(data))
-        decoder.decode(None)
-    except av.error.InvalidDataError:
-        return True
-    except av.error.FFmpegError:
-        return False  # of a kind that FFmpeg does not read
-    return False
 
 
 class DamageFilter:

@@ -160,6 +160,20 @@ def test_a_jpeg_without_its_end_is_read_if_no_pixel_is_missing(
             unpack_image(data[:-cut], decoder=decoder)
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_is_cut_off_and_filled_up_is_refused(
+    decoder: Decoder, progressive: bool
+) -> None:
+    image = Image.fromarray(moving_image(3, (65, 97)))
+    data = file_of(image, "JPEG", progressive=progressive)
+    for share in (60, 80, 95):
+        cut = data[: len(data) * share // 100]
+        for file in (cut + b"\xff\xd9", cut.ljust(len(data), b"\0")):
+            with pytest.raises(SampleError, match="cut off"):
+                unpack_image(file, decoder=decoder)
+
+
 def test_a_progressive_jpeg_without_its_last_scan_is_cut_off() -> None:
     data = file_of(Image.fromarray(moving_image(3, (65, 97))), "JPEG", progressive=True)
     with pytest.raises(SampleError, match="cut off"):

@@ -49,6 +49,8 @@ def broken_images(rng: np.random.Generator) -> dict[str, tuple[bytes, str]]:
     return {
         "truncated JPEG": (jpeg[: len(jpeg) // 2], "image/jpeg"),
         "JPEG without its end": (jpeg[:200], "image/jpeg"),
+        "cut-off JPEG with an end": (jpeg[: len(jpeg) // 2] + b"\xff\xd9", "image/jpeg"),
+        "JPEG filled with zeros": (jpeg[: len(jpeg) // 2].ljust(len(jpeg), b"\0"), "image/jpeg"),
         "50,000 x 50,000 pixels": (png_that_claims(50_000, 50_000), "image/png"),
         "nothing": (b"", "image/png"),
         "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "image/svg+xml"),

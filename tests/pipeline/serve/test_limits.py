@@ -55,6 +55,8 @@ def test_what_is_no_image_is_refused_by_name(name: str, server: Server) -> None:
         "nothing": (400, "bad_request"),
         "truncated JPEG": (422, "unreadable"),
         "JPEG without its end": (422, "unreadable"),
+        "cut-off JPEG with an end": (422, "unreadable"),
+        "JPEG filled with zeros": (422, "unreadable"),
         "50,000 x 50,000 pixels": (413, "too_many_pixels"),
     }
     values = reply.json()

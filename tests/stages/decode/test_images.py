@@ -62,6 +62,29 @@ def test_a_broken_image_is_a_gap_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert (accounting.packets, accounting.decoded) == (4, 2)
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpegs_that_are_cut_off_and_filled_up_are_gaps(tmp_path: Path, progressive: bool) -> None:
+    image = Image.fromarray(moving_image(0, (64, 64)))
+    image.save(tmp_path / "a.jpg", progressive=progressive)
+    whole = (tmp_path / "a.jpg").read_bytes()
+    cut = whole[: len(whole) * 3 // 4]
+    (tmp_path / "b.jpg").write_bytes(cut + b"\xff\xd9")
+    (tmp_path / "c.jpg").write_bytes(cut.ljust(len(whole), b"\0"))
+    items, accounting = decode(tmp_path)
+    assert [type(item) for item in items] == [Frame, Gap, Gap, End]
+    assert accounting.undecodable == {"unreadable image": 2}
+
+
+def test_a_further_image_of_an_mpo_that_is_filled_up_is_a_gap(tmp_path: Path) -> None:
+    left, right = (Image.fromarray(moving_image(index, (64, 80))) for index in range(2))
+    left.save(tmp_path / "a.mpo", "MPO", save_all=True, append_images=[right])
+    assert [type(item) for item in decode(tmp_path, pages="all")[0]] == [Frame, Frame, End]
+    content = (tmp_path / "a.mpo").read_bytes()
+    (tmp_path / "a.mpo").write_bytes(content[:-200] + bytes(198) + b"\xff\xd9")
+    items, _ = decode(tmp_path, pages="all")
+    assert [type(item) for item in items] == [Frame, Gap, End]
+
+
 def test_another_size_is_announced(tmp_path: Path) -> None:
     Image.fromarray(moving_image(0, (64, 64))).save(tmp_path / "1.png")
     Image.fromarray(moving_image(0, (80, 100))).save(tmp_path / "2.png")
