@@ -139,7 +139,7 @@ def _evaluate_temporal(
     """Measure the stability of masks in a recording, and return the exit code."""
     from icstream.model import Segmenter, load_weights
     from icstream.pipeline.cli.progress import ProgressBar
-    from icstream.pipeline.offline.stability import measure_stability
+    from icstream.stages.evaluate.recorded_stability import measure_stability
 
     segmenter = Segmenter(load_weights(weights), precision=precision, **backend)
     with ProgressBar("comparing frames") as bar:

@@ -1,16 +1,15 @@
 """Measurement of how much masks change from one frame of a recording to the next."""
 
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from icstream.model import ConfigError, Segmenter, SourceError
-from icstream.pipeline.chain import segment_chain
-from icstream.stages import FrameAccounting, SegmentedFrame
+from icstream.stages.accounting import FrameAccounting
 from icstream.stages.decode import open_source
 from icstream.stages.decode.find import find_sources
 from icstream.stages.evaluate.scoring import OnProgress, ignore_progress
 from icstream.stages.evaluate.stability import Stability
+from icstream.stages.items import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +54,13 @@ def measure_stability(
         raise ConfigError(f"--temporal: {recording}: must be one recording or folder of images")
     accounting = FrameAccounting()
     stability = Stability(len(segmenter.labels))
-    chain = segment_chain(segmenter, accounting)
     try:
-        with (
-            open_source(specs[0], accounting=accounting) as source,
-            closing(chain.run(source)) as items,
-        ):
-            for item in items:
-                if not isinstance(item, SegmentedFrame):
+        with open_source(specs[0], accounting=accounting) as source:
+            for item in source:
+                if not isinstance(item, Frame) or item.image is None:
                     stability.interrupt()
                     continue
-                stability.add(item.require_image(), item.class_ids)
+                stability.add(item.image, segmenter(item.image))
                 on_progress(stability.num_frames, source.info.num_frames or stability.num_frames)
     except SourceError as error:
         if not stability.num_frames:
