@@ -126,9 +126,18 @@ def seen(before_s: float, *workers: WorkerProcess) -> None:
         worker.last_seen_s = time.monotonic() - before_s
 
 
+def wait_until_idle(worker: WorkerProcess) -> None:
+    """Wait until a worker does nothing but wait for its standard input."""
+    deadline_s = time.monotonic() + 10
+    while worker.is_starved():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.001)
+
+
 def test_a_silent_worker_is_lost_while_others_are_heard(worker: WorkerProcess) -> None:
     with running(SLEEPER[-1], "encode drive") as other:
         supervisor = watched(worker, other)
+        wait_until_idle(worker)
         seen(1.4, worker)
         assert list(supervisor.watch(paused=False)) == []
         seen(1.6, worker)
@@ -138,6 +147,7 @@ def test_a_silent_worker_is_lost_while_others_are_heard(worker: WorkerProcess) -
 
 def test_the_only_worker_is_lost_when_it_is_silent(worker: WorkerProcess) -> None:
     supervisor = watched(worker)
+    wait_until_idle(worker)
     seen(1.6, worker)
     (lost,) = supervisor.watch(paused=False)
     assert lost.worker == worker
