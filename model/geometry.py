@@ -20,6 +20,9 @@ MIN_SIDE = 64
 MAX_PIXELS = 64 * 2**20
 """The largest number of pixels of images, label images, frames and fits; larger ones are
 refused."""
+MAX_INPUT_PIXELS = MAX_PIXELS * 3 // 2
+"""The largest number of pixels of the network's input, which padding makes larger than an image by
+less than half."""
 MAX_DOUBLE_BELOW = 10_000
 """The largest allowed `Fit.double_below`, in pixels."""
 STEP = 8
@@ -34,6 +37,22 @@ def network_side(side: int) -> int:
 def network_size(size: tuple[int, int]) -> tuple[int, int]:
     """Return (height, width), each rounded up to the next 32k+1."""
     return network_side(size[0]), network_side(size[1])
+
+
+def padded_pixels(size: tuple[int, int]) -> int:
+    """Return the number of pixels of an image of (height, width) whose sides are at least 64.
+
+    Shorter sides are padded to that, so a row of a few kilobytes may otherwise take gigabytes.
+    """
+    return max(size[0], MIN_SIDE) * max(size[1], MIN_SIDE)
+
+
+def pixel_fault(size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> str | None:
+    """Return why an image of (height, width) is larger than allowed, or None."""
+    if padded_pixels(size) <= max_pixels:
+        return None
+    note = f", where sides below {MIN_SIDE} count as {MIN_SIDE}" if min(size) < MIN_SIDE else ""
+    return f"{size[1]}x{size[0]} pixels are more than the allowed {max_pixels}{note}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +92,17 @@ class Geometry:
         the input, which is y itself when native.
         """
         return _axes(self, step)
+
+
+def input_fault(geometry: Geometry) -> str | None:
+    """Return why the network's input for images of one size is larger than allowed, or None."""
+    height, width = geometry.outer
+    if height * width <= MAX_INPUT_PIXELS:
+        return None
+    return (
+        f"needs an input of the network of {width}x{height} pixels, more than the allowed"
+        f" {MAX_INPUT_PIXELS}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

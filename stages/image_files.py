@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from icstream.model.errors import SampleError
-from icstream.model.geometry import MAX_PIXELS
+from icstream.model.geometry import MAX_PIXELS, pixel_fault
 from icstream.model.shown import escape
 from icstream.stages.image_repair import PILLOW_ERRORS, repair_image
 from icstream.stages.input_files import naming, read_bytes
@@ -170,13 +170,14 @@ def png_header(data: bytes) -> PngHeader:
 
 
 def check_size(width: int, height: int, *, max_pixels: int = MAX_PIXELS) -> None:
-    """Check that an image's size is allowed.
+    """Check that an image's size is allowed, as `pixel_fault` counts it.
 
     Raises:
         TooManyPixelsError: There are more pixels than allowed.
     """
-    if width * height > max_pixels:
-        raise TooManyPixelsError(f"{width}x{height} pixels are more than the allowed {max_pixels}")
+    fault = pixel_fault((height, width), max_pixels=max_pixels)
+    if fault is not None:
+        raise TooManyPixelsError(fault)
 
 
 def unpack_by_opencv(data: bytes, flags: int) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from icstream.model.memory import MemoryBudget, OverBudgetError
 from icstream.pipeline.hub.worker import Worker
-from icstream.pipeline.wire.messages import MAX_BYTES, Slot
+from icstream.pipeline.wire.messages import Slot
 from icstream.pipeline.wire.shared_memory import Arena
 from icstream.pipeline.wire.slot_size import SlotSize
 from icstream.stages.items import Size
@@ -63,10 +63,8 @@ class SlotPool:
         """Return a slot for frames of a size; it is empty without shared memory."""
         num_bytes = self._size.num_bytes(size)
         what = f"{holding.stream}: a frame of {size[1]}x{size[0]} pixels"
-        if self._size.has_too_large_array(size):
-            raise OverBudgetError(
-                f"{what}: needs an array larger than the allowed {MAX_BYTES} bytes"
-            )
+        if (fault := self._size.fault(size)) is not None:
+            raise OverBudgetError(f"{what}: {fault}")
         self._budget.reserve(num_bytes, what=what)
         self.num_bytes += num_bytes
         holding.num_bytes += num_bytes
@@ -94,7 +92,7 @@ class SlotPool:
         """
         kept = sum(other.num_bytes for other in self._holdings if other.is_live and other != but)
         free = self._budget.free + self.num_bytes - kept - besides
-        return self._size.num_bytes(size) <= free and not self._size.has_too_large_array(size)
+        return self._size.num_bytes(size) <= free and self._size.fault(size) is None
 
     def fits(self, slot: Slot, size: Size) -> bool:
         """Return whether a slot is large enough for frames of a size, but not far too large."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import zmq
 
-from icstream.model.geometry import MAX_PIXELS
+from icstream.model.geometry import pixel_fault
 from icstream.pipeline.hub.controller_context import ControllerContext
 from icstream.pipeline.hub.decoder_side import DecoderSide
 from icstream.pipeline.hub.encoder_side import EncoderSide
@@ -33,7 +33,6 @@ from icstream.pipeline.wire.messages import (
     WireError,
     Written,
 )
-from icstream.stages.items import Size
 
 Side = DecoderSide | EncoderSide
 
@@ -183,7 +182,7 @@ class StreamController:
         self._decoder.begin(encoder_ready=self._encoder.ready is not None)
 
     def _take_opened(self, body: Opened, _: list[zmq.Frame]) -> None:
-        if (reason := _why_too_large(body.info.size)) is not None:
+        if (reason := pixel_fault(body.info.size)) is not None:
             self.end(f"{self.stream.spec.given}: {reason}", to=Phase.DRAINING)
             return
         self._decoder.open(body)
@@ -230,13 +229,6 @@ class StreamController:
             self.stream.latency.add(lease)
             self._context.on_frame(self.stream, lease)
             self.frames.release_slot(lease)
-
-
-def _why_too_large(size: Size) -> str | None:
-    height, width = size
-    if height * width <= MAX_PIXELS:
-        return None
-    return f"{width}x{height} exceeds the allowed {MAX_PIXELS} pixels"
 
 
 def _why_stuck(name: str, num_frames: int, *, window: int) -> str:

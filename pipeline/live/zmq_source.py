@@ -22,7 +22,7 @@ import zmq
 
 from icstream.model import ConfigError, SourceError
 from icstream.model.errors import SampleError
-from icstream.model.geometry import MAX_PIXELS
+from icstream.model.geometry import MAX_PIXELS, padded_pixels
 from icstream.pipeline.wire.bind import check_endpoint
 from icstream.pipeline.wire.gate import Gate
 from icstream.pipeline.wire.zmtp import SharedLimit
@@ -172,7 +172,7 @@ def _read_header(parts: list[bytes]) -> _Header | None:
 def _frame(header: _Header, image: zmq.Frame) -> LiveFrame | None:
     """Return the frame of a message, or None if the image does not match the header."""
     height, width = header.size
-    if height < 1 or width < 1 or height * width > MAX_PIXELS:
+    if min(header.size) < 1 or padded_pixels(header.size) > MAX_PIXELS:
         return None
     if header.encoding == "rgb":
         values = np.frombuffer(image.buffer, np.uint8)

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import Checkpoint, Fit, LabelSet, Segmenter, load_weights
+from icstream.model.geometry import input_fault
 from icstream.model.memory import MemoryBudget, OverBudgetError, Reservation
 from icstream.model.runtimes import RuntimeChoice, select_runtime
+from icstream.pipeline.serve.errors import RefusedError
 from icstream.pipeline.settings.serve import ServeConfig
 from icstream.stages.annotate.network import NetworkScores
 
@@ -50,7 +52,13 @@ class Model:
         return self.fit.geometry(size).outer
 
     def work_bytes(self, size: tuple[int, int], *, use: Use = "ids") -> int:
-        """Return the memory, in bytes, for segmenting an image of (height, width)."""
+        """Return the memory, in bytes, for segmenting an image of (height, width).
+
+        Raises:
+            RefusedError: the network's input is too large.
+        """
+        if (fault := input_fault(self.fit.geometry(size))) is not None:
+            raise RefusedError("too_many_pixels", f"an image of {size[1]}x{size[0]} pixels {fault}")
         num_pixels = max(math.prod(size), math.prod(self.input_size(size)))
         per_pixel = _NETWORK_BYTES
         if use == "scores":

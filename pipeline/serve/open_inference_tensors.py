@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from icstream.model.geometry import MIN_SIDE, padded_pixels
 from icstream.pipeline.http.numbers import read_number
 from icstream.pipeline.serve.errors import RefusedError
 from icstream.pipeline.settings.serve import LimitSettings
@@ -162,9 +163,11 @@ def _check(tensor: InputTensor, *, max_pixels: int, max_images: int) -> None:
         raise RefusedError(
             "too_large", f"{INPUT}: {shape[0]} images, but at most {max_images} are allowed"
         )
-    if math.prod(shape[:3]) > max_pixels:
+    if shape[0] * padded_pixels((shape[1], shape[2])) > max_pixels:
         raise RefusedError(
-            "too_many_pixels", f"{INPUT}: shape {shape} exceeds the allowed {max_pixels} pixels"
+            "too_many_pixels",
+            f"{INPUT}: shape {shape} exceeds the allowed {max_pixels} pixels, where sides below"
+            f" {MIN_SIDE} count as {MIN_SIDE}",
         )
 
 

@@ -76,7 +76,8 @@ class LimitSettings(Settings):
     body_bytes: int = Field(32 * 2**20, ge=1024, le=2**30)
     """Most bytes of a request."""
     pixels: int = Field(16_000_000, ge=1, le=64 * 2**20)
-    """Most pixels of an image; larger images are rejected before decoding."""
+    """Most pixels of an image, in which sides below 64 count as 64; larger images are rejected
+    before decoding."""
     json_bytes: int = Field(8 * 2**20, ge=1024, le=2**30)
     """Most bytes of JSON or form text in a request."""
     images: int = Field(16, ge=1, le=1024)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from icstream.model.geometry import Fit, canvas_size
+from icstream.model.geometry import Fit, canvas_size, input_fault
 from icstream.pipeline.wire.messages import MAX_BYTES
 from icstream.pipeline.wire.shared_memory import PAGE, align
 from icstream.stages.items import Size
@@ -22,9 +22,11 @@ class SlotSize:
         """Return the bytes of all arrays of a frame of (height, width), in whole pages."""
         return _num_bytes(self, size)
 
-    def has_too_large_array(self, size: Size) -> bool:
-        """Return whether an array of a frame of (height, width) exceeds the limit of messages."""
-        return max(_arrays(self, size)) > MAX_BYTES
+    def fault(self, size: Size) -> str | None:
+        """Return why frames of (height, width) are too large for any slot, or None."""
+        if max(_arrays(self, size)) > MAX_BYTES:
+            return f"needs an array larger than the allowed {MAX_BYTES} bytes"
+        return input_fault(self.fit.geometry(size))
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from icstream.model import SourceError
-from icstream.model.geometry import MAX_PIXELS
+from icstream.model.geometry import MAX_PIXELS, padded_pixels
 from icstream.stages.accounting import FrameAccounting
 
 
@@ -130,7 +130,7 @@ def frame_fault(frame: VideoFrame) -> str | None:
     """
     if frame.is_corrupt:
         return "damaged packet"
-    if frame.width * frame.height > MAX_PIXELS:
+    if padded_pixels((frame.height, frame.width)) > MAX_PIXELS:
         return "picture too large"
     return None
 

@@ -4,12 +4,43 @@ import numpy as np
 import pytest
 
 from icstream.model import ConfigError, Fit, prepare_input
-from icstream.model.geometry import network_side
+from icstream.model.geometry import (
+    MAX_PIXELS,
+    input_fault,
+    network_side,
+    padded_pixels,
+    pixel_fault,
+)
 
 
 @pytest.mark.parametrize("side", [1, 2, 32, 33, 34, 64, 65, 96, 97, 98, 540, 960, 1024, 1025, 2048])
 def test_the_network_side_is_the_next_32k_plus_1(side: int) -> None:
     assert network_side(side) == next(n for n in range(side, side + 33) if n % 32 == 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "num_pixels"),
+    [
+        ((1, 3_000_000), 192_000_000),
+        ((3_000_000, 63), 192_000_000),
+        ((64, 65), 4160),
+        ((3, 4), 4096),
+    ],
+)
+def test_thin_images_count_as_they_are_padded(size: tuple[int, int], num_pixels: int) -> None:
+    assert padded_pixels(size) == num_pixels
+    assert pixel_fault(size, max_pixels=num_pixels) is None
+    fault = pixel_fault(size, max_pixels=num_pixels - 1)
+    assert fault is not None
+    assert fault.startswith(f"{size[1]}x{size[0]} pixels are more than the allowed")
+
+
+def test_no_image_that_is_allowed_needs_too_large_an_input_unless_it_is_doubled() -> None:
+    for short in range(1, 8193):
+        size = (short, MAX_PIXELS // max(short, 64))
+        assert pixel_fault(size) is None
+        assert input_fault(Fit().geometry(size)) is None
+    assert input_fault(Fit(double_below=8193).geometry((8192, 8192))) is not None
 
 
 def test_native_keeps_every_pixel_in_its_place() -> None:

@@ -68,6 +68,15 @@ def test_a_huge_image_is_refused_before_it_is_unpacked(tmp_path: Path, decoder: 
         read_image(tmp_path / "a.png", decoder=decoder)
 
 
+def test_a_thin_image_is_refused_for_what_the_network_needs(tmp_path: Path) -> None:
+    Image.new("1", (3_000_000, 1)).save(tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size < 10_000
+    wanted = r"a\.png: 3000000x1 pixels are more than the allowed 67108864, where sides below 64 "
+    for decoder in DECODERS:
+        with pytest.raises(SampleError, match=wanted):
+            read_image(tmp_path / "a.png", decoder=decoder)
+
+
 @pytest.mark.parametrize("kind", [*IMAGE_FORMATS, "MPO"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_both_decoders_give_the_same_bits(kind: str, mode: str) -> None:

@@ -390,7 +390,7 @@ def test_a_file_that_states_too_many_pixels_takes_no_memory_and_prepares_nothing
     stream.send("decode", Opened(SourceInfo("pts", Fraction(1, 25), None, (15_000, 15_000))))
     stream.context.pools.dispatch()
     assert stream.phase() is Phase.CLOSED
-    wanted = "x.mp4: 15000x15000 exceeds the allowed 67108864 pixels"
+    wanted = "x.mp4: 15000x15000 pixels are more than the allowed 67108864"
     assert (stream.state.error, stream.state.broken) == (wanted, False)
     assert stream.workers.sent_to("segment") == []
     assert stream.context.slots.num_bytes == 0

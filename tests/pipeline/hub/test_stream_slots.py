@@ -6,6 +6,7 @@ from itertools import islice
 import pytest
 
 from icstream.model import Fit
+from icstream.model.memory import MemoryBudget
 from icstream.pipeline.hub.slots import SlotPool
 from icstream.pipeline.hub.stream_slots import StreamSlots
 from icstream.pipeline.wire.messages import Slot
@@ -96,6 +97,17 @@ def test_a_frame_with_an_array_beyond_what_messages_carry_is_refused() -> None:
     slots.want((1, 6_000_000), list(slots.granted))
     assert slots.settle_want() == (
         "s: a frame of 6000000x1 pixels: needs an array larger than the allowed 1073741824 bytes"
+    )
+
+
+def test_a_frame_that_doubling_makes_too_large_is_refused() -> None:
+    # 8000x7000 pixels are allowed; doubled they are 16000x14000, padded to 32k + 1.
+    size = SlotSize(Fit(double_below=8000), num_classes=2)
+    slots = open_slots(SlotPool(None, size=size, budget=MemoryBudget(10**12)))
+    slots.want((7000, 8000), list(slots.granted))
+    assert slots.settle_want() == (
+        "s: a frame of 8000x7000 pixels: needs an input of the network of 16001x14017 pixels, more"
+        " than the allowed 100663296"
     )
 
 

@@ -69,6 +69,22 @@ def test_images_are_measured_before_they_are_unpacked(strict: Server, small: byt
     assert ask(strict, "/segment", small).status == 200
 
 
+@pytest.mark.parametrize(
+    ("width", "height"), [(3_000_000, 1), (1, 3_000_000), (1_048_576, 60), (250_001, 2)]
+)
+def test_thin_images_count_as_wide_as_the_network_needs_them(
+    width: int, height: int, server: Server
+) -> None:
+    for path in ("/segment", "/model/inference"):
+        fields = {"image": ("a.png", png_that_claims(width, height), "image/png")}
+        reply = server.ask(path, fields=fields)
+        assert reply.status == 413
+        assert "16000000, where sides below 64 count as 64" in reply.data.decode()
+    tensor = {"name": "image", "datatype": "UINT8", "shape": [1, height, width, 3], "data": [0]}
+    reply = server.ask("/v2/models/streets/infer", json.dumps({"inputs": [tensor]}).encode())
+    assert reply.status == 413
+
+
 def test_bodies_with_too_large_a_content_length_are_refused(strict: Server) -> None:
     reply = ask(strict, "/segment", bytes(100_001))
     assert (reply.status, reply.json()["kind"]) == (413, "too_large")
