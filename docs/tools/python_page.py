@@ -7,7 +7,7 @@ from typing import Any
 import griffe
 from markdown_text import code, page, prose, table
 
-_SOURCES = Path(__file__).resolve().parents[2] / ".typing"
+_SOURCES = Path(__file__).resolve().parents[2]
 _PACKAGES = (
     "pipeline",
     "model",
