@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Some containers set it. The tests start hundreds of processes, each of which would compile all modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-fast coverage check docs docs-serve format reference setup supervisely-sdk clean
 
 demo: setup

@@ -19,7 +19,6 @@ from icstream.model import (
     load_weights,
     prepare_input,
 )
-from icstream.model.cache import cache_dir
 from icstream.model.runtimes import cpu_does_bf16, select_runtime
 from icstream.stages.streets import Street
 
@@ -194,11 +193,14 @@ def test_a_damaged_graph_in_the_cache_is_made_again(
     checkpoint: Checkpoint,
     images: list[Image],
     reference: list[Image],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     runtime: str,
     suffix: str,
 ) -> None:
+    monkeypatch.setenv("ICSTREAM_CACHE", str(tmp_path))
     masks(checkpoint, images[:1], runtime, "fp32")
-    cached = list(cache_dir().glob(f"*.{suffix}"))
+    cached = list(tmp_path.glob(f"*.{suffix}"))
     for file in cached:
         file.write_bytes(b"damaged")
     assert agreement(masks(checkpoint, images[:1], runtime, "fp32"), reference[:1]) >= 0.9999
