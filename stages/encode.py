@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from icstream.model.errors import StageError
 from icstream.model.planar import interleaved
 from icstream.stages.accounting import FrameAccounting
 from icstream.stages.items import FrameMeta, ScoredFrame, SegmentedFrame
-from icstream.stages.sinks.sink import Sink, any_wants_image
+from icstream.stages.sinks.sink import Sink, any_wants_image, common_size_fault
 
 _MAX_LATE_S = 1
 """The lateness of a frame, in seconds, above which a new part begins."""
@@ -44,8 +45,14 @@ class Encode:
         return self.num_frames < self._num_done
 
     def process(self, frame: ScoredFrame) -> SegmentedFrame:
-        """Implement `FrameStage.process`."""
+        """Implement `FrameStage.process`.
+
+        Raises:
+            StageError: No sink can write a frame of this size.
+        """
         meta, image = frame.meta, frame.image
+        if (fault := common_size_fault(self._sinks, meta.size)) is not None:
+            raise StageError("no sink for its size", f"frame {meta.index}: {fault}")
         class_ids = frame.scores.class_ids()
         self._begin_part_if_needed(meta)
         if image is not None and self.wants_image:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icstream.model import LabelSet
+from icstream.pipeline.serve.errors import RefusedError
 from icstream.pipeline.serve.models import Model
 from icstream.stages.annotate.network import has_background
 from icstream.stages.class_areas import count_class_pixels
@@ -23,6 +24,7 @@ JPEG = "image/jpeg"
 JSON = "application/json"
 SUPERVISELY = "application/vnd.icstream.supervisely+json"
 _JPEG_QUALITY = 90
+_JPEG_MAX_SIDE = 65_500  # jmorecfg.h: JPEG_MAX_DIMENSION
 
 
 @dataclass(slots=True)
@@ -42,6 +44,20 @@ def mask_reply(
     shares = class_shares(ids_HW, model.labels)
     listed = ", ".join(f"c{k}={share:.6f}" for k, share in shares.items())
     return Reply(body, media_type, {"Class-Shares": listed})
+
+
+def check_form(media_type: str, size: tuple[int, int]) -> None:
+    """Check that a form of answer can have a size, as (height, width).
+
+    Raises:
+        RefusedError: It cannot.
+    """
+    if media_type == JPEG and max(size) > _JPEG_MAX_SIDE:
+        raise RefusedError(
+            "not_acceptable",
+            f"{JPEG} has sides up to {_JPEG_MAX_SIDE} pixels, but the image has"
+            f" {size[1]}x{size[0]}; accept {PNG}",
+        )
 
 
 def class_shares(ids_HW: NDArray[np.uint8], labels: LabelSet) -> dict[int, float]:

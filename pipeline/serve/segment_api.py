@@ -13,7 +13,16 @@ from icstream.pipeline.serve.images import MEDIA_TYPES, image_size, unpack
 from icstream.pipeline.serve.metrics import Times
 from icstream.pipeline.serve.models import Model, Networks
 from icstream.pipeline.serve.request_body import media_type, read_body
-from icstream.pipeline.serve.responses import FORMS, JPEG, JSON, PNG, SUPERVISELY, Reply, mask_reply
+from icstream.pipeline.serve.responses import (
+    FORMS,
+    JPEG,
+    JSON,
+    PNG,
+    SUPERVISELY,
+    Reply,
+    check_form,
+    mask_reply,
+)
 from icstream.pipeline.serve.service import Service
 
 _RAW = ("application/octet-stream", *MEDIA_TYPES)
@@ -67,6 +76,7 @@ def segment_router(service: Service) -> APIRouter:
         with service.admitted():
             max_pixels = service.config.limits.pixels
             size = await service.parse(lambda: image_size(data, max_pixels=max_pixels))
+            check_form(kind, size)
 
             def work(networks: Networks, times: Times, allowance: Allowance) -> Reply:
                 with times.stage("unpack"):

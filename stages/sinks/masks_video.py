@@ -20,6 +20,8 @@ class MasksVideo(VideoSink):
 
     def write(self, frame: SegmentedFrame) -> None:
         """See base class."""
+        if not self._holds(frame.meta):
+            return
         class_ids = frame.class_ids
         if self._current is not None and self._encoder is not None:
             self._current.write_packet(frame.meta, self._encoder.encode(class_ids))

@@ -30,6 +30,8 @@ class OverlayVideo(VideoSink):
 
     def write(self, frame: SegmentedFrame) -> None:
         """See base class."""
+        if not self._holds(frame.meta):
+            return
         blended = self._blend(frame.require_image(), frame.class_ids)
         height, width = frame.meta.size
         if height % 2 or width % 2:  # 4:2:0 chroma needs even sides

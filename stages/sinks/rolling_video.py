@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from icstream.model import LabelSet
-from icstream.stages.items import FrameMeta, SegmentedFrame
+from icstream.stages.items import FrameMeta, SegmentedFrame, Size
 from icstream.stages.sinks.event_rules import moment
 from icstream.stages.sinks.fragments import last_fragment
 from icstream.stages.sinks.masks_video import MasksVideo
@@ -91,6 +91,10 @@ class RollingVideo:
         for sink in self._current:
             sink.write(frame)
         self._num_frames += 1
+
+    def size_fault(self, size: Size) -> str | None:
+        """Implement `LimitedSink.size_fault`; the overlay may be left out alone."""
+        return MasksVideo(self._folder).size_fault(size)
 
     def close(self) -> None:
         """Implement `Sink.close`."""

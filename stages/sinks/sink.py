@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 from icstream.model.renamed import warn_renamed_in
 from icstream.stages.items import FrameMeta, SegmentedFrame, Size
@@ -79,6 +79,21 @@ class Sink(Protocol):
     def close(self) -> None:
         """Finish all files; called once, even after an error."""
         ...
+
+
+@runtime_checkable
+class LimitedSink(Protocol):
+    """A sink that leaves out frames of sizes that its format does not allow, with a warning."""
+
+    def size_fault(self, size: Size) -> str | None:
+        """Return why frames of (height, width) are left out, or None if they are written."""
+        ...
+
+
+def common_size_fault(sinks: Iterable[Sink], size: Size) -> str | None:
+    """Return why no sink can write frames of (height, width), or None if one can."""
+    faults = [sink.size_fault(size) if isinstance(sink, LimitedSink) else None for sink in sinks]
+    return faults[0] if faults and None not in faults else None
 
 
 def any_wants_image(sinks: Iterable[Sink]) -> bool:

@@ -1,17 +1,20 @@
 """The base of video sinks, with their files and parts."""
 
 import glob
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from av.video.frame import VideoFrame
 
-from icstream.stages.items import FrameMeta
+from icstream.stages.items import FrameMeta, Size
 from icstream.stages.sinks.fragments import cut_back, last_fragment
 from icstream.stages.sinks.sink import Part
 from icstream.stages.sinks.video_part import VideoFormat, VideoPart
+
+log = logging.getLogger(__name__)
 
 
 def video_files(folder: Path, stem: str) -> Iterator[Path]:
@@ -19,6 +22,24 @@ def video_files(folder: Path, stem: str) -> Iterator[Path]:
     for path in folder.glob(f"{glob.escape(stem)}*.mp4"):
         if re.fullmatch(r"(\.\d{4,})?", path.name.removeprefix(stem).removesuffix(".mp4")):
             yield path
+
+
+class _SideLimits(NamedTuple):
+    """The sizes that files of a codec can have."""
+
+    codec: str
+    """The name of the codec for people."""
+    min_width: int
+    max_side: int
+
+
+_LIMITS = {
+    # FFmpeg's encoder finds no slices for a column of several pixels; MP4 has sides in 16 bits
+    # (ISO/IEC 14496-12, 12.1.3, VisualSampleEntry).
+    "ffv1": _SideLimits("FFV1", 2, 2**16 - 1),
+    # x264, encoder/encoder.c: MAX_RESOLUTION.
+    "libx264": _SideLimits("H.264", 1, 2**14),
+}
 
 
 class VideoSink:
@@ -44,6 +65,8 @@ class VideoSink:
         self._current: VideoPart | None = None
         self._skipped: tuple[FrameMeta, int] | None = None
         self._finished: list[Part] = []
+        self._leaves_out = False
+        """Whether frames were left out for their size."""
 
     @property
     def parts(self) -> list[Part]:
@@ -71,8 +94,21 @@ class VideoSink:
 
     def skip(self, first: FrameMeta, num_frames: int) -> None:
         """Implement `Sink.skip`."""
+        if self.size_fault(first.size) is not None:
+            return
         first, count = self._skipped or (first, 0)
         self._skipped = first, count + num_frames
+
+    def size_fault(self, size: Size) -> str | None:
+        """Implement `LimitedSink.size_fault`."""
+        limits = _LIMITS[self._codec]
+        is_wide_enough = size[1] >= limits.min_width or max(size) == 1
+        if is_wide_enough and max(size) <= limits.max_side:
+            return None
+        return (
+            f"{size[1]}x{size[0]} pixels: {limits.codec} files have widths from"
+            f" {limits.min_width} and sides up to {limits.max_side}"
+        )
 
     def close(self) -> None:
         """Implement `Sink.close`."""
@@ -87,6 +123,15 @@ class VideoSink:
             path = self._path(len(self._finished))
             cut_back(path, count)
             self._finished.append(Part.beginning(path.name, first, num_frames=count))
+
+    def _holds(self, meta: FrameMeta) -> bool:
+        """Return whether the file can have a frame, which otherwise is left out, said once."""
+        fault = self.size_fault(meta.size)
+        if fault is not None and not self._leaves_out:
+            self._leaves_out = True
+            name = f"{self._folder.name}/{self._stem}.mp4"
+            log.warning("%s: left out: frames of %s", name, fault)
+        return fault is None
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{self._stem}{f'.{number:04}' if number else ''}.mp4"

@@ -5,13 +5,14 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from icstream.model import CAMVID, Fit, Scores
+from icstream.model import CAMVID, Fit, Scores, StageError
 from icstream.stages import FrameAccounting, FrameMeta, ScoredFrame, SegmentedFrame
 from icstream.stages.encode import Encode
-from icstream.stages.sinks import MasksVideo, PngMasks, Sink
+from icstream.stages.sinks import MasksVideo, OverlayVideo, PngMasks, Sink, restart_point
 
 
 def frame(index: int, pts: int | None = None, *, size: tuple[int, int] = (64, 96)) -> ScoredFrame:
@@ -76,6 +77,70 @@ def test_an_announced_change_begins_one_part_and_not_two(tmp_path: Path) -> None
     stage.process(frame(1, 1, size=(32, 32)))
     stage.close()
     assert len(sink.parts) == 2
+
+
+def test_a_sink_that_cannot_hold_a_size_leaves_it_out_and_the_others_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    masks, overlay = MasksVideo(tmp_path), OverlayVideo(tmp_path, CAMVID)
+    sizes = [(64, 96), (64, 16_386), (64, 16_386), (64, 96)]
+    done, accounting = encode([frame(i, i, size=s) for i, s in enumerate(sizes)], masks, overlay)
+    assert (len(done), accounting.encoded) == (4, 4)
+    assert [part.num_frames for part in masks.parts] == [1, 2, 1]
+    assert [(part.path, part.num_frames) for part in overlay.parts] == [
+        ("overlay.mp4", 1),
+        ("overlay.0001.mp4", 1),
+    ]
+    assert caplog.messages == [
+        f"{tmp_path.name}/overlay.mp4: left out: frames of 16386x64 pixels: H.264 files have widths"
+        " from 1 and sides up to 16384"
+    ]
+
+
+def test_a_frame_that_no_sink_can_hold_fails(tmp_path: Path) -> None:
+    sinks = OverlayVideo(tmp_path, CAMVID), MasksVideo(tmp_path)
+    stage = Encode(sinks, accounting=FrameAccounting())
+    stage.process(frame(0, 0))
+    with pytest.raises(StageError, match=r"no sink for its size: frame 1: 65538x1 pixels: H\.264"):
+        stage.process(frame(1, 1, size=(1, 65_538)))
+    stage.process(frame(2, 2))
+    stage.close()
+    assert [part.num_frames for sink in sinks for part in sink.parts] == [2, 2]
+
+
+def count_frames(path: Path) -> int:
+    with av.open(path) as file:
+        return len(list(file.decode(video=0)))
+
+
+@pytest.mark.parametrize("num_shown", [1, 3, 5])
+def test_going_on_after_frames_were_left_out_gives_the_same_frames(
+    tmp_path: Path, num_shown: int
+) -> None:
+    sizes = [*[(64, 96)] * 3, *[(64, 16_386)] * 2, *[(32, 48)] * 3]
+    frames = [frame(i, i, size=size) for i, size in enumerate(sizes)]
+    for name, shown in (("whole", frames), ("stopped", frames[:num_shown])):
+        encode(shown, MasksVideo(tmp_path / name), OverlayVideo(tmp_path / name, CAMVID))
+    folder = tmp_path / "stopped"
+    sinks = MasksVideo(folder), OverlayVideo(folder, CAMVID)
+    num_done = restart_point(sinks)
+    stage = Encode(sinks, accounting=FrameAccounting(), num_done=num_done)
+    for item in frames:
+        if stage.next_is_done:
+            stage.skip(item.meta)
+        else:
+            stage.process(item)
+    stage.close()
+    files = sorted(path.name for path in (tmp_path / "whole").iterdir())
+    assert files == [
+        *("masks.0001.mp4", "masks.0002.mp4", "masks.mp4", "overlay.0001.mp4", "overlay.mp4")
+    ]
+    assert sorted(path.name for path in folder.iterdir()) == files
+    for name in files:
+        whole, again = tmp_path / "whole" / name, folder / name
+        if name.startswith("masks"):
+            assert again.read_bytes() == whole.read_bytes()
+        assert count_frames(again) == count_frames(whole)
 
 
 class Broken(PngMasks):

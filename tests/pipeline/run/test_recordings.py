@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from icstream.pipeline.run.report import build_report, summarize
 from support.clips import make_clip
@@ -29,3 +30,15 @@ def test_tracks_and_missing_parts_are_reported(tmp_path: Path) -> None:
     assert f"both: {streams['both']['notes'][0]}" in lines
     assert 0 < decoded["cut"] < 100
     assert f"cut: the recording is not complete: {streams['cut']['cut_short']}" in lines
+
+
+def test_frames_that_are_too_wide_for_a_video_cost_the_other_sinks_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index, width in enumerate((96, 16_386, 96)):  # x264 takes sides up to 16384
+        Image.new("RGB", (width, 64)).save(folder / f"{index}.png")
+    result = run_pipeline(folder, tmp_path / "out", sinks=("masks", "overlay"))
+    assert result.exit_code == 0
+    (stream,) = build_report(result, exit_code=0)["streams"].values()
+    parts = {sink: [part["frames"] for part in stream["parts"][sink]] for sink in stream["parts"]}
+    assert parts == {"masks": [1, 1, 1], "overlay": [1, 1]}

@@ -85,6 +85,13 @@ def test_thin_images_count_as_wide_as_the_network_needs_them(
     assert reply.status == 413
 
 
+def test_a_jpeg_that_would_be_too_wide_is_not_acceptable(server: Server) -> None:
+    body = encode(np.zeros((64, 65_501, 3), np.uint8), "PNG")  # libjpeg's limit is 65500
+    reply = server.ask("/segment", body, headers={"Accept": "image/jpeg"})
+    assert (reply.status, reply.json()["kind"]) == (406, "not_acceptable")
+    assert reply.json()["detail"].endswith("but the image has 65501x64; accept image/png")
+
+
 def test_bodies_with_too_large_a_content_length_are_refused(strict: Server) -> None:
     reply = ask(strict, "/segment", bytes(100_001))
     assert (reply.status, reply.json()["kind"]) == (413, "too_large")

@@ -1,10 +1,12 @@
 """Sinks: what is read back with PyAV and Pillow must be what went in, at its time."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +14,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -150,6 +155,53 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path, kind: str) -> None:
         write(sink, [frame(i, i) for i in range(8)])
     first, second = (tmp_path / folder / f"{kind}.mp4" for folder in ("a", "b"))
     assert first.read_bytes() == second.read_bytes()
+
+
+def is_taken(codec: str, pixels: str, size: tuple[int, int]) -> bool:
+    """Whether FFmpeg's encoder and muxer take an image of a size."""
+    even = size if codec == "ffv1" else (size[0] + size[0] % 2, size[1] + size[1] % 2)
+    image = VideoFrame.from_ndarray(np.zeros(even, np.uint8), format="gray")
+    with closing(av.open(io.BytesIO(), "w", format="mp4")) as file:
+        stream = file.add_stream(codec, rate=25)
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width = even
+        stream.pix_fmt = pixels
+        try:
+            file.mux(stream.encode(image.reformat(format=pixels)))
+            file.mux(stream.encode())
+        except FFmpegError:
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "pixels", "held", "refused"),
+    [
+        (
+            *("masks", "ffv1", "gray"),
+            [(1, 1), (2, 2), (64, 65_535), (65_535, 64)],
+            [(64, 65_536), (65_536, 2), (9, 1)],
+        ),
+        (
+            *("overlay", "libx264", "yuv420p"),
+            [(1, 1), (9, 1), (64, 16_384), (16_383, 2)],
+            [(64, 16_385), (16_385, 64)],
+        ),
+    ],
+)
+def test_sizes_are_held_up_to_the_limit_of_the_encoder(
+    tmp_path: Path,
+    kind: str,
+    codec: str,
+    pixels: str,
+    held: list[tuple[int, int]],
+    refused: list[tuple[int, int]],
+) -> None:
+    for number, size in enumerate([*held, *refused]):
+        sink = open_sink(kind, SinkContext(tmp_path / str(number), CAMVID, None))
+        write(sink, [frame(0, 0, size=size)])
+        assert [part.num_frames for part in sink.parts] == ([1] if size in held else [])
+        assert is_taken(codec, pixels, size) == (size in held)
 
 
 def test_a_new_part_is_a_new_file(tmp_path: Path) -> None:
