@@ -78,6 +78,14 @@ def is_whole_jpeg(data: bytes) -> bool:
         return False
 
 
+def load_loops() -> None:
+    """Load the compiled loops, which otherwise delays the first JPEG of a process."""
+    for progressive in (False, True):
+        file = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(file, "JPEG", progressive=progressive)
+        is_whole_jpeg(file.getvalue())
+
+
 def _segments(data: bytes) -> Iterator[_Segment]:
     """Yield each segment up to the end of the first image."""
     found = _MARKER.search(data, len(_START))

@@ -69,6 +69,8 @@ class Service:
     def start(self) -> None:
         """Prepare every network for `model.warm_up_sizes`, then start the workers."""
         try:
+            from icstream.stages import jpeg_scans  # here, as numba is slow to import
+
             networks = [Networks(self.models, self._kept) for _ in range(self.num_workers)]
             for worker in networks:
                 for name in self.models:
@@ -76,6 +78,7 @@ class Service:
                         if self.stopping.is_set():
                             return
                         worker.segment(name, np.zeros((height, width, 3), np.uint8))
+            jpeg_scans.load_loops()
         except BaseException as error:
             self.failure = error
             return

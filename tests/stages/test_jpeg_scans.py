@@ -2,6 +2,7 @@
 
 import io
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,6 +126,19 @@ def test_bytes_behind_the_last_block_are_no_damage_as_cameras_write_them() -> No
     data = jpeg()
     for excess in (b"\0", b"\0" * 8, bytes(range(1, 200)), b"\xff\xd3" + bytes(range(1, 50))):
         assert is_whole_jpeg(data[:-2] + excess + END)
+
+
+def test_all_loops_can_be_loaded_before_the_first_jpeg() -> None:
+    program = """
+from icstream.stages import jpeg_blocks, jpeg_scans
+loops = [jpeg_blocks.walk_whole, jpeg_blocks.walk_first, jpeg_blocks.walk_refined]
+assert [len(loop.signatures) for loop in loops] == [0, 0, 0]
+jpeg_scans.load_loops()
+assert [len(loop.signatures) for loop in loops] == [1, 1, 1]
+jpeg_scans.load_loops()
+assert [len(loop.signatures) for loop in loops] == [1, 1, 1]
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_other_codings_are_whole_with_their_end() -> None:
