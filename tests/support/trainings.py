@@ -51,6 +51,8 @@ PLUGIN = replace(
     width=1 / 8,
     lr=2e-3,
 )
+SMALL_BATCHES = replace(PLUGIN, use_batchnorm=False, batch_train=2, lr=1e-4)
+"""Settings whose steps do not depend on how the batches are spread over processes."""
 
 
 def has_torchvision() -> bool:
