@@ -114,17 +114,3 @@ def serve_streets(*options: str, environment: Mapping[str, str] | None = None) -
     """Return a service for small images with the smallest weights."""
     small = ("--weights", "streets", "--set", "model.warm_up_sizes=[60x40]")
     return Server(*small, *options, environment=environment)
-
-
-def run_serve(*options: str, environment: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """Return the exit code and standard error of a service that must not start."""
-    command = [*COMMAND, "serve", *options]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment and dict(environment),
-        check=False,
-    )
-    return done.returncode, done.stderr

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.commands import call, error_line
 from support.images import broken_images, encode, make_image, png_that_claims
-from support.servers import Server, run_serve, serve_streets
+from support.servers import Server, serve_streets
 
 pytestmark = pytest.mark.slow
 
@@ -214,9 +215,9 @@ def test_the_plugins_variable_names_the_port(monkeypatch: pytest.MonkeyPatch) ->
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv("rest_inference_port", str(port))
-        code, said = run_serve("--weights", "streets")
-    assert code == 2
-    assert f"127.0.0.1:{port}: cannot listen" in said
+        done = call("serve", "--weights", "streets")
+    assert done.returncode == 2
+    assert f"127.0.0.1:{port}: cannot listen" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -233,16 +234,15 @@ def test_the_plugins_variable_names_the_port(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_unservable_settings_are_refused_in_one_line(options: tuple[str, ...], says: str) -> None:
-    code, said = run_serve("--port", "0", *options)
-    assert code == 2
-    assert said.count("\n") == 1
-    assert says in said
+    done = call("serve", "--port", 0, *options)
+    assert done.returncode == 2
+    assert says in error_line(done)
 
 
 def test_short_tokens_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("secret\n")
-    code, said = run_serve("--weights", "streets", "--port", "0", "--token-file", str(file))
-    assert code == 2
-    assert "at least 16" in said
-    assert "secret" not in said
+    done = call("serve", "--weights", "streets", "--port", 0, "--token-file", file)
+    assert done.returncode == 2
+    assert "at least 16" in done.stderr
+    assert "secret" not in done.stderr
