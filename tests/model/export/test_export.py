@@ -47,12 +47,29 @@ def reference(checkpoint: Checkpoint, image: Image) -> Image:
     return Segmenter(checkpoint, runtime="torch", device="cpu", precision="fp32")(image)
 
 
+@pytest.fixture(scope="module")
+def onnx_file(
+    checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """Return an ONNX file for two images, and its description."""
+    out = tmp_path_factory.mktemp("onnx") / FILES["onnx"]
+    return out, export_model(checkpoint, out, size=SIZE, format="onnx", batch=2)
+
+
+@pytest.fixture(scope="module")
+def openvino_file(
+    checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """Return an OpenVINO file for two images, and its description."""
+    out = tmp_path_factory.mktemp("openvino") / FILES["openvino"]
+    return out, export_model(checkpoint, out, size=SIZE, format="openvino", batch=2)
+
+
 @pytest.mark.parametrize("format", ["onnx", "openvino"])
 def test_a_batch_of_images_gives_the_ids_of_the_segmenter(
-    checkpoint: Checkpoint, tmp_path: Path, format: Format
+    checkpoint: Checkpoint, request: pytest.FixtureRequest, format: Format
 ) -> None:
-    out = tmp_path / FILES[format]
-    facts = export_model(checkpoint, out, size=SIZE, format=format, batch=2)
+    out, facts = request.getfixturevalue(f"{format}_file")
     images = np.stack([street(0), street(1)])
     ids_NHW = open_exported(out, precision="fp32")(images)
     assert ids_NHW.dtype == np.uint8
@@ -61,7 +78,7 @@ def test_a_batch_of_images_gives_the_ids_of_the_segmenter(
     assert len(np.unique(wanted)) >= 5
     assert (ids_NHW == wanted).mean() >= 0.9999
     left = {out.name, "net.bin"} if format == "openvino" else {out.name}
-    assert {path.name for path in tmp_path.iterdir()} == left
+    assert {path.name for path in out.parent.iterdir()} == left
 
 
 @pytest.mark.parametrize("format", ["onnx", "openvino"])
@@ -97,9 +114,10 @@ def test_images_are_fitted_in_the_graph_as_the_checkpoint_states(
     assert (ids_HW == reference(fitted, image)).mean() >= 0.998
 
 
-def test_onnx_files_hold_their_description(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    out = tmp_path / "net.onnx"
-    facts = export_model(checkpoint, out, size=SIZE, format="onnx")
+def test_onnx_files_hold_their_description(
+    checkpoint: Checkpoint, onnx_file: tuple[Path, dict[str, Any]]
+) -> None:
+    out, facts = onnx_file
     model = onnx.load(out)
     onnx.checker.check_model(model, full_check=True)
     told = {entry.key: entry.value for entry in model.metadata_props}
@@ -111,9 +129,10 @@ def test_onnx_files_hold_their_description(checkpoint: Checkpoint, tmp_path: Pat
     assert {node.domain for node in model.graph.node} == {""}
 
 
-def test_openvino_files_hold_their_description(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    out = tmp_path / "net.xml"
-    facts = export_model(checkpoint, out, size=SIZE, format="openvino")
+def test_openvino_files_hold_their_description(
+    checkpoint: Checkpoint, openvino_file: tuple[Path, dict[str, Any]]
+) -> None:
+    out, facts = openvino_file
     model = openvino.Core().read_model(out)
     told: dict[str, Any] = {
         key: model.get_rt_info(["icstream", key]).astype(str) for key in ("classes", "weights")
