@@ -16,7 +16,7 @@ from PIL import Image
 from icstream.model import Segmenter, load_weights
 from icstream.pipeline import segment
 from support.clips import make_clip
-from support.commands import COMMAND, call, error_line, icstream
+from support.commands import COMMAND, call, error_line
 from support.projects import Project, outline, thing
 from support.sdk import run_sdk
 from support.stand_in import mask_of, read
@@ -27,7 +27,7 @@ SIZE = (96, 128)
 
 
 def annotate(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return icstream("annotate", *arguments)
+    return call("annotate", *arguments)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
