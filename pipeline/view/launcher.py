@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Self
 
 import zmq
@@ -42,7 +42,6 @@ class ViewLauncher:
         self._settings = settings
         self._token = settings.token.get_secret_value() if settings.token else None
         self._listeners: dict[str, Listener] = {}
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._snapshots: SnapshotTaker | None = None
         self._status: zmq.Socket[bytes] | None = None
         self._endpoints = ("", "")
@@ -55,18 +54,21 @@ class ViewLauncher:
             "address": settings.address if settings.show else None,
             "metrics_address": settings.metrics_address,
         }
-        for setting, address in addresses.items():
-            if address is not None:
-                listener = open_listener(f"view.{setting}", address, token=self._token)
-                self._listeners[setting] = listener
+        with ExitStack() as opened:  # closed again if one of the addresses cannot be used
+            for setting, address in addresses.items():
+                if address is not None:
+                    listener = open_listener(f"view.{setting}", address, token=self._token)
+                    opened.enter_context(listener.socket)
+                    self._listeners[setting] = listener
+            self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+            opened.callback(self._context.destroy, linger=0)
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for listener in self._listeners.values():
-            listener.socket.close()
-        self._context.destroy(linger=0)
+        self._opened.close()
 
     def open(self, folder: str, inference: Inference) -> None:
         """Open the sockets for status and frames, in a folder that only this user can enter."""

@@ -16,6 +16,7 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.clips import make_clip, moving_image
+from support.commands import call, error_line
 from support.live_runs import LiveRun, children, get, is_running, read_frames
 from support.runs import read_ids, run_pipeline
 
@@ -219,6 +220,7 @@ def test_with_a_token_only_requests_with_it_are_allowed(clip: Path, tmp_path: Pa
     [
         (["--view-address", "0.0.0.0:0"], "other machines can reach it"),
         (["--metrics-address", "0.0.0.0:0"], "other machines can reach it"),
+        (["--view-address", "127.0.0.1:0", "--metrics-address", "0.0.0.0:0"], "other machines"),
         (["--view-address", "0.0.0.0:0", "--view-token", "short"], "at least 16"),
         (["--view-address", "localhost"], "HOST:PORT"),
         (["--view-address", "127.0.0.1:99999"], "HOST:PORT"),
@@ -229,20 +231,19 @@ def test_with_a_token_only_requests_with_it_are_allowed(clip: Path, tmp_path: Pa
 def test_an_address_that_will_not_do_is_one_line_and_nothing_is_written(
     clip: Path, tmp_path: Path, options: list[str], words: str
 ) -> None:
-    with LiveRun([clip], tmp_path / "out", *options) as run:
-        assert run.wait() == 2
-        assert words in run.log
-        assert len(run.lines) == 1
+    done = call("run", "--weights", "streets", clip, "-o", tmp_path / "out", *options)
+    assert done.returncode == 2
+    assert words in error_line(done)
     assert not (tmp_path / "out").exists()
 
 
 def test_an_address_in_use_is_one_line(clip: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with LiveRun([clip], tmp_path / "out", "--view-address", address) as run:
-            assert run.process.wait(60) == 2
-            run._reader.join()
-            assert f"{address}: cannot listen (Address already in use)" in run.log
+        options = ("--weights", "streets", "-o", tmp_path / "out", "--view-address", address)
+        done = call("run", clip, *options)
+        assert done.returncode == 2
+        assert f"{address}: cannot listen (Address already in use)" in done.stderr
 
 
 def test_without_the_packages_one_line_names_the_extra(clip: Path, tmp_path: Path) -> None:
