@@ -102,7 +102,7 @@ def test_several_sources_are_streams_of_their_own(clip: Path, tmp_path: Path) ->
     for index in range(3):
         Image.fromarray(moving_image(index, (70, 90))).save(tmp_path / f"im{index}.png")
     out = tmp_path / "out"
-    done = icstream("run", clip, tmp_path / "im*.png", clip, *STREETS, "-o", out)
+    done = call("run", clip, tmp_path / "im*.png", clip, *STREETS, "-o", out)
     assert done.returncode == 0, done.stderr
     streams = report(out)["streams"]
     assert [(name, s["encoded"], s["clock"]) for name, s in streams.items()] == [
@@ -125,7 +125,7 @@ def test_losses_give_exit_code_3_and_a_sentence(clip: Path, tmp_path: Path) -> N
     damaged = tmp_path / "damaged.mp4"
     damaged.write_bytes(clip.read_bytes())
     damage_packet(damaged, 4)
-    done = icstream("run", damaged, *STREETS, "-o", tmp_path / "out", "--sink", "masks")
+    done = call("run", damaged, *STREETS, "-o", tmp_path / "out", "--sink", "masks")
     assert done.returncode == 3
     assert "undecodable: damaged packet" in done.stderr
     stream = report(tmp_path / "out")["streams"]["damaged"]
@@ -137,7 +137,7 @@ def test_losses_give_exit_code_3_and_a_sentence(clip: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_one_bad_source_does_not_touch_the_others(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"nothing" * 100)
-    done = icstream("run", tmp_path / "bad.mp4", clip, *STREETS, "-o", tmp_path / "out")
+    done = call("run", tmp_path / "bad.mp4", clip, *STREETS, "-o", tmp_path / "out")
     assert done.returncode == 3
     streams = report(tmp_path / "out")["streams"]
     assert "not a video" in streams["bad"]["error"]
@@ -224,6 +224,7 @@ def test_nothing_that_can_be_opened_is_exit_code_2(tmp_path: Path, content: byte
     assert "a.mp4" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_exit_code_1(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", pts=tuple(range(300)), size=(96, 160))
     out = tmp_path / "out"
@@ -245,7 +246,7 @@ def test_a_recording_without_a_sound_image_is_exit_code_2(clip: Path, tmp_path: 
     for position, size in packet_places(clip):
         content[position : position + size] = bytes(size)
     (tmp_path / "black.mp4").write_bytes(content)
-    done = icstream("run", tmp_path / "black.mp4", *STREETS, "-o", tmp_path / "out")
+    done = call("run", tmp_path / "black.mp4", *STREETS, "-o", tmp_path / "out")
     assert done.returncode == 2
     assert "no frame could be decoded" in done.stderr
     stream = report(tmp_path / "out")["streams"]["black"]
@@ -261,29 +262,36 @@ def test_overwrite_gives_the_same_files(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     contents = []
     for _ in range(2):
-        done = icstream("run", clip, *STREETS, "-o", out, "--overwrite", "--quiet")
+        done = call("run", clip, *STREETS, "-o", out, "--overwrite", "--quiet")
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         contents.append({p.name: p.read_bytes() for p in (out / "clip").iterdir()})
     assert contents[0] == contents[1]
 
 
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("long") / "long.mp4"
+    return make_clip(path, pts=tuple(range(3000)), size=(64, 96), gop=50)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_end_a_run_in_order(tmp_path: Path, number: int, code: int) -> None:
-    clip = make_clip(tmp_path / "long.mp4", pts=tuple(range(3000)), size=(64, 96), gop=50)
+def test_signals_end_a_run_in_order(
+    long_clip: Path, tmp_path: Path, number: int, code: int
+) -> None:
     out = tmp_path / "out"
-    command = [*COMMAND, "run", str(clip), *STREETS, "-o", str(out), "--sink", "masks"]
+    command = [*COMMAND, "run", str(long_clip), *STREETS, "-o", str(out), "--sink", "masks"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while not (out / "long" / "masks.mp4").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(0.3)
+        masks, deadline = out / "long" / "masks.mp4", time.monotonic() + 60
+        while not (masks.exists() and masks.stat().st_size > 10_000):  # some frames are through
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         process.send_signal(number)
         assert process.wait(timeout=5) == code
     values = report(out)
     stream = values["streams"]["long"]
     assert (values["exit_code"], stream["closed"]) == (code, True)
-    times, _ = read_masks(out / "long" / "masks.mp4")
+    times, _ = read_masks(masks)
     assert len(times) == stream["encoded"]
     assert 0 < len(times) < 3000
 
@@ -295,7 +303,7 @@ def test_settings_come_from_yaml_too(clip: Path, tmp_path: Path) -> None:
         "fit: {mode: stretch, size: 64x96}\noutput: {sinks: [masks]}\n"
     )
     out = tmp_path / "out"
-    done = icstream("run", clip, "-c", tmp_path / "run.yaml", "-o", out)
+    done = call("run", clip, "-c", tmp_path / "run.yaml", "-o", out)
     assert done.returncode == 0, done.stderr
     values = report(out)
     assert values["chosen"]["threads"] == 1
@@ -307,7 +315,7 @@ def test_settings_come_from_yaml_too(clip: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_real_recording_keeps_every_frame_and_time(data_dir: Path, tmp_path: Path) -> None:
     source = data_dir / "dashcam_960x540.mp4"
-    done = icstream("run", source, *STREETS, "-o", tmp_path / "out")
+    done = call("run", source, *STREETS, "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     with av.open(source) as file:
         wanted = [instant(f) for f in file.decode(video=0)]
@@ -325,7 +333,7 @@ def test_half_a_recording_is_reported_with_what_is_missing(data_dir: Path, tmp_p
     half = tmp_path / "half.mp4"
     half.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
     whole = sum(pos + size <= source.stat().st_size // 2 for pos, size in packet_places(source))
-    done = icstream("run", half, *STREETS, "-o", tmp_path / "out", "--sink", "masks")
+    done = call("run", half, *STREETS, "-o", tmp_path / "out", "--sink", "masks")
     assert done.returncode == 3
     stream = report(tmp_path / "out")["streams"]["half"]
     assert stream["encoded"] == whole

@@ -30,6 +30,7 @@ class SmallServer:
         self.release = asyncio.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.sending = 0
+        self.num_errors = 0
         self.connections = Connections(
             max_requests=MAX_REQUESTS, send_s=0.5, is_probe="/health".__eq__
         )
@@ -62,6 +63,7 @@ class SmallServer:
         try:
             await response(scope, receive, send)
             if scope["path"] == "/error":
+                self.num_errors += 1
                 raise OSError("after the answer")
         finally:
             self.sending -= scope["path"] == "/large"
@@ -225,7 +227,7 @@ def test_of_each_connection_a_little_is_read_at_once(server: SmallServer) -> Non
 def test_an_error_that_was_answered_leaves_the_connection(server: SmallServer) -> None:
     with server.connect() as connection:
         assert server.status("/error", connection=connection) == 200
-        time.sleep(0.05)
+        wait_until(lambda: server.num_errors)
         assert server.status(connection=connection) == 200
 
 

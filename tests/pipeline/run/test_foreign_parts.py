@@ -43,7 +43,8 @@ class Source:
         for index in range(10):
             wrong = str(index) in places
             if wrong and kind == "crash":
-                time.sleep(0.2)  # what came before is on its way
+                while not os.path.exists(os.environ["BEFORE_CRASH"]):
+                    time.sleep(0.01)
                 os.abort()
             if wrong and kind == "bug":
                 raise ZeroDivisionError("a bug in a source")
@@ -97,10 +98,15 @@ def runtime_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(
-    runtime_dir: Path, out: Path, *sources: object, options: Sequence[str] = ("--sink", "masks")
+    runtime_dir: Path,
+    out: Path,
+    *sources: object,
+    options: Sequence[str] = ("--sink", "masks"),
+    before_crash: Path | None = None,
 ) -> tuple[int, str, dict[str, Any]]:
     arguments = (*sources, "--weights", "streets", "-o", out, *options)
-    done = icstream("run", *arguments, PYTHONPATH=str(runtime_dir))
+    environment = {"PYTHONPATH": str(runtime_dir), "BEFORE_CRASH": str(before_crash)}
+    done = icstream("run", *arguments, timeout_s=180, **environment)
     assert "Traceback" not in done.stderr
     build_report = json.loads((out / "report.json").read_text())
     return done.returncode, done.stderr, build_report["streams"]
@@ -134,7 +140,12 @@ def test_a_source_that_fails_again_and_again_ends_its_stream_and_no_other(
     runtime_dir: Path, tmp_path: Path, what: str, words: str
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4")
-    code, said, streams = run(runtime_dir, tmp_path / "out", f"odd:{what}", clip)
+    out = tmp_path / "out"
+    code, said, streams = run(
+        *(runtime_dir, out, f"odd:{what}", clip),
+        options=("--sink", "png", "--set", "supervision.max_restarts=2"),
+        before_crash=out / what / "masks" / "000003.png",  # the frame before it is encoded
+    )
     assert code == 1
     assert words in said
     assert f"decode {what}" in streams[what]["error"]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from support.clips import instant, make_clip
-from support.commands import COMMAND, icstream
+from support.commands import COMMAND, call
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ EVERY_SINK = [option for sink in SINKS for option in ("--sink", sink)]
 
 
 def run(clip: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return icstream("run", *STREETS, clip, "-o", out, *EVERY_SINK, *options)
+    return call("run", *STREETS, clip, "-o", out, *EVERY_SINK, *options)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
