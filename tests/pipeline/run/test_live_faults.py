@@ -1,9 +1,7 @@
 """Live sources that hang up, lose packets, or end before the network is ready, in a real run."""
 
-import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -12,16 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from icstream.pipeline.run.report import summarize
 from support.clips import make_clip
 from support.live_runs import LiveRun
 from support.live_servers import free_port
+from support.watched_runs import QUICK, WatchedRun, check_accounts
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = (
-    *("--set", "live.backoff={first_s: 0.1, cap_s: 0.5}", "--set", "live.read_timeout_s=3"),
-    *("--set", "live.max_age_s=30", "--sink", "areas"),
-)
+SETTINGS = {**QUICK, "live.read_timeout_s": 3}
 
 
 @contextmanager
@@ -98,17 +95,20 @@ def test_a_flv_camera_comes_back_and_lost_datagrams_are_counted(tmp_path: Path) 
     with (
         flv_camera(tmp_path) as flv,
         lossy_udp_camera(tmp_path, port),
-        LiveRun([flv, f"udp://127.0.0.1:{port}"], tmp_path / "out", *SETTINGS) as run,
+        WatchedRun([flv, f"udp://127.0.0.1:{port}"], tmp_path / "out", SETTINGS) as live,
     ):
-        run.wait_for(lambda: run.log.count("live.flv: connected") >= 3, timeout_s=150)
-        run.wait_for(lambda: (tmp_path / "out" / "127.0.0.1" / "areas.csv").exists(), timeout_s=150)
-        time.sleep(3)
-        code = run.stop()
-        streams = json.loads((tmp_path / "out" / "report.json").read_text())["streams"]
-    assert code == 143
-    assert "accounts balance" in run.log
-    assert streams["127.0.0.1"]["undecodable"]["after damage"] > 0
-    assert streams["127.0.0.1_live.flv"]["encoded"] > 20
+        live.wait_for(
+            lambda streams: (
+                streams["127.0.0.1_live.flv"].source_status.connections >= 3
+                and streams["127.0.0.1_live.flv"].accounting.encoded > 20
+                and streams["127.0.0.1"].accounting.undecodable["after damage"] > 0
+                and streams["127.0.0.1"].accounting.encoded > 0
+            )
+        )
+        result = live.stop()
+    check_accounts(live, result)
+    summary = summarize(result)
+    assert any("accounts balance" in line for line in summary)
 
 
 def test_frames_that_come_before_the_network_is_ready_are_not_stale(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from support.clips import make_clip
+from support.commands import call, error_line
 from support.live_runs import LiveRun, children
 from support.runs import read_ids, run_pipeline
 
@@ -45,12 +45,18 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def whole(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What a run that is left alone writes."""
+def whole_run(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of a run that is left alone."""
     out = tmp_path_factory.mktemp("whole") / "out"
     with LiveRun([clip], out, *RECORD) as run:
         assert run.wait() == 0, run.log
-    found = contents(out / "clip")
+    return out
+
+
+@pytest.fixture(scope="module")
+def whole(whole_run: Path) -> dict[str, bytes]:
+    """What that run wrote."""
+    found = contents(whole_run / "clip")
     assert {"events.jsonl", "rolling/masks.000000140.mp4"} <= set(found)
     assert len(found) == 6
     return found
@@ -79,13 +85,14 @@ def test_an_encode_worker_that_is_killed_changes_nothing(
     assert contents(tmp_path / "out" / "clip") == whole
 
 
-def test_other_settings_do_not_resume_a_run(clip: Path, tmp_path: Path) -> None:
-    with LiveRun([clip], tmp_path / "out", *RECORD) as run:
-        assert run.wait() == 0
+def test_other_settings_do_not_resume_a_run(
+    clip: Path, whole_run: Path, whole: dict[str, bytes]
+) -> None:
     other = ("--resume", "--set", "output.rolling.seconds=2")
-    with LiveRun([clip], tmp_path / "out", *RECORD, *other) as run:
-        assert run.wait() == 2
-        assert "the earlier run differs in sink_settings" in run.log
+    done = call("run", "--weights", "streets", clip, "-o", whole_run, *RECORD, *other)
+    assert done.returncode == 2
+    assert "the earlier run differs in sink_settings" in done.stderr
+    assert contents(whole_run / "clip") == whole
 
 
 @pytest.mark.parametrize(
@@ -111,10 +118,9 @@ def test_other_settings_do_not_resume_a_run(clip: Path, tmp_path: Path) -> None:
 def test_settings_that_will_not_do_are_one_line(
     clip: Path, tmp_path: Path, options: list[str], words: str
 ) -> None:
-    with LiveRun([clip], tmp_path / "out", *options) as run:
-        assert run.wait() == 2
-        assert words in run.log
-        assert len(run.lines) == 1
+    done = call("run", "--weights", "streets", clip, "-o", tmp_path / "out", *options)
+    assert done.returncode == 2
+    assert words in error_line(done)
     assert not (tmp_path / "out").exists()
 
 
@@ -142,12 +148,18 @@ def receive(sub: "zmq.Socket[bytes]") -> tuple[dict[str, Any], bytes]:
     return values, pixels
 
 
+@pytest.fixture(scope="module")
+def masks(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[np.uint8]]:
+    """The class ids of the clip's frames."""
+    out = tmp_path_factory.mktemp("plain") / "out"
+    run_pipeline(clip, out)
+    return read_ids(out / "clip" / "masks.mp4")
+
+
 @pytest.mark.parametrize("encoding", ["raw", "png"])
 def test_subscribers_get_the_masks_of_every_stream(
-    clip: Path, tmp_path: Path, encoding: str
+    clip: Path, masks: list[NDArray[np.uint8]], tmp_path: Path, encoding: str
 ) -> None:
-    run_pipeline(clip, tmp_path / "plain")
-    masks = read_ids(tmp_path / "plain" / "clip" / "masks.mp4")
     other = make_clip(tmp_path / "other.mp4", size=(64, 96))
     address = free_address()
     options = ("--loop", "1000", "--sink", "publish", "--set", f"output.publish.address={address}")
@@ -202,9 +214,13 @@ def test_a_publisher_that_is_killed_is_replaced(clip: Path, tmp_path: Path) -> N
     options = ("--loop", "10000", "--sink", "publish", "--set", f"output.publish.address={address}")
     with subscriber(address) as sub, LiveRun([clip], tmp_path / "out", *options) as run:
         before = receive(sub)[0]["sequence"]
-        os.kill(children(run.process.pid)["publish"], 9)
-        run.wait_for(lambda: "publish masks: killed by SIGKILL; restarting" in run.log)
-        time.sleep(0.2)
+        with sub.get_monitor_socket(zmq.EVENT_DISCONNECTED) as events:
+            os.kill(children(run.process.pid)["publish"], 9)
+            run.wait_for(lambda: "publish masks: killed by SIGKILL; restarting" in run.log)
+            assert events.poll(60_000)  # all that the killed one sent has arrived
+            sub.disable_monitor()
+        while sub.poll(0):
+            before = receive(sub)[0]["sequence"]
         while receive(sub)[0]["sequence"] < before + 100:
             pass
         assert run.stop() == 143

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from support.clips import make_clip
-from support.commands import icstream
+from support.commands import call
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,9 @@ elif (KIND, WHICH) == ("encode", "frames"):
 '''
 
 
-def test_every_kind_of_deadly_item_is_left_out_alone(tmp_path: Path) -> None:
+def test_every_kind_of_deadly_item_is_left_out_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(PATCHES)
     # Key frames every 6 packets: with the 8th go the 9th to the 12th.
@@ -58,10 +60,10 @@ def test_every_kind_of_deadly_item_is_left_out_alone(tmp_path: Path) -> None:
         image = np.full((64, 128 if number == 2 else 96, 3), 40 * number, np.uint8)
         Image.fromarray(image).save(tmp_path / "images" / f"{number}.png")
     out = tmp_path / "out"
-    done = icstream(
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))  # of the workers
+    done = call(
         *("run", *clips, tmp_path / "images", "-o", out),
         *("--weights", "streets", "--sink", "png", "--set", "pipeline.replicas=1"),
-        PYTHONPATH=str(tmp_path / "site"),
     )
     assert done.returncode == 3, done.stderr
     report = json.loads((out / "report.json").read_text())
