@@ -45,6 +45,7 @@ def relative_error(ours: Tensor, theirs: NDArray[np.float32]) -> float:
     return float(difference.max() / np.abs(theirs).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bn", "nobn"])
 @torch.inference_mode()
 def test_all_three_heads_equal_the_plugins(kind: str) -> None:

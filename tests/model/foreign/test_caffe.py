@@ -66,6 +66,7 @@ def test_all_heads_equal_the_prototxts_at_the_authors_size(tmp_path: Path) -> No
     assert relative_error(model(x), expected["conv6_interp"]) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["new", "v1"])
 @torch.inference_mode()
 def test_merged_and_unmerged_files_give_the_same_outputs(form: Form, tmp_path: Path) -> None:
@@ -83,6 +84,7 @@ def test_both_forms_give_the_same_checkpoint(tmp_path: Path) -> None:
     assert new.digest() == old.digest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [0.5, 1.0])
 def test_width_classes_and_preprocessing_are_those_of_the_release(
     width: float, tmp_path: Path

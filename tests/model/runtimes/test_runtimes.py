@@ -64,10 +64,12 @@ def reference(checkpoint: Checkpoint, images: list[Image]) -> list[Image]:
     return masks(checkpoint, images, "torch", "fp32")
 
 
+@pytest.mark.slow
 def test_the_reference_has_many_classes(reference: list[Image]) -> None:
     assert len(np.unique(reference)) >= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["openvino", "onnx"])
 def test_the_engines_agree_in_fp32(
     checkpoint: Checkpoint, images: list[Image], reference: list[Image], runtime: str
@@ -75,6 +77,7 @@ def test_the_engines_agree_in_fp32(
     assert agreement(masks(checkpoint, images, runtime, "fp32"), reference) >= 0.9999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
 def test_bf16_stays_close(
     checkpoint: Checkpoint, images: list[Image], reference: list[Image], runtime: str
@@ -85,6 +88,7 @@ def test_bf16_stays_close(
     assert 0.98 <= agreement(got, reference) < 1, "bf16 was not used"
 
 
+@pytest.mark.slow
 def test_the_plain_graph_gives_the_same_ids(
     checkpoint: Checkpoint, images: list[Image], reference: list[Image]
 ) -> None:
@@ -98,6 +102,7 @@ def test_the_plain_graph_gives_the_same_ids(
     assert agreement(plain, reference) >= 0.9999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["torch", "openvino", "onnx"])
 def test_masks_do_not_depend_on_what_came_before(
     checkpoint: Checkpoint, images: list[Image], runtime: str
@@ -109,6 +114,7 @@ def test_masks_do_not_depend_on_what_came_before(
         assert (got == wanted).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", [Fit("stretch", (320, 512)), Fit("letterbox", (512, 600))])
 def test_other_fits_give_masks_of_the_images_size(
     checkpoint: Checkpoint, images: list[Image], reference: list[Image], fit: Fit
@@ -129,6 +135,7 @@ def test_a_choice_is_run_as_it_stands(checkpoint: Checkpoint, images: list[Image
     assert (segmenter(images[0]) == other(images[0])).all()
 
 
+@pytest.mark.slow
 def test_views_and_any_size_work(checkpoint: Checkpoint, images: list[Image]) -> None:
     segmenter = Segmenter(checkpoint, runtime="openvino", device="cpu")
     turned = images[0][::-1, ::-1]

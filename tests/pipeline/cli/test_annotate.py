@@ -126,7 +126,6 @@ def test_a_run_that_was_killed_is_continued_to_the_same_project(tmp_path: Path) 
     assert contents(part) == contents(whole)
 
 
-@pytest.mark.slow
 def test_images_that_cannot_be_read_are_named_and_give_exit_code_3(tmp_path: Path) -> None:
     project = Project(tmp_path / "in", {"car": "rectangle"})
     for name in ("good.png", "cut.png", "broken.png", "small.png"):
@@ -262,7 +261,6 @@ def one_figure(folder: Path, clip: Path, *, index: int) -> tuple[Path, dict[str,
     return folder, figure
 
 
-@pytest.mark.slow
 def test_boxes_of_figures_are_looked_at(clip: Path, tmp_path: Path) -> None:
     folder, figure = one_figure(tmp_path / "in", clip, index=2)
     out = tmp_path / "out"
@@ -278,7 +276,6 @@ def test_boxes_of_figures_are_looked_at(clip: Path, tmp_path: Path) -> None:
     assert np.array_equal(covered, box)
 
 
-@pytest.mark.slow
 def test_a_recording_that_lacks_frames_with_figures_is_left_out(clip: Path, tmp_path: Path) -> None:
     folder, _ = one_figure(tmp_path / "in", clip, index=7)
     for part, name in (("video", "whole.mp4"), ("ann", "whole.mp4.json")):

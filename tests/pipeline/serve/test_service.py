@@ -57,6 +57,7 @@ def problem(server: Server, *arguments: Any, **options: Any) -> dict[str, Any]:
     return values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", [*FORMATS, "turned"])
 def test_gives_the_mask_that_a_run_makes_of_the_same_file(
     stem: str, server: Server, images: Path, offline: dict[str, NDArray[np.uint8]]
