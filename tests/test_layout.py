@@ -72,7 +72,6 @@ def test_the_hub_draws_nothing() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_converting_needs_no_sockets(tmp_path: Path) -> None:
     """The pipeline's own modules too: only the command line and what checks its output."""
     source = tmp_path / "net.caffemodel"
