@@ -194,6 +194,7 @@ def run_in_shell(text: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", unique(OTHERS), ids=lambda c: c.text[:60])
 def test_a_command_runs(command: Command, folder: Path) -> None:
     text = as_run(command.text)
@@ -263,6 +264,7 @@ def run_cameras(words: list[str], folder: Path) -> None:
     assert "secret" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools under numpy 2
 @pytest.mark.parametrize(
     "block",
