@@ -13,7 +13,7 @@ from icstream.model import Checkpoint, ICNet, ICNetConfig, random_checkpoint
 from icstream.model.icnet import initialize
 from support.caffe_files import caffemodel, merged, random_blobs
 from support.clips import make_clip
-from support.commands import call, error_line, icstream
+from support.commands import call, error_line
 from support.plugin_weights import plugin_config, plugin_state, write_model_folder
 from support.stripes import LABELS, Stripes
 
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def weights(folder: Path) -> Path:
     out = folder.parent / "own" / "converted.safetensors"
-    done = icstream("convert", folder, "-o", out, "--json", folder.parent / "report.json")
+    done = call("convert", folder, "-o", out, "--json", folder.parent / "report.json")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert "ignored, stored but never used by the plugin: 4: pyramid_pooling" in done.stderr
     return out
@@ -62,7 +62,7 @@ def test_the_checkpoint_and_the_report_describe_the_conversion(folder: Path, wei
 def test_converted_weights_run(weights: Path, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", pts=(0, 1))
     options = ["--device", "cpu", "--precision", "fp32", "--sink", "png", "--replicas", "1"]
-    done = icstream("run", clip, "-o", tmp_path / "out", "--weights", weights, *options)
+    done = call("run", clip, "-o", tmp_path / "out", "--weights", weights, *options)
     assert done.returncode == 0, done.stderr
     masks = sorted((tmp_path / "out").rglob("*.png"))
     with Image.open(masks[0]) as mask:
@@ -92,7 +92,7 @@ def test_converted_weights_start_a_training(weights: Path, tmp_path: Path) -> No
     )
     run = tmp_path / "run"
     options = ["--data", data, "-o", run, "--init", weights, "--threads", 1]
-    done = icstream("train", config, *options)
+    done = call("train", config, *options)
     assert done.returncode == 0, done.stderr
     trained = Checkpoint.load(run / "last.safetensors").tensors
     for name in ("conv4.3.conv3x3.conv.weight", "classifier.weight"):

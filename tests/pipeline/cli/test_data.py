@@ -27,7 +27,7 @@ def project(tmp_path: Path) -> Project:
 def test_findings_go_to_people_to_json_and_to_a_sheet(project: Project, tmp_path: Path) -> None:
     sheet, file = tmp_path / "sheet.png", tmp_path / "findings.json"
     options = ["--neutral", "void", "--train-tag", "training", "--sheet", sheet]
-    done = icstream(*CHECK, project.folder, *options, "--json", file)
+    done = call(*CHECK, project.folder, *options, "--json", file)
     assert done.returncode == 0, done.stderr
     assert "train: 1 samples, 0 of them corrupted; 8x6 (1); void 25.00 %" in done.stderr
     assert "classes without pixels: bus" in done.stderr

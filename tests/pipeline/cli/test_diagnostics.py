@@ -33,7 +33,7 @@ def test_the_schema_of_annotating_is_printed_too() -> None:
 
 @pytest.mark.slow
 def test_the_doctor_finds_this_machine_able(tmp_path: Path) -> None:
-    done = icstream("doctor", "--json", tmp_path / "doctor.json")
+    done = call("doctor", "--json", tmp_path / "doctor.json")
     assert done.returncode == 0, done.stderr
     findings = json.loads((tmp_path / "doctor.json").read_text())
     assert findings.keys() >= {"python", "torch", "codecs", "openvino", "cuda", "weights"}
@@ -44,7 +44,7 @@ def test_the_doctor_finds_this_machine_able(tmp_path: Path) -> None:
 def test_bench_gives_exactly_three_ratios(tmp_path: Path) -> None:
     made = make_clip(tmp_path / "clip.mp4", pts=tuple(range(16)))
     options = ["--weights", "streets", "--frames", 12, "--rounds", 1]
-    done = icstream("bench", made, *options, "--json", "-")
+    done = call("bench", made, *options, "--json", "-")
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)
     assert values["ratios"].keys() == {"pipeline_vs_naive", "pipeline_vs_bare", "engine_vs_eager"}

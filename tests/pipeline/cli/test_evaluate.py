@@ -14,7 +14,7 @@ from icstream.model.runtimes import cpu_does_bf16
 from icstream.pipeline import segment
 from icstream.stages.confusion import Confusion
 from support.clips import make_clip
-from support.commands import call, error_line, icstream
+from support.commands import call, error_line
 from support.street_samples import street_sample, write_streets
 
 STREETS = ("--weights", "streets")
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_figures_and_images_are_written_and_agree(folder: Path, tmp_path: Path) -> None:
     out, file = tmp_path / "out", tmp_path / "copy.json"
     options = ["--precision", "fp32", "--device", "cpu", "--exits", "-o", out]
-    done = icstream("evaluate", folder, *STREETS, *options, "--json", file)
+    done = call("evaluate", folder, *STREETS, *options, "--json", file)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     values = read(out / "evaluation.json")
     assert values == read(file)
@@ -59,7 +59,7 @@ def test_figures_and_images_are_written_and_agree(folder: Path, tmp_path: Path) 
     again = call("evaluate", folder, *STREETS, "-o", out)
     assert again.returncode == 2
     assert "contains evaluation.json, confusion.png, frames.png" in again.stderr
-    train = icstream("evaluate", folder, *STREETS, "-o", out, "--overwrite", "--split", "train")
+    train = call("evaluate", folder, *STREETS, "-o", out, "--overwrite", "--split", "train")
     assert train.returncode == 0
     assert read(out / "evaluation.json")["num_frames"] == 1
 
@@ -70,7 +70,7 @@ def test_samples_that_cannot_be_read_give_exit_code_3(folder: Path, tmp_path: Pa
     shutil.copytree(folder, damaged)
     image = damaged / "images" / "s0.png"
     image.write_bytes(image.read_bytes()[:1000])
-    done = icstream("evaluate", damaged, *STREETS, "--json", "-")
+    done = call("evaluate", damaged, *STREETS, "--json", "-")
     assert done.returncode == 3
     values = json.loads(done.stdout)
     assert values["num_frames"] == 1
@@ -89,7 +89,7 @@ def test_a_measured_agreement_stays_in_the_weights_file(folder: Path, tmp_path: 
     load_weights("streets").save(file)
     before = Checkpoint.load(file)
     options = ["--device", "cpu", "--write-agreement", "bf16", "--json", "-"]
-    done = icstream("evaluate", folder, "--weights", file, *options)
+    done = call("evaluate", folder, "--weights", file, *options)
     assert done.returncode == 0, done.stderr
     after = Checkpoint.load(file)
     stated = json.loads(done.stdout)["agreement"]["agreement"]
@@ -125,6 +125,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     assert any(part in error_line(done, after_log=True) for part in words.split("|"))
 
 
+@pytest.mark.slow
 def test_samples_can_be_chosen_by_name_from_all_splits(folder: Path) -> None:
     done = call("evaluate", folder, *STREETS, "--select", "s[02]", "--json", "-")
     assert done.returncode == 0, done.stderr
@@ -135,6 +136,7 @@ def test_samples_can_be_chosen_by_name_from_all_splits(folder: Path) -> None:
     assert sorted(frame["name"] for frame in values["worst"]) == ["s0", "s2"]
 
 
+@pytest.mark.slow
 def test_weights_for_other_classes_are_scored_on_those_in_common(folder: Path) -> None:
     done = call("evaluate", folder, "--weights", "random", "--json", "-")
     assert done.returncode == 0, done.stderr
@@ -147,7 +149,7 @@ def test_weights_for_other_classes_are_scored_on_those_in_common(folder: Path) -
 
 @pytest.mark.slow
 def test_real_images_can_be_scored(data_dir: Path) -> None:
-    done = icstream("evaluate", data_dir / "camvid_sly_small", *STREETS, "--json", "-")
+    done = call("evaluate", data_dir / "camvid_sly_small", *STREETS, "--json", "-")
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)
     assert values["num_frames"] == 8

@@ -10,7 +10,7 @@ import pytest
 
 from icstream.model import Checkpoint, Segmenter, load_weights
 from support.clips import make_clip
-from support.commands import call, error_line, icstream
+from support.commands import call, error_line
 from support.street_samples import street_sample, write_streets
 
 STREETS = ("--weights", "streets")
@@ -30,7 +30,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_an_exported_file_is_checked_and_used_without_icstream(tmp_path: Path) -> None:
     out = tmp_path / "new" / "net.onnx"
-    done = icstream("export", *STREETS, "--input-size", "96x64", "-o", out, "--json", "-")
+    done = call("export", *STREETS, "--input-size", "96x64", "-o", out, "--json", "-")
     assert done.returncode == 0, done.stderr
     values = read(out.with_name("net.onnx.json"))
     assert values == json.loads(done.stdout)
@@ -54,7 +54,7 @@ def test_an_exported_file_is_checked_and_used_without_icstream(tmp_path: Path) -
 def test_openvino_files_are_checked_on_a_recording(tmp_path: Path) -> None:
     clip, out = make_clip(tmp_path / "clip.mp4", pts=(0, 1, 2)), tmp_path / "net.xml"
     options = ["--input-size", "96x64", "--form", "logits", "--check", clip, "-o", out]
-    done = icstream("export", *STREETS, *options)
+    done = call("export", *STREETS, *options)
     assert done.returncode == 0, done.stderr
     values = read(tmp_path / "net.xml.json")
     assert values["agreement"]["frames"] == "clip.mp4"
@@ -71,7 +71,7 @@ def test_weights_are_quantized_once_and_then_run_in_int8(data: Path, tmp_path: P
     assert done.returncode == 2
     assert "not calibrated; run icstream quantize first" in done.stderr
 
-    done = icstream("quantize", data, "--weights", own, "--threads", 1)
+    done = call("quantize", data, "--weights", own, "--threads", 1)
     assert done.returncode == 0, done.stderr
     assert "60 convolutions calibrated on 2 images of " in done.stderr
     ranges = Checkpoint.load(own).ranges
@@ -79,7 +79,7 @@ def test_weights_are_quantized_once_and_then_run_in_int8(data: Path, tmp_path: P
     assert str(data) not in ranges.calibrated_on
 
     options = ["--write-agreement", "int8", "--precision", "int8", "--device", "cpu", "--json", "-"]
-    done = icstream("evaluate", data, "--weights", own, *options)
+    done = call("evaluate", data, "--weights", own, *options)
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)
     assert values["chosen"]["precision"] == "int8"
@@ -89,10 +89,10 @@ def test_weights_are_quantized_once_and_then_run_in_int8(data: Path, tmp_path: P
 
     clip, out = make_clip(tmp_path / "clip.mp4", pts=(0, 1)), tmp_path / "net.xml"
     options = ["--precision", "int8", "--device", "cpu", "--sink", "png"]
-    done = icstream("run", clip, "-o", tmp_path / "run", "--weights", own, *options)
+    done = call("run", clip, "-o", tmp_path / "run", "--weights", own, *options)
     assert done.returncode == 0, done.stderr
     assert read(tmp_path / "run" / "report.json")["chosen"]["precision"] == "int8"
-    done = icstream(
+    done = call(
         "export", "--weights", own, "--input-size", "96x64", "--precision", "int8", "-o", out
     )
     assert done.returncode == 0, done.stderr
@@ -103,7 +103,7 @@ def test_weights_are_quantized_once_and_then_run_in_int8(data: Path, tmp_path: P
 def test_the_runtime_onnx_runs_recordings(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", pts=(0, 1))
     options = ["--runtime", "onnx", "--sink", "png", "--replicas", "1", "--device", "cpu"]
-    done = icstream("run", clip, "-o", tmp_path / "out", *STREETS, *options)
+    done = call("run", clip, "-o", tmp_path / "out", *STREETS, *options)
     assert done.returncode == 0, done.stderr
     report = read(tmp_path / "out" / "report.json")
     assert (report["chosen"]["runtime"], report["chosen"]["precision"]) == ("onnx", "fp32")
