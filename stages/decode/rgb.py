@@ -1,10 +1,10 @@
 """Conversion of decoded frames to RGB, by the color tags of the stream."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from av import VideoFrame
-from av.sidedata.sidedata import SideDataContainer, Type
+from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
@@ -136,8 +136,8 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     The matrix maps (x, y) of the coded frame to (a x + c y, b x + d y) of the displayed one
     (ISO/IEC 14496-12, section 6.2.2).
     """
-    found: SideDataContainer = frame.side_data  # type: ignore[assignment]  # PyAV says TypedDict
-    data = next((data for data in found if data.type is Type.DISPLAYMATRIX), None)
+    found: Any = frame.side_data  # PyAV 18 declares another type than it has
+    data = found.get(Type.DISPLAYMATRIX)
     if data is None:
         return Orientation()
     a, b, _, c, d = np.frombuffer(memoryview(data), np.int32)[:5].tolist()

@@ -134,9 +134,16 @@ class FFmpegCamera:
         """
         if not self._ends or self._is_segmented:
             return
-        promised, came = self._stream.frames, self._accounting.packets - self._num_before
-        missing = max(0, promised - came) if promised else at_least
+        promised = self._stream.frames
+        missing = max(0, promised - self._num_packets()) if promised else at_least
         self._accounting.missing = max(self._accounting.missing, missing)
+
+    def _has_all(self) -> bool:
+        """Return whether all frames of the recording's index arrived."""
+        return 0 < self._stream.frames <= self._num_packets()
+
+    def _num_packets(self) -> int:
+        return self._accounting.packets - self._num_before
 
     def _packets(self) -> "Iterator[Packet[VideoStream] | None]":
         """Yield packets of frames, and None for others, as audio may continue without frames."""
@@ -161,9 +168,10 @@ class FFmpegCamera:
         if first is not None and self._accounting.packets == num_before + 1:
             self.may_be_silent = True
             yield from poll_images(self._address, self._settings, first)
-        if self._ends and error is None:
+        # A stream without a length ends in an error even at its regular end; with PyAV 19, one
+        # with an index of its frames does too.
+        if self._ends and (error is None or self._has_all()):
             return
-        # A stream without a length ends in an error even at its regular end.
         if not self._ends and is_at_end(self._container, self._stop_s):
             return
         if error is not None:

@@ -58,7 +58,8 @@ def has_end(container: av.container.InputContainer, address: str) -> bool:
         return False
     if "hls" in names:
         return container.duration is not None
-    return container.size > 0 or any(stream.frames for stream in container.streams.video)
+    size = container.size or 0  # PyAV 19 has None for an unknown one
+    return size > 0 or any(stream.frames for stream in container.streams.video)
 
 
 def is_at_end(container: av.container.InputContainer, stop_s: float | None) -> bool:
