@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CONSTRAINTS := constraints.txt
+EXTRAS := dev
 
 # Some containers set it. The tests start hundreds of processes, each of which would compile all modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-fast coverage check docs docs-serve format reference setup supervisely-sdk clean
+.PHONY: demo test test-fast test-python test-lowest coverage check docs docs-serve format reference setup supervisely-sdk clean
 
 demo: setup
 	$(BIN)/icstream demo -o demo --overwrite
@@ -22,6 +24,18 @@ test: setup
 # What every change should be tried with: nothing that starts runs, services, browsers or trainings.
 test-fast: setup
 	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow"
+
+# The tests with another Python, in an environment of its own: make test-python PYTHON=python3.13
+test-python:
+	$(MAKE) test VENV=.venv-$$($(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])")
+
+# The tests with the lowest versions that pyproject.toml allows.
+test-lowest:
+	$(MAKE) test VENV=.venv-lowest CONSTRAINTS=build/lowest.txt EXTRAS=dev,train
+
+build/lowest.txt: pyproject.toml .ci/lowest.py
+	mkdir -p build
+	$(PYTHON) .ci/lowest.py > $@
 
 # In the processes of pytest alone, without those that they start: line and branch coverage.
 coverage: setup
@@ -55,10 +69,10 @@ $(VENV)/.docs-installed: $(VENV)/.installed
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'icstream needs Python 3.11 or newer; set PYTHON=...')"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[$(EXTRAS)]"
 	touch $@
 
 # The SDK pins packages that ours may not have, so it lives in an environment of its own.
@@ -70,4 +84,4 @@ supervisely-sdk: .venv-supervisely/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-supervisely demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-* demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
