@@ -115,7 +115,8 @@ class Supervisor:
             late = now_s - worker.started_s > self._deadlines.start_s
             return f"was not ready after {self._deadlines.start_s:g} s" if late else None
         if self._is_silent(worker, now_s):
-            return f"sent no heartbeat for {now_s - worker.last_seen_s:.1f} s"
+            silent_s, limit_s = now_s - worker.last_seen_s, self._deadlines.heartbeat_s
+            return f"sent no heartbeat for {silent_s:.1f} s (beat_timeout_s is {limit_s:g})"
         if worker.warming:
             late = worker.busy_s > self._deadlines.start_s
             return f"spent {worker.busy_s:.0f} s preparing for one size" if late else None

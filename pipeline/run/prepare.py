@@ -32,6 +32,7 @@ from icstream.pipeline.settings.run import OutputSettings, RunConfig
 from icstream.pipeline.view.launcher import ViewLauncher
 from icstream.stages.decode.find import SourceSpec
 from icstream.stages.sinks import SinkContext, open_sink
+from icstream.stages.sinks.registry import check_plugin_names
 
 log = logging.getLogger(__name__)
 
@@ -184,6 +185,7 @@ def _check_sinks(
     config: RunConfig, plans: Sequence[StreamPlan], inference: Inference, folder: Path
 ) -> None:
     """Create each sink once, so that settings it rejects are reported now."""
+    check_plugin_names(config.output.options, key="output.options")
     extra_sinks = publish_sink(config.output.publish, endpoint="")
     for plan in plans:
         for sink in plan.sinks:

@@ -128,6 +128,7 @@ def _stream(stream: StreamState) -> dict[str, Any]:
     accounting, info = stream.accounting, stream.info
     return {
         "source": stream.spec.given,
+        **({"file": str(stream.spec.paths[0])} if stream.spec.kind == "video" else {}),
         "packets": accounting.packets,
         "in_decoder": accounting.in_decoder,
         "undecodable": dict(accounting.undecodable),

@@ -5,6 +5,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -18,7 +19,7 @@ from icstream.model import SourceError
 from icstream.model.shown import escape
 from icstream.stages.decode.holes import HoleWatch
 from icstream.stages.decode.pyav import exact_ratio, open_for_reading
-from icstream.stages.decode.stated_end import why_unfinished
+from icstream.stages.decode.stated_end import lacks_mp4_index, why_unfinished
 from icstream.stages.decode.transport_stream import LossWatch
 
 log = logging.getLogger(__name__)
@@ -204,10 +205,18 @@ class _Files:
                 io_open=self._open_other,
             )
         except (FFmpegError, OSError, ValueError) as error:
-            why = "; ".join(self.faults) or getattr(error, "strerror", None) or str(error)
             raise SourceError(
-                f"{escape(str(self._path))}: not a video that FFmpeg can read ({why})"
+                f"{escape(str(self._path))}: not a video that FFmpeg can read"
+                f" ({self._why_refused(error)})"
             ) from error
+
+    def _why_refused(self, error: Exception) -> str:
+        if self.faults:
+            return "; ".join(self.faults)
+        with suppress(OSError), self._path.open("rb") as file:
+            if lacks_mp4_index(file):
+                return "its index, moov, is missing: it was not finished, or cut off"
+        return getattr(error, "strerror", None) or str(error)
 
     def place(self) -> int:
         """Return the number of bytes read, of all files."""

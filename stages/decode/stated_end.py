@@ -4,7 +4,7 @@ FFmpeg treats the end of a truncated file as that of the recording.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from icstream.stages.decode.element_ends import holds_matroska_elements, holds_mxf_packets
@@ -17,7 +17,8 @@ _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_BROADCAST = 0x01
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 _TS_SYNC = b"\x47"
-_TS_PACKET_BYTES = (188, 192, 204)
+_TS_PACKETS = {188: 0, 192: 4, 204: 0}
+"""The place of the first byte in packets, by their length in bytes; M2TS has 4 bytes before it."""
 _TS_NUM_COMPARED = 8
 """Packets whose first bytes show the length of packets."""
 _PIECE_BYTES = 2**16
@@ -41,6 +42,12 @@ def why_unfinished(file: BinaryIO, format_name: str, *, read_to: int) -> str | N
     if format_name in _RECORDS and read_to != _size(file):
         return "it ends inside a frame"
     return None
+
+
+def lacks_mp4_index(file: BinaryIO) -> bool:
+    """Return whether an MP4 or MOV has no movie box (ISO/IEC 14496-12, section 8.2)."""
+    kinds = [kind for kind, _ in _boxes(file)]
+    return kinds[:1] == [b"ftyp"] and b"moov" not in kinds
 
 
 def _ends_with_last_ogg_page(file: BinaryIO) -> bool:
@@ -81,20 +88,27 @@ def _holds_last_fragment(file: BinaryIO) -> bool:
 
     Complete files have an index of all frames.
     """
-    size, at, is_fragmented = _size(file), 0, False
+    size, is_fragmented = _size(file), False
+    for kind, end in _boxes(file):
+        is_fragmented = is_fragmented or kind == b"moof"
+        if is_fragmented and kind in (b"moof", b"mdat") and end > size:
+            return False
+    return True
+
+
+def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Yield the kind and the end of each box at the top of an MP4."""
+    size, at = _size(file), 0
     while at + 8 <= size:
         file.seek(at)
         head = file.read(16)
         kind, length = head[4:8], int.from_bytes(head[:4])
-        is_fragmented = is_fragmented or kind == b"moof"
         if length == 1:
             length = int.from_bytes(head[8:])
         if length < 8:
-            break
+            return
         at += length
-        if is_fragmented and kind in (b"moof", b"mdat") and at > size:
-            return False
-    return True
+        yield kind, at
 
 
 def _is_as_long_as_asf_header_says(file: BinaryIO) -> bool:
@@ -135,12 +149,13 @@ def _has_whole_ts_packets(file: BinaryIO) -> bool:
 
     A file that was cut off between two packets looks like one that ends there.
     """
-    size, head = _size(file), file.read(2 * max(_TS_PACKET_BYTES) * _TS_NUM_COMPARED)
-    for first in range(max(_TS_PACKET_BYTES)):
-        for length in _TS_PACKET_BYTES:
+    size, head = _size(file), file.read(2 * max(_TS_PACKETS) * _TS_NUM_COMPARED)
+    for first in range(max(_TS_PACKETS)):
+        for length, sync in _TS_PACKETS.items():
             if head[first::length][:_TS_NUM_COMPARED] == _TS_SYNC * _TS_NUM_COMPARED:
-                file.seek(size - (size - first) % length)
-                return file.read(1) != _TS_SYNC  # other bytes are no part of the stream
+                file.seek(size - (size - first + sync) % length)
+                rest = file.read()[sync:]
+                return not rest.startswith(_TS_SYNC)  # other bytes are no part of the stream
     return True
 
 

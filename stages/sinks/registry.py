@@ -106,6 +106,27 @@ def open_sink(
     return maker(context)
 
 
+def check_plugin_names(names: Iterable[str], *, key: str) -> None:
+    """Check that settings are for sinks of other packages that are installed.
+
+    Args:
+        names: The names of the sinks.
+        key: The setting that holds the names.
+
+    Raises:
+        ConfigError: There is no such sink, or it is a built-in one.
+    """
+    plugins = list(_plugins())
+    for name in names:
+        if name not in plugins:
+            near = difflib.get_close_matches(name, plugins, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(
+                f"{key}: got {name!r}, allowed are installed sinks of other packages:"
+                f" {', '.join(plugins) or 'there are none'}{hint}"
+            )
+
+
 def find_written(sink: str, folder: Path, source_names: Collection[str]) -> list[Path]:
     """Yield the files in a stream's folder that only this sink can have written.
 

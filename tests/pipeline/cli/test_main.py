@@ -157,6 +157,10 @@ def test_one_bad_source_does_not_touch_the_others(clip: Path, tmp_path: Path) ->
             ["run", "{clip}", *STREETS, "-o", "{out}", "--set", "model.thread=1"],
             "did you mean model.threads",
         ),
+        (
+            ["run", "{clip}", *STREETS, "-o", "{out}", "--set", "output.options.masks.crf=1"],
+            "output.options: got 'masks', allowed are installed sinks of other packages: ",
+        ),
         (["run", "{clip}", *STREETS, "-o", "{out}", "--threads", "many"], "--threads"),
         (["run", "{clip}", *STREETS, "-o", "{out}", "--precision", "fp8"], "model.precision"),
         (

@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
+from icstream.model import SourceError
 from support.clips import make_clip, require_program
 from support.recordings import read
 
@@ -56,7 +57,11 @@ def test_the_last_frames_are_missed_too(
 
 @pytest.mark.parametrize(
     ("name", "codec", "pix_fmt"),
-    [("clip.ts", "libx264", "yuv420p"), ("clip.mjpeg", "mjpeg", "yuvj420p")],
+    [
+        ("clip.ts", "libx264", "yuv420p"),
+        ("clip.m2ts", "libx264", "yuv420p"),
+        ("clip.mjpeg", "mjpeg", "yuvj420p"),
+    ],
 )
 def test_part_of_the_last_packet_or_image_is_no_end(
     tmp_path: Path, name: str, codec: str, pix_fmt: str
@@ -91,6 +96,17 @@ def test_the_last_fragment_must_be_whole(tmp_path: Path) -> None:
     assert accounting.cut_short == "it ends before the end that its last fragment states"
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mov"])
+def test_a_missing_index_is_named(tmp_path: Path, name: str) -> None:
+    path = make_clip(tmp_path / name)  # with the index at its end, as cameras write it
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(SourceError, match=r"its index, moov, is missing: it was not finished"):
+        read(path)
+    path.write_bytes(path.read_bytes()[:4] + b"nope" + path.read_bytes()[8:])
+    with pytest.raises(SourceError, match="Invalid data"):
+        read(path)
+
+
 def test_what_is_left_of_a_last_dv_frame_is_not_complete(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.dv", pts=range(3), size=(576, 720), codec="dvvideo")
     assert read(path)[1].complete
@@ -106,6 +122,7 @@ def test_what_is_left_of_a_last_dv_frame_is_not_complete(tmp_path: Path) -> None
         ("clip.mkv", "libx264", "yuv420p"),
         ("clip.mxf", "mpeg2video", "yuv420p"),
         ("clip.ts", "libx264", "yuv420p"),
+        ("clip.m2ts", "libx264", "yuv420p"),
         ("clip.mjpeg", "mjpeg", "yuvj420p"),
     ],
 )
