@@ -80,6 +80,7 @@ def test_a_run_and_the_python_call_give_the_same_ids_and_times(clip: Path, tmp_p
     assert len(np.unique(masks)) > 1
 
 
+@pytest.mark.slow
 def test_leaving_the_loop_closes_the_source_and_the_accounts(clip: Path) -> None:
     accounting = FrameAccounting()
     results = segment(str(clip), weights="streets", accounting=accounting)
@@ -209,6 +210,7 @@ def test_an_error_is_one_line_and_exit_code_2_for_a_user_too(tmp_path: Path) -> 
     assert error_line(done) == "icstream: none.mp4: no such file or folder"
 
 
+@pytest.mark.slow
 def test_a_command_leaves_signals_and_logging_as_they_were(tmp_path: Path) -> None:
     def state() -> tuple[object, ...]:
         handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -220,6 +222,7 @@ def test_a_command_leaves_signals_and_logging_as_they_were(tmp_path: Path) -> No
     assert state() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"no video" * 50])
 def test_nothing_that_can_be_opened_is_exit_code_2(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp4").write_bytes(content)
