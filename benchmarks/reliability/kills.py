@@ -245,7 +245,8 @@ def _kill_at(service: Background, moment: float) -> Timer:
 def _kills(kind: str, what: str) -> Trial:
     return Trial(
         name=f"kills-{kind}",
-        promise=f"Killing the {kind} worker costs nothing: {what}.",
+        promise=f"Killing the {kind} worker costs nothing: {what}. Only what five in a row are"
+        " killed at, a frame or the preparation for a size, is given up, and counted.",
         unit="kills",
         target=200,
         portion=40,
