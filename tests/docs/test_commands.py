@@ -47,7 +47,7 @@ CHECKED = {
     r"icstream bench": "it takes minutes; tests/pipeline/cli runs it",
     r"icstream export": "it takes seconds; tests/pipeline/cli/test_export.py runs it",
     r"icstream serve": "it runs until it is stopped; tests/pipeline/serve runs it",
-    r"icstream train (train_\w+|CONFIG)": "it trains for hours; that of own-classes.md is run",
+    r"icstream train (train_\w+|CONFIG|all.yaml)": "it trains for hours; own-classes.md is run",
     r"torchrun .* -m icstream.pipeline train": "likewise; tests/stages/train runs two ranks",
     r"icstream run 0\b": "it needs a camera",
     r"icstream run '?rtsp:": "it needs a camera; cameras.yaml is run with one",
@@ -68,6 +68,7 @@ SNIPPETS_ELSEWHERE = {"docs/serve.md": "tests/pipeline/serve/test_docs.py runs t
 NOT_OURS = {
     r"make (demo|test|check)": ".ci/run runs it",
     r"(\S+/)?(python3 -m venv|pip install)": "it downloads packages; make setup does the same",
+    r"ffmpeg -re ": "it sends until it is stopped",
     r"docker ": "needs Docker; tests/test_containers.py follows the steps",
     r"export ": "sets variables for docker",
 }
@@ -304,6 +305,11 @@ def _outputs(folder: Path, text: str) -> dict[str, Any]:
         run_lengths = mask.encode(np.asfortranarray(np.eye(4, dtype=np.uint8)))
         counts = run_lengths["counts"].decode()
         return {"line": {"size": [4, 4], "classes": [{"id": 3, "counts": counts}]}}
+    if "report.json" in text:
+        assert (
+            call("run", folder / "drive.mp4", "--weights", "streets", "-o", "out").returncode == 0
+        )
+        return {}
     (folder / "out" / "drive").mkdir(parents=True)
     shutil.copy(folder / "drive.mp4", folder / "out" / "drive" / "masks.mp4")
     return {}

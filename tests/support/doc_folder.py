@@ -54,6 +54,7 @@ def make_folder(folder: Path) -> None:
     _make_project(folder / "PROJECT")
     (folder / "CONFIG").write_text(TINY_TRAINING)
     (folder / "mine.yaml").write_text(text_of("docs/own-classes.md", "yaml"))
+    (folder / "all.yaml").write_text(text_of("docs/models.md", "yaml"))
     _make_packages(folder)
 
 
