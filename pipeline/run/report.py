@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from icstream.model.runtimes.cpu import computing_features, cpu_name
+from icstream.model.shown import escape
 from icstream.pipeline.hub.stage_counts import StageCounts
 from icstream.pipeline.hub.stream_state import StreamState
 from icstream.pipeline.plan.inference import Inference
@@ -128,7 +129,7 @@ def _stream(stream: StreamState) -> dict[str, Any]:
     accounting, info = stream.accounting, stream.info
     return {
         "source": stream.spec.given,
-        **({"file": str(stream.spec.paths[0])} if stream.spec.kind == "video" else {}),
+        **({"file": escape(str(stream.spec.paths[0]))} if stream.spec.kind == "video" else {}),
         "packets": accounting.packets,
         "in_decoder": accounting.in_decoder,
         "undecodable": dict(accounting.undecodable),

@@ -109,7 +109,7 @@ def test_each_stream_may_have_settings_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_stream_ends_after_its_duration(tmp_path: Path) -> None:
-    settings = {**QUICK, "live.duration_s": 2}
+    settings = {**QUICK, "live.duration_s": 6}  # the network takes some of it
     with WatchedRun(["synthetic:", "/dev/video63"], tmp_path / "out", settings) as live:
         live.wait_for(lambda streams: all(s.wall_s for s in streams.values()))
         result = live.stop()
